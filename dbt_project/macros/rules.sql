@@ -1,0 +1,24 @@
+{#- The project's own small rules, in SQL that every engine understands. -#}
+
+{% macro surrogate_key(columns) -%}
+    {#- One text key of several columns, none of them null. The shop comes first. -#}
+    md5(concat_ws('|', {{ columns | join(', ') }}))
+{%- endmacro %}
+
+{% macro shopify_id(text) -%}
+    {#- Shopify's ids come as numbers, numeric texts or gid://…: the trailing digits, or null. -#}
+    nullif(regexp_extract({{ text }}, '(?:^|/)([0-9]+)$', 1), '')
+{%- endmacro %}
+
+{% macro money(text) -%}
+    {#- An amount as exact decimal. Four places: some currencies have three, some unit prices four. -#}
+    try_cast({{ text }} as decimal(18, 4))
+{%- endmacro %}
+
+{% macro url_host(url) -%}
+    nullif(lower(regexp_extract({{ url }}, '^[A-Za-z]+://([^/?#:]+)', 1)), '')
+{%- endmacro %}
+
+{% macro url_parameter(query_string, name) -%}
+    nullif(regexp_extract({{ query_string }}, '[?&]{{ name }}=([^&#]*)', 1), '')
+{%- endmacro %}

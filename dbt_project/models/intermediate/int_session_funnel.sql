@@ -1,0 +1,87 @@
+{#-
+    When each session reached each step. Open: at all. Closed: after the step before, in time. Many real purchases show
+    no cart event, so the two differ and both are kept.
+-#}
+
+{% set steps = {
+    'viewed': 'product_viewed',
+    'carted': 'product_added_to_cart',
+    'checked_out': 'checkout_started',
+    'purchased': 'checkout_completed',
+} %}
+
+with
+
+steps as (
+
+    select
+        sessionized.session_id,
+        events.event_name,
+        events.event_at
+    from {{ ref('int_events_sessionized') }} as sessionized
+    inner join {{ ref('stg_pixel__events') }} as events on sessionized.event_key = events.event_key
+
+),
+
+open_funnel as (
+
+    select
+        session_id
+        {%- for step, event_name in steps.items() %},
+        min(event_at) filter (where event_name = '{{ event_name }}') as {{ step }}_at
+        {%- endfor %}
+    from steps
+    group by session_id
+
+),
+
+closed_carts as (
+
+    select
+        steps.session_id,
+        min(steps.event_at) as carted_at
+    from steps
+    inner join open_funnel on steps.session_id = open_funnel.session_id and steps.event_at >= open_funnel.viewed_at
+    where steps.event_name = '{{ steps.carted }}'
+    group by steps.session_id
+
+),
+
+closed_checkouts as (
+
+    select
+        steps.session_id,
+        min(steps.event_at) as checked_out_at
+    from steps
+    inner join closed_carts on steps.session_id = closed_carts.session_id and steps.event_at >= closed_carts.carted_at
+    where steps.event_name = '{{ steps.checked_out }}'
+    group by steps.session_id
+
+),
+
+closed_purchases as (
+
+    select
+        steps.session_id,
+        min(steps.event_at) as purchased_at
+    from steps
+    inner join closed_checkouts
+        on steps.session_id = closed_checkouts.session_id and steps.event_at >= closed_checkouts.checked_out_at
+    where steps.event_name = '{{ steps.purchased }}'
+    group by steps.session_id
+
+)
+
+select
+    open_funnel.session_id,
+    open_funnel.viewed_at,
+    open_funnel.carted_at as carted_open_at,
+    open_funnel.checked_out_at as checked_out_open_at,
+    open_funnel.purchased_at as purchased_open_at,
+    closed_carts.carted_at as carted_closed_at,
+    closed_checkouts.checked_out_at as checked_out_closed_at,
+    closed_purchases.purchased_at as purchased_closed_at
+from open_funnel
+left join closed_carts on open_funnel.session_id = closed_carts.session_id
+left join closed_checkouts on open_funnel.session_id = closed_checkouts.session_id
+left join closed_purchases on open_funnel.session_id = closed_purchases.session_id

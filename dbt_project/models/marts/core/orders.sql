@@ -1,0 +1,38 @@
+with
+
+lines_per_order as (
+
+    select
+        order_key,
+        count(*) as line_items,
+        cast(sum(quantity) as bigint) as units
+    from {{ ref('int_order_lines') }}
+    group by order_key
+
+)
+
+select
+    orders.order_key,
+    orders.shop,
+    orders.order_id,
+    orders.order_gid,
+    orders.checkout_token,
+    orders.customer_id,
+    orders.is_first_order,
+    orders.event_key,
+    sessionized.session_id,
+    orders.client_id,
+    orders.ordered_at,
+    {{ local_date('orders.ordered_at', "coalesce(shops.timezone, 'UTC')") }} as order_date,
+    coalesce(lines_per_order.line_items, 0) as line_items,
+    coalesce(lines_per_order.units, 0) as units,
+    orders.currency,
+    orders.subtotal_amount,
+    orders.discount_amount,
+    orders.shipping_amount,
+    orders.tax_amount,
+    orders.total_amount
+from {{ ref('int_orders_deduplicated') }} as orders
+left join lines_per_order on orders.order_key = lines_per_order.order_key
+left join {{ ref('int_events_sessionized') }} as sessionized on orders.event_key = sessionized.event_key
+left join {{ ref('shops') }} as shops on orders.shop = shops.shop

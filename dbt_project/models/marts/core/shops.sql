@@ -1,0 +1,6 @@
+select
+    shop,
+    name,
+    timezone,
+    currency
+from {{ ref('stg_shops__shops') }}

@@ -1,0 +1,50 @@
+with
+
+rejected as (
+
+    select
+        shop,
+        received_at,
+        landing_file,
+        event_id,
+        event_name,
+        rejection_reason as reason,
+        cast(event as varchar) as content
+    from {{ ref('base_pixel__events') }}
+    where rejection_reason is not null
+
+),
+
+unreadable as (
+
+    select
+        cast(null as varchar) as shop,
+        cast(null as timestamp) as received_at,
+        landing_file,
+        cast(null as varchar) as event_id,
+        cast(null as varchar) as event_name,
+        concat('line ', cast(line_number as varchar), ' is no envelope: ', reason) as reason,
+        line as content
+    from {{ source('pixel', 'unreadable_lines') }}
+
+),
+
+quarantined as (
+
+    select * from rejected
+    union all
+    select * from unreadable
+
+)
+
+-- What was sent twice is quarantined once.
+select distinct
+    md5(concat_ws('|', shop, reason, content)) as quarantine_key,
+    shop,
+    min(received_at) over (partition by shop, reason, content) as received_at,
+    min(landing_file) over (partition by shop, reason, content) as landing_file,
+    event_id,
+    event_name,
+    reason,
+    content
+from quarantined

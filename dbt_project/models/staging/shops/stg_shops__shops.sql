@@ -1,0 +1,6 @@
+select
+    domain as shop,
+    name,
+    timezone,
+    currency
+from {{ source('shops', 'shops') }}

@@ -1,0 +1,235 @@
+"""The landing folder: the contract between the collector, which writes it, and the pixel source, which loads it.
+
+Envelopes flow in, one JSON line each, into a file that only its writer touches (`*.jsonl.open`). Sealed files
+(`*.jsonl`) never change again; once loaded they are kept under `archive/`, compressed, by shop and day received.
+
+    landing/events-20261122T154801.123456Z-4711.jsonl.open
+    landing/events-20261122T154801.123456Z-4711.jsonl
+    landing/archive/shop=a.myshopify.com/received_date=2026-11-22/events-20261122T154801.123456Z-4711.jsonl.zst
+"""
+
+import fcntl
+import os
+from collections import defaultdict
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import msgspec
+
+ENVELOPE_VERSION = 1
+OPEN_SUFFIX = ".open"
+UNREADABLE = "_unreadable"  # stands for the shop of archived lines that are no envelope
+
+
+class Consent(msgspec.Struct, omit_defaults=True):
+    """Shopify's `customerPrivacy` snapshot, under Shopify's own names; None is unknown."""
+
+    analyticsProcessingAllowed: bool | None = None  # noqa: N815
+    marketingAllowed: bool | None = None  # noqa: N815
+    preferencesProcessingAllowed: bool | None = None  # noqa: N815
+    saleOfDataAllowed: bool | None = None  # noqa: N815
+
+
+class Envelope(msgspec.Struct):
+    """One line of a landing file: an event as it was received, and what only the collector knows of it.
+
+    received_at: UTC. shop: from the ingest key, never from the body. request_id and index: which request, and
+    the event's place in it. gpc: the browser sent `Sec-GPC: 1`. host_ok: the page belongs to the shop (None: the
+    event names no page). event: the bytes of the body, not re-encoded.
+    """
+
+    v: int
+    received_at: datetime
+    shop: str
+    source: str
+    request_id: str
+    index: int
+    user_agent: str | None
+    origin: str | None
+    gpc: bool
+    host_ok: bool | None
+    consent: Consent | None
+    pixel_version: str | None
+    event: msgspec.Raw
+
+
+_decode_envelope = msgspec.json.Decoder(Envelope).decode
+
+
+def encode_envelope(envelope: Envelope) -> bytes:
+    """One landing line, newline included. The event's own line breaks, legal between JSON tokens, become spaces."""
+    return msgspec.json.encode(envelope).replace(b"\n", b" ").replace(b"\r", b" ") + b"\n"
+
+
+def decode_envelope(line: bytes) -> Envelope:
+    """The envelope on a landing line.
+
+    Raises:
+        ValueError: the line is not UTF-8, not JSON, or not an envelope; the message says which.
+    """
+    try:
+        line.decode()  # msgspec does not look at the encoding of what it passes through
+        return _decode_envelope(line)
+    except UnicodeDecodeError as error:
+        raise ValueError(f"not UTF-8: {error.reason} at byte {error.start}") from error
+    except (msgspec.MsgspecError, RecursionError) as error:
+        raise ValueError(str(error)) from error
+
+
+class OpenLandingFile:
+    """A landing file that is being written, by this process only (it holds the file's lock)."""
+
+    def __init__(self, folder: Path) -> None:
+        """Create the file in `folder`, locked, and make its name durable."""
+        created_at = datetime.now(UTC)
+        stem = f"events-{created_at:%Y%m%dT%H%M%S.%fZ}-{os.getpid()}.jsonl"
+        self.path = folder / (stem + OPEN_SUFFIX)
+        self.size = 0  # bytes on disk, up to which every line is whole and acknowledged
+        with _folder_lock(folder):  # else recovery could find it between its creation and its lock
+            self._descriptor = os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_APPEND, 0o640)
+            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        sync_folder(folder)
+
+    def append(self, lines: bytes) -> None:
+        """Write whole lines and return when they are on disk.
+
+        Raises:
+            OSError: they are not; the file is cut back to what was on disk before. It may be written again,
+                unless syncing failed: then what the disk holds is unknown, so leave it with `abandon`.
+        """
+        try:
+            view = memoryview(lines)
+            while view:
+                view = view[os.write(self._descriptor, view) :]
+        except OSError:
+            os.ftruncate(self._descriptor, self.size)
+            raise
+        os.fdatasync(self._descriptor)
+        self.size += len(lines)
+
+    def seal(self) -> Path:
+        """Make the file complete and visible to the loader; an empty one is removed."""
+        target = _seal(self.path)
+        os.close(self._descriptor)
+        return target
+
+    def abandon(self) -> None:
+        """Leave the file as it lies; recovery seals what is whole in it."""
+        os.close(self._descriptor)
+
+
+def _seal(path: Path) -> Path:
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+    target = path.with_suffix("")
+    if path.stat().st_size:
+        path.rename(target)
+    else:
+        path.unlink()
+    sync_folder(path.parent)
+    return target
+
+
+def recover(folder: Path) -> list[Path]:
+    """Seal what writers that died have left: cut an unfinished last line, then seal. Returns the sealed files.
+
+    An unfinished line was never acknowledged: its writer died before the sync returned.
+    """
+    sealed = []
+    with _folder_lock(folder):
+        for path in sorted(folder.glob(f"events-*.jsonl{OPEN_SUFFIX}")):
+            with path.open("r+b") as file:
+                try:
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    continue  # its writer lives
+                whole = file.read().rfind(b"\n") + 1
+                file.truncate(whole)
+                target = _seal(path)
+                if whole:
+                    sealed.append(target)
+    return sealed
+
+
+def open_files(folder: Path) -> list[Path]:
+    """The files that are still being written."""
+    return sorted(folder.glob(f"events-*.jsonl{OPEN_SUFFIX}"))
+
+
+def sealed_files(folder: Path) -> list[Path]:
+    """The complete files that wait to be loaded, oldest first."""
+    return sorted(folder.glob("events-*.jsonl"))
+
+
+def read_lines(file: Path) -> Iterator[bytes]:
+    """The lines of a sealed or archived landing file, without their line breaks."""
+    import pyarrow as pa
+
+    with pa.input_stream(str(file), compression="detect") as stream:
+        rest = b""
+        while block := stream.read(1 << 20):
+            *lines, rest = (rest + block).split(b"\n")
+            yield from lines
+        if rest:
+            yield rest
+
+
+def archive(file: Path) -> list[Path]:
+    """Move a loaded file into the archive, one compressed part per shop and day received.
+
+    The landing file goes last, so that a crash leaves it whole; doing it again writes the same parts.
+    """
+    parts: dict[tuple[str, str], list[bytes]] = defaultdict(list)
+    for line in read_lines(file):
+        try:
+            envelope = decode_envelope(line)
+            parts[envelope.shop, f"{envelope.received_at.astimezone(UTC):%Y-%m-%d}"].append(line)
+        except ValueError:
+            parts[UNREADABLE, "unknown"].append(line)
+    written = [
+        _write_part(file, shop, received_date, lines) for (shop, received_date), lines in parts.items()
+    ]
+    file.unlink()
+    sync_folder(file.parent)
+    return written
+
+
+def _write_part(file: Path, shop: str, received_date: str, lines: list[bytes]) -> Path:
+    import pyarrow as pa
+
+    folder = file.parent / "archive" / f"shop={shop}" / f"received_date={received_date}"
+    folder.mkdir(parents=True, exist_ok=True)
+    part = folder / f"{file.name}.zst"
+    unfinished = part.with_suffix(".tmp")
+    with pa.CompressedOutputStream(str(unfinished), "zstd") as stream:
+        stream.write(b"".join(line + b"\n" for line in lines))
+    with unfinished.open("rb") as written:
+        os.fsync(written.fileno())
+    unfinished.rename(part)
+    sync_folder(folder)
+    return part
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the names in a folder durable; a rename is not until its folder is synced."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+class _folder_lock:  # noqa: N801  (used as a statement)
+    """Held while a writer creates its file and while recovery looks for files without a writer."""
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self._path = folder / ".lock"
+
+    def __enter__(self) -> None:
+        self._descriptor = os.open(self._path, os.O_CREAT | os.O_RDWR, 0o640)
+        fcntl.flock(self._descriptor, fcntl.LOCK_EX)
+
+    def __exit__(self, *_: object) -> None:
+        os.close(self._descriptor)

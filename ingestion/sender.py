@@ -1,0 +1,94 @@
+"""Sends recorded or simulated events to a running collector, as the pixel would.
+
+Request bodies flow in; they are posted a few at a time, and what the collector answered flows out as counts.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+import httpx
+
+CONNECTIONS = 8
+ATTEMPTS = 3
+
+
+class SendError(Exception):
+    """The collector cannot be reached or refuses; the message names the remedy."""
+
+
+@dataclass(frozen=True)
+class Post:
+    """One request: the shop's ingest key, the body, and how many events it holds."""
+
+    key: str
+    body: bytes
+    events: int
+
+
+@dataclass
+class Sent:
+    """What became of the events. `rejected` holds the collector's reasons."""
+
+    events: int = 0
+    accepted: int = 0
+    rejected: list[str] = field(default_factory=list)
+
+
+def send(url: str, posts: Iterable[Post], on_progress: Callable[[int], None] = lambda _: None) -> Sent:
+    """Post everything, in order of start, CONNECTIONS at a time.
+
+    Args:
+        url: the collector's, e.g. http://127.0.0.1:8787.
+        on_progress: is called with the number of events of each request that was answered.
+
+    Raises:
+        SendError: no answer, or one that is neither success nor a rejected body.
+    """
+    return asyncio.run(_send(url, posts, on_progress))
+
+
+async def _send(url: str, posts: Iterable[Post], on_progress: Callable[[int], None]) -> Sent:
+    sent = Sent()
+    waiting = iter(posts)
+
+    async def post_until_done(client: httpx.AsyncClient) -> None:
+        for post in waiting:
+            _count(sent, post, await _post(client, post))
+            on_progress(post.events)
+
+    limits = httpx.Limits(max_connections=CONNECTIONS)
+    async with httpx.AsyncClient(base_url=url, limits=limits, timeout=30, trust_env=False) as client:
+        await asyncio.gather(*(post_until_done(client) for _ in range(CONNECTIONS)))
+    return sent
+
+
+async def _post(client: httpx.AsyncClient, post: Post) -> httpx.Response:
+    for attempt in range(1, ATTEMPTS + 1):
+        try:
+            answer = await client.post(
+                f"/v1/events/{post.key}", content=post.body, headers={"content-type": "text/plain"}
+            )
+        except httpx.TransportError as error:
+            problem = f"cannot be reached ({type(error).__name__})"
+        else:
+            if answer.status_code in (200, 204, 400, 413):
+                return answer
+            problem = f"answers {answer.status_code}: {answer.text[:200]}"
+            if answer.status_code < 500:
+                break
+        await asyncio.sleep(0.2 * attempt)
+    raise SendError(f"The collector at {client.base_url} {problem}: start one with `pixelnova collect`.")
+
+
+def _count(sent: Sent, post: Post, answer: httpx.Response) -> None:
+    sent.events += post.events
+    if answer.status_code == 204:
+        sent.accepted += post.events
+        return
+    said = answer.json()
+    sent.accepted += said.get("accepted", 0)
+    if "rejected" in said:
+        sent.rejected += [rejection["error"] for rejection in said["rejected"]]
+    else:
+        sent.rejected += [said["error"]] * post.events

@@ -1,0 +1,223 @@
+"""Pixel events in the exact shape of Shopify's types (npm @shopify/web-pixels-extension 2.18, PixelEvents).
+
+What a browser does flows in; event dicts flow out, as `analytics.subscribe` would hand them to our pixel.
+"""
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from random import Random
+from typing import Any
+from urllib.parse import urlsplit
+from uuid import UUID
+
+from ingestion.simulator.catalogue import Product, Variant
+
+Event = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Device:
+    """What a browser says of itself."""
+
+    user_agent: str
+    language: str
+    width: int
+    height: int
+
+
+@dataclass
+class Browser:
+    """One browser storage: stamps each event with its client id, a sequence number and the page it stands on."""
+
+    client_id: str
+    device: Device
+    host: str
+    currency: str
+    rng: Random
+    referrer: str = ""
+    url: str = ""
+    title: str = ""
+    seq: int = 0
+    events: list[Event] = field(default_factory=list)
+
+    def open_page(self, path: str, title: str, happened_at: datetime, referrer: str | None = None) -> None:
+        """Go to a page of the store and say so (page_viewed)."""
+        self.referrer = self.url if referrer is None else referrer
+        self.url, self.title = f"https://{self.host}{path}", title
+        self.emit("page_viewed", happened_at, {})
+
+    def emit(self, name: str, happened_at: datetime, data: dict[str, Any]) -> None:
+        """Record a standard event."""
+        self.seq += 1
+        self.events.append(
+            {
+                "id": f"sh-{UUID(int=self.rng.getrandbits(128), version=4)}",
+                "clientId": self.client_id,
+                "name": name,
+                "seq": self.seq,
+                "timestamp": f"{happened_at.astimezone(UTC):%Y-%m-%dT%H:%M:%S}.{happened_at.microsecond // 1000:03d}Z",
+                "type": "standard",
+                "context": self._context(),
+                "data": data,
+            }
+        )
+
+    def money(self, cents: int) -> dict[str, Any]:
+        """MoneyV2: the amount is a JSON number."""
+        return {"amount": cents / 100, "currencyCode": self.currency}
+
+    def variant(self, product: Product, variant: Variant) -> dict[str, Any]:
+        """ProductVariant: ids are numeric strings, and there is no handle but in the url."""
+        return {
+            "id": str(variant.id),
+            "image": {"src": product.image_url},
+            "price": self.money(variant.price_cents),
+            "product": {
+                "id": str(product.id),
+                "title": product.title,
+                "type": product.product_type,
+                "untranslatedTitle": product.title,
+                "url": f"/products/{product.handle}",
+                "vendor": product.vendor,
+            },
+            "sku": variant.sku,
+            "title": variant.title,
+            "untranslatedTitle": variant.title,
+        }
+
+    def cart_line(self, product: Product, variant: Variant, quantity: int) -> dict[str, Any]:
+        """CartLine of one variant."""
+        return {
+            "cost": {"totalAmount": self.money(variant.price_cents * quantity)},
+            "merchandise": self.variant(product, variant),
+            "quantity": quantity,
+        }
+
+    def _context(self) -> dict[str, Any]:
+        parts = urlsplit(self.url)
+        location = {
+            "hash": "",
+            "host": parts.netloc,
+            "hostname": parts.netloc,
+            "href": self.url,
+            "origin": f"https://{parts.netloc}",
+            "pathname": parts.path,
+            "port": "",
+            "protocol": "https:",
+            "search": f"?{parts.query}" if parts.query else "",
+        }
+        width, height = self.device.width, self.device.height
+        return {
+            "document": {
+                "characterSet": "UTF-8",
+                "location": location,
+                "referrer": self.referrer,
+                "title": self.title,
+            },
+            "navigator": {
+                "cookieEnabled": True,
+                "language": self.device.language,
+                "languages": [self.device.language, "en"],
+                "userAgent": self.device.user_agent,
+            },
+            "window": {
+                "innerHeight": height - 120,
+                "innerWidth": width,
+                "location": location,
+                "origin": f"https://{parts.netloc}",
+                "outerHeight": height,
+                "outerWidth": width,
+                "pageXOffset": 0,
+                "pageYOffset": 0,
+                "screen": {"height": height, "width": width},
+                "screenX": 0,
+                "screenY": 0,
+                "scrollX": 0,
+                "scrollY": 0,
+            },
+        }
+
+
+@dataclass
+class Checkout:
+    """A checkout that fills up step by step; amounts in cents."""
+
+    token: str
+    lines: list[tuple[Product, Variant, int]]
+    discount_percent: int
+    shipping_cents: int
+    tax_percent: float
+    customer_id: int | None
+    is_first_order: bool
+
+    def data(self, browser: Browser, order_id: int | None = None, paid: bool = False) -> dict[str, Any]:
+        """Checkout, as the checkout events carry it; with an order id only once completed.
+
+        No e-mail, phone, name or address: our pixel takes them out before it sends.
+        """
+        money = browser.money
+        discount = {
+            "allocationMethod": "ACROSS",
+            "targetSelection": "ALL",
+            "targetType": "LINE_ITEM",
+            "title": f"WELCOME{self.discount_percent}",
+            "type": "DISCOUNT_CODE",
+            "value": {"percentage": self.discount_percent},
+        }
+        items, subtotal, discounts = [], 0, 0
+        for number, (product, variant, quantity) in enumerate(self.lines, start=1):
+            gross = variant.price_cents * quantity
+            off = round(gross * self.discount_percent / 100)
+            subtotal, discounts = subtotal + gross - off, discounts + off
+            items.append(
+                {
+                    "discountAllocations": [{"amount": money(off), "discountApplication": discount}] if off else [],
+                    "finalLinePrice": money(gross - off),
+                    "id": str(variant.id * 10 + number),
+                    "properties": [],
+                    "quantity": quantity,
+                    "sellingPlanAllocation": None,
+                    "title": product.title,
+                    "variant": browser.variant(product, variant),
+                }
+            )
+        tax = round(subtotal * self.tax_percent / 100)
+        total = subtotal + self.shipping_cents + tax
+        customer = {"id": str(self.customer_id), "isFirstOrder": self.is_first_order} if self.customer_id else None
+        transaction = {
+            "amount": money(total),
+            "gateway": "shopify_payments",
+            "paymentMethod": {"name": "VISA", "type": "creditCard"},
+        }
+        return {
+            "checkout": {
+                "attributes": [],
+                "billingAddress": None,
+                "buyerAcceptsEmailMarketing": False,
+                "buyerAcceptsSmsMarketing": False,
+                "currencyCode": browser.currency,
+                "delivery": None,
+                "discountApplications": [discount] if self.discount_percent else [],
+                "discountsAmount": money(discounts),
+                "email": None,
+                "lineItems": items,
+                "localization": {
+                    "country": {"isoCode": "US"},
+                    "language": {"isoCode": browser.device.language},
+                    "market": {"handle": "us", "id": "gid://shopify/Market/1"},
+                },
+                "order": {
+                    "customer": customer,
+                    "id": f"gid://shopify/OrderIdentity/{order_id}" if order_id else None,
+                },
+                "phone": None,
+                "shippingAddress": None,
+                "shippingLine": {"price": money(self.shipping_cents)},
+                "smsMarketingPhone": None,
+                "subtotalPrice": money(subtotal),
+                "token": self.token,
+                "totalPrice": money(total),
+                "totalTax": money(tax),
+                "transactions": [transaction] if paid else [],
+            }
+        }

@@ -1,0 +1,341 @@
+"""The simulated store's shoppers: who comes, what they look at, what they buy, and what the pixel sends of it.
+
+A seed, an end and a number of days flow in; deliveries (what one request to the collector carries) flow out.
+
+The store lives for ever and is only looked at: each visitor is drawn from the seed and the day of the first visit, so
+two windows that overlap hold the same events, and running the demo twice adds only what has happened since.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from random import Random
+from typing import Any
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+import msgspec
+
+from ingestion.shops import Shop
+from ingestion.simulator.catalogue import COLLECTIONS, Catalogue, Product, Variant
+from ingestion.simulator.pixel_events import Browser, Checkout, Device, Event
+
+PIXEL_VERSION = "simulator-1"
+EVENTS_PER_DELIVERY = 20
+BYTES_PER_DELIVERY = 59_000  # browsers send at most 64 KiB with keepalive
+VISITORS_PER_DAY = 68
+LIFE = timedelta(days=30)  # how long after the first visit a shopper may come back
+
+DESKTOP = [
+    "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0.0.0 Safari/537.36",
+    "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0.0.0 Safari/537.36",
+    "Mozilla/5.0 (Windows NT 10.0; Win64; x64; rv:145.0) Gecko/20100101 Firefox/145.0",
+]
+MOBILE = [
+    "Mozilla/5.0 (iPhone; CPU iPhone OS 18_6 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.6 Mobile/15E148 Safari/604.1",
+    "Mozilla/5.0 (Linux; Android 10; K) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0.0.0 Mobile Safari/537.36",
+]
+TABLET = [
+    "Mozilla/5.0 (iPad; CPU OS 18_6 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.6 Safari/604.1",
+    "Mozilla/5.0 (Linux; Android 14; SM-X710) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0.0.0 Safari/537.36",
+]
+BOTS = [
+    "Mozilla/5.0 (compatible; AhrefsBot/7.0; +http://ahrefs.com/robot/)",
+    "Mozilla/5.0 AppleWebKit/537.36 (KHTML, like Gecko; compatible; bingbot/2.0; +http://www.bing.com/bingbot.htm) Chrome/116.0.1938.76 Safari/537.36",
+]
+# (share, referrer, query string) of a session's landing page
+ARRIVALS = [
+    (30, "", ""),
+    (26, "https://www.google.com/", ""),
+    (4, "https://duckduckgo.com/", ""),
+    (12, "https://www.google.com/", "utm_source=google&utm_medium=cpc&utm_campaign=kitchen-brand"),
+    (10, "https://l.instagram.com/", "utm_source=instagram&utm_medium=paid_social&utm_campaign=autumn-table"),
+    (5, "https://www.pinterest.com/", ""),
+    (8, "", "utm_source=newsletter&utm_medium=email&utm_campaign=weekly"),
+    (5, "https://www.thekitchenpages.example/best-skillets", ""),
+]
+STEPS_TO_PAYMENT = (
+    "checkout_contact_info_submitted",
+    "checkout_address_info_submitted",
+    "checkout_shipping_info_submitted",
+    "payment_info_submitted",
+)
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """What one request of the pixel carries: at most 20 events of one browser, and its consent."""
+
+    sent_at: datetime
+    consent: dict[str, bool]
+    events: Sequence[Event]
+
+    @property
+    def body(self) -> dict[str, Any]:
+        """The request body, before it is encoded."""
+        return {"pixel_version": PIXEL_VERSION, "consent": self.consent, "events": self.events}
+
+
+def simulate(shop: Shop, catalogue: Catalogue, seed: int, end: datetime, days: int = 30) -> list[Delivery]:
+    """All deliveries of the `days` before `end`, in the order in which they are sent.
+
+    About 100 sessions a day. Among them are bots, refusals of consent, repeated and late deliveries, and a few events
+    whose timestamp is no time.
+    """
+    begin = end - timedelta(days=days)
+    first_day, last_day = (begin - LIFE).date(), end.date()
+    deliveries = []
+    for day in (first_day + timedelta(days=n) for n in range((last_day - first_day).days + 2)):
+        rng = Random(f"visitors/{seed}/{day}")
+        busy = 1.25 if day.weekday() >= 5 else 0.9
+        for number in range(round(VISITORS_PER_DAY * busy * rng.uniform(0.85, 1.15))):
+            visitor = _Visitor(shop, catalogue, Random(f"visitor/{seed}/{day}/{number}"), day)
+            deliveries += visitor.deliveries(begin, end)
+    return sorted(deliveries, key=lambda delivery: (delivery.sent_at, delivery.events[0]["id"]))
+
+
+class _Visitor:
+    """One person: devices, taste, consent, and the sessions of one life."""
+
+    def __init__(self, shop: Shop, catalogue: Catalogue, rng: Random, first_day: date) -> None:
+        self.shop, self.catalogue, self.rng, self.first_day = shop, catalogue, rng, first_day
+        self.is_bot = rng.random() < 0.02
+        consents = self.is_bot or rng.random() > 0.07
+        self.consent = {
+            "analyticsProcessingAllowed": consents,
+            "marketingAllowed": consents and rng.random() < 0.8,
+            "preferencesProcessingAllowed": consents,
+            "saleOfDataAllowed": consents and rng.random() < 0.6,
+        }
+        self.taste = rng.sample(list(COLLECTIONS), 2)
+        self.browsers = [self._browser() for _ in range(1 if self.is_bot or rng.random() < 0.75 else 2)]
+        self.customer_id = 6_100_000_000_000 + rng.randrange(10**9)
+        self.orders = 0
+
+    def deliveries(self, begin: datetime, end: datetime) -> Iterator[Delivery]:
+        """What the pixel sends of this life's events from `begin` until before `end`."""
+        for started_at in self._session_starts():
+            browser = self.rng.choice(self.browsers)
+            browser.events.clear()
+            if self.is_bot:
+                self._crawl(browser, started_at)
+            else:
+                self._shop(browser, started_at)
+            yield from self._send(browser.events, begin, end)
+
+    def _browser(self) -> Browser:
+        rng = self.rng
+        if self.is_bot:
+            device = Device(rng.choice(BOTS), "en-US", 1366, 768)
+        else:
+            kind = rng.choices([DESKTOP, MOBILE, TABLET], [42, 52, 6])[0]
+            width, height = {id(DESKTOP): (1536, 864), id(MOBILE): (390, 844), id(TABLET): (820, 1180)}[id(kind)]
+            device = Device(rng.choice(kind), rng.choice(["en-US", "en-US", "es-US"]), width, height)
+        client_id = str(UUID(int=rng.getrandbits(128), version=4))
+        return Browser(client_id, device, self.shop.domain, self.shop.currency, rng)
+
+    def _session_starts(self) -> Iterator[datetime]:
+        rng, visits = self.rng, 1
+        while visits < 12 and rng.random() < 0.3:
+            visits += 1
+        offsets = sorted({0, *(rng.randrange(1, LIFE.days) for _ in range(visits - 1))})
+        for offset in offsets:
+            hour = rng.choices(range(24), [1] * 7 + [2, 3, 4, 5, 5, 6, 6, 5, 5, 5, 6, 7, 9, 9, 8, 5, 2])[0]
+            local = time(hour, rng.randrange(60), rng.randrange(60), rng.randrange(1000) * 1000)
+            day = self.first_day + timedelta(days=offset)
+            yield datetime.combine(day, local, ZoneInfo(self.shop.timezone)).astimezone(UTC)
+
+    def _shop(self, browser: Browser, now: datetime) -> None:
+        """One session: land, look, perhaps fill a cart, perhaps buy."""
+        rng = self.rng
+        _, referrer, query = rng.choices(ARRIVALS, [share for share, *_ in ARRIVALS])[0]
+        collection = rng.choice(self.taste)
+        product = self._pick(collection)
+        cart: list[tuple[Product, Variant, int]] = []
+        suffix = f"?{query}" if query else ""
+        landing = rng.random()
+        if landing < 0.4:
+            browser.open_page(f"/{suffix}", self.shop.name, now, referrer)
+        elif landing < 0.6:
+            self._view_collection(browser, collection, now, suffix, referrer)
+        else:
+            now = self._view_product(browser, product, cart, now, suffix, referrer)
+        while rng.random() < 0.72:
+            now = self._pause(now)
+            step = rng.random()
+            if step < 0.12:
+                self._view_collection(browser, collection, now)
+            elif step < 0.18:
+                self._search(browser, collection, now)
+            elif step < 0.23:
+                collection = rng.choice(list(COLLECTIONS))
+            else:
+                companion = self.catalogue.companions.get(product.id)
+                product = companion if companion and rng.random() < 0.25 else self._pick(collection)
+                now = self._view_product(browser, product, cart, now)
+        if cart:
+            self._leave_with(browser, cart, self._pause(now))
+
+    def _pick(self, collection: str) -> Product:
+        """A product of the collection, the first ones far more often (popularity falls like 1/rank)."""
+        products = self.catalogue.published(collection)
+        return self.rng.choices(products, [1 / (rank + 2) for rank in range(len(products))])[0]
+
+    def _pause(self, now: datetime) -> datetime:
+        """What a person needs before the next click; now and then long enough to end the session."""
+        seconds = 2700 if self.rng.random() < 0.004 else self.rng.lognormvariate(3.2, 0.8)
+        return now + timedelta(milliseconds=round(seconds * 1000))
+
+    def _view_collection(
+        self, browser: Browser, collection: str, now: datetime, suffix: str = "", referrer: str | None = None
+    ) -> None:
+        browser.open_page(f"/collections/{collection.lower()}{suffix}", collection, now, referrer)
+        shown = [browser.variant(p, p.variants[0]) for p in self.catalogue.published(collection)[:4]]
+        number = str(430_000_000_000 + list(COLLECTIONS).index(collection))
+        data = {"collection": {"id": number, "title": collection, "productVariants": shown}}
+        browser.emit("collection_viewed", now + timedelta(milliseconds=120), data)
+
+    def _search(self, browser: Browser, collection: str, now: datetime) -> None:
+        query = self.rng.choice(list(COLLECTIONS[collection]))
+        browser.open_page(f"/search?q={query.replace(' ', '+')}", "Search", now)
+        found = [p for p in self.catalogue.published(collection) if p.product_type == query][:3]
+        data = {
+            "searchResult": {
+                "query": query,
+                "productVariants": [browser.variant(p, p.variants[0]) for p in found],
+            }
+        }
+        browser.emit("search_submitted", now + timedelta(milliseconds=90), data)
+
+    def _view_product(
+        self,
+        browser: Browser,
+        product: Product,
+        cart: list[tuple[Product, Variant, int]],
+        now: datetime,
+        suffix: str = "",
+        referrer: str | None = None,
+    ) -> datetime:
+        variant = self.rng.choice(product.variants)
+        browser.open_page(f"/products/{product.handle}{suffix}", product.title, now, referrer)
+        data = {"productVariant": browser.variant(product, variant)}
+        browser.emit("product_viewed", now + timedelta(milliseconds=150), data)
+        companion = self.catalogue.companions.get(product.id)
+        if variant.inventory and self.rng.random() < 0.11:
+            now = self._add(browser, product, variant, cart, self._pause(now))
+            if companion and self.rng.random() < 0.5:
+                now = self._pause(now)
+                browser.open_page(f"/products/{companion.handle}", companion.title, now)
+                shown = self.rng.choice([v for v in companion.variants if v.inventory])
+                seen = {"productVariant": browser.variant(companion, shown)}
+                browser.emit("product_viewed", now + timedelta(milliseconds=150), seen)
+                now = self._add(browser, companion, shown, cart, self._pause(now))
+        return now
+
+    def _add(
+        self,
+        browser: Browser,
+        product: Product,
+        variant: Variant,
+        cart: list[tuple[Product, Variant, int]],
+        now: datetime,
+    ) -> datetime:
+        quantity = self.rng.choices([1, 2, 4], [80, 15, 5])[0]
+        if not any(variant.id == in_cart.id for _, in_cart, _ in cart):
+            cart.append((product, variant, quantity))
+            line = browser.cart_line(product, variant, quantity)
+            browser.emit("product_added_to_cart", now, {"cartLine": line})
+        return now
+
+    def _leave_with(self, browser: Browser, cart: list[tuple[Product, Variant, int]], now: datetime) -> None:
+        """Look at the cart, and leave it or check out; each step loses some."""
+        rng = self.rng
+        if len(cart) > 1 and rng.random() < 0.15:
+            product, variant, quantity = cart.pop()
+            line = browser.cart_line(product, variant, quantity)
+            browser.emit("product_removed_from_cart", now, {"cartLine": line})
+        if rng.random() < 0.85:
+            now = self._pause(now)
+            browser.open_page("/cart", "Your cart", now)
+            browser.emit("cart_viewed", now + timedelta(milliseconds=110), {"cart": self._cart(browser, cart)})
+        if rng.random() > 0.55:
+            return
+        gross = sum(variant.price_cents * quantity for _, variant, quantity in cart)
+        token = f"{rng.getrandbits(128):032x}"
+        checkout = Checkout(
+            token=token,
+            lines=cart,
+            discount_percent=10 if rng.random() < 0.2 else 0,
+            shipping_cents=0 if gross >= 7500 else 695,
+            tax_percent=rng.choice([0, 6.25, 8.875]),
+            customer_id=self.customer_id if self.orders or len(self.browsers) > 1 or rng.random() < 0.5 else None,
+            is_first_order=self.orders == 0,
+        )
+        now = self._pause(now)
+        path = f"/checkouts/cn/{token}"
+        browser.open_page(path, "Checkout", now)
+        browser.emit("checkout_started", now + timedelta(milliseconds=200), checkout.data(browser))
+        for step in STEPS_TO_PAYMENT:
+            if rng.random() > 0.95:
+                return
+            now = self._pause(now)
+            browser.emit(step, now, checkout.data(browser))
+        now = self._pause(now)
+        order_id = 5_400_000_000_000 + rng.randrange(10**11)
+        browser.open_page(f"{path}/thank-you", "Thank you", now)
+        browser.emit(
+            "checkout_completed", now + timedelta(milliseconds=300), checkout.data(browser, order_id, paid=True)
+        )
+        self.orders += 1
+        if rng.random() < 0.06:  # the thank-you page is loaded again: another event, the same order
+            now += timedelta(minutes=rng.randint(1, 20))
+            browser.emit("checkout_completed", now, checkout.data(browser, order_id, paid=True))
+
+    def _cart(self, browser: Browser, cart: list[tuple[Product, Variant, int]]) -> dict[str, Any]:
+        total = sum(variant.price_cents * quantity for _, variant, quantity in cart)
+        return {
+            "attributes": [],
+            "cost": {"totalAmount": browser.money(total)},
+            "id": f"gid://shopify/Cart/{browser.client_id}",
+            "lines": [browser.cart_line(*line) for line in cart],
+            "totalQuantity": sum(quantity for _, _, quantity in cart),
+        }
+
+    def _crawl(self, browser: Browser, now: datetime) -> None:
+        """A crawler opens one product page after the other, a second apart."""
+        for collection in self.taste:
+            for product in self.catalogue.published(collection)[: self.rng.randint(5, 25)]:
+                now += timedelta(seconds=1)
+                browser.open_page(f"/products/{product.handle}", product.title, now, referrer="")
+                data = {"productVariant": browser.variant(product, product.variants[0])}
+                browser.emit("product_viewed", now + timedelta(milliseconds=80), data)
+
+    def _send(self, events: Sequence[Event], begin: datetime, end: datetime) -> Iterator[Delivery]:
+        rng = self.rng
+        for chunk in _chunks(events):
+            sent_at = datetime.fromisoformat(chunk[-1]["timestamp"])
+            late, twice, broken = rng.random() < 0.02, rng.random() < 0.015, rng.random() < 0.0015
+            delay = timedelta(minutes=rng.randint(20, 60 * 24 * 3))
+            if broken:
+                chunk[-1] = {**chunk[-1], "timestamp": "yesterday"}
+            if not begin <= sent_at < end:
+                continue
+            delivery = Delivery(sent_at + delay if late else sent_at, self.consent, chunk)
+            yield delivery
+            if twice:
+                yield Delivery(delivery.sent_at + timedelta(seconds=3), self.consent, chunk)
+
+
+def _chunks(events: Sequence[Event]) -> Iterator[list[Event]]:
+    """Events in order, as many to a delivery as the pixel puts into one request."""
+    chunk: list[Event] = []
+    size = 0
+    for event in events:
+        event_size = len(msgspec.json.encode(event)) + 1
+        if chunk and (len(chunk) == EVENTS_PER_DELIVERY or size + event_size > BYTES_PER_DELIVERY):
+            yield chunk
+            chunk, size = [], 0
+        chunk.append(event)
+        size += event_size
+    if chunk:
+        yield chunk

@@ -1,0 +1,9 @@
+"""The dlt sources: pixel (landing files), shopify (Admin API), shops (shops.toml).
+
+A source's name is the suffix of its raw schema and the first part of its assets' keys; its resources are the tables.
+"""
+
+from dlt.common.schema.typing import TSchemaContract
+
+# New fields are welcome; a field that changes its type is not silently given a second column.
+SCHEMA_CONTRACT: TSchemaContract = {"tables": "evolve", "columns": "evolve", "data_type": "freeze"}

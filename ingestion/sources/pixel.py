@@ -1,0 +1,206 @@
+"""dlt source `pixel`: landing files.
+
+Sealed landing files flow in; four tables flow out: events (one row per envelope), unreadable_lines (one row per line
+that is no envelope), user_agents (one row per user agent that events name, with what the kept crawler list says of
+it) and landing_files (one row per file that was loaded: the ledger).
+
+DuckDB turns the files into one Parquet file that dlt passes on, because dlt is fast when it moves files and slow when
+it moves Python objects. Files are taken by explicit list: by modification time, a file that is sealed late but was
+written early would be skipped.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import dlt
+import duckdb
+import pyarrow.parquet as pq
+from crawleruseragents import is_crawler
+from dlt.extract import DltResource
+
+from ingestion.landing import decode_envelope, read_lines
+from ingestion.sources import SCHEMA_CONTRACT
+
+# The envelope as DuckDB reads it. Text that holds JSON becomes a JSON column in the warehouse.
+ENVELOPE_TYPES = {
+    "v": "bigint",
+    "received_at": "timestamptz",
+    "shop": "varchar",
+    "source": "varchar",
+    "request_id": "varchar",
+    "index": "bigint",
+    "user_agent": "varchar",
+    "origin": "varchar",
+    "gpc": "boolean",
+    "host_ok": "boolean",
+    "consent": "varchar",
+    "pixel_version": "varchar",
+    "event": "varchar",
+}
+
+
+def _column(data_type: str) -> dict[str, Any]:
+    return {"data_type": data_type, "nullable": True}
+
+
+@dataclass(frozen=True)
+class _UnreadableLine:
+    landing_file: str
+    line_number: int
+    line: str
+    reason: str
+
+
+class _Batch:
+    """The landing files of one load, read when first asked for."""
+
+    def __init__(self, files: Sequence[Path], workspace: Path) -> None:
+        self.files = files
+        self._workspace = workspace
+        self._unreadable: list[_UnreadableLine] = []
+
+    @cached_property
+    def parquet(self) -> Path:
+        """All envelopes of all files as Parquet, with the name of the file that each came from."""
+        self._workspace.mkdir(parents=True, exist_ok=True)
+        target = self._workspace / "events.parquet"
+        try:
+            self._copy(self.files, target)
+        except duckdb.Error:
+            self._copy([self._readable_part(file) for file in self.files], target)
+        return target
+
+    @cached_property
+    def unreadable(self) -> list[_UnreadableLine]:
+        """The lines that are no envelope."""
+        assert self.parquet
+        return self._unreadable
+
+    def _copy(self, files: Sequence[Path], target: Path) -> None:
+        types = ", ".join(f"\"{name}\": '{kind}'" for name, kind in ENVELOPE_TYPES.items())
+        columns = ", ".join(f'"{name}"' for name in ENVELOPE_TYPES)
+        if not files:
+            files = [self._workspace / "nothing.jsonl"]
+            files[0].touch()
+        with duckdb.connect() as connection:
+            connection.execute("set timezone = 'UTC'")
+            connection.execute(
+                f"""
+                copy (
+                    select {columns}, parse_filename(filename) as landing_file
+                    from read_json(
+                        $files, format = 'newline_delimited', columns = {{{types}}}, filename = true
+                    )
+                ) to '{target}' (format parquet)
+                """,
+                {"files": [str(file) for file in files]},
+            )
+
+    def _readable_part(self, file: Path) -> Path:
+        """The file itself if every line is an envelope, else a copy without the lines that are not."""
+        good, bad = [], []
+        for number, line in enumerate(read_lines(file), start=1):
+            try:
+                decode_envelope(line)
+                good.append(line)
+            except ValueError as error:
+                text = line.decode(errors="backslashreplace").replace("\0", "\\x00")
+                bad.append(_UnreadableLine(file.name, number, text, str(error)))
+        if not bad:
+            return file
+        self._unreadable.extend(bad)
+        copy = self._workspace / file.name
+        copy.write_bytes(b"".join(line + b"\n" for line in good))
+        return copy
+
+    def rows_by_file(self) -> dict[str, int]:
+        """How many envelopes each file holds."""
+        return dict(self._query("select landing_file, count(*) from read_parquet($path) group by all"))
+
+    def user_agents(self) -> list[str]:
+        """The user agents that the events themselves name."""
+        rows = self._query(
+            "select distinct json_extract_string(event, '$.context.navigator.userAgent') as named "
+            "from read_parquet($path) where named is not null order by named"
+        )
+        return [user_agent for (user_agent,) in rows]
+
+    def _query(self, sql: str) -> list[tuple[Any, ...]]:
+        with duckdb.connect() as connection:
+            return connection.execute(sql, {"path": str(self.parquet)}).fetchall()
+
+
+@dlt.source(name="pixel", schema_contract=SCHEMA_CONTRACT, max_table_nesting=0)
+def pixel_source(files: Sequence[Path] = (), workspace: Path | None = None) -> tuple[DltResource, ...]:
+    """Tables raw_pixel.events, .unreadable_lines, .user_agents and .landing_files, from these sealed landing files.
+
+    Args:
+        files: what to load, each once.
+        workspace: where the Parquet file may lie until it is loaded; on the warehouse's disk it is not copied.
+    """
+    batch = _Batch(files, workspace or Path())
+
+    @dlt.resource(
+        name="events",
+        write_disposition="append",
+        columns={"consent": _column("json"), "event": _column("json")},
+    )
+    def events() -> Iterator[Any]:
+        # Also without files: the file's schema is what creates the table.
+        parquet = pq.ParquetFile(batch.parquet)
+        yield dlt.mark.with_file_import(
+            str(batch.parquet),
+            "parquet",
+            parquet.metadata.num_rows,
+            hints=parquet.schema_arrow.empty_table(),
+        )
+
+    @dlt.resource(
+        name="unreadable_lines",
+        write_disposition="append",
+        columns={
+            "landing_file": _column("text"),
+            "line_number": _column("bigint"),
+            "line": _column("text"),
+            "reason": _column("text"),
+        },
+    )
+    def unreadable_lines() -> Iterator[Any]:
+        yield dlt.mark.materialize_table_schema()
+        yield [vars(line) for line in batch.unreadable]
+
+    @dlt.resource(
+        name="user_agents",
+        write_disposition="merge",
+        primary_key="user_agent",
+        columns={"user_agent": {"data_type": "text"}, "is_bot": _column("bool")},
+    )
+    def user_agents() -> Iterator[Any]:
+        yield dlt.mark.materialize_table_schema()
+        yield [{"user_agent": name, "is_bot": is_crawler(name)} for name in batch.user_agents()]
+
+    @dlt.resource(
+        name="landing_files",
+        write_disposition="append",
+        columns={
+            "landing_file": _column("text"),
+            "events": _column("bigint"),
+            "unreadable_lines": _column("bigint"),
+            "bytes": _column("bigint"),
+        },
+    )
+    def landing_files() -> Iterator[Any]:
+        yield dlt.mark.materialize_table_schema()
+        events_by_file = batch.rows_by_file()
+        for file in batch.files:
+            yield {
+                "landing_file": file.name,
+                "events": events_by_file.get(file.name, 0),
+                "unreadable_lines": sum(line.landing_file == file.name for line in batch.unreadable),
+                "bytes": file.stat().st_size,
+            }
+
+    return events, unreadable_lines, user_agents, landing_files

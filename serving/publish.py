@@ -1,0 +1,225 @@
+"""Publishes the marts: a new folder of files, then one atomic switch of `current`.
+
+The warehouse flows in (read-only); data/published/<version> flows out. Readers see the old version or the new one,
+never a mixture; a publication that dies leaves only a folder that nobody reads, and the next one removes it.
+"""
+
+import hashlib
+import os
+import shutil
+from collections import defaultdict
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import msgspec
+
+from serving.published import (
+    ANALYTICS,
+    BOUGHT_TOGETHER,
+    CURRENT,
+    MANIFEST,
+    SHARDS,
+    Manifest,
+    Published,
+    PublishedFile,
+    published_folder,
+    shard_name,
+)
+
+MART_SCHEMAS = ("core", "analytics", "recommendations", "operations")
+VERSIONS_KEPT = 5
+UNFINISHED = ".unfinished-"
+STORAGE_VERSION = "v1.4.0"  # so that older DuckDB tools open the file too
+
+_BOUGHT_TOGETHER_SQL = """
+    select
+        pairs.shop, pairs.product_id, seed.handle as product_handle,
+        pairs.recommendation_rank, pairs.recommended_product_id,
+        products.handle, products.title, products.url, products.image_url,
+        cast(products.price_min as varchar) as price, products.currency,
+        pairs.score, pairs.orders_together, pairs.confidence, pairs.lift
+    from warehouse.recommendations.bought_together as pairs
+    inner join warehouse.core.products as products
+        on pairs.shop = products.shop and pairs.recommended_product_id = products.product_id
+    left join warehouse.core.products as seed
+        on pairs.shop = seed.shop and pairs.product_id = seed.product_id
+    order by pairs.shop, pairs.product_id, pairs.recommendation_rank
+"""
+
+
+class PublishError(Exception):
+    """There is nothing to publish, or no place for it; the message names the remedy."""
+
+
+def publish(warehouse: Path, data: Path) -> Published:
+    """Write a new version from the warehouse and make it the current one.
+
+    Raises:
+        PublishError: the warehouse has no marts, or the folder cannot be written; `current` stays as it was.
+    """
+    if not warehouse.exists():
+        raise PublishError(f"{warehouse} does not exist: run `pixelnova refresh` first.")
+    folder = published_folder(data)
+    published_at = datetime.now(UTC)
+    version = f"{published_at:%Y%m%dT%H%M%S}.{published_at.microsecond // 1000:03d}Z"
+    unfinished = folder / f"{UNFINISHED}{version}"
+    try:
+        _remove_unfinished(folder)
+        unfinished.mkdir(parents=True)
+        manifest = _write_version(warehouse, unfinished, version, published_at)
+        _sync_tree(unfinished)
+        unfinished.rename(folder / version)
+        _switch(folder, version)
+        _remove_old_versions(folder)
+    except OSError as error:
+        raise PublishError(
+            f"{folder} cannot be written ({error.strerror or error}): correct its permissions or make room, and run "
+            "`pixelnova publish`."
+        ) from error
+    return Published(folder / version, manifest)
+
+
+def _write_version(warehouse: Path, folder: Path, version: str, published_at: datetime) -> Manifest:
+    with duckdb.connect() as connection:
+        connection.execute(f"attach '{warehouse}' as warehouse (read_only)")
+        rows_by_table = _copy_marts(connection, folder / ANALYTICS)
+        documents = list(_bought_together_documents(connection))
+        as_of = connection.execute("select max(newest_received_at) from warehouse.operations.loads").fetchone()[0]
+    products_by_file = {BOUGHT_TOGETHER: len(documents), **_write_recommendations(folder, documents)}
+    files = [
+        PublishedFile(
+            path=name,
+            bytes=(folder / name).stat().st_size,
+            sha256=_sha256(folder / name),
+            rows=products_by_file.get(name),
+        )
+        for name in [ANALYTICS, *sorted(products_by_file)]
+    ]
+    manifest = Manifest(
+        version=version,
+        published_at=published_at.isoformat(),
+        as_of=None if as_of is None else as_of.replace(tzinfo=UTC).isoformat(),
+        rows_by_table=rows_by_table,
+        files=files,
+    )
+    (folder / MANIFEST).write_bytes(msgspec.json.format(msgspec.json.encode(manifest), indent=2) + b"\n")
+    return manifest
+
+
+def _copy_marts(connection: duckdb.DuckDBPyConnection, target: Path) -> dict[str, int]:
+    """All marts with their descriptions, in a database of their own; its rows by table."""
+    tables = connection.execute(
+        "select schema_name, table_name, comment from duckdb_tables() "
+        "where database_name = 'warehouse' and list_contains($schemas, schema_name) order by all",
+        {"schemas": list(MART_SCHEMAS)},
+    ).fetchall()
+    if not tables:
+        raise PublishError("The warehouse has no marts: run `pixelnova refresh` first.")
+    connection.execute(f"attach '{target}' as published (storage_version '{STORAGE_VERSION}')")
+    rows = {}
+    for schema, table, comment in tables:
+        connection.execute(f"create schema if not exists published.{schema}")
+        connection.execute(f"create table published.{schema}.{table} as from warehouse.{schema}.{table}")
+        rows[f"{schema}.{table}"] = connection.execute(f"select count(*) from published.{schema}.{table}").fetchone()[0]
+        if comment:
+            connection.execute(f"comment on table published.{schema}.{table} is {_literal(comment)}")
+    columns = connection.execute(
+        "select schema_name, table_name, column_name, comment from duckdb_columns() "
+        "where database_name = 'warehouse' and list_contains($schemas, schema_name) and comment is not null",
+        {"schemas": list(MART_SCHEMAS)},
+    ).fetchall()
+    for schema, table, column, comment in columns:
+        connection.execute(f'comment on column published.{schema}.{table}."{column}" is {_literal(comment)}')
+    connection.execute("detach published")
+    return rows
+
+
+def _literal(text: str) -> str:
+    return "'" + text.strip().replace("'", "''") + "'"
+
+
+def _bought_together_documents(connection: duckdb.DuckDBPyConnection) -> Iterator[dict[str, Any]]:
+    """One document per product: what to show beside it, best first. No shopper is in it."""
+    cursor = connection.execute(_BOUGHT_TOGETHER_SQL)
+    names = [column[0] for column in cursor.description]
+    items_by_product: dict[tuple[str, str, str | None], list[dict[str, Any]]] = defaultdict(list)
+    for values in cursor.fetchall():
+        row = dict(zip(names, values, strict=True))
+        items_by_product[row["shop"], row["product_id"], row["product_handle"]].append(
+            {
+                "position": row["recommendation_rank"],
+                "product_id": row["recommended_product_id"],
+                "handle": row["handle"],
+                "title": row["title"],
+                "url": row["url"],
+                "image": row["image_url"],
+                "price": {"amount": row["price"], "currency": row["currency"]},
+                "score": row["score"],
+                "reason": {
+                    "code": "bought_together",
+                    "orders_together": row["orders_together"],
+                    "confidence": row["confidence"],
+                    "lift": row["lift"],
+                },
+            }
+        )
+    for (shop, product_id, handle), items in items_by_product.items():
+        seed = {"product_id": product_id, "handle": handle}
+        yield {"shop": shop, "seed": seed, "strategy": "bought_together", "items": items}
+
+
+def _write_recommendations(folder: Path, documents: list[dict[str, Any]]) -> dict[str, int]:
+    """The documents as NDJSON and as shards; products by shard file."""
+    (folder / SHARDS).mkdir(parents=True)
+    (folder / BOUGHT_TOGETHER).write_bytes(b"".join(msgspec.json.encode(document) + b"\n" for document in documents))
+    shards: dict[str, dict[str, Any]] = defaultdict(dict)
+    for document in documents:
+        shop, product_id = document["shop"], document["seed"]["product_id"]
+        shards[f"{SHARDS}/{shard_name(shop, product_id)}"][f"{shop}/{product_id}"] = document
+    for name, shard in shards.items():
+        (folder / name).write_bytes(msgspec.json.encode(shard))
+    return {name: len(shard) for name, shard in shards.items()}
+
+
+def _sha256(file: Path) -> str:
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _sync_tree(folder: Path) -> None:
+    for path in [*folder.rglob("*"), folder]:
+        _sync(path)
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _switch(folder: Path, version: str) -> None:
+    link = folder / f"{UNFINISHED}{CURRENT}"
+    link.symlink_to(version)
+    link.replace(folder / CURRENT)
+    _sync(folder)
+
+
+def _remove_unfinished(folder: Path) -> None:
+    for path in folder.glob(f"{UNFINISHED}*"):
+        if path.is_symlink():
+            path.unlink()
+        else:
+            shutil.rmtree(path)
+
+
+def _remove_old_versions(folder: Path) -> None:
+    versions = sorted(path for path in folder.iterdir() if path.is_dir() and not path.is_symlink())
+    current = (folder / CURRENT).resolve()
+    for path in versions[:-VERSIONS_KEPT]:
+        if path != current:
+            shutil.rmtree(path)
