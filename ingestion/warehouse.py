@@ -3,7 +3,6 @@
 A source's name flows in; a pipeline into the schema `raw_<source>` of data/warehouse.duckdb flows out.
 """
 
-import os
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -32,8 +31,6 @@ def workspace(data: Path) -> Path:
 
 def open_pipeline(source_name: str, data: Path) -> dlt.Pipeline:
     """The dlt pipeline of a source. What a killed run has extracted but not loaded is loaded first."""
-    os.environ["RUNTIME__DLTHUB_TELEMETRY"] = "false"
-    os.environ.setdefault("RUNTIME__LOG_LEVEL", "ERROR")
     pipeline = dlt.pipeline(
         pipeline_name=source_name,
         dataset_name=f"raw_{source_name}",

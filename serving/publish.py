@@ -111,30 +111,40 @@ def _write_version(warehouse: Path, folder: Path, version: str, published_at: da
 
 def _copy_marts(connection: duckdb.DuckDBPyConnection, target: Path) -> dict[str, int]:
     """All marts with their descriptions, in a database of their own; its rows by table."""
-    tables = connection.execute(
+    marts = connection.execute(
         "select schema_name, table_name, comment from duckdb_tables() "
         "where database_name = 'warehouse' and list_contains($schemas, schema_name) order by all",
         {"schemas": list(MART_SCHEMAS)},
     ).fetchall()
-    if not tables:
+    if not marts:
         raise PublishError("The warehouse has no marts: run `pixelnova refresh` first.")
-    connection.execute(f"attach '{target}' as published (storage_version '{STORAGE_VERSION}')")
-    rows = {}
-    for schema, table, comment in tables:
-        connection.execute(f"create schema if not exists published.{schema}")
-        connection.execute(f"create table published.{schema}.{table} as from warehouse.{schema}.{table}")
-        rows[f"{schema}.{table}"] = connection.execute(f"select count(*) from published.{schema}.{table}").fetchone()[0]
-        if comment:
-            connection.execute(f"comment on table published.{schema}.{table} is {_literal(comment)}")
     columns = connection.execute(
         "select schema_name, table_name, column_name, comment from duckdb_columns() "
         "where database_name = 'warehouse' and list_contains($schemas, schema_name) and comment is not null",
         {"schemas": list(MART_SCHEMAS)},
     ).fetchall()
+    connection.execute(f"attach '{target}' as published (storage_version '{STORAGE_VERSION}')")
+    rows = {}
+    for schema, table, comment in marts:
+        published = f"published.{_published_schema(schema)}.{table}"
+        connection.execute(f"create schema if not exists published.{_published_schema(schema)}")
+        connection.execute(f"create table {published} as from warehouse.{schema}.{table}")
+        connection.execute(f"comment on table {published} is {_literal(comment or '')}")
+        rows[f"{schema}.{table}"] = connection.execute(f"select count(*) from {published}").fetchone()[0]
     for schema, table, column, comment in columns:
-        connection.execute(f'comment on column published.{schema}.{table}."{column}" is {_literal(comment)}')
+        name = f'published.{_published_schema(schema)}.{table}."{column}"'
+        connection.execute(f"comment on column {name} is {_literal(comment)}")
     connection.execute("detach published")
     return rows
+
+
+def _published_schema(schema: str) -> str:
+    """Where a schema's marts stand in analytics.duckdb.
+
+    In a file named analytics, DuckDB calls the name analytics.funnel_daily ambiguous if there is a schema analytics
+    too. So those marts stand in the file's main schema, and every mart is called in the file as it is in the warehouse.
+    """
+    return "main" if schema == Path(ANALYTICS).stem else schema
 
 
 def _literal(text: str) -> str:

@@ -11,6 +11,7 @@ written early would be skipped.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -190,17 +191,19 @@ def pixel_source(files: Sequence[Path] = (), workspace: Path | None = None) -> t
             "events": _column("bigint"),
             "unreadable_lines": _column("bigint"),
             "bytes": _column("bigint"),
+            "loaded_at": _column("timestamp"),
         },
     )
     def landing_files() -> Iterator[Any]:
         yield dlt.mark.materialize_table_schema()
-        events_by_file = batch.rows_by_file()
+        events_by_file, loaded_at = batch.rows_by_file(), datetime.now(UTC)
         for file in batch.files:
             yield {
                 "landing_file": file.name,
                 "events": events_by_file.get(file.name, 0),
                 "unreadable_lines": sum(line.landing_file == file.name for line in batch.unreadable),
                 "bytes": file.stat().st_size,
+                "loaded_at": loaded_at,
             }
 
     return events, unreadable_lines, user_agents, landing_files

@@ -1,0 +1,290 @@
+"""The `pixelnova` command: what a person, a shell script or cron can ask for.
+
+Arguments flow in; exit code 0 means done, 1 that it could not be done (one sentence says why), 2 a wrong argument.
+"""
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+from ingestion.collector.server import CannotListen, serve
+from ingestion.landing import open_files, sealed_files
+from ingestion.recordings import RecordingError, recorded_posts
+from ingestion.sender import Post, SendError, Sent, send
+from ingestion.shops import Shop, ShopsFileError, find_shop, load_shops
+from orchestration.processes import ChildFailed, collector_counts, running_collector
+from orchestration.runner import RefreshFailed
+from orchestration.settings import DATA_VARIABLE, SHOPS_VARIABLE, data_folder, shops_file
+
+DEMO_SHOP = "pixelnova-demo.myshopify.com"
+DEMO_TOKEN = "demo-token-of-the-stand-in"
+
+app = typer.Typer(
+    help="What do shoppers in my Shopify store do, and what should they see next?",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+console = Console()
+
+Seed = Annotated[int, typer.Option(help="Same seed and end, same store and shoppers.")]
+End = Annotated[
+    datetime | None,
+    typer.Option(
+        help="When the simulated days end, UTC; now by default.", formats=["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"]
+    ),
+]
+Days = Annotated[int, typer.Option(min=1, max=365, help="How many days are simulated.")]
+Url = Annotated[
+    str | None, typer.Option(help="Send to this running collector; by default one is started for as long as it takes.")
+]
+
+
+@app.callback()
+def options(
+    data: Annotated[
+        Path | None, typer.Option(envvar=DATA_VARIABLE, help="Data folder; default: data/ of the project.")
+    ] = None,
+    shops: Annotated[
+        Path | None, typer.Option(envvar=SHOPS_VARIABLE, help="Stores; default: shops.toml of the project.")
+    ] = None,
+) -> None:
+    """Options of every command. They go into the environment, where child processes find them too."""
+    if data is not None:
+        os.environ[DATA_VARIABLE] = str(data.resolve())
+    if shops is not None:
+        os.environ[SHOPS_VARIABLE] = str(shops.resolve())
+
+
+@app.command()
+def demo(seed: Seed = 1, end: End = None, days: Days = 30) -> None:
+    """Simulate a store, collect its events, load, build, publish, and show what came of it."""
+    from ingestion.simulator.admin_api import running_admin_api
+    from ingestion.simulator.catalogue import build_catalogue
+    from ingestion.sources.shopify import URL_VARIABLE, token_variable
+
+    shop = find_shop(load_shops(shops_file()), DEMO_SHOP)
+    with running_collector() as url:
+        _send_simulation(url, shop, seed, end, days)
+        counts = collector_counts(url)
+    console.print(
+        f"The collector stored {counts['stored']:,} events, and {counts['consent_refused']:,} not, for want of consent."
+    )
+    with running_admin_api(build_catalogue(seed), shop.domain, DEMO_TOKEN) as api_url:
+        os.environ |= {URL_VARIABLE: api_url, token_variable(shop.domain): DEMO_TOKEN}
+        _refresh()
+    _print_summary()
+    console.print(
+        "\nNext: [bold]pixelnova status[/bold] · [bold]make dev[/bold] for Dagster's graph · "
+        f"analysts: duckdb -readonly {_relative(data_folder() / 'published' / 'current' / 'analytics.duckdb')}"
+    )
+
+
+@app.command()
+def simulate(
+    seed: Seed = 1,
+    end: End = None,
+    days: Days = 30,
+    url: Url = None,
+    shop: Annotated[str, typer.Option(help="The store to send as.")] = DEMO_SHOP,
+) -> None:
+    """Send a simulated store's events to the collector; `refresh` then loads them."""
+    found = find_shop(load_shops(shops_file()), shop)
+    with _collector(url) as collector_url:
+        _send_simulation(collector_url, found, seed, end, days)
+
+
+@app.command()
+def collect(
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on; 0 takes a free one.")] = 8787,
+) -> None:
+    """Receive pixel events and append them to landing files, until Ctrl-C."""
+    serve(host, port, shops_file(), _landing())
+
+
+@app.command()
+def replay(
+    files: Annotated[
+        list[Path], typer.Argument(help="JSON or JSONL: events, arrays of events, or envelopes; - for standard input.")
+    ],
+    url: Url = None,
+    shop: Annotated[
+        str | None, typer.Option(help="The store that bare events belong to; default: the first of shops.toml.")
+    ] = None,
+) -> None:
+    """Send recorded events through the collector; `refresh` then loads them."""
+    shops = load_shops(shops_file())
+    default_shop = find_shop(shops, shop) if shop else shops[0]
+    posts = list(recorded_posts(files, shops, default_shop))
+    with _collector(url) as collector_url:
+        _send(collector_url, posts, "Replaying")
+
+
+@app.command()
+def refresh() -> None:
+    """Load what has landed and Shopify's catalogue, build every model, publish."""
+    _refresh()
+    _print_summary()
+
+
+@app.command()
+def publish() -> None:
+    """Publish the marts as they are, without loading or building."""
+    from ingestion.warehouse import warehouse_file
+    from serving.publish import publish
+
+    published = publish(warehouse_file(data_folder()), data_folder())
+    console.print(f"Published {published.manifest.version} in {_relative(published.folder)}.")
+
+
+@app.command()
+def status() -> None:
+    """Say what waits, what was loaded last, how large the marts are, and which version is published."""
+    from orchestration import summary
+    from serving.published import NothingPublished, read_current
+
+    waiting = {
+        "Landing files waiting to be loaded": len(sealed_files(_landing())),
+        "Landing files still being written": len(open_files(_landing())),
+    }
+    try:
+        published = read_current(data_folder())
+    except NothingPublished:
+        published = None
+    summary.status(console, waiting, published)
+
+
+def _landing() -> Path:
+    return data_folder() / "landing"
+
+
+@contextmanager
+def _collector(url: str | None) -> Iterator[str]:
+    if url:
+        yield url
+    else:
+        with running_collector() as started:
+            yield started
+
+
+def _send_simulation(url: str, shop: Shop, seed: int, end: datetime | None, days: int) -> Sent:
+    import msgspec
+
+    from ingestion.simulator.catalogue import build_catalogue
+    from ingestion.simulator.shoppers import simulate
+
+    until = datetime.now(UTC) if end is None else end.replace(tzinfo=UTC)
+    with console.status("Simulating shoppers"):
+        deliveries = simulate(shop, build_catalogue(seed), seed, until, days)
+        posts = [
+            Post(shop.ingest_keys[0], msgspec.json.encode(delivery.body), len(delivery.events))
+            for delivery in deliveries
+        ]
+    return _send(url, posts, "Sending")
+
+
+def _send(url: str, posts: list[Post], what: str) -> Sent:
+    with _progress() as progress:
+        task = progress.add_task(f"{what} events", total=sum(post.events for post in posts))
+        sent = send(url, posts, lambda events: progress.advance(task, events))
+    console.print(f"Sent {sent.events:,} events: {sent.accepted:,} accepted, {len(sent.rejected):,} rejected.")
+    for reason in sorted(set(sent.rejected))[:10]:
+        console.print(f"  rejected: {reason}", markup=False)
+    return sent
+
+
+def _refresh() -> None:
+    from orchestration import runner
+
+    with _progress() as progress:
+        task = progress.add_task("Preparing", total=None)
+        runner.refresh(
+            on_plan=lambda assets: progress.update(task, description="Refreshing", total=assets),
+            on_asset=lambda name: progress.update(task, description=name, advance=1),
+        )
+        progress.update(task, description="Refreshed")
+
+
+def _print_summary() -> None:
+    from orchestration.summary import summary
+    from serving.published import read_current
+
+    published = read_current(data_folder())
+    console.print(summary(published))
+    console.print(f"Published {published.manifest.version} in {_relative(published.folder)}.")
+
+
+def _progress() -> Progress:
+    return Progress(
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        console=console,
+        redirect_stdout=False,
+        redirect_stderr=False,
+    )
+
+
+def _relative(path: Path) -> Path:
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
+
+
+def main() -> None:
+    """Run the command; what a user can mend is said in one sentence, everything else with its traceback."""
+    try:
+        app()
+    except Exception as error:
+        known = _known(error)
+        if known is None:
+            raise
+        Console(stderr=True).print(f"[red]pixelnova:[/red] {known}", highlight=False, soft_wrap=True)
+        sys.exit(1)
+
+
+def _known(error: BaseException | None) -> BaseException | None:
+    """The innermost error with a sentence of its own: Dagster and dlt wrap what happens inside a step."""
+    from serving.publish import PublishError
+    from serving.published import NothingPublished
+
+    with_sentence = (
+        CannotListen,
+        ChildFailed,
+        NothingPublished,
+        PublishError,
+        RecordingError,
+        RefreshFailed,
+        SendError,
+        ShopsFileError,
+        *_known_in_runs(),
+    )
+    found = None
+    while error is not None:
+        if isinstance(error, with_sentence):
+            found = error
+        error = error.__cause__ or error.__context__
+    return found
+
+
+def _known_in_runs() -> tuple[type[BaseException], ...]:
+    """Errors of modules that load slowly; only a run can have raised them, and then they are loaded."""
+    names = {
+        "ingestion.sources.shopify": ["ShopifyError"],
+        "orchestration.defs.resources": ["WarehouseBusy", "DataFolderError"],
+    }
+    return tuple(
+        getattr(sys.modules[module], name) for module, found in names.items() if module in sys.modules for name in found
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""The graph, a file per stage: ingestion ▶ transformation ▶ publication, and what starts and equips them."""

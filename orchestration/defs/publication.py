@@ -1,0 +1,18 @@
+"""The published version as an asset, after everything it is made of."""
+
+import dagster as dg
+
+from orchestration.defs.resources import Warehouse
+from orchestration.defs.transformation import models
+from serving.publish import MART_SCHEMAS, publish
+
+marts = [key for key in models.keys if key.path[0] in MART_SCHEMAS]
+
+
+@dg.asset(key=["published", "version"], deps=marts, group_name="publication", kinds={"file"})
+def published_version(warehouse: Warehouse) -> dg.MaterializeResult:
+    """Files for analysts and the storefront: a new folder, then one switch of `current`."""
+    manifest = publish(warehouse.file, warehouse.data).manifest
+    return dg.MaterializeResult(
+        metadata={"version": manifest.version, "as_of": manifest.as_of or "", "rows": dict(manifest.rows_by_table)}
+    )

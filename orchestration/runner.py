@@ -1,0 +1,110 @@
+"""Runs the job `refresh` in this process, without Dagster's web server.
+
+The data folder flows in; a new published version flows out, and the run stands in Dagster's history like any other.
+Dagster is imported only when a run starts: loading it takes seconds.
+"""
+
+import contextlib
+import os
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from ingestion.shops import load_shops
+from orchestration.settings import DBT_EXECUTABLE, DBT_PROJECT, PROJECT_ROOT, data_folder, shops_file
+
+LOG = "refresh.log"
+
+
+class RefreshFailed(Exception):
+    """A step failed for a reason that has no sentence of its own; the message names the step and the log."""
+
+
+def refresh(on_plan: Callable[[int], None], on_asset: Callable[[str], None]) -> None:
+    """Load, build, publish.
+
+    Args:
+        on_plan: is called once with the number of assets to come.
+        on_asset: is called with the name of each asset when it is done.
+
+    Raises:
+        RefreshFailed: a step failed; the error that caused it is the `__cause__`.
+    """
+    load_shops(shops_file())  # better a clear word now than in the middle of a run
+    prepare_dbt()
+    import dagster as dg
+
+    from orchestration.definitions import defs
+
+    job = defs().resolve_job_def("refresh")
+    on_plan(len(job.asset_layer.executable_asset_keys))
+    steps_failed = []
+
+    def on_event(entry: Any) -> None:
+        event = entry.dagster_event
+        if event is None:
+            return
+        if event.is_step_materialization:
+            on_asset("/".join(event.asset_key.path))
+        elif event.is_step_failure:
+            steps_failed.append(event.step_key)
+
+    log = data_folder() / "dagster" / LOG
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with _instance() as instance, log.open("w") as output, contextlib.redirect_stdout(output):
+        run_id = dg._core.utils.make_new_run_id()
+        instance.add_event_listener(run_id, on_event)
+        try:
+            job.execute_in_process(
+                instance=instance,
+                run_id=run_id,
+                run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
+            )
+        except Exception as error:
+            step = ", ".join(steps_failed) or "start"
+            raise RefreshFailed(
+                f"The refresh failed at {step}; what was published before stays. Read {log}, or the run in Dagster's "
+                "history (`make dev`)."
+            ) from error
+
+
+def prepare_dbt() -> None:
+    """Write dbt's manifest, from which Dagster reads the models, if a file of the project is newer than it."""
+    manifest = DBT_PROJECT / "target" / "manifest.json"
+    sources = [path for path in _project_files() if path.is_file()]
+    if manifest.exists() and manifest.stat().st_mtime > max(path.stat().st_mtime for path in sources):
+        return
+    done = subprocess.run(
+        [DBT_EXECUTABLE, "parse", "--quiet"], cwd=DBT_PROJECT, env=os.environ, capture_output=True, text=True
+    )
+    if done.returncode:
+        raise RefreshFailed(f"dbt cannot read {DBT_PROJECT}: {done.stdout[-2000:]}{done.stderr[-2000:]}")
+
+
+def _project_files() -> Iterator[Path]:
+    yield DBT_PROJECT / "dbt_project.yml"
+    for folder in ("models", "macros", "seeds", "tests"):
+        yield from (DBT_PROJECT / folder).rglob("*")
+
+
+def _instance() -> Any:
+    """The instance of dagster.yaml, its history in the data folder in use."""
+    import dagster as dg
+    from dagster._core.instance.ref import InstanceRef
+
+    folder = data_folder() / "dagster"
+    overrides = {
+        "local_artifact_storage": {
+            "module": "dagster._core.storage.root",
+            "class": "LocalArtifactStorage",
+            "config": {"base_dir": str(folder)},
+        },
+        "compute_logs": {
+            "module": "dagster._core.storage.local_compute_log_manager",
+            "class": "LocalComputeLogManager",
+            "config": {"base_dir": str(folder / "logs")},
+        },
+        "storage": {"sqlite": {"base_dir": str(folder / "history")}},
+    }
+    return dg.DagsterInstance.from_ref(InstanceRef.from_dir(str(PROJECT_ROOT), overrides=overrides))

@@ -1,0 +1,153 @@
+"""What a merchant wants to know after a refresh, on the terminal.
+
+A published version flows in; rich tables flow out.
+"""
+
+from typing import Any
+
+from rich.console import Console, Group, RenderableType
+from rich.table import Table
+
+from serving.published import Published
+
+NEVER = "-"
+
+
+def summary(published: Published) -> RenderableType:
+    """Events, visits, sales, funnel, the most viewed products, and one product with what is bought with it."""
+    with published.connect() as connection:
+
+        def rows(sql: str) -> list[tuple[Any, ...]]:
+            return connection.execute(sql).fetchall()
+
+        return Group(
+            _facts(rows),
+            _funnel(rows),
+            _top_products(rows),
+            *_bought_together(rows),
+        )
+
+
+def _facts(rows: Any) -> Table:
+    loaded, unreadable = rows("select coalesce(sum(events), 0), coalesce(sum(unreadable_lines), 0) from operations.loads")[0]
+    quarantined = rows("select count(*) from operations.quarantined_events")[0][0]
+    sessions, visitors, bots = rows(
+        "select count(*) filter (where not is_bot), count(distinct (shop, client_id)) filter (where not is_bot), "
+        "count(*) filter (where is_bot) from core.sessions"
+    )[0]
+    table = Table(title="Your store", show_header=False, title_justify="left")
+    table.add_row("Events received", f"{loaded + unreadable:,}")
+    table.add_row("  loaded", f"{loaded:,}")
+    table.add_row("  quarantined, with the reason", f"{quarantined:,}")
+    table.add_row("Sessions", f"{sessions:,}  (and {bots:,} of bots)")
+    table.add_row("Visitors (browsers)", f"{visitors:,}")
+    sales = rows("select currency, count(*), sum(total_amount) from core.orders group by currency order by 2 desc")
+    for currency, orders, amount in sales:
+        table.add_row(f"Orders in {currency or 'an unknown currency'}", f"{orders:,}")
+        table.add_row("  gross sales", f"{amount or 0:,.2f} {currency or ''}")
+    return table
+
+
+def _funnel(rows: Any) -> Table:
+    sessions, viewed, *steps = (
+        count or 0
+        for count in rows(
+            "select sum(sessions), sum(viewed), sum(carted_closed), sum(carted_open), sum(checked_out_closed), "
+            "sum(checked_out_open), sum(purchased_closed), sum(purchased_open) from analytics.funnel_daily"
+        )[0]
+    )
+    table = Table(title="Funnel: sessions that reached each step", title_justify="left")
+    table.add_column("Step")
+    table.add_column("in order", justify="right")
+    table.add_column("of sessions", justify="right")
+    table.add_column("at all", justify="right")
+    table.add_column("of sessions", justify="right")
+
+    def add(step: str, closed: int, reached: int) -> None:
+        table.add_row(step, f"{closed:,}", _share(closed, sessions), f"{reached:,}", _share(reached, sessions))
+
+    add("visited", sessions, sessions)
+    add("viewed a product", viewed, viewed)
+    for step, closed, reached in zip(
+        ("added to the cart", "started a checkout", "purchased"), steps[::2], steps[1::2], strict=True
+    ):
+        add(step, closed, reached)
+    return table
+
+
+def _top_products(rows: Any) -> Table:
+    table = Table(title="Most viewed products", title_justify="left")
+    table.add_column("Product")
+    table.add_column("views", justify="right")
+    table.add_column("units sold", justify="right")
+    for title, views, units in rows(
+        """
+        with views as (
+            select views.shop, views.product_id, count(*) as views
+            from core.product_views as views
+            inner join core.sessions as sessions on views.session_id = sessions.session_id and not sessions.is_bot
+            group by views.shop, views.product_id
+        ),
+        units as (select shop, product_id, sum(quantity) as units from core.order_items group by shop, product_id)
+        select products.title, views.views, coalesce(units.units, 0)
+        from views
+        inner join core.products as products using (shop, product_id)
+        left join units using (shop, product_id)
+        order by views.views desc, products.title
+        limit 5
+        """
+    ):
+        table.add_row(title, f"{views:,}", f"{units:,}")
+    return table
+
+
+def _bought_together(rows: Any) -> list[RenderableType]:
+    found = rows(
+        """
+        with best as (
+            select shop, product_id from recommendations.bought_together
+            order by orders_together desc, score desc, product_id limit 1
+        )
+        select seed.title, other.title, pairs.orders_together, pairs.confidence
+        from best
+        inner join recommendations.bought_together as pairs using (shop, product_id)
+        inner join core.products as seed using (shop, product_id)
+        inner join core.products as other
+            on pairs.shop = other.shop and pairs.recommended_product_id = other.product_id
+        order by pairs.recommendation_rank
+        """
+    )
+    if not found:
+        return ["No two products were bought together twice yet, so there is nothing to recommend."]
+    table = Table(title=f"Bought together with {found[0][0]}", title_justify="left")
+    table.add_column("Product")
+    table.add_column("orders with both", justify="right")
+    table.add_column("of its orders", justify="right")
+    for _, other, orders, confidence in found:
+        table.add_row(other, f"{orders:,}", f"{confidence:.0%}")
+    return [table]
+
+
+def _share(part: int, whole: int) -> str:
+    return f"{part / whole:.1%}" if whole else NEVER
+
+
+def status(console: Console, waiting: dict[str, int], published: Published | None) -> None:
+    """Landing files that wait, the last load, rows per mart, the published version."""
+    table = Table(title="Status", show_header=False, title_justify="left")
+    for what, count in waiting.items():
+        table.add_row(what, f"{count:,}")
+    if published is None:
+        table.add_row("Last load", "never")
+        table.add_row("Published version", "none; run `pixelnova refresh`")
+        console.print(table)
+        return
+    with published.connect() as connection:
+        last = connection.execute("select loaded_at, events from operations.loads order by loaded_at desc limit 1").fetchone()
+    table.add_row("Last load", f"{last[0]:%Y-%m-%d %H:%M:%S} UTC, {last[1]:,} events" if last else "never")
+    table.add_row("Published version", f"{published.manifest.version}  ({published.folder})")
+    console.print(table)
+    marts = Table(title="Rows per mart", show_header=False, title_justify="left")
+    for name, rows in sorted(published.manifest.rows_by_table.items()):
+        marts.add_row(name, f"{rows:,}")
+    console.print(marts)
