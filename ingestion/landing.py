@@ -187,9 +187,7 @@ def archive(file: Path) -> list[Path]:
             parts[envelope.shop, f"{envelope.received_at.astimezone(UTC):%Y-%m-%d}"].append(line)
         except ValueError:
             parts[UNREADABLE, "unknown"].append(line)
-    written = [
-        _write_part(file, shop, received_date, lines) for (shop, received_date), lines in parts.items()
-    ]
+    written = [_write_part(file, shop, received_date, lines) for (shop, received_date), lines in parts.items()]
     file.unlink()
     sync_folder(file.parent)
     return written

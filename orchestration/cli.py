@@ -37,9 +37,7 @@ console = Console()
 Seed = Annotated[int, typer.Option(help="Same seed and end, same store and shoppers.")]
 End = Annotated[
     datetime | None,
-    typer.Option(
-        help="When the simulated days end, UTC; now by default.", formats=["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"]
-    ),
+    typer.Option(help="When the simulated days end, UTC; now by default.", formats=["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"]),
 ]
 Days = Annotated[int, typer.Option(min=1, max=365, help="How many days are simulated.")]
 Url = Annotated[

@@ -29,7 +29,9 @@ def summary(published: Published) -> RenderableType:
 
 
 def _facts(rows: Any) -> Table:
-    loaded, unreadable = rows("select coalesce(sum(events), 0), coalesce(sum(unreadable_lines), 0) from operations.loads")[0]
+    loaded, unreadable = rows(
+        "select coalesce(sum(events), 0), coalesce(sum(unreadable_lines), 0) from operations.loads"
+    )[0]
     quarantined = rows("select count(*) from operations.quarantined_events")[0][0]
     sessions, visitors, bots = rows(
         "select count(*) filter (where not is_bot), count(distinct (shop, client_id)) filter (where not is_bot), "
@@ -143,7 +145,9 @@ def status(console: Console, waiting: dict[str, int], published: Published | Non
         console.print(table)
         return
     with published.connect() as connection:
-        last = connection.execute("select loaded_at, events from operations.loads order by loaded_at desc limit 1").fetchone()
+        last = connection.execute(
+            "select loaded_at, events from operations.loads order by loaded_at desc limit 1"
+        ).fetchone()
     table.add_row("Last load", f"{last[0]:%Y-%m-%d %H:%M:%S} UTC, {last[1]:,} events" if last else "never")
     table.add_row("Published version", f"{published.manifest.version}  ({published.folder})")
     console.print(table)

@@ -1,11 +1,11 @@
 """The one reader of data/published, and the contract of what a version holds.
 
-    published/20261122T160455.123Z/manifest.json                          what is in it, with sizes and SHA-256
-    published/20261122T160455.123Z/analytics.duckdb                       every mart, for analysts
-    published/20261122T160455.123Z/recommendations/bought_together.ndjson one line per product
-    published/20261122T160455.123Z/recommendations/products/<xx>.json     the same, by the first two hex digits of
-                                                                          md5("<shop>/<product id>")
-    published/current ▶ the newest version
+published/20261122T160455.123Z/manifest.json                          what is in it, with sizes and SHA-256
+published/20261122T160455.123Z/analytics.duckdb                       every mart, for analysts
+published/20261122T160455.123Z/recommendations/bought_together.ndjson one line per product
+published/20261122T160455.123Z/recommendations/products/<xx>.json     the same, by the first two hex digits of
+                                                                      md5("<shop>/<product id>")
+published/current ▶ the newest version
 """
 
 import hashlib
@@ -37,7 +37,7 @@ class PublishedFile(msgspec.Struct):
 
 
 class Manifest(msgspec.Struct):
-    """What a version says of itself. as_of: the newest received_at behind it, UTC; rows_by_table: of analytics.duckdb."""
+    """What a version says of itself. as_of: newest received_at behind it, UTC; rows_by_table: of analytics.duckdb."""
 
     version: str
     published_at: str

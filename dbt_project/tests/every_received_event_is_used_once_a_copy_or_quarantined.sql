@@ -24,8 +24,9 @@ used as (
 
 distinct_usable as (
 
-    select count(*) as events
-    from (select distinct shop, event_id from {{ ref('base_pixel__events') }} where rejection_reason is null) as usable
+    select count(distinct concat_ws('|', shop, event_id)) as events
+    from {{ ref('base_pixel__events') }}
+    where rejection_reason is null
 
 )
 

@@ -8,7 +8,9 @@ funnel as (
 
 sessions as (
 
-    select count(*) as sessions from {{ ref('sessions') }} where not is_bot
+    select count(*) as sessions
+    from {{ ref('sessions') }}
+    where not is_bot
 
 )
 

@@ -1,8 +1,8 @@
 """The collector's HTTP contract, as a raw ASGI callable (a framework costs 30-90 microseconds a request here).
 
-    POST /v1/events/{ingest key}   204 all stored · 200 partly, with the rejected · 400 · 401 · 413 · 503
-    GET  /healthz                  200 while the process lives
-    GET  /metrics                  Prometheus text
+POST /v1/events/{ingest key}   204 all stored · 200 partly, with the rejected · 400 · 401 · 413 · 503
+GET  /healthz                  200 while the process lives
+GET  /metrics                  Prometheus text
 """
 
 import secrets

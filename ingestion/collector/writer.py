@@ -85,9 +85,7 @@ class LandingWriter:
             batch, self._queue, self._queued_bytes = self._queue, [], 0
             if batch:
                 await self._commit(batch)
-            if self._file and (
-                self._file.size >= self._max_file_bytes or time.monotonic() >= self._file_until
-            ):
+            if self._file and (self._file.size >= self._max_file_bytes or time.monotonic() >= self._file_until):
                 await asyncio.to_thread(self._seal)
         await asyncio.to_thread(self._seal)
 

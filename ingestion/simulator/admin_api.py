@@ -60,9 +60,7 @@ class AdminApi:
         if dict(scope["headers"]).get(b"x-shopify-access-token") != self._token:
             return 401, {"errors": "[API] Invalid API key or access token (unrecognized login or wrong password)"}
         request = msgspec.json.decode(body)
-        result = graphql_sync(
-            self._schema, request["query"], self._root, variable_values=request.get("variables")
-        )
+        result = graphql_sync(self._schema, request["query"], self._root, variable_values=request.get("variables"))
         return 200, result.formatted
 
 

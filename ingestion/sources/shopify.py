@@ -151,9 +151,7 @@ VARIANT_COLUMNS = {
 def shopify_source(apis: Sequence[AdminApi] = ()) -> tuple[DltResource, DltResource]:
     """Tables raw_shopify.products and raw_shopify.variants. One row per (shop, id); money as Shopify's text."""
 
-    @dlt.resource(
-        name="products", write_disposition="merge", primary_key=("shop", "id"), columns=PRODUCT_COLUMNS
-    )
+    @dlt.resource(name="products", write_disposition="merge", primary_key=("shop", "id"), columns=PRODUCT_COLUMNS)
     def products() -> Iterator[Any]:
         yield dlt.mark.materialize_table_schema()
         for api in apis:
@@ -162,9 +160,7 @@ def shopify_source(apis: Sequence[AdminApi] = ()) -> tuple[DltResource, DltResou
                 image = (media.get("preview") or {}).get("image") or {}
                 yield {"shop": api.shop, **node, "imageUrl": image.get("url")}
 
-    @dlt.resource(
-        name="variants", write_disposition="merge", primary_key=("shop", "id"), columns=VARIANT_COLUMNS
-    )
+    @dlt.resource(name="variants", write_disposition="merge", primary_key=("shop", "id"), columns=VARIANT_COLUMNS)
     def variants() -> Iterator[Any]:
         yield dlt.mark.materialize_table_schema()
         for api in apis:

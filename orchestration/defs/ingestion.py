@@ -35,9 +35,7 @@ NO_PIPELINE: Any = None
     dlt_pipeline=NO_PIPELINE,
     dagster_dlt_translator=RawTables(),
 )
-def shops(
-    context: dg.AssetExecutionContext, dlt: DagsterDltResource, warehouse: Warehouse
-) -> Iterator[Any]:
+def shops(context: dg.AssetExecutionContext, dlt: DagsterDltResource, warehouse: Warehouse) -> Iterator[Any]:
     """The stores of shops.toml."""
     source = shops_source(warehouse.shops)
     yield from dlt.run(context=context, dlt_source=source, dlt_pipeline=warehouse.pipeline("shops"))
@@ -50,9 +48,7 @@ def shops(
     dlt_pipeline=NO_PIPELINE,
     dagster_dlt_translator=RawTables(),
 )
-def pixel(
-    context: dg.AssetExecutionContext, dlt: DagsterDltResource, warehouse: Warehouse
-) -> Iterator[Any]:
+def pixel(context: dg.AssetExecutionContext, dlt: DagsterDltResource, warehouse: Warehouse) -> Iterator[Any]:
     """Sealed landing files, which move to the archive once the load has committed."""
     pipeline = warehouse.pipeline("pixel")
     sealed = sealed_files(warehouse.landing)
@@ -68,9 +64,7 @@ def pixel(
     dlt_pipeline=NO_PIPELINE,
     dagster_dlt_translator=RawTables(),
 )
-def shopify(
-    context: dg.AssetExecutionContext, dlt: DagsterDltResource, warehouse: Warehouse
-) -> Iterator[Any]:
+def shopify(context: dg.AssetExecutionContext, dlt: DagsterDltResource, warehouse: Warehouse) -> Iterator[Any]:
     """The catalogue of each shop that has an Admin API token."""
     source = shopify_source(admin_apis(warehouse.shops))
     yield from dlt.run(context=context, dlt_source=source, dlt_pipeline=warehouse.pipeline("shopify"))

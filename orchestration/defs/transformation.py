@@ -14,8 +14,6 @@ project.prepare_if_dev()
 
 
 @dbt_assets(manifest=project.manifest_path, project=project, name="models")
-def models(
-    context: dg.AssetExecutionContext, dbt: DbtCliResource, warehouse: Warehouse
-) -> Iterator[Any]:
+def models(context: dg.AssetExecutionContext, dbt: DbtCliResource, warehouse: Warehouse) -> Iterator[Any]:
     """Staging, intermediate and marts. Unit tests try the SQL, not the data: they are part of `make test`."""
     yield from dbt.cli(["build", "--exclude-resource-type", "unit_test"], context=context).stream()

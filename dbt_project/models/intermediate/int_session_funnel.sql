@@ -3,13 +3,6 @@
     no cart event, so the two differ and both are kept.
 -#}
 
-{% set steps = {
-    'viewed': 'product_viewed',
-    'carted': 'product_added_to_cart',
-    'checked_out': 'checkout_started',
-    'purchased': 'checkout_completed',
-} %}
-
 with
 
 steps as (
@@ -26,10 +19,11 @@ steps as (
 open_funnel as (
 
     select
-        session_id
-        {%- for step, event_name in steps.items() %},
-        min(event_at) filter (where event_name = '{{ event_name }}') as {{ step }}_at
-        {%- endfor %}
+        session_id,
+        min(event_at) filter (where event_name = 'product_viewed') as viewed_at,
+        min(event_at) filter (where event_name = 'product_added_to_cart') as carted_at,
+        min(event_at) filter (where event_name = 'checkout_started') as checked_out_at,
+        min(event_at) filter (where event_name = 'checkout_completed') as purchased_at
     from steps
     group by session_id
 
@@ -42,7 +36,7 @@ closed_carts as (
         min(steps.event_at) as carted_at
     from steps
     inner join open_funnel on steps.session_id = open_funnel.session_id and steps.event_at >= open_funnel.viewed_at
-    where steps.event_name = '{{ steps.carted }}'
+    where steps.event_name = 'product_added_to_cart'
     group by steps.session_id
 
 ),
@@ -54,7 +48,7 @@ closed_checkouts as (
         min(steps.event_at) as checked_out_at
     from steps
     inner join closed_carts on steps.session_id = closed_carts.session_id and steps.event_at >= closed_carts.carted_at
-    where steps.event_name = '{{ steps.checked_out }}'
+    where steps.event_name = 'checkout_started'
     group by steps.session_id
 
 ),
@@ -67,7 +61,7 @@ closed_purchases as (
     from steps
     inner join closed_checkouts
         on steps.session_id = closed_checkouts.session_id and steps.event_at >= closed_checkouts.checked_out_at
-    where steps.event_name = '{{ steps.purchased }}'
+    where steps.event_name = 'checkout_completed'
     group by steps.session_id
 
 )

@@ -28,7 +28,7 @@ received as (
         shop,
         cast(received_at as timestamp) as received_at,
         request_id,
-        "index" as request_index,
+        index as request_index,
         landing_file,
         pixel_version,
         gpc as has_global_privacy_control,
@@ -76,6 +76,7 @@ select
         when event_timestamp is null then 'the event has no timestamp'
         when event_at is null then concat('the timestamp is no time: ', event_timestamp)
         -- A clock may be a little wrong; a day in the future it would put sessions where nobody has been.
-        when event_at > received_at + interval '1' day then concat('the timestamp lies in the future: ', event_timestamp)
+        when event_at > received_at + interval '1' day
+            then concat('the timestamp lies in the future: ', event_timestamp)
     end as rejection_reason
 from timed

@@ -1,0 +1,53 @@
+# demo · test · check · dev · docs are explained in README.md. Everything is installed into .venv.
+PYTHON ?= python3
+BIN := .venv/bin
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+export DAGSTER_HOME := $(CURDIR)
+export VIRTUAL_ENV := $(CURDIR)/.venv
+
+.PHONY: demo test check dev constraints clean
+
+demo: .venv/core
+	pixelnova demo
+
+test: .venv/dev
+	pytest
+
+# The SQL linter connects to a warehouse; an empty one is enough.
+check: .venv/dev
+	ruff check .
+	ruff format --check .
+	lint-imports
+	@export PIXELNOVA_DATA=$$(mktemp -d) && trap 'rm -r "$$PIXELNOVA_DATA"' EXIT && set -ex && \
+	dbt parse --quiet --project-dir dbt_project --profiles-dir dbt_project && \
+	sqlfluff lint --disable-progress-bar dbt_project/models dbt_project/tests && \
+	dg check defs
+
+# Collector and Dagster together; one Ctrl-C ends both.
+dev: .venv/core
+	@mkdir -p data/dagster
+	@trap 'trap - EXIT INT TERM; kill 0' EXIT INT TERM; \
+	pixelnova collect & dg dev & wait
+
+.venv/core: pyproject.toml constraints.txt
+	$(MAKE) --no-print-directory .venv/uv
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt --editable .
+	touch $@
+
+.venv/dev: pyproject.toml constraints.txt
+	$(MAKE) --no-print-directory .venv/uv
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt --editable '.[dev]'
+	touch .venv/core $@
+
+.venv/uv:
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet uv
+	touch $@
+
+# Versions only: no host names, no hashes of one registry.
+constraints: .venv/uv
+	$(BIN)/uv pip compile --quiet --upgrade --all-extras --no-header --no-annotate --no-emit-index-url \
+		--no-emit-find-links --output-file constraints.txt pyproject.toml
+
+clean:
+	rm -rf .venv dbt_project/target dbt_project/logs
