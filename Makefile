@@ -23,11 +23,8 @@ check: .venv/dev
 	sqlfluff lint --disable-progress-bar dbt_project/models dbt_project/tests && \
 	dg check defs
 
-# Collector and Dagster together; one Ctrl-C ends both.
 dev: .venv/core
-	@mkdir -p data/dagster
-	@trap 'trap - EXIT INT TERM; kill 0' EXIT INT TERM; \
-	pixelnova collect & dg dev & wait
+	pixelnova dev
 
 .venv/core: pyproject.toml constraints.txt
 	$(MAKE) --no-print-directory .venv/uv

@@ -20,9 +20,16 @@ from ingestion.landing import open_files, sealed_files
 from ingestion.recordings import RecordingError, recorded_posts
 from ingestion.sender import Post, SendError, Sent, send
 from ingestion.shops import Shop, ShopsFileError, find_shop, load_shops
-from orchestration.processes import ChildFailed, collector_counts, running_collector
+from orchestration.processes import ChildFailed, collector_counts, run_together, running_collector
 from orchestration.runner import RefreshFailed
-from orchestration.settings import DATA_VARIABLE, SHOPS_VARIABLE, data_folder, shops_file
+from orchestration.settings import (
+    DATA_VARIABLE,
+    EXECUTABLES,
+    PROJECT_ROOT,
+    SHOPS_VARIABLE,
+    data_folder,
+    shops_file,
+)
 
 DEMO_SHOP = "pixelnova-demo.myshopify.com"
 DEMO_TOKEN = "demo-token-of-the-stand-in"
@@ -141,6 +148,15 @@ def publish() -> None:
 
     published = publish(warehouse_file(data_folder()), data_folder())
     console.print(f"Published {published.manifest.version} in {_relative(published.folder)}.")
+
+
+@app.command()
+def dev() -> None:
+    """Run the collector (port 8787) and Dagster's web server (port 3000) together, until Ctrl-C."""
+    os.environ.setdefault("DAGSTER_HOME", str(PROJECT_ROOT))
+    collector = [sys.executable, "-m", "orchestration.cli", "collect"]
+    dagster = [EXECUTABLES / "dg", "dev"]
+    raise typer.Exit(run_together([collector, dagster], PROJECT_ROOT))
 
 
 @app.command()

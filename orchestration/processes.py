@@ -1,10 +1,14 @@
 """Child processes of the command line: started, awaited until they answer, ended."""
 
+import contextlib
+import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 
 import httpx
 
@@ -48,3 +52,43 @@ def collector_counts(url: str) -> dict[str, int]:
             label, count = line.rsplit(" ", 1)
             counts[label.split('"')[1]] = int(count)
     return counts
+
+
+def run_together(commands: Sequence[Sequence[str | Path]], folder: Path) -> int:
+    """Run long-lived commands side by side until one ends, or until Ctrl-C or SIGTERM; then end them all.
+
+    Each gets a process group of its own, so that its own children are ended with it.
+
+    Returns:
+        The exit code of the command that ended by itself, else 0.
+    """
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    processes = [subprocess.Popen(command, cwd=folder, start_new_session=True) for command in commands]
+    try:
+        while all(process.poll() is None for process in processes):
+            time.sleep(0.2)
+        return next(process.returncode for process in processes if process.returncode is not None)
+    except KeyboardInterrupt:
+        return 0
+    finally:
+        _end(processes)
+
+
+def _end(processes: Sequence[subprocess.Popen[bytes]]) -> None:
+    for number in (signal.SIGINT, signal.SIGTERM):  # a second Ctrl-C must not leave half of them behind
+        signal.signal(number, signal.SIG_IGN)
+    for process in processes:
+        _signal_group(process, signal.SIGINT)
+    deadline = time.monotonic() + STOP_SECONDS
+    for process in processes:
+        try:
+            process.wait(max(0.1, deadline - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            print(f"{process.args} does not end; it is killed.", file=sys.stderr)  # noqa: T201
+        _signal_group(process, signal.SIGKILL)  # whatever it has left behind
+        process.wait()
+
+
+def _signal_group(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
+    with contextlib.suppress(ProcessLookupError):  # all of it has ended
+        os.killpg(process.pid, number)

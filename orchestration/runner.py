@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ingestion.shops import load_shops
-from orchestration.settings import DBT_EXECUTABLE, DBT_PROJECT, PROJECT_ROOT, data_folder, shops_file
+from orchestration.settings import DBT_PROJECT, EXECUTABLES, PROJECT_ROOT, data_folder, shops_file
 
 LOG = "refresh.log"
 
@@ -76,7 +76,7 @@ def prepare_dbt() -> None:
     if manifest.exists() and manifest.stat().st_mtime > max(path.stat().st_mtime for path in sources):
         return
     done = subprocess.run(
-        [DBT_EXECUTABLE, "parse", "--quiet"], cwd=DBT_PROJECT, env=os.environ, capture_output=True, text=True
+        [EXECUTABLES / "dbt", "parse", "--quiet"], cwd=DBT_PROJECT, env=os.environ, capture_output=True, text=True
     )
     if done.returncode:
         raise RefreshFailed(f"dbt cannot read {DBT_PROJECT}: {done.stdout[-2000:]}{done.stderr[-2000:]}")

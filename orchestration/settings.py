@@ -10,7 +10,7 @@ from pathlib import Path
 
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
 DBT_PROJECT = PROJECT_ROOT / "dbt_project"
-DBT_EXECUTABLE = Path(sys.executable).parent / "dbt"  # of this environment, whether or not it is activated
+EXECUTABLES = Path(sys.executable).parent  # of this environment, whether or not it is activated
 DATA_VARIABLE = "PIXELNOVA_DATA"
 SHOPS_VARIABLE = "PIXELNOVA_SHOPS"
 

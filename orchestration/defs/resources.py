@@ -12,7 +12,7 @@ from pydantic import PrivateAttr
 
 from ingestion.shops import Shop, load_shops
 from ingestion.warehouse import landing_folder, open_pipeline, warehouse_file, workspace
-from orchestration.settings import DATA_VARIABLE, DBT_EXECUTABLE, DBT_PROJECT, data_folder, shops_file
+from orchestration.settings import DATA_VARIABLE, DBT_PROJECT, EXECUTABLES, data_folder, shops_file
 
 
 class WarehouseBusy(Exception):
@@ -95,7 +95,7 @@ def resources() -> dg.Definitions:
             "dbt": DbtCliResource(
                 project_dir=str(DBT_PROJECT),
                 profiles_dir=str(DBT_PROJECT),
-                dbt_executable=str(DBT_EXECUTABLE),
+                dbt_executable=str(EXECUTABLES / "dbt"),
             ),
             "dlt": DagsterDltResource(),
         },
