@@ -1,13 +1,12 @@
 """Recorded events, ready to be sent again.
 
 Files of JSON or JSONL flow in (one event, an array of events, or a landing envelope at a time); request bodies for the
-collector flow out.
+collector flow out, each event as it stands in its file, byte for byte.
 """
 
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
@@ -16,10 +15,20 @@ from ingestion.sender import Post
 from ingestion.shops import Shop, find_shop
 
 STANDARD_INPUT = Path("-")
+_NULL = msgspec.Raw(b"null")
 
 
 class RecordingError(Exception):
     """A file cannot be read as recorded events; the message says where."""
+
+
+class _Envelope(msgspec.Struct):
+    """What is sent again of a landing envelope; a bare event has neither shop nor event."""
+
+    shop: str | None = None
+    event: msgspec.Raw = _NULL
+    consent: msgspec.Raw = _NULL
+    pixel_version: msgspec.Raw = _NULL
 
 
 def recorded_posts(files: Iterable[Path], shops: list[Shop], default_shop: Shop) -> Iterator[Post]:
@@ -30,37 +39,55 @@ def recorded_posts(files: Iterable[Path], shops: list[Shop], default_shop: Shop)
         ShopsFileError: an envelope names a shop that shops.toml does not have.
     """
     for file in files:
-        for where, recorded in _read(file):
-            if isinstance(recorded, dict) and "event" in recorded and "shop" in recorded:
-                shop = find_shop(shops, recorded["shop"])
-                about = {"pixel_version": recorded.get("pixel_version"), "consent": recorded.get("consent")}
-                yield _post(shop, {**about, "events": [recorded["event"]]})
-            elif isinstance(recorded, dict | list):
-                for event in recorded if isinstance(recorded, list) else [recorded]:
-                    yield _post(default_shop, {"events": [event]})
-            else:
-                raise RecordingError(f"{where} holds {type(recorded).__name__}, not an event.")
+        for where, document in _documents(file):
+            for recorded in _elements(where, document):
+                yield _post(where, recorded, shops, default_shop)
 
 
-def _post(shop: Shop, body: dict[str, Any]) -> Post:
-    return Post(shop.ingest_keys[0], msgspec.json.encode(body), len(body["events"]))
-
-
-def _read(file: Path) -> Iterator[tuple[str, Any]]:
+def _documents(file: Path) -> Iterator[tuple[str, bytes]]:
     """The JSON documents of a file: the whole file if it is one, else each line."""
     try:
         lines = list(sys.stdin.buffer if file == STANDARD_INPUT else read_lines(file))
     except OSError as error:
         raise RecordingError(f"{file} cannot be read ({error.strerror or error}).") from error
-    try:
-        yield str(file), msgspec.json.decode(b"\n".join(lines))
+    whole = b"\n".join(lines)
+    if _is_json(whole):
+        yield str(file), whole
         return
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        pass  # not one document, so one a line
     for number, line in enumerate(lines, start=1):
         if not line.strip():
             continue
-        try:
-            yield f"{file}, line {number},", msgspec.json.decode(line)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise RecordingError(f"{file}, line {number}, is not JSON: {error}") from error
+        where = f"{file}, line {number},"
+        if not _is_json(line):
+            raise RecordingError(f"{where} is not JSON.")
+        yield where, line
+
+
+def _is_json(text: bytes) -> bool:
+    try:
+        text.decode()
+        msgspec.json.decode(text, type=msgspec.Raw)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return False
+    return True
+
+
+def _elements(where: str, document: bytes) -> list[bytes]:
+    start = document.lstrip()[:1]
+    if start == b"[":
+        return [bytes(element) for element in msgspec.json.decode(document, type=list[msgspec.Raw])]
+    if start == b"{":
+        return [document]
+    raise RecordingError(f"{where} holds {document[:40].decode(errors='replace')!r}, not an event.")
+
+
+def _post(where: str, recorded: bytes, shops: list[Shop], default_shop: Shop) -> Post:
+    try:
+        envelope = msgspec.json.decode(recorded, type=_Envelope)
+    except msgspec.DecodeError as error:
+        raise RecordingError(f"{where} is neither an event nor an envelope: {error}") from error
+    shop, event = default_shop, recorded
+    if envelope.shop is not None and envelope.event != _NULL:
+        shop, event = find_shop(shops, envelope.shop), bytes(envelope.event)
+    about = b'"pixel_version":%b,"consent":%b' % (bytes(envelope.pixel_version), bytes(envelope.consent))
+    return Post(shop.ingest_keys[0], b'{%b,"events":[%b]}' % (about, event), 1)

@@ -27,6 +27,7 @@ from orchestration.settings import (
     EXECUTABLES,
     PROJECT_ROOT,
     SHOPS_VARIABLE,
+    DataFolderError,
     data_folder,
     shops_file,
 )
@@ -273,6 +274,7 @@ def _known(error: BaseException | None) -> BaseException | None:
     with_sentence = (
         CannotListen,
         ChildFailed,
+        DataFolderError,
         NothingPublished,
         PublishError,
         RecordingError,
@@ -293,7 +295,7 @@ def _known_in_runs() -> tuple[type[BaseException], ...]:
     """Errors of modules that load slowly; only a run can have raised them, and then they are loaded."""
     names = {
         "ingestion.sources.shopify": ["ShopifyError"],
-        "orchestration.defs.resources": ["WarehouseBusy", "DataFolderError"],
+        "orchestration.defs.resources": ["WarehouseBusy"],
     }
     return tuple(
         getattr(sys.modules[module], name) for module, found in names.items() if module in sys.modules for name in found

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ingestion.shops import load_shops
-from orchestration.settings import DBT_PROJECT, EXECUTABLES, PROJECT_ROOT, data_folder, shops_file
+from orchestration.settings import DBT_PROJECT, EXECUTABLES, PROJECT_ROOT, data_folder, make_data_folder, shops_file
 
 LOG = "refresh.log"
 
@@ -32,6 +32,7 @@ def refresh(on_plan: Callable[[int], None], on_asset: Callable[[str], None]) -> 
         RefreshFailed: a step failed; the error that caused it is the `__cause__`.
     """
     load_shops(shops_file())  # better a clear word now than in the middle of a run
+    log = make_data_folder() / "dagster" / LOG
     prepare_dbt()
     import dagster as dg
 
@@ -50,7 +51,6 @@ def refresh(on_plan: Callable[[int], None], on_asset: Callable[[str], None]) -> 
         elif event.is_step_failure:
             steps_failed.append(event.step_key)
 
-    log = data_folder() / "dagster" / LOG
     log.parent.mkdir(parents=True, exist_ok=True)
     with _instance() as instance, log.open("w") as output, contextlib.redirect_stdout(output):
         run_id = dg._core.utils.make_new_run_id()

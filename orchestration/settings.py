@@ -6,6 +6,7 @@ PIXELNOVA_DATA (default: data/ of the project) and PIXELNOVA_SHOPS (default: sho
 
 import os
 import sys
+import tempfile
 from pathlib import Path
 
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
@@ -13,6 +14,10 @@ DBT_PROJECT = PROJECT_ROOT / "dbt_project"
 EXECUTABLES = Path(sys.executable).parent  # of this environment, whether or not it is activated
 DATA_VARIABLE = "PIXELNOVA_DATA"
 SHOPS_VARIABLE = "PIXELNOVA_SHOPS"
+
+
+class DataFolderError(Exception):
+    """The data folder cannot be used; the message names the remedy."""
 
 
 def data_folder() -> Path:
@@ -23,3 +28,21 @@ def data_folder() -> Path:
 def shops_file() -> Path:
     """The file that describes the stores."""
     return Path(os.environ.get(SHOPS_VARIABLE, PROJECT_ROOT / "shops.toml")).resolve()
+
+
+def make_data_folder() -> Path:
+    """The data folder, made if it is not there.
+
+    Raises:
+        DataFolderError: it cannot be written.
+    """
+    folder = data_folder()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            return folder
+    except OSError as error:
+        raise DataFolderError(
+            f"{folder} cannot be written ({error.strerror}): correct its permissions, or choose another folder with "
+            "--data."
+        ) from error

@@ -44,6 +44,15 @@ def serve(host: str, port: int, shops_file: Path, landing_folder: Path) -> None:
                 f"{host}:{port} cannot be listened on ({error.strerror}): end what uses it, or choose another "
                 "port with --port."
             ) from error
-        print(f"Collecting on http://{host}:{listener.getsockname()[1]}", flush=True)  # noqa: T201
         config = uvicorn.Config(app, log_level="warning", access_log=False, lifespan="on", ws="none")
-        uvicorn.Server(config).run(sockets=[listener])
+        _Server(config).run(sockets=[listener])
+
+
+class _Server(uvicorn.Server):
+    """Says where it listens once it does: what earlier collectors left behind is sealed by then."""
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if not self.should_exit:
+            host, port = sockets[0].getsockname()
+            print(f"Collecting on http://{host}:{port}", flush=True)  # noqa: T201

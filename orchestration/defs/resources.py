@@ -12,15 +12,11 @@ from pydantic import PrivateAttr
 
 from ingestion.shops import Shop, load_shops
 from ingestion.warehouse import landing_folder, open_pipeline, warehouse_file, workspace
-from orchestration.settings import DATA_VARIABLE, DBT_PROJECT, EXECUTABLES, data_folder, shops_file
+from orchestration.settings import DATA_VARIABLE, DBT_PROJECT, EXECUTABLES, data_folder, make_data_folder, shops_file
 
 
 class WarehouseBusy(Exception):
     """Another run holds the warehouse; the message names the remedy."""
-
-
-class DataFolderError(Exception):
-    """The data folder cannot be used; the message names the remedy."""
 
 
 class Warehouse(dg.ConfigurableResource):
@@ -35,14 +31,7 @@ class Warehouse(dg.ConfigurableResource):
             WarehouseBusy: another run has it.
             DataFolderError: the folder cannot be written.
         """
-        try:
-            self.data.mkdir(parents=True, exist_ok=True)
-            self._lock = os.open(self.data / "warehouse.lock", os.O_CREAT | os.O_RDWR, 0o640)
-        except OSError as error:
-            raise DataFolderError(
-                f"{self.data} cannot be written ({error.strerror}): correct its permissions, or choose another "
-                "folder with --data."
-            ) from error
+        self._lock = os.open(make_data_folder() / "warehouse.lock", os.O_CREAT | os.O_RDWR, 0o640)
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -1,0 +1,62 @@
+"""What tests share: a folder with shops, the collector in process, the shared data, and runs of the real command."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from ingestion.shops import Shop, load_shops
+
+PROJECT = Path(__file__).resolve().parent.parent
+DEMO_SHOP = "pixelnova-demo.myshopify.com"
+
+
+@pytest.fixture(scope="session")
+def shop() -> Shop:
+    """The demo shop of shops.toml."""
+    return load_shops(PROJECT / "shops.toml")[0]
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """Public data that is not part of the project; what needs it is skipped where it is absent."""
+    folder = Path(os.environ.get("PIXELNOVA_SHARED_DATA", PROJECT / ".." / "shared" / "data")).resolve()
+    if not folder.is_dir():
+        pytest.skip(f"the shared test data is not at {folder}; name its folder in PIXELNOVA_SHARED_DATA")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def pixelnova() -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Runs the `pixelnova` command as a user would; `check=False` to look at a failure."""
+
+    def run(
+        *arguments: str | Path, data: Path, check: bool = True, env: dict[str, str] | None = None, stdin: str = ""
+    ) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "orchestration.cli", "--data", str(data), *map(str, arguments)]
+        done = subprocess.run(
+            command,
+            cwd=PROJECT,
+            env={**os.environ, "COLUMNS": "200", **(env or {})},
+            input=stdin,
+            capture_output=True,
+            text=True,
+            timeout=600,
+        )
+        if check and done.returncode:
+            pytest.fail(f"{' '.join(command)} ended with {done.returncode}:\n{done.stdout}\n{done.stderr}")
+        return done
+
+    return run
+
+
+@pytest.fixture(autouse=True)
+def own_environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """No test sees the developer's own data folder, shops or tokens."""
+    for name in list(os.environ):
+        if name.startswith("PIXELNOVA_") and name != "PIXELNOVA_SHARED_DATA":
+            monkeypatch.delenv(name)
+    yield

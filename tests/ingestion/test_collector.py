@@ -1,0 +1,220 @@
+import asyncio
+import json
+import os
+import threading
+from contextlib import asynccontextmanager
+from types import SimpleNamespace
+
+import httpx
+import pytest
+
+from ingestion.collector.app import MAX_BODY_BYTES, Collector
+from ingestion.landing import decode_envelope, read_lines, sealed_files
+
+EVENT = {"id": "sh-1", "name": "page_viewed", "clientId": "c", "timestamp": "2026-11-22T10:00:00.000Z"}
+
+
+@asynccontextmanager
+async def running(shop, folder):
+    """The collector between its start and its stop, as a server would run it, with an HTTP client."""
+    collector = Collector([shop], folder)
+    to_app, from_app = asyncio.Queue(), asyncio.Queue()
+    life = asyncio.create_task(collector({"type": "lifespan"}, to_app.get, from_app.put))
+    await to_app.put({"type": "lifespan.startup"})
+    await from_app.get()
+    transport = httpx.ASGITransport(collector, raise_app_exceptions=True)
+    async with httpx.AsyncClient(transport=transport, base_url="http://collector") as client:
+        url = f"/v1/events/{shop.ingest_keys[0]}"
+        yield SimpleNamespace(client=client, url=url, post=lambda body, **more: client.post(url, content=body, **more))
+    await to_app.put({"type": "lifespan.shutdown"})
+    await life
+
+
+def collect(shop, folder, body, **more) -> tuple[httpx.Response, list]:
+    """The answer to one body, and the envelopes that were stored."""
+
+    async def talk():
+        async with running(shop, folder) as collector:
+            return await collector.post(body if isinstance(body, bytes) else json.dumps(body), **more)
+
+    answer = asyncio.run(talk())
+    return answer, [decode_envelope(line) for file in sealed_files(folder) for line in read_lines(file)]
+
+
+def ids(file) -> list[str]:
+    return [json.loads(bytes(decode_envelope(line).event))["id"] for line in read_lines(file)]
+
+
+@pytest.mark.parametrize("body", [EVENT, [EVENT], {"events": [EVENT]}])
+def test_an_event_an_array_and_a_batch_are_stored_and_answered_with_204(shop, tmp_path, body):
+    answer, stored = collect(shop, tmp_path, body)
+    assert (answer.status_code, answer.content) == (204, b"")
+    assert [json.loads(bytes(envelope.event)) for envelope in stored] == [EVENT]
+    assert stored[0].shop == shop.domain
+
+
+def test_the_bytes_of_an_event_are_stored_as_they_came(shop, tmp_path):
+    event = b'{"name": "page_viewed","amount":1.50, "id":"sh-1", "big":12345678901234567890123}'
+    _, stored = collect(shop, tmp_path, b'{"events":[ ' + event + b" ]}")
+    assert bytes(stored[0].event) == event
+
+
+def test_the_envelope_holds_what_only_the_collector_knows(shop, tmp_path):
+    page = {"context": {"document": {"location": {"host": shop.hosts[1]}}}}
+    batch = {"pixel_version": "7", "consent": {"analyticsProcessingAllowed": True}, "events": [EVENT | page]}
+    headers = {"origin": "null", "sec-gpc": "1", "user-agent": "Browser/1"}
+    _, [envelope] = collect(shop, tmp_path, batch, headers=headers)
+    assert (envelope.origin, envelope.gpc, envelope.user_agent) == ("null", True, "Browser/1")
+    assert (envelope.pixel_version, envelope.host_ok) == ("7", True)
+    assert envelope.consent.analyticsProcessingAllowed is True
+
+
+@pytest.mark.parametrize(("host", "host_ok"), [("elsewhere.example", False), (None, None)])
+def test_an_event_of_a_foreign_host_is_flagged_not_refused(shop, tmp_path, host, host_ok):
+    answer, [envelope] = collect(shop, tmp_path, EVENT | {"context": {"document": {"location": {"host": host}}}})
+    assert (answer.status_code, envelope.host_ok) == (204, host_ok)
+
+
+def test_without_consent_nothing_is_stored(shop, tmp_path):
+    batch = {"consent": {"analyticsProcessingAllowed": False}, "events": [EVENT]}
+    answer, stored = collect(shop, tmp_path, batch)
+    assert (answer.status_code, stored) == (204, [])
+
+
+def test_the_good_events_of_a_partly_bad_batch_are_stored_and_the_bad_ones_named(shop, tmp_path):
+    bodies = [EVENT, {"name": "no id"}, {"id": "", "name": "x"}, 5, EVENT | {"id": "sh-2"}]
+    answer, stored = collect(shop, tmp_path, bodies)
+    assert answer.status_code == 200
+    said = answer.json()
+    assert (said["accepted"], [rejection["index"] for rejection in said["rejected"]]) == (2, [1, 2, 3])
+    assert [envelope.index for envelope in stored] == [0, 4]
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        (b"", 400),
+        (b"no json", 400),
+        (b"null", 400),
+        (b'"text"', 400),
+        (b'{"id":"1"}', 400),
+        (b'{"id":"1","name":"n"', 400),
+        (b'{"id":"1","name":"n"}garbage', 400),
+        (b'{"id":"1","name":"n","x":"\xff"}', 400),
+        (b'{"id":"1","name":"n","x":"\n"}', 400),
+        (b'{"id":"1","name":"n","x":NaN}', 400),
+        (b'\xef\xbb\xbf{"id":"1","name":"n"}', 400),
+        (b'{"id":"1","name":"n","x":' + b"[" * 20_000 + b"]" * 20_000 + b"}", 400),
+        (b'{"id":"1","name":"n","x":"' + b"x" * 33_000 + b'"}', 400),
+        (b'{"id":"1","name":"n","x":"' + b"x" * MAX_BODY_BYTES + b'"}', 413),
+        (json.dumps([EVENT] * 101).encode(), 413),
+    ],
+)
+def test_a_body_that_cannot_be_stored_is_refused_with_a_reason(shop, tmp_path, body, status):
+    answer, stored = collect(shop, tmp_path, body)
+    assert (answer.status_code, stored) == (status, [])
+    assert answer.json().get("error") or answer.json()["rejected"]
+
+
+@pytest.mark.parametrize(
+    "value", [b'"\\u0000"', b"9" * 400, b"1e999", b"[" * 500 + b"]" * 500, '"\u2028"'.encode(), b'1,"x":2']
+)
+def test_odd_but_legal_json_is_stored(shop, tmp_path, value):
+    answer, stored = collect(shop, tmp_path, b'{"id":"1","name":"n","x":' + value + b"}")
+    assert (answer.status_code, len(stored)) == (204, 1)
+
+
+def test_an_unknown_key_is_refused_and_every_answer_mirrors_the_origin(shop, tmp_path):
+    async def talk():
+        async with running(shop, tmp_path) as collector:
+            headers = {"origin": "null"}
+            return [
+                await collector.client.post("/v1/events/unknown-key", content="{}", headers=headers),
+                await collector.client.options(collector.url, headers=headers),
+                await collector.client.get(collector.url, headers=headers),
+                await collector.client.get("/healthz", headers=headers),
+                await collector.client.get("/nowhere", headers=headers),
+                await collector.post(b"no json", headers=headers),
+            ]
+
+    answers = asyncio.run(talk())
+    assert [answer.status_code for answer in answers] == [401, 204, 405, 200, 404, 400]
+    assert {answer.headers["access-control-allow-origin"] for answer in answers} == {"null"}
+
+
+def test_metrics_count_events_by_what_became_of_them(shop, tmp_path):
+    async def talk():
+        async with running(shop, tmp_path) as collector:
+            await collector.post(json.dumps([EVENT, EVENT, {"id": "x"}]))
+            await collector.post(json.dumps({"consent": {"analyticsProcessingAllowed": False}, "events": [EVENT]}))
+            return (await collector.client.get("/metrics")).text
+
+    text = asyncio.run(talk())
+    for line in ('stored"} 2', 'rejected"} 1', 'consent_refused"} 1'):
+        assert f'pixelnova_collector_events_total{{outcome="{line}' in text
+
+
+def test_no_answer_leaves_before_the_disk_has_the_event(shop, tmp_path, monkeypatch):
+    disk_is_slow, real_sync = threading.Event(), os.fdatasync
+
+    def sync_when_allowed(descriptor):
+        disk_is_slow.wait(10)
+        real_sync(descriptor)
+
+    monkeypatch.setattr(os, "fdatasync", sync_when_allowed)
+
+    async def talk():
+        async with running(shop, tmp_path) as collector:
+            answer = asyncio.create_task(collector.post(json.dumps(EVENT)))
+            await asyncio.sleep(0.3)
+            waited = not answer.done()
+            disk_is_slow.set()
+            return waited, (await answer).status_code
+
+    assert asyncio.run(talk()) == (True, 204)
+
+
+def test_a_failed_sync_is_answered_with_503_and_the_next_event_goes_to_a_new_file(shop, tmp_path, monkeypatch):
+    real_sync = os.fdatasync
+
+    def fail(descriptor):
+        raise OSError(5, "Input/output error")
+
+    async def talk():
+        async with running(shop, tmp_path) as collector:
+            before = await collector.post(json.dumps(EVENT | {"id": "before"}))
+            monkeypatch.setattr(os, "fdatasync", fail)
+            failed = await collector.post(json.dumps(EVENT | {"id": "failed"}))
+            monkeypatch.setattr(os, "fdatasync", real_sync)
+            after = await collector.post(json.dumps(EVENT | {"id": "after"}))
+            return before, failed, after
+
+    before, failed, after = asyncio.run(talk())
+    assert [before.status_code, failed.status_code, after.status_code] == [204, 503, 204]
+    assert failed.headers["retry-after"]
+    files = [
+        [json.loads(bytes(decode_envelope(line).event))["id"] for line in read_lines(f)] for f in sealed_files(tmp_path)
+    ]
+    assert "before" in files[0]
+    assert files[-1] == ["after"]
+
+
+def test_a_client_that_goes_away_takes_no_other_answer_with_it(shop, tmp_path, monkeypatch):
+    disk_is_slow, real_sync = threading.Event(), os.fdatasync
+
+    def sync_when_allowed(descriptor):
+        disk_is_slow.wait(10)
+        real_sync(descriptor)
+
+    monkeypatch.setattr(os, "fdatasync", sync_when_allowed)
+
+    async def talk():
+        async with running(shop, tmp_path) as collector:
+            posts = [asyncio.create_task(collector.post(json.dumps(EVENT | {"id": f"e{n}"}))) for n in range(5)]
+            await asyncio.sleep(0.2)
+            posts[3].cancel()
+            disk_is_slow.set()
+            return await asyncio.gather(*posts, return_exceptions=True)
+
+    answers = asyncio.run(talk())
+    assert [answer.status_code for answer in answers[:3] + answers[4:]] == [204] * 4

@@ -1,0 +1,164 @@
+import os
+from datetime import UTC, datetime, timedelta, timezone
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ingestion.landing import (
+    UNREADABLE,
+    Consent,
+    Envelope,
+    OpenLandingFile,
+    archive,
+    decode_envelope,
+    encode_envelope,
+    open_files,
+    read_lines,
+    recover,
+    sealed_files,
+)
+
+
+def envelope(event: bytes = b'{"id":"e1"}', shop: str = "a.myshopify.com", **changes) -> Envelope:
+    fields = {
+        "v": 1,
+        "received_at": datetime(2026, 11, 22, 23, 30, tzinfo=UTC),
+        "shop": shop,
+        "source": "pixel",
+        "request_id": "r1",
+        "index": 0,
+        "user_agent": "ua",
+        "origin": "null",
+        "gpc": False,
+        "host_ok": None,
+        "consent": Consent(analyticsProcessingAllowed=True),
+        "pixel_version": "1",
+        "event": msgspec.Raw(event),
+    }
+    return Envelope(**{**fields, **changes})
+
+
+json_values = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**53), 2**53)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(),
+    lambda children: st.lists(children) | st.dictionaries(st.text(), children),
+    max_leaves=20,
+)
+
+
+@given(json_values, st.booleans())
+def test_an_event_comes_back_from_its_line_as_it_was(value, pretty):
+    event = msgspec.json.encode(value)
+    if pretty:
+        event = msgspec.json.format(event, indent=2).replace(b"\n", b"\r\n")
+    line = encode_envelope(envelope(event))
+    assert line.count(b"\n") == 1
+    assert line.endswith(b"\n")
+    assert msgspec.json.decode(decode_envelope(line.rstrip(b"\n")).event) == value
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        (b"", "truncated"),
+        (b"not json", "malformed"),
+        (b'{"v":1}', "missing required field"),
+        (encode_envelope(envelope()).replace(b'"id"', b'"\xff"'), "not UTF-8"),
+        (encode_envelope(envelope(b"[" * 20_000 + b"]" * 20_000)), "recursion"),
+    ],
+)
+def test_a_line_that_is_no_envelope_is_refused_with_the_reason(line, reason):
+    with pytest.raises(ValueError, match=reason):
+        decode_envelope(line)
+
+
+def test_a_file_is_seen_by_the_loader_only_once_it_is_sealed(tmp_path):
+    file = OpenLandingFile(tmp_path)
+    file.append(b"one\n")
+    assert (len(open_files(tmp_path)), sealed_files(tmp_path)) == (1, [])
+    sealed = file.seal()
+    assert (open_files(tmp_path), sealed_files(tmp_path)) == ([], [sealed])
+    assert sealed.read_bytes() == b"one\n"
+
+
+def test_an_empty_file_leaves_nothing_behind(tmp_path):
+    OpenLandingFile(tmp_path).seal()
+    assert sealed_files(tmp_path) == open_files(tmp_path) == []
+
+
+def test_recovery_cuts_the_torn_line_of_a_dead_writer_and_seals_the_rest(tmp_path):
+    dead = OpenLandingFile(tmp_path)
+    dead.append(b"whole\n")
+    os.write(dead._descriptor, b"half a li")
+    dead.abandon()
+    [sealed] = recover(tmp_path)
+    assert sealed.read_bytes() == b"whole\n"
+    assert open_files(tmp_path) == []
+
+
+def test_recovery_leaves_a_living_writer_alone(tmp_path):
+    living = OpenLandingFile(tmp_path)
+    living.append(b"one\n")
+    assert recover(tmp_path) == []
+    living.append(b"two\n")
+    assert living.seal().read_bytes() == b"one\ntwo\n"
+
+
+def test_a_failed_write_leaves_only_what_was_on_disk_before(tmp_path, monkeypatch):
+    file = OpenLandingFile(tmp_path)
+    file.append(b"one\n")
+    real_write = os.write
+
+    def write_half_then_fail(descriptor, data):
+        if bytes(data).startswith(b"tw"):
+            return real_write(descriptor, bytes(data)[:2])
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "write", write_half_then_fail)
+    with pytest.raises(OSError, match="No space"):
+        file.append(b"two\n")
+    monkeypatch.setattr(os, "write", real_write)
+    file.append(b"three\n")
+    assert file.seal().read_bytes() == b"one\nthree\n"
+
+
+def landed(folder, lines: list[bytes]):
+    file = OpenLandingFile(folder)
+    file.append(b"".join(lines))
+    return file.seal()
+
+
+def test_the_archive_holds_every_line_by_shop_and_day_received_in_utc(tmp_path):
+    in_tokyo = datetime(2026, 11, 23, 8, 0, tzinfo=timezone(timedelta(hours=9)))
+    lines = [
+        encode_envelope(envelope(b'{"id":"1"}')),
+        encode_envelope(envelope(b'{"id":"2"}', shop="b.myshopify.com")),
+        encode_envelope(envelope(b'{"id":"3"}', received_at=in_tokyo)),
+        b"no envelope\n",
+        encode_envelope(envelope(b'{"id":"4"}', received_at=datetime(2026, 11, 23, tzinfo=UTC))),
+    ]
+    file = landed(tmp_path, lines)
+    parts = {(part.parent.parent.name, part.parent.name): list(read_lines(part)) for part in archive(file)}
+    bare = [line.rstrip(b"\n") for line in lines]
+    assert parts == {
+        ("shop=a.myshopify.com", "received_date=2026-11-22"): [bare[0], bare[2]],
+        ("shop=b.myshopify.com", "received_date=2026-11-22"): [bare[1]],
+        ("shop=a.myshopify.com", "received_date=2026-11-23"): [bare[4]],
+        (f"shop={UNREADABLE}", "received_date=unknown"): [bare[3]],
+    }
+    assert not file.exists()
+
+
+def test_archiving_again_after_a_crash_writes_the_same_parts(tmp_path):
+    lines = [encode_envelope(envelope(b'{"id":"%d"}' % number)) for number in range(5)]
+    file = landed(tmp_path, lines)
+    content = file.read_bytes()
+    first = archive(file)
+    file.write_bytes(content)  # as if the process had died before it removed the landing file
+    assert archive(file) == first
+    assert [line + b"\n" for line in read_lines(first[0])] == lines

@@ -1,0 +1,76 @@
+import io
+import json
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from ingestion.recordings import RecordingError, recorded_posts
+from ingestion.shops import Shop, ShopsFileError
+
+A = Shop("a.myshopify.com", "A", "UTC", "EUR", ["key-of-shop-a"])
+B = Shop("b.myshopify.com", "B", "UTC", "EUR", ["key-of-shop-b"])
+
+
+def posts(*files):
+    return [(post.key, json.loads(post.body)["events"]) for post in recorded_posts(files, [A, B], A)]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"id":"1"}\n{"id":"2"}\n',
+        '[{"id":"1"},{"id":"2"}]',
+        '[{"id":"1"}]\n\n{"id":"2"}',
+        '[\n  {"id": "1"},\n  {"id": "2"}\n]\n',
+    ],
+)
+def test_one_document_and_one_a_line_are_told_apart(tmp_path, text):
+    file = tmp_path / "events.json"
+    file.write_text(text)
+    assert posts(file) == [("key-of-shop-a", [{"id": "1"}]), ("key-of-shop-a", [{"id": "2"}])]
+
+
+def test_an_envelope_goes_to_its_own_shop_with_its_consent(tmp_path):
+    file = tmp_path / "landing.jsonl"
+    consent = {"analyticsProcessingAllowed": True}
+    file.write_text(json.dumps({"v": 1, "shop": B.domain, "consent": consent, "event": {"id": "1"}}) + "\n")
+    [post] = recorded_posts([file], [A, B], A)
+    assert post.key == "key-of-shop-b"
+    assert json.loads(post.body) == {"pixel_version": None, "consent": consent, "events": [{"id": "1"}]}
+
+
+def test_numbers_are_sent_again_as_they_were_recorded(tmp_path):
+    file = tmp_path / "event.json"
+    event = '{"id":"1","price":1.50,"big":' + "9" * 400 + "}"
+    file.write_text(event)
+    [post] = recorded_posts([file], [A], A)
+    assert event.encode() in post.body
+
+
+def test_standard_input_is_a_file_called_dash(monkeypatch):
+    monkeypatch.setattr("sys.stdin", SimpleNamespace(buffer=io.BytesIO(b'{"id":"1"}\n{"id":"2"}\n')))
+    assert len(posts(Path("-"))) == 2
+
+
+def test_an_unknown_shop_is_named(tmp_path):
+    file = tmp_path / "landing.jsonl"
+    file.write_text('{"shop":"c.myshopify.com","event":{}}')
+    with pytest.raises(ShopsFileError, match=r"c\.myshopify\.com is not in"):
+        posts(file)
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [('{"id":"1"}\nnot json\n', "line 2, is not JSON"), ("5", "not an event"), ('{"id":"1"}\n"x"\n', "line 2")],
+)
+def test_what_is_no_event_is_refused_with_its_place(tmp_path, text, complaint):
+    file = tmp_path / "events.jsonl"
+    file.write_text(text)
+    with pytest.raises(RecordingError, match=complaint):
+        posts(file)
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(RecordingError, match=r"nowhere\.json cannot be read"):
+        posts(tmp_path / "nowhere.json")

@@ -1,0 +1,213 @@
+import os
+from datetime import UTC, datetime
+
+import duckdb
+import msgspec
+import pytest
+
+from ingestion.landing import Envelope, OpenLandingFile, encode_envelope, sealed_files
+from ingestion.simulator.admin_api import running_admin_api
+from ingestion.simulator.catalogue import build_catalogue
+from ingestion.sources.pixel import pixel_source
+from ingestion.sources.shopify import (
+    PRODUCTS_QUERY,
+    AdminApi,
+    ShopifyError,
+    admin_apis,
+    shopify_source,
+    token_variable,
+)
+from ingestion.sources.shops import shops_source
+from ingestion.warehouse import (
+    archive_loaded,
+    landing_folder,
+    not_loaded,
+    open_pipeline,
+    warehouse_file,
+    workspace,
+)
+
+AGENT = "Mozilla/5.0 (compatible; AhrefsBot/7.0; +http://ahrefs.com/robot/)"
+
+
+def line(number: int, user_agent: str = "Browser") -> bytes:
+    event = {"id": f"e{number}", "name": "n", "context": {"navigator": {"userAgent": user_agent}}}
+    return encode_envelope(
+        Envelope(
+            v=1,
+            received_at=datetime(2026, 11, 22, 12, tzinfo=UTC),
+            shop="a.myshopify.com",
+            source="pixel",
+            request_id="r",
+            index=number,
+            user_agent=None,
+            origin=None,
+            gpc=False,
+            host_ok=None,
+            consent=None,
+            pixel_version=None,
+            event=msgspec.Raw(msgspec.json.encode(event)),
+        )
+    )
+
+
+def land(data, *lines: bytes):
+    folder = landing_folder(data)
+    folder.mkdir(exist_ok=True)
+    file = OpenLandingFile(folder)
+    file.append(b"".join(lines))
+    return file.seal()
+
+
+def load(data):
+    pipeline = open_pipeline("pixel", data)
+    files = sealed_files(landing_folder(data))
+    pipeline.run(pixel_source(not_loaded(files, data), workspace(data)))
+    return files
+
+
+def query(data, sql):
+    with duckdb.connect(str(warehouse_file(data)), read_only=True) as connection:
+        return connection.execute(sql).fetchall()
+
+
+def test_landing_files_are_loaded_once_and_then_archived(tmp_path):
+    land(tmp_path, line(1), line(2))
+    files = load(tmp_path)
+    assert not_loaded(files, tmp_path) == []
+    load(tmp_path)  # killed before it could archive: the ledger knows the file
+    assert query(tmp_path, "select count(*) from raw_pixel.events") == [(2,)]
+    assert len(archive_loaded(files, tmp_path)) == 1
+    assert sealed_files(landing_folder(tmp_path)) == []
+    land(tmp_path, line(3))
+    load(tmp_path)
+    assert query(tmp_path, "select index from raw_pixel.events order by all") == [(1,), (2,), (3,)]
+
+
+def test_a_file_sealed_late_but_written_early_is_loaded_all_the_same(tmp_path):
+    early, late = land(tmp_path, line(1)), land(tmp_path, line(2))
+    hidden = early.rename(early.with_suffix(".hidden"))
+    os.utime(hidden, (1, 1))
+    load(tmp_path)
+    archive_loaded([late], tmp_path)
+    hidden.rename(early)
+    load(tmp_path)
+    assert query(tmp_path, "select index from raw_pixel.events order by all") == [(1,), (2,)]
+
+
+def test_a_line_that_is_no_envelope_is_kept_apart_with_its_reason_and_the_load_goes_on(tmp_path):
+    land(tmp_path, line(1), b"this is not JSON\n", b'{"v":1}\n', b"\xff\xfe\n", line(2))
+    land(tmp_path, b"only this\n")
+    load(tmp_path)
+    assert query(tmp_path, "select index from raw_pixel.events order by all") == [(1,), (2,)]
+    found = query(
+        tmp_path, "select line_number, line, reason from raw_pixel.unreadable_lines order by line, line_number"
+    )
+    assert [(number, text) for number, text, _ in found] == [
+        (4, "\\xff\\xfe"),
+        (1, "only this"),
+        (2, "this is not JSON"),
+        (3, '{"v":1}'),
+    ]
+    assert all(reason for *_, reason in found)
+    assert query(tmp_path, "select events, unreadable_lines from raw_pixel.landing_files order by all") == [
+        (0, 1),
+        (2, 3),
+    ]
+
+
+def test_a_load_without_files_makes_the_tables(tmp_path):
+    load(tmp_path)
+    for table in ("events", "unreadable_lines", "user_agents", "landing_files"):
+        assert query(tmp_path, f"select count(*) from raw_pixel.{table}") == [(0,)]
+
+
+def test_a_killed_load_is_finished_by_the_next_one(tmp_path):
+    file = land(tmp_path, line(1))
+    pipeline = open_pipeline("pixel", tmp_path)
+    pipeline.extract(pixel_source([file], workspace(tmp_path)))
+    del pipeline  # the process dies between extracting and loading
+    assert load(tmp_path) == [file]
+    assert query(tmp_path, "select count(*) from raw_pixel.events") == [(1,)]
+
+
+def test_crawlers_are_told_by_the_kept_list(tmp_path):
+    land(tmp_path, line(1), line(2, AGENT))
+    load(tmp_path)
+    assert query(tmp_path, "select user_agent, is_bot from raw_pixel.user_agents order by all") == [
+        ("Browser", False),
+        (AGENT, True),
+    ]
+
+
+@pytest.fixture(scope="module")
+def catalogue():
+    return build_catalogue(1)
+
+
+@pytest.fixture(scope="module")
+def api_url(catalogue, shop):
+    with running_admin_api(catalogue, shop.domain, "right") as url:
+        yield url
+
+
+def api(shop, url, token="right") -> AdminApi:
+    [found] = admin_apis([shop], {token_variable(shop.domain): token, "PIXELNOVA_SHOPIFY_URL": url})
+    return found
+
+
+def test_the_whole_catalogue_is_loaded_page_by_page_and_twice_is_once(tmp_path, shop, catalogue, api_url):
+    for _ in range(2):
+        open_pipeline("shopify", tmp_path).run(shopify_source([api(shop, api_url)]))
+    variants = [(str(product.id), variant) for product in catalogue.products for variant in product.variants]
+    assert len(variants) > 250, "one page would do"
+    loaded = query(tmp_path, "select id, product_id, price from raw_shopify.variants")
+    assert sorted(loaded) == sorted(
+        (
+            f"gid://shopify/ProductVariant/{variant.id}",
+            f"gid://shopify/Product/{product_id}",
+            f"{variant.price_cents / 100:.2f}",
+        )
+        for product_id, variant in variants
+    )
+    products = query(tmp_path, "select id, title, online_store_url is not null from raw_shopify.products")
+    assert sorted(products) == sorted(
+        (f"gid://shopify/Product/{product.id}", product.title, product.is_published) for product in catalogue.products
+    )
+
+
+def test_a_shop_without_a_token_has_empty_tables(tmp_path, shop):
+    open_pipeline("shopify", tmp_path).run(shopify_source(admin_apis([shop], {})))
+    assert query(tmp_path, "select count(*) from raw_shopify.products") == [(0,)]
+    assert query(tmp_path, "select count(*) from raw_shopify.variants") == [(0,)]
+
+
+@pytest.mark.parametrize(
+    ("token", "query_text", "complaint"),
+    [
+        ("wrong", PRODUCTS_QUERY, "refuses the token .* PIXELNOVA_SHOPIFY_TOKEN_PIXELNOVA_DEMO"),
+        ("right", PRODUCTS_QUERY.replace("handle", "hndle"), "Cannot query field 'hndle'"),
+        ("right", PRODUCTS_QUERY.replace("sortKey: ID", "sortBy: ID"), "Unknown argument 'sortBy'"),
+    ],
+)
+def test_what_shopify_refuses_fails_loudly(shop, api_url, token, query_text, complaint):
+    with pytest.raises(ShopifyError, match=complaint):
+        list(api(shop, api_url, token).nodes("products", query_text))
+
+
+def test_an_api_that_does_not_answer_fails_with_one_sentence(shop):
+    with pytest.raises(ShopifyError, match=r"cannot be reached at http://127\.0\.0\.1:1/admin/api"):
+        list(api(shop, "http://127.0.0.1:1").nodes("products", PRODUCTS_QUERY))
+
+
+def test_a_token_is_never_printed(shop):
+    assert "right" not in repr(api(shop, "http://127.0.0.1:1"))
+
+
+def test_the_shops_table_is_what_shops_toml_says_now(tmp_path, shop):
+    open_pipeline("shops", tmp_path).run(shops_source([shop]))
+    renamed = msgspec.structs.replace(shop, name="Another name")
+    open_pipeline("shops", tmp_path).run(shops_source([renamed]))
+    assert query(tmp_path, "select domain, name, timezone, currency from raw_shops.shops") == [
+        (shop.domain, "Another name", shop.timezone, shop.currency)
+    ]

@@ -1,0 +1,163 @@
+"""The command, run as a user runs it: what it says and how it ends when something is wrong."""
+
+import fcntl
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+
+import httpx
+import pytest
+
+from ingestion.landing import decode_envelope, open_files, read_lines, sealed_files
+
+PROJECT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))  # noqa: PTH100, PTH120
+EVENT = {"id": "e1", "name": "page_viewed", "clientId": "c", "timestamp": "2026-11-22T10:00:00Z"}
+
+
+def one_sentence(done) -> str:
+    """What a failed command said: exit code 1, no traceback, one line."""
+    assert done.returncode == 1, done.stderr
+    assert "Traceback" not in done.stderr
+    said = done.stderr.strip()
+    assert said.startswith("pixelnova: ")
+    assert "\n" not in said
+    return said
+
+
+@pytest.mark.parametrize("command", ["demo", "simulate", "collect", "replay", "refresh", "publish", "status", "dev"])
+def test_every_command_has_help(pixelnova, tmp_path, command):
+    said = pixelnova(command, "--help", data=tmp_path).stdout
+    assert "Usage:" in said
+    assert len(said.split("Usage:")[1].splitlines()[2].strip()) > 20
+
+
+def test_a_wrong_argument_is_exit_code_2(pixelnova, tmp_path):
+    assert pixelnova("replay", data=tmp_path, check=False).returncode == 2
+    assert pixelnova("collect", "--port", "99999", data=tmp_path, check=False).returncode == 2
+
+
+@pytest.mark.parametrize("command", [["demo"], ["simulate"], ["collect", "--port", "0"], ["replay", "-"], ["refresh"]])
+@pytest.mark.parametrize(("text", "complaint"), [(None, "does not exist"), ("[[shops", "is not usable")])
+def test_a_missing_or_broken_shops_file_is_said_before_anything_is_done(pixelnova, tmp_path, command, text, complaint):
+    shops = tmp_path / "shops.toml"
+    if text is not None:
+        shops.write_text(text)
+    done = pixelnova(*command, data=tmp_path / "data", env={"PIXELNOVA_SHOPS": str(shops)}, check=False)
+    assert complaint in one_sentence(done)
+    assert not (tmp_path / "data").exists()
+
+
+@pytest.mark.parametrize("command", [["demo"], ["simulate"], ["collect", "--port", "0"], ["replay", "-"], ["refresh"]])
+def test_a_data_folder_that_cannot_be_written_is_said(pixelnova, tmp_path, command):
+    (tmp_path / "data").write_text("a file where the folder should be")
+    assert "cannot be written" in one_sentence(pixelnova(*command, data=tmp_path / "data", check=False))
+    assert (tmp_path / "data").read_text() == "a file where the folder should be"
+
+
+def test_a_taken_port_is_said(pixelnova, tmp_path):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        done = pixelnova("collect", "--port", str(port), data=tmp_path, check=False)
+    assert f"127.0.0.1:{port} cannot be listened on" in one_sentence(done)
+
+
+def test_a_collector_that_is_not_there_is_said(pixelnova, tmp_path):
+    done = pixelnova("replay", "-", "--url", "http://127.0.0.1:1", data=tmp_path, stdin=json.dumps(EVENT), check=False)
+    assert "The collector at http://127.0.0.1:1" in one_sentence(done)
+
+
+def test_an_admin_api_that_does_not_answer_ends_the_refresh_and_publishes_nothing(pixelnova, tmp_path):
+    env = {"PIXELNOVA_SHOPIFY_TOKEN_PIXELNOVA_DEMO": "t", "PIXELNOVA_SHOPIFY_URL": "http://127.0.0.1:1"}
+    said = one_sentence(pixelnova("refresh", data=tmp_path, env=env, check=False))
+    assert "The Admin API of pixelnova-demo.myshopify.com cannot be reached" in said
+    assert not (tmp_path / "published").exists()
+
+
+def test_a_second_refresh_at_the_same_time_is_refused(pixelnova, tmp_path):
+    with (tmp_path / "warehouse.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        assert "Another run is refreshing" in one_sentence(pixelnova("refresh", data=tmp_path, check=False))
+
+
+def test_before_anything_is_done_status_says_what_to_do(pixelnova, tmp_path):
+    said = pixelnova("status", data=tmp_path).stdout
+    assert "never" in said
+    assert "run `pixelnova refresh`" in said
+    assert "does not exist" in one_sentence(pixelnova("publish", data=tmp_path, check=False))
+
+
+def test_replay_names_what_the_collector_refuses(pixelnova, tmp_path):
+    events = json.dumps(EVENT) + "\n" + json.dumps({"name": "no id"}) + "\n"
+    said = pixelnova("replay", "-", data=tmp_path, stdin=events).stdout
+    assert "Sent 2 events: 1 accepted, 1 rejected." in said
+    assert "missing required field `id`" in said
+    assert "Landing files waiting to be loaded" in pixelnova("status", data=tmp_path).stdout
+
+
+@pytest.fixture
+def collector(tmp_path):
+    """A collector process of its own; ended by the test or here."""
+    processes = []
+
+    def start() -> tuple[subprocess.Popen, str]:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "orchestration.cli", "--data", str(tmp_path), "collect", "--port", "0"],
+            cwd=PROJECT,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        processes.append(process)
+        line = process.stdout.readline()
+        return process, line[line.index("http://") :].strip()
+
+    yield start
+    for process in processes:
+        if process.poll() is None:
+            process.kill()
+        process.wait()
+        process.stdout.close()
+
+
+def stored_ids(landing) -> list[str]:
+    return [
+        json.loads(bytes(decode_envelope(line).event))["id"]
+        for file in sealed_files(landing)
+        for line in read_lines(file)
+    ]
+
+
+def post(url: str, number: int) -> int:
+    body = json.dumps(EVENT | {"id": f"e{number}"})
+    return httpx.post(f"{url}/v1/events/demo-7c1f4b2e9a6d", content=body, trust_env=False).status_code
+
+
+def test_what_was_acknowledged_survives_kill_9_and_the_next_collector_seals_it(collector, tmp_path):
+    process, url = collector()
+    acknowledged = [number for number in range(50) if post(url, number) == 204]
+    process.kill()
+    process.wait()
+    landing = tmp_path / "landing"
+    [left] = open_files(landing)
+    with left.open("ab") as file:
+        file.write(b'{"v":1,"received_at":"2026-')  # the write that the kill cut off
+    assert stored_ids(landing) == []
+    collector()
+    assert sorted(stored_ids(landing)) == sorted(f"e{number}" for number in acknowledged)
+    assert len(acknowledged) == 50
+
+
+def test_sigterm_seals_what_was_acknowledged(collector, tmp_path):
+    process, url = collector()
+    assert post(url, 1) == 204
+    process.send_signal(signal.SIGTERM)
+    started = time.monotonic()
+    process.wait(20)
+    assert time.monotonic() - started < 10
+    assert open_files(tmp_path / "landing") == []
+    assert stored_ids(tmp_path / "landing") == ["e1"]

@@ -1,0 +1,82 @@
+"""The asset graph, as Dagster sees it. Loading Dagster takes seconds, so it is loaded once, here."""
+
+import pytest
+
+from orchestration.runner import prepare_dbt
+
+SOURCES = {
+    "pixel": {"events", "unreadable_lines", "user_agents", "landing_files"},
+    "shopify": {"products", "variants"},
+    "shops": {"shops"},
+}
+MARTS = {
+    "core/shops",
+    "core/products",
+    "core/sessions",
+    "core/product_views",
+    "core/cart_actions",
+    "core/orders",
+    "core/order_items",
+    "analytics/funnel_daily",
+    "recommendations/bought_together",
+    "operations/quarantined_events",
+    "operations/loads",
+}
+
+
+@pytest.fixture(scope="module")
+def definitions(tmp_path_factory):
+    prepare_dbt()
+    with pytest.MonkeyPatch.context() as patch:
+        data = tmp_path_factory.mktemp("graph") / "data"
+        patch.setenv("PIXELNOVA_DATA", str(data))
+        from orchestration.definitions import defs
+
+        loaded = defs()
+        assert not data.exists(), "loading the definitions wrote to the data folder"
+        yield loaded
+
+
+@pytest.fixture(scope="module")
+def graph(definitions):
+    return definitions.resolve_asset_graph()
+
+
+def names(keys) -> set[str]:
+    return {"/".join(key.path) for key in keys}
+
+
+def test_no_asset_is_external(graph):
+    assert names(graph.external_asset_keys) == set()
+
+
+def test_every_asset_is_in_the_job_refresh(definitions, graph):
+    job = definitions.resolve_job_def("refresh")
+    assert names(job.asset_layer.executable_asset_keys) == names(graph.get_all_asset_keys())
+
+
+def test_what_dlt_loads_is_what_dbt_reads(graph):
+    raw = {f"{source}/{table}" for source, tables in SOURCES.items() for table in tables}
+    assert raw <= names(graph.get_all_asset_keys())
+    for name in raw:
+        [key] = [key for key in graph.get_all_asset_keys() if "/".join(key.path) == name]
+        assert graph.get(key).parent_keys == set()
+        assert graph.get(key).child_keys, f"nothing reads {name}"
+
+
+def test_the_published_version_comes_after_every_mart(graph):
+    [published] = [key for key in graph.get_all_asset_keys() if key.path == ["published", "version"]]
+    assert names(graph.get(published).parent_keys) == MARTS
+    assert graph.get(published).child_keys == set()
+
+
+def test_every_mart_has_tests_as_asset_checks(graph):
+    checked = names(check.asset_key for check in graph.asset_check_keys)
+    assert checked >= MARTS
+
+
+def test_the_job_runs_every_hour_in_one_process(definitions):
+    schedule = definitions.resolve_schedule_def("hourly")
+    assert schedule.job_name == "refresh"
+    assert schedule.cron_schedule == "5 * * * *"
+    assert definitions.resolve_job_def("refresh").executor_def.name == "in_process"

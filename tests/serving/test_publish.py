@@ -1,0 +1,165 @@
+import hashlib
+import json
+import os
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from serving import publish as publishing
+from serving.publish import VERSIONS_KEPT, PublishError, publish
+from serving.published import (
+    ANALYTICS,
+    BOUGHT_TOGETHER,
+    CURRENT,
+    NothingPublished,
+    published_folder,
+    read_current,
+    shard_name,
+)
+
+MARTS = """
+    create schema core; create schema analytics; create schema recommendations; create schema operations;
+    create schema staging;
+    create table staging.secret (client_id varchar);
+    create table core.products as
+        select 's' as shop, unnest(['1', '2', '3']) as product_id, 'Title ' || product_id as title,
+            'handle-' || product_id as handle, '/products/' || product_id as url, null as image_url,
+            9.5::decimal(18, 4) as price_min, 'EUR' as currency;
+    create table analytics.funnel_daily as select 's' as shop, 7 as sessions;
+    comment on table analytics.funnel_daily is 'One row per shop''s day.';
+    comment on column analytics.funnel_daily.sessions is 'All sessions.';
+    create table recommendations.bought_together as
+        select 's' as shop, '1' as product_id, unnest(['3', '2']) as recommended_product_id,
+            unnest([1, 2]) as recommendation_rank, 0.5 as score, 2 as orders_together, 0.5 as confidence, 2.0 as lift;
+    create table operations.loads as select timestamp '2026-11-22 12:00:00' as newest_received_at;
+"""
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    """A data folder whose warehouse has marts of a few rows."""
+    with duckdb.connect(str(tmp_path / "warehouse.duckdb")) as connection:
+        connection.execute(MARTS)
+    return tmp_path
+
+
+def run(data: Path):
+    return publish(data / "warehouse.duckdb", data)
+
+
+def test_a_version_holds_the_marts_with_their_descriptions_and_nothing_else(data):
+    run(data)
+    with read_current(data).connect() as connection:
+        assert connection.execute("select sessions from analytics.funnel_daily").fetchall() == [(7,)]
+        assert connection.execute("select count(*) from core.products").fetchall() == [(3,)]
+        comments = connection.execute("select comment from duckdb_columns() where column_name = 'sessions'").fetchall()
+        assert comments == [("All sessions.",)]
+        schemas = connection.execute("select distinct schema_name from duckdb_tables() order by all").fetchall()
+    assert schemas == [("core",), ("main",), ("operations",), ("recommendations",)]
+
+
+def test_the_manifest_is_true(data):
+    published = run(data)
+    assert published.manifest.as_of == "2026-11-22T12:00:00+00:00"
+    assert published.manifest.rows_by_table == {
+        "analytics.funnel_daily": 1,
+        "core.products": 3,
+        "operations.loads": 1,
+        "recommendations.bought_together": 2,
+    }
+    listed = {file.path: file for file in published.manifest.files}
+    on_disk = {str(path.relative_to(published.folder)) for path in published.folder.rglob("*") if path.is_file()} - {
+        "manifest.json"
+    }
+    assert set(listed) == on_disk
+    for name, file in listed.items():
+        content = (published.folder / name).read_bytes()
+        assert (file.bytes, file.sha256) == (len(content), hashlib.sha256(content).hexdigest())
+
+
+def test_a_product_has_its_recommendations_best_first_in_its_shard(data):
+    published = run(data)
+    document = published.bought_together("s", "1")
+    assert [item["product_id"] for item in document["items"]] == ["3", "2"]
+    assert document["items"][0]["price"] == {"amount": "9.5000", "currency": "EUR"}
+    lines = (published.folder / BOUGHT_TOGETHER).read_text().splitlines()
+    assert [json.loads(line) for line in lines] == [document]
+    assert shard_name("s", "1") == hashlib.md5(b"s/1").hexdigest()[:2] + ".json"
+    assert published.bought_together("s", "2") is None
+
+
+def test_a_reader_keeps_its_version_while_the_next_one_is_published(data):
+    first = run(data)
+    with first.connect() as reader:
+        with duckdb.connect(str(data / "warehouse.duckdb")) as connection:
+            connection.execute("update analytics.funnel_daily set sessions = 8")
+        second = run(data)
+        assert reader.execute("select sessions from analytics.funnel_daily").fetchall() == [(7,)]
+    assert read_current(data).folder == second.folder != first.folder
+    with read_current(data).connect() as reader:
+        assert reader.execute("select sessions from analytics.funnel_daily").fetchall() == [(8,)]
+
+
+@pytest.mark.parametrize("dies_in", ["_write_recommendations", "_sync_tree", "_switch"])
+def test_a_publication_that_dies_leaves_the_current_version_and_the_next_one_cleans_up(data, monkeypatch, dies_in):
+    before = run(data)
+
+    def die(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(publishing, dies_in, die)
+        with pytest.raises(KeyboardInterrupt):
+            run(data)
+    assert read_current(data).folder == before.folder
+    after = run(data)
+    assert read_current(data).folder == after.folder
+    assert not [path for path in published_folder(data).iterdir() if path.name.startswith(".")]
+
+
+def test_old_versions_are_removed_but_the_newest_stay(data):
+    versions = [run(data).folder for _ in range(VERSIONS_KEPT + 2)]
+    kept = sorted(path for path in published_folder(data).iterdir() if path.name != CURRENT)
+    assert kept == versions[-VERSIONS_KEPT:]
+
+
+def test_nothing_to_publish_and_no_place_to_publish_are_said_in_one_sentence(tmp_path):
+    with pytest.raises(PublishError, match="run `pixelnova refresh` first"):
+        run(tmp_path)
+    with duckdb.connect(str(tmp_path / "warehouse.duckdb")) as connection:
+        connection.execute("create table x (y int)")
+    with pytest.raises(PublishError, match="has no marts"):
+        run(tmp_path)
+    (tmp_path / "published").rename(tmp_path / "elsewhere")
+    (tmp_path / "published").write_text("a file where the folder should be")
+    with pytest.raises(PublishError, match="cannot be written"):
+        run(tmp_path)
+
+
+def test_before_the_first_publication_a_reader_is_told_what_to_do(tmp_path):
+    with pytest.raises(NothingPublished, match="run `pixelnova refresh`"):
+        read_current(tmp_path)
+
+
+def test_the_published_database_opens_in_older_tools(data):
+    published = run(data)
+    header = (published.folder / ANALYTICS).read_bytes()[:4096]
+    assert b"DUCK" in header[:16]
+    with published.connect() as connection:
+        [(tags,)] = connection.execute("select tags from duckdb_databases() where not internal").fetchall()
+    assert tags["storage_version"].startswith("v1.4")
+
+
+def test_files_are_on_disk_before_the_switch(data, monkeypatch):
+    synced, real_sync = [], os.fsync
+
+    def record(descriptor):
+        synced.append(Path(f"/proc/self/fd/{descriptor}").readlink())
+        real_sync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", record)
+    published = run(data)
+    before_switch = {path.name for path in synced}
+    assert {Path(file.path).name for file in published.manifest.files} <= before_switch
+    assert "manifest.json" in before_switch

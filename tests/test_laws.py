@@ -1,0 +1,60 @@
+"""Laws of the house that no linter knows."""
+
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+import yaml
+
+PROJECT = Path(__file__).resolve().parent.parent
+MODELS = sorted((PROJECT / "dbt_project" / "models").rglob("*.sql"))
+MARTS = [model for model in MODELS if "marts" in model.parts]
+ENGINE_SPECIFIC = re.compile(
+    r"\bqualify\b|->>?|target\.type|\bread_\w+\(|\bgroup by all\b|\border by all\b|\bcurrent_timestamp\b|\bnow\(\)|"
+    r"\blist_\w+\(|\bjson_extract\w*\(|\bunnest\(|\bstrftime\(|\bepoch_ms\(",
+    re.IGNORECASE,
+)
+
+
+def described_models() -> dict[str, dict]:
+    return {
+        model["name"]: model
+        for file in (PROJECT / "dbt_project" / "models").rglob("*.yml")
+        for model in yaml.safe_load(file.read_text()).get("models", [])
+    }
+
+
+@pytest.mark.parametrize("model", MODELS, ids=lambda model: model.stem)
+def test_a_model_is_portable_and_has_no_clock(model):
+    assert ENGINE_SPECIFIC.findall(model.read_text()) == []
+
+
+def test_the_pattern_finds_what_it_forbids():
+    for forbidden in ("qualify row_number()", "payload->>'$.id'", "read_json('x')", "current_timestamp"):
+        assert ENGINE_SPECIFIC.search(forbidden)
+
+
+@pytest.mark.parametrize("model", MODELS, ids=lambda model: model.stem)
+def test_every_model_says_what_a_row_is_and_tests_its_key(model):
+    described = described_models()[model.stem]
+    assert described["description"].startswith("One row per ")
+    tests = [test for column in described["columns"] for test in column.get("data_tests", [])]
+    tests += [name for test in described.get("data_tests", []) for name in test]
+    assert "unique" in tests or "unique_combination" in tests or model.stem.startswith("base_")
+
+
+@pytest.mark.parametrize("model", MARTS, ids=lambda model: model.stem)
+def test_every_column_of_a_mart_is_typed_and_described(model):
+    for column in described_models()[model.stem]["columns"]:
+        assert column["description"]
+        assert column["data_type"]
+
+
+def test_the_versions_that_were_tested_name_no_host():
+    constraints = (PROJECT / "constraints.txt").read_text()
+    assert "://" not in constraints
+    assert re.search(r"^dbt-core==1\.11\.", constraints, re.MULTILINE)
+    project = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]
+    wanted = [re.split(r"[\[><=]", requirement)[0] for requirement in project["dependencies"]]
+    assert [name for name in wanted if f"\n{name}==" not in f"\n{constraints}"] == []
