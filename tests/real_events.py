@@ -1,0 +1,106 @@
+"""Adapters: public data sets as landing files. They live with the tests; none of the data goes into the project."""
+
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import msgspec
+
+from ingestion.landing import ENVELOPE_VERSION, Envelope, OpenLandingFile, encode_envelope
+
+CURRENCY = "GBP"
+
+
+def land(events: Iterable[dict[str, Any]], shop: str, landing: Path) -> Path:
+    """Write events into one sealed landing file, as the collector would have."""
+    landing.mkdir(parents=True, exist_ok=True)
+    received_at = datetime(2026, 11, 22, 12, tzinfo=UTC)
+    file = OpenLandingFile(landing)
+    lines = []
+    for index, event in enumerate(events):
+        lines.append(
+            encode_envelope(
+                Envelope(
+                    v=ENVELOPE_VERSION,
+                    received_at=received_at,
+                    shop=shop,
+                    source="pixel",
+                    request_id=f"{shop}-{index}",
+                    index=0,
+                    user_agent=None,
+                    origin=None,
+                    gpc=False,
+                    host_ok=None,
+                    consent=None,
+                    pixel_version=None,
+                    event=msgspec.Raw(msgspec.json.encode(event)),
+                )
+            )
+        )
+    file.append(b"".join(lines))
+    return file.seal()
+
+
+def online_retail_orders(parquet: Path) -> Iterator[dict[str, Any]]:
+    """UCI Online Retail: one checkout_completed event per invoice that is not a cancellation."""
+    with duckdb.connect() as connection:
+        rows = connection.execute(
+            """
+            select InvoiceNo, min(InvoiceDate), min(CustomerID)::bigint,
+                list(StockCode order by rowid), list(Description order by rowid), list(Quantity order by rowid),
+                list(cast(UnitPrice as decimal(18, 4)) order by rowid)
+            from (select *, row_number() over () as rowid from read_parquet($path))
+            where not starts_with(InvoiceNo, 'C')
+            group by InvoiceNo
+            order by InvoiceNo
+            """,
+            {"path": str(parquet)},
+        ).fetchall()
+    for invoice, invoiced_at, customer, codes, titles, quantities, prices in rows:
+        amounts = [quantity * price for quantity, price in zip(quantities, prices, strict=True)]
+        lines = zip(codes, titles, quantities, prices, amounts, strict=True)
+        yield {
+            "id": f"invoice-{invoice}",
+            "clientId": str(customer) if customer else None,
+            "name": "checkout_completed",
+            "timestamp": f"{invoiced_at:%Y-%m-%dT%H:%M:%S}.000Z",
+            "data": {
+                "checkout": {
+                    "currencyCode": CURRENCY,
+                    "order": {"id": invoice, "customer": {"id": str(customer)} if customer else None},
+                    "lineItems": [
+                        {
+                            "title": title,
+                            "quantity": quantity,
+                            "finalLinePrice": _money(amount),
+                            "variant": {"id": None, "sku": code, "price": _money(price), "product": {"title": title}},
+                        }
+                        for code, title, quantity, price, amount in lines
+                    ],
+                    "subtotalPrice": _money(sum(amounts)),
+                    "totalPrice": _money(sum(amounts)),
+                }
+            },
+        }
+
+
+def _money(amount: Any) -> dict[str, Any]:
+    return {"amount": float(amount), "currencyCode": CURRENCY}
+
+
+def yoochoose_clicks(tsv: Path) -> Iterator[dict[str, Any]]:
+    """RSC15 clicks: one product_viewed event each; the data's session is the client."""
+    with tsv.open() as file:
+        next(file)
+        for number, line in enumerate(file):
+            session, item, seconds = line.split()
+            clicked_at = datetime.fromtimestamp(round(float(seconds) * 1000) / 1000, UTC)
+            yield {
+                "id": f"click-{number}",
+                "clientId": session,
+                "name": "product_viewed",
+                "timestamp": f"{clicked_at:%Y-%m-%dT%H:%M:%S}.{clicked_at.microsecond // 1000:03d}Z",
+                "data": {"productVariant": {"id": None, "product": {"id": item, "title": item}}},
+            }

@@ -1,0 +1,171 @@
+"""Real data through the whole path: captured pixel payloads, UCI Online Retail, and clicks of RSC15.
+
+Each data set is a shop of its own in one warehouse; what the marts say of it is computed a second time from its files.
+"""
+
+import json
+from datetime import datetime
+from decimal import Decimal
+from types import SimpleNamespace
+
+import duckdb
+import pandas as pd
+import pytest
+
+from serving.published import read_current
+from tests.real_events import land, online_retail_orders, yoochoose_clicks
+
+PAYLOADS, RETAIL, CLICKS = (f"{name}.myshopify.com" for name in ("payloads", "retail", "clicks"))
+SHOPS = "".join(
+    f"""
+[[shops]]
+domain = "{domain}"
+name = "{domain}"
+timezone = "{timezone}"
+currency = "{currency}"
+ingest_keys = ["key-of-{domain.split(".")[0]}"]
+"""
+    for domain, timezone, currency in (
+        (PAYLOADS, "Asia/Kolkata", "INR"),
+        (RETAIL, "Europe/London", "GBP"),
+        (CLICKS, "Europe/Berlin", "EUR"),
+    )
+)
+
+
+@pytest.fixture(scope="module")
+def real(pixelnova, shared_data, tmp_path_factory):
+    """One warehouse with the three data sets, and a few events that are no good."""
+    data = tmp_path_factory.mktemp("real")
+    shops = data / "shops.toml"
+    shops.write_text(SHOPS)
+    env = {"PIXELNOVA_SHOPS": str(shops)}
+    payloads = sorted((shared_data / "pixel_payloads").glob("*.json"))
+    replayed = pixelnova("replay", "--shop", PAYLOADS, *payloads, data=data, env=env)
+    broken = json.dumps({"id": "broken", "name": "page_viewed", "clientId": "c", "timestamp": "12 o'clock"})
+    pixelnova("replay", "--shop", PAYLOADS, "-", data=data, env=env, stdin=broken)
+    landing = data / "landing"
+    land(online_retail_orders(shared_data / "online_retail" / "online_retail.parquet"), RETAIL, landing)
+    land(yoochoose_clicks(shared_data / "rsc15_100k" / "yoochoose-clicks-100k_train_full.txt"), CLICKS, landing)
+    (landing / "events-20261122T000000.000000Z-1.jsonl").write_bytes(b"this line is no envelope\n")
+    pixelnova("refresh", data=data, env=env)
+    events = [json.loads(file.read_text()) for file in payloads]
+    return SimpleNamespace(published=read_current(data), replayed=replayed.stdout, payloads=events)
+
+
+def query(real, sql, *parameters):
+    with real.published.connect() as connection:
+        return connection.execute(sql, parameters).fetchall()
+
+
+def test_captured_payloads_are_all_accepted_and_count_once_by_id(real):
+    assert "Sent 26 events: 26 accepted, 0 rejected." in real.replayed
+    distinct = {event["id"]: event for event in real.payloads}
+    assert len(distinct) < 26, "no duplicate among the payloads"
+    [(events,)] = query(real, "select sum(events) from core.sessions where shop = ?", PAYLOADS)
+    assert events == len(distinct)
+    viewed = {event["id"] for event in real.payloads if event["name"] == "product_viewed"}
+    assert query(real, "select count(*) from core.product_views where shop = ?", PAYLOADS) == [(len(viewed),)]
+
+
+def test_the_captured_session_is_one_session_from_collection_to_purchase(real):
+    session = [event for event in real.payloads if event["clientId"] == "ece6cea2-0914-4dcd-8345-8d64ce97b76b"]
+    found = query(
+        real,
+        "select sum(events), sum(collection_views), sum(cart_adds), sum(checkouts_completed) from core.sessions "
+        "where client_id = 'ece6cea2-0914-4dcd-8345-8d64ce97b76b'",
+    )
+    assert found == [(len({event["id"] for event in session}), 1, 1, 1)]
+    [order] = query(
+        real,
+        "select order_id, order_gid, currency, subtotal_amount, tax_amount, total_amount, line_items "
+        "from core.orders where order_id = '5396439498987'",
+    )
+    assert order == (
+        "5396439498987",
+        "gid://shopify/OrderIdentity/5396439498987",
+        "INR",
+        Decimal("42.99"),
+        Decimal("7.74"),
+        Decimal("50.73"),
+        1,
+    )
+
+
+def test_products_of_a_shop_without_an_admin_api_are_what_events_say(real):
+    found = query(real, "select title, vendor, source from core.products where product_id = '7992983748843'")
+    assert found == [("7 Shakra Bracelet", "Company 123", "events")]
+
+
+def test_what_cannot_be_used_is_quarantined_with_its_reason_and_its_content(real):
+    found = query(real, "select event_id, reason, content from operations.quarantined_events order by event_id")
+    assert [(event_id, reason) for event_id, reason, _ in found] == [
+        ("broken", "the timestamp is no time: 12 o'clock"),
+        (None, "line 1 is no envelope: JSON is malformed: invalid character (byte 4)"),
+    ]
+    assert found[1][2] == "this line is no envelope"
+
+
+def test_online_retail_orders_and_lines_equal_the_parquet_to_the_cent(real, shared_data):
+    lines = pd.read_parquet(shared_data / "online_retail" / "online_retail.parquet")
+    lines = lines[~lines["InvoiceNo"].str.startswith("C")]
+    thousandths = (lines["UnitPrice"] * 1000).round().astype("int64") * lines["Quantity"]
+    assert (lines["UnitPrice"] * 1000 - (lines["UnitPrice"] * 1000).round()).abs().max() < 1e-6
+    total = Decimal(int(thousandths.sum())) / 1000
+    assert query(
+        real, "select count(*), sum(total_amount), sum(line_items) from core.orders where shop = ?", RETAIL
+    ) == [(lines["InvoiceNo"].nunique(), total, len(lines))]
+    assert query(real, "select count(*), sum(quantity), sum(amount) from core.order_items where shop = ?", RETAIL) == [
+        (len(lines), int(lines["Quantity"].sum()), total)
+    ]
+    by_invoice = thousandths.groupby(lines["InvoiceNo"]).sum()
+    found = query(real, "select order_gid, total_amount from core.orders where shop = ?", RETAIL)
+    assert {number: int(amount * 1000) for number, amount in found} == by_invoice.to_dict()
+
+
+def test_an_order_without_a_client_counts_but_belongs_to_no_session(real, shared_data):
+    with duckdb.connect() as connection:
+        expected = connection.execute(
+            "select count(distinct InvoiceNo) from read_parquet($path) "
+            "where not starts_with(InvoiceNo, 'C') and CustomerID is null",
+            {"path": str(shared_data / "online_retail" / "online_retail.parquet")},
+        ).fetchall()
+    found = query(real, "select count(*) from core.orders where shop = ? and session_id is null", RETAIL)
+    assert found == expected
+    assert found[0][0] > 0
+
+
+def test_clicks_are_cut_into_the_sessions_that_pandas_cuts(real, shared_data):
+    clicks = pd.read_csv(shared_data / "rsc15_100k" / "yoochoose-clicks-100k_train_full.txt", sep="\t")
+    clicks["ms"] = (clicks["Time"] * 1000).round().astype("int64")
+    clicks = clicks.sort_values(["SessionId", "ms"])
+    gaps = clicks.groupby("SessionId")["ms"].diff()
+    expected = int(gaps.isna().sum() + (gaps > 30 * 60 * 1000).sum())
+    assert query(real, "select count(*) from core.product_views where shop = ?", CLICKS) == [(70_278,)]
+    found = query(real, "select count(*), count(distinct client_id) from core.sessions where shop = ?", CLICKS)
+    assert found == [(expected, clicks["SessionId"].nunique())]
+    assert expected > clicks["SessionId"].nunique(), "no session was cut"
+    views = clicks["ItemId"].astype(str).value_counts().to_dict()
+    found = query(real, "select product_id, count(*) from core.product_views where shop = ? group by all", CLICKS)
+    assert dict(found) == views
+
+
+def test_dates_are_those_of_each_shop(real):
+    found = query(
+        real,
+        "select shop, min(order_date), min(ordered_at) from core.orders where shop = ? group by all",
+        RETAIL,
+    )
+    assert found == [(RETAIL, datetime(2010, 12, 1).date(), datetime(2010, 12, 1, 8, 26))]
+    [(differing,)] = query(
+        real,
+        "select count(*) from core.product_views where shop = ? and viewed_date <> cast(viewed_at as date)",
+        CLICKS,
+    )
+    assert differing > 0, "no click between midnight in Berlin and midnight UTC"
+
+
+def test_money_of_different_currencies_stays_apart(real):
+    found = query(real, "select shop, currency from core.orders group by all order by all")
+    assert (RETAIL, "GBP") in found
+    assert (PAYLOADS, "INR") in found
