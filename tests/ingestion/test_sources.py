@@ -116,6 +116,31 @@ def test_a_line_that_is_no_envelope_is_kept_apart_with_its_reason_and_the_load_g
     ]
 
 
+def test_an_event_that_is_nested_too_deeply_for_duckdbs_reader_is_loaded_all_the_same(tmp_path):
+    deep = line(1).replace(b'"name":"n"', b'"name":"n","x":' + b"[" * 500 + b"]" * 500)
+    land(tmp_path, deep, line(2).replace(b'"name":"n"', b'"name":"n","price":1.50'))
+    load(tmp_path)
+    names = query(tmp_path, "select index, event ->> '$.id', event ->> '$.price' from raw_pixel.events order by all")
+    assert names == [(1, "e1", None), (2, "e2", "1.5")]
+
+
+def test_line_by_line_and_all_at_once_give_the_same_rows(tmp_path):
+    odd = b'"price" : 1.50, "big":' + b"9" * 40 + rb', "text":"\u00e9\ud83d\ude00"'
+    lines = [
+        line(1),
+        line(2).replace(b'"name":"n"', b'"name": "n", ' + odd),
+        line(3).replace(b'"consent":null', b'"consent":{"analyticsProcessingAllowed":true,"marketingAllowed":false}'),
+    ]
+    for folder, extra in (("fast", []), ("slow", [b"no envelope\n"])):
+        (tmp_path / folder).mkdir()
+        land(tmp_path / folder, *lines, *extra)
+        load(tmp_path / folder)
+    all_columns = "select * exclude (landing_file) from raw_pixel.events order by index"
+    fast = query(tmp_path / "fast", all_columns)
+    assert len(fast) == 3
+    assert fast == query(tmp_path / "slow", all_columns)
+
+
 def test_a_load_without_files_makes_the_tables(tmp_path):
     load(tmp_path)
     for table in ("events", "unreadable_lines", "user_agents", "landing_files"):

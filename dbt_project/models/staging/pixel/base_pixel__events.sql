@@ -75,6 +75,8 @@ select
         when coalesce(event_name, '') = '' then 'the event has no name'
         when event_timestamp is null then 'the event has no timestamp'
         when event_at is null then concat('the timestamp is no time: ', event_timestamp)
+        when event_at < timestamp '2000-01-01 00:00:00'
+            then concat('the timestamp lies before the year 2000: ', event_timestamp)
         -- A clock may be a little wrong; a day in the future it would put sessions where nobody has been.
         when event_at > received_at + interval '1' day
             then concat('the timestamp lies in the future: ', event_timestamp)
