@@ -31,6 +31,7 @@ from orchestration.settings import (
     data_folder,
     shops_file,
 )
+from orchestration.warehouse_lock import WarehouseBusy, warehouse_lock
 
 DEMO_SHOP = "pixelnova-demo.myshopify.com"
 DEMO_TOKEN = "demo-token-of-the-stand-in"
@@ -147,7 +148,8 @@ def publish() -> None:
     from ingestion.warehouse import warehouse_file
     from serving.publish import publish
 
-    published = publish(warehouse_file(data_folder()), data_folder())
+    with warehouse_lock():
+        published = publish(warehouse_file(data_folder()), data_folder())
     console.print(f"Published {published.manifest.version} in {_relative(published.folder)}.")
 
 
@@ -281,6 +283,7 @@ def _known(error: BaseException | None) -> BaseException | None:
         RefreshFailed,
         SendError,
         ShopsFileError,
+        WarehouseBusy,
         *_known_in_runs(),
     )
     found = None
@@ -293,13 +296,8 @@ def _known(error: BaseException | None) -> BaseException | None:
 
 def _known_in_runs() -> tuple[type[BaseException], ...]:
     """Errors of modules that load slowly; only a run can have raised them, and then they are loaded."""
-    names = {
-        "ingestion.sources.shopify": ["ShopifyError"],
-        "orchestration.defs.resources": ["WarehouseBusy"],
-    }
-    return tuple(
-        getattr(sys.modules[module], name) for module, found in names.items() if module in sys.modules for name in found
-    )
+    shopify = sys.modules.get("ingestion.sources.shopify")
+    return (shopify.ShopifyError,) if shopify else ()
 
 
 if __name__ == "__main__":

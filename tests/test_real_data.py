@@ -12,10 +12,12 @@ import duckdb
 import pandas as pd
 import pytest
 
+from ingestion.shops import find_shop, load_shops
 from serving.published import read_current
+from tests.odd_events import ODD_VALUES, odd_events
 from tests.real_events import land, online_retail_orders, yoochoose_clicks
 
-PAYLOADS, RETAIL, CLICKS = (f"{name}.myshopify.com" for name in ("payloads", "retail", "clicks"))
+PAYLOADS, RETAIL, CLICKS, ODD = (f"{name}.myshopify.com" for name in ("payloads", "retail", "clicks", "odd"))
 SHOPS = "".join(
     f"""
 [[shops]]
@@ -29,6 +31,7 @@ ingest_keys = ["key-of-{domain.split(".")[0]}"]
         (PAYLOADS, "Asia/Kolkata", "INR"),
         (RETAIL, "Europe/London", "GBP"),
         (CLICKS, "Europe/Berlin", "EUR"),
+        (ODD, "Pacific/Auckland", "NZD"),
     )
 )
 
@@ -47,10 +50,12 @@ def real(pixelnova, shared_data, tmp_path_factory):
     landing = data / "landing"
     land(online_retail_orders(shared_data / "online_retail" / "online_retail.parquet"), RETAIL, landing)
     land(yoochoose_clicks(shared_data / "rsc15_100k" / "yoochoose-clicks-100k_train_full.txt"), CLICKS, landing)
+    odd = list(odd_events(find_shop(load_shops(shops), ODD)))
+    land(odd, ODD, landing)
     (landing / "events-20261122T000000.000000Z-1.jsonl").write_bytes(b"this line is no envelope\n")
     pixelnova("refresh", data=data, env=env)
     events = [json.loads(file.read_text()) for file in payloads]
-    return SimpleNamespace(published=read_current(data), replayed=replayed.stdout, payloads=events)
+    return SimpleNamespace(published=read_current(data), replayed=replayed.stdout, payloads=events, odd=odd)
 
 
 def query(real, sql, *parameters):
@@ -98,7 +103,12 @@ def test_products_of_a_shop_without_an_admin_api_are_what_events_say(real):
 
 
 def test_what_cannot_be_used_is_quarantined_with_its_reason_and_its_content(real):
-    found = query(real, "select event_id, reason, content from operations.quarantined_events order by event_id")
+    found = query(
+        real,
+        "select event_id, reason, content from operations.quarantined_events "
+        "where shop is distinct from ? order by event_id",
+        ODD,
+    )
     assert [(event_id, reason) for event_id, reason, _ in found] == [
         ("broken", "the timestamp is no time: 12 o'clock"),
         (None, "line 1 is no envelope: JSON is malformed: invalid character (byte 4)"),
@@ -169,3 +179,29 @@ def test_money_of_different_currencies_stays_apart(real):
     found = query(real, "select shop, currency from core.orders group by all order by all")
     assert (RETAIL, "GBP") in found
     assert (PAYLOADS, "INR") in found
+
+
+def test_an_event_that_is_wrong_anywhere_is_used_or_quarantined_and_never_fatal(real):
+    """That the refresh of the fixture ended well is half of this test."""
+    assert len(real.odd) > 4_000
+    reasons = dict(
+        query(
+            real,
+            "select split_part(reason, ':', 1), count(*) from operations.quarantined_events "
+            "where shop = ? group by all",
+            ODD,
+        )
+    )
+    assert set(reasons) == {
+        "the event has no id",
+        "the event has no name",
+        "the event has no timestamp",
+        "the timestamp is no time",
+        "the timestamp lies before the year 2000",
+        "the timestamp lies in the future",
+    }
+    [(views,)] = query(real, "select count(*) from core.product_views where shop = ?", ODD)
+    viewed = [event for event in real.odd if event["name"] == "product_viewed"]
+    assert len(viewed) - len(ODD_VALUES) * 3 < views <= len(viewed)
+    [(orders, priced)] = query(real, "select count(*), count(total_amount) from core.orders where shop = ?", ODD)
+    assert orders > priced > 0

@@ -1,5 +1,7 @@
 """The published version as an asset, after everything it is made of."""
 
+from datetime import timedelta
+
 import dagster as dg
 
 from orchestration.defs.resources import Warehouse
@@ -9,7 +11,13 @@ from serving.publish import MART_SCHEMAS, publish
 marts = [key for key in models.keys if key.path[0] in MART_SCHEMAS]
 
 
-@dg.asset(key=["published", "version"], deps=marts, group_name="publication", kinds={"file"})
+@dg.asset(
+    key=["published", "version"],
+    deps=marts,
+    group_name="publication",
+    kinds={"file"},
+    freshness_policy=dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=3)),
+)
 def published_version(warehouse: Warehouse) -> dg.MaterializeResult:
     """Files for analysts and the storefront: a new folder, then one switch of `current`."""
     manifest = publish(warehouse.file, warehouse.data).manifest

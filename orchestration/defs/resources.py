@@ -1,49 +1,35 @@
 """What the assets share: the warehouse, of which a run is the only holder, and the dbt and dlt runners."""
 
-import fcntl
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import dagster as dg
 import dlt
 from dagster_dbt import DbtCliResource
 from dagster_dlt import DagsterDltResource
-from pydantic import PrivateAttr
 
 from ingestion.shops import Shop, load_shops
 from ingestion.warehouse import landing_folder, open_pipeline, warehouse_file, workspace
-from orchestration.settings import DATA_VARIABLE, DBT_PROJECT, EXECUTABLES, data_folder, make_data_folder, shops_file
-
-
-class WarehouseBusy(Exception):
-    """Another run holds the warehouse; the message names the remedy."""
+from orchestration.settings import DATA_VARIABLE, DBT_PROJECT, EXECUTABLES, data_folder, shops_file
+from orchestration.warehouse_lock import warehouse_lock
 
 
 class Warehouse(dg.ConfigurableResource):
-    """The data folder, locked for as long as a run goes: DuckDB lets one process write."""
+    """The data folder; the run that has it is the warehouse's only holder."""
 
-    _lock: int = PrivateAttr(default=-1)
-
-    def setup_for_execution(self, context: dg.InitResourceContext) -> None:
-        """Take the lock.
+    @contextmanager
+    def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator["Warehouse"]:
+        """Hold the warehouse while the run goes.
 
         Raises:
-            WarehouseBusy: another run has it.
+            WarehouseBusy: another run holds it.
             DataFolderError: the folder cannot be written.
         """
-        self._lock = os.open(make_data_folder() / "warehouse.lock", os.O_CREAT | os.O_RDWR, 0o640)
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(self._lock)
-            raise WarehouseBusy(
-                f"Another run is refreshing {self.data}: wait until it has ended, and run again."
-            ) from None
-        os.environ[DATA_VARIABLE] = str(self.data)  # dbt's profile reads it
-
-    def teardown_after_execution(self, context: dg.InitResourceContext) -> None:
-        """Give the lock back."""
-        os.close(self._lock)
+        with warehouse_lock():
+            os.environ[DATA_VARIABLE] = str(self.data)  # dbt's profile reads it
+            yield self
 
     @property
     def data(self) -> Path:

@@ -79,10 +79,11 @@ def test_an_admin_api_that_does_not_answer_ends_the_refresh_and_publishes_nothin
     assert not (tmp_path / "published").exists()
 
 
-def test_a_second_refresh_at_the_same_time_is_refused(pixelnova, tmp_path):
+@pytest.mark.parametrize("command", ["refresh", "publish"])
+def test_two_runs_at_the_same_time_are_refused(pixelnova, tmp_path, command):
     with (tmp_path / "warehouse.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        assert "Another run is refreshing" in one_sentence(pixelnova("refresh", data=tmp_path, check=False))
+        assert "Another run is at work on" in one_sentence(pixelnova(command, data=tmp_path, check=False))
 
 
 def test_before_anything_is_done_status_says_what_to_do(pixelnova, tmp_path):

@@ -1,0 +1,73 @@
+"""Events that are wrong in one place each: every value of a good event, replaced by every odd value."""
+
+import copy
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+from ingestion.shops import Shop
+from ingestion.simulator.catalogue import build_catalogue
+from ingestion.simulator.shoppers import simulate
+
+NAMES = (
+    "page_viewed",
+    "product_viewed",
+    "product_added_to_cart",
+    "cart_viewed",
+    "checkout_started",
+    "checkout_completed",
+)
+ODD_VALUES: list[Any] = [
+    None,
+    "",
+    "text",
+    "' or 1=1; --",
+    "a\x00b",
+    True,
+    -1,
+    10**30,
+    1.5e300,
+    "99999999999999999999",
+    "-infinity",
+    "NaN",
+    "0001-01-01T00:00:00Z",
+    "9999-12-31T23:59:59Z",
+    "https://[::1",
+    [],
+    {},
+    [[1], {"a": None}],
+    {"amount": {"amount": "x"}, "id": [1]},
+]
+
+
+def odd_events(shop: Shop) -> Iterator[dict[str, Any]]:
+    """About 6,000 events, each with an id of its own unless the id is what is odd."""
+    events = [
+        event
+        for delivery in simulate(shop, build_catalogue(1), 1, datetime(2026, 11, 1, tzinfo=UTC), days=2)
+        for event in delivery.events
+    ]
+    number = 0
+    for name in NAMES:
+        good = next(event for event in events if event["name"] == name)
+        for path in _paths(good):
+            for odd in ODD_VALUES:
+                event = copy.deepcopy(good)
+                number += 1
+                event["id"] = f"odd-{number}"
+                holder = event
+                for step in path[:-1]:
+                    holder = holder[step]
+                holder[path[-1]] = odd
+                yield event
+
+
+def _paths(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """Where each value of a document stands; of the page only a few, for they are many and alike."""
+    if path:
+        yield path
+    if path[:2] in (("context", "window"), ("context", "navigator")) and len(path) > 2:
+        return
+    children = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for step, child in children:
+        yield from _paths(child, (*path, step))
