@@ -1,8 +1,9 @@
-# demo · test · check · dev · docs are explained in README.md. Everything is installed into .venv.
+# demo, test, check and dev are explained in README.md; constraints brings constraints.txt up to date.
 PYTHON ?= python3
 BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export DAGSTER_HOME := $(CURDIR)
+export PIXELNOVA_DAGSTER ?= $(CURDIR)/data/dagster
 export VIRTUAL_ENV := $(CURDIR)/.venv
 
 .PHONY: demo test check dev constraints clean

@@ -12,6 +12,7 @@ import fcntl
 import os
 from collections import defaultdict
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -45,6 +46,7 @@ class Envelope(msgspec.Struct):
     source: str
     request_id: str
     index: int
+    visitor_hash: str | None
     user_agent: str | None
     origin: str | None
     gpc: bool
@@ -70,11 +72,16 @@ def decode_envelope(line: bytes) -> Envelope:
     """
     try:
         line.decode()  # msgspec does not look at the encoding of what it passes through
-        return _decode_envelope(line)
+        envelope = _decode_envelope(line)
     except UnicodeDecodeError as error:
         raise ValueError(f"not UTF-8: {error.reason} at byte {error.start}") from error
     except (msgspec.MsgspecError, RecursionError) as error:
         raise ValueError(str(error)) from error
+    if envelope.v != ENVELOPE_VERSION:
+        raise ValueError(f"version {envelope.v} of the envelope, not {ENVELOPE_VERSION}")
+    if bytes(envelope.event).lstrip()[:1] != b"{":
+        raise ValueError("the event is no JSON object")
+    return envelope
 
 
 class OpenLandingFile:
@@ -152,6 +159,11 @@ def recover(folder: Path) -> list[Path]:
     return sealed
 
 
+def begun_at(file: Path) -> datetime:
+    """When a landing file was begun, UTC; its name says so."""
+    return datetime.strptime(file.name.split("-")[1], "%Y%m%dT%H%M%S.%fZ").replace(tzinfo=UTC)
+
+
 def open_files(folder: Path) -> list[Path]:
     """The files that are still being written."""
     return sorted(folder.glob(f"events-*.jsonl{OPEN_SUFFIX}"))
@@ -198,6 +210,8 @@ def _write_part(file: Path, shop: str, received_date: str, lines: list[bytes]) -
 
     folder = file.parent / "archive" / f"shop={shop}" / f"received_date={received_date}"
     folder.mkdir(parents=True, exist_ok=True)
+    for parent in (folder.parent, folder.parent.parent, file.parent):  # any of them may be new
+        sync_folder(parent)
     part = folder / f"{file.name}.zst"
     unfinished = part.with_suffix(".tmp")
     with pa.CompressedOutputStream(str(unfinished), "zstd") as stream:
@@ -218,16 +232,10 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-class _folder_lock:  # noqa: N801  (used as a statement)
+@contextmanager
+def _folder_lock(folder: Path) -> Iterator[None]:
     """Held while a writer creates its file and while recovery looks for files without a writer."""
-
-    def __init__(self, folder: Path) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
-        self._path = folder / ".lock"
-
-    def __enter__(self) -> None:
-        self._descriptor = os.open(self._path, os.O_CREAT | os.O_RDWR, 0o640)
-        fcntl.flock(self._descriptor, fcntl.LOCK_EX)
-
-    def __exit__(self, *_: object) -> None:
-        os.close(self._descriptor)
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield

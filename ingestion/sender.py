@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import httpx
 
 CONNECTIONS = 8
-ATTEMPTS = 3
+ATTEMPTS = 6  # the last after 12 seconds
 
 
 class SendError(Exception):
@@ -71,14 +71,16 @@ async def _post(client: httpx.AsyncClient, post: Post) -> httpx.Response:
             )
         except httpx.TransportError as error:
             problem = f"cannot be reached ({type(error).__name__})"
+            remedy = "Start one with `pixelnova collect`, or leave out --url."
         else:
             if answer.status_code in (200, 204, 400, 413):
                 return answer
             problem = f"answers {answer.status_code}: {answer.text[:200]}"
-            if answer.status_code < 500:
+            remedy = "Does it run with the same shops.toml, and has its disk room?"
+            if answer.status_code != 429 and answer.status_code < 500:
                 break
-        await asyncio.sleep(0.2 * attempt)
-    raise SendError(f"The collector at {client.base_url} {problem}: start one with `pixelnova collect`.")
+        await asyncio.sleep(0.2 * 2**attempt)
+    raise SendError(f"The collector at {client.base_url} {problem}. {remedy}")
 
 
 def _count(sent: Sent, post: Post, answer: httpx.Response) -> None:

@@ -23,6 +23,7 @@ class Shop(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     timezone: IANA name; every `_date` of this shop is in it. currency: ISO 4217.
     ingest_keys: one or two public keys that route events to this shop.
     hosts: the host names its pages are served from; events of other hosts are flagged, not refused.
+    require_consent: store nothing that comes without a consent snapshot.
     """
 
     domain: Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9][a-z0-9-]*\.myshopify\.com$")]
@@ -31,6 +32,7 @@ class Shop(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     currency: Annotated[str, msgspec.Meta(pattern=r"^[A-Z]{3}$")]
     ingest_keys: Annotated[list[Key], msgspec.Meta(min_length=1, max_length=2)]
     hosts: list[str] = []
+    require_consent: bool = False
 
 
 class _ShopsFile(msgspec.Struct, forbid_unknown_fields=True):

@@ -3,7 +3,9 @@
 A source's name flows in; a pipeline into the schema `raw_<source>` of data/warehouse.duckdb flows out.
 """
 
+import shutil
 from collections.abc import Iterable
+from datetime import datetime
 from pathlib import Path
 
 import dlt
@@ -12,6 +14,10 @@ import duckdb
 from ingestion.landing import archive
 
 FILE_NAME = "warehouse.duckdb"
+
+
+class WarehouseInUse(Exception):
+    """Another process has the warehouse open."""
 
 
 def warehouse_file(data: Path) -> Path:
@@ -49,9 +55,31 @@ def not_loaded(files: Iterable[Path], data: Path) -> list[Path]:
 
 
 def archive_loaded(files: Iterable[Path], data: Path) -> list[Path]:
-    """Move those landing files that the ledger knows to the archive; the parts are returned."""
+    """Move those landing files that the ledger knows to the archive, and empty the workspace; returns the parts."""
     known = _ledger(data)
-    return [part for file in files if file.name in known for part in archive(file)]
+    parts = [part for file in files if file.name in known for part in archive(file)]
+    shutil.rmtree(workspace(data), ignore_errors=True)
+    return parts
+
+
+def last_load(data: Path) -> tuple[datetime, int] | None:
+    """When landing files were loaded last (UTC), and how many events.
+
+    Raises:
+        WarehouseInUse: a run has the warehouse open.
+    """
+    if not warehouse_file(data).exists():
+        return None
+    try:
+        with duckdb.connect(str(warehouse_file(data)), read_only=True) as connection:
+            return connection.execute(
+                "select max(loaded_at) at time zone 'UTC' as loaded_until, sum(events) from raw_pixel.landing_files "
+                "group by _dlt_load_id order by loaded_until desc limit 1"
+            ).fetchone()
+    except duckdb.CatalogException:
+        return None
+    except duckdb.IOException as error:
+        raise WarehouseInUse(f"{warehouse_file(data)} is in use: {error}") from error
 
 
 def _ledger(data: Path) -> set[str]:

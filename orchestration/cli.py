@@ -14,6 +14,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.text import Text
 
 from ingestion.collector.server import CannotListen, serve
 from ingestion.landing import open_files, sealed_files
@@ -23,6 +24,7 @@ from ingestion.shops import Shop, ShopsFileError, find_shop, load_shops
 from orchestration.processes import ChildFailed, collector_counts, run_together, running_collector
 from orchestration.runner import RefreshFailed
 from orchestration.settings import (
+    DAGSTER_VARIABLE,
     DATA_VARIABLE,
     EXECUTABLES,
     PROJECT_ROOT,
@@ -35,6 +37,11 @@ from orchestration.warehouse_lock import WarehouseBusy, warehouse_lock
 
 DEMO_SHOP = "pixelnova-demo.myshopify.com"
 DEMO_TOKEN = "demo-token-of-the-stand-in"
+
+
+class NotAllAccepted(Exception):
+    """Some events were sent in vain; the message says how many."""
+
 
 app = typer.Typer(
     help="What do shoppers in my Shopify store do, and what should they see next?",
@@ -68,6 +75,7 @@ def options(
         os.environ[DATA_VARIABLE] = str(data.resolve())
     if shops is not None:
         os.environ[SHOPS_VARIABLE] = str(shops.resolve())
+    os.environ[DAGSTER_VARIABLE] = str(data_folder() / "dagster")
 
 
 @app.command()
@@ -81,16 +89,16 @@ def demo(seed: Seed = 1, end: End = None, days: Days = 30) -> None:
     with running_collector() as url:
         _send_simulation(url, shop, seed, end, days)
         counts = collector_counts(url)
-    console.print(
-        f"The collector stored {counts['stored']:,} events, and {counts['consent_refused']:,} not, for want of consent."
-    )
+    stored, refused = counts["stored"], counts["consent_refused"]
+    console.print(f"The collector stored {stored:,} of them; {refused:,} came without consent and were only counted.")
     with running_admin_api(build_catalogue(seed), shop.domain, DEMO_TOKEN) as api_url:
         os.environ |= {URL_VARIABLE: api_url, token_variable(shop.domain): DEMO_TOKEN}
         _refresh()
     _print_summary()
     console.print(
         "\nNext: [bold]pixelnova status[/bold] · [bold]make dev[/bold] for Dagster's graph · "
-        f"analysts: duckdb -readonly {_relative(data_folder() / 'published' / 'current' / 'analytics.duckdb')}"
+        f"analysts: {_relative(data_folder() / 'published' / 'current' / 'analytics.duckdb')}",
+        soft_wrap=True,
     )
 
 
@@ -112,9 +120,13 @@ def simulate(
 def collect(
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on; 0 takes a free one.")] = 8787,
+    workers: Annotated[int, typer.Option(min=1, max=64, help="Processes that share the port.")] = 1,
+    requests_per_second: Annotated[
+        float, typer.Option(min=0, help="What one address may send per ingest key, to each worker; 0 is unlimited.")
+    ] = 50.0,
 ) -> None:
-    """Receive pixel events and append them to landing files, until Ctrl-C."""
-    serve(host, port, shops_file(), _landing())
+    """Receive pixel events and webhooks and append them to landing files, until Ctrl-C."""
+    serve(host, port, shops_file(), data_folder(), workers, requests_per_second)
 
 
 @app.command()
@@ -132,7 +144,9 @@ def replay(
     default_shop = find_shop(shops, shop) if shop else shops[0]
     posts = list(recorded_posts(files, shops, default_shop))
     with _collector(url) as collector_url:
-        _send(collector_url, posts, "Replaying")
+        sent = _send(collector_url, posts, "Replaying")
+    if sent.rejected:
+        raise NotAllAccepted(f"{len(sent.rejected):,} of {sent.events:,} events were rejected, for the reasons above.")
 
 
 @app.command()
@@ -165,22 +179,25 @@ def dev() -> None:
 @app.command()
 def status() -> None:
     """Say what waits, what was loaded last, how large the marts are, and which version is published."""
-    from orchestration import summary
+    from ingestion.warehouse import WarehouseInUse, landing_folder, last_load
+    from orchestration.summary import status
     from serving.published import NothingPublished, read_current
 
+    landing = landing_folder(data_folder())
     waiting = {
-        "Landing files waiting to be loaded": len(sealed_files(_landing())),
-        "Landing files still being written": len(open_files(_landing())),
+        "Landing files waiting to be loaded": len(sealed_files(landing)),
+        "Landing files still being written": len(open_files(landing)),
     }
     try:
         published = read_current(data_folder())
     except NothingPublished:
         published = None
-    summary.status(console, waiting, published)
-
-
-def _landing() -> Path:
-    return data_folder() / "landing"
+    try:
+        load = last_load(data_folder())
+        last = f"{load[0]:%Y-%m-%d %H:%M:%S} UTC, {load[1]:,} events" if load else "never"
+    except WarehouseInUse:
+        last = "a run is at work"
+    console.print(status(waiting, last, published))
 
 
 @contextmanager
@@ -212,7 +229,7 @@ def _send(url: str, posts: list[Post], what: str) -> Sent:
     with _progress() as progress:
         task = progress.add_task(f"{what} events", total=sum(post.events for post in posts))
         sent = send(url, posts, lambda events: progress.advance(task, events))
-    console.print(f"Sent {sent.events:,} events: {sent.accepted:,} accepted, {len(sent.rejected):,} rejected.")
+    console.print(f"Sent {sent.events:,} events, of which {len(sent.rejected):,} were rejected.")
     for reason in sorted(set(sent.rejected))[:10]:
         console.print(f"  rejected: {reason}", markup=False)
     return sent
@@ -264,7 +281,8 @@ def main() -> None:
         known = _known(error)
         if known is None:
             raise
-        Console(stderr=True).print(f"[red]pixelnova:[/red] {known}", highlight=False, soft_wrap=True)
+        said = Text.assemble(("pixelnova:", "red"), f" {known}")
+        Console(stderr=True).print(said, soft_wrap=True)
         sys.exit(1)
 
 
@@ -277,6 +295,7 @@ def _known(error: BaseException | None) -> BaseException | None:
         CannotListen,
         ChildFailed,
         DataFolderError,
+        NotAllAccepted,
         NothingPublished,
         PublishError,
         RecordingError,

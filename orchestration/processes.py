@@ -26,7 +26,7 @@ def running_collector() -> Iterator[str]:
     When the block ends the collector has sealed what it acknowledged.
     """
     process = subprocess.Popen(
-        [sys.executable, "-m", "orchestration.cli", "collect", "--port", "0"],
+        [sys.executable, "-m", "orchestration.cli", "collect", "--port", "0", "--requests-per-second", "0"],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -50,7 +50,7 @@ def collector_counts(url: str) -> dict[str, int]:
     for line in httpx.get(f"{url}/metrics", trust_env=False).text.splitlines():
         if line.startswith("pixelnova_collector_events_total{"):
             label, count = line.rsplit(" ", 1)
-            counts[label.split('"')[1]] = int(count)
+            counts[label.split('"')[1]] = int(float(count))
     return counts
 
 

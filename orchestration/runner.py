@@ -12,7 +12,15 @@ from pathlib import Path
 from typing import Any
 
 from ingestion.shops import load_shops
-from orchestration.settings import DBT_PROJECT, EXECUTABLES, PROJECT_ROOT, data_folder, make_data_folder, shops_file
+from orchestration.settings import (
+    DAGSTER_VARIABLE,
+    DBT_PROJECT,
+    EXECUTABLES,
+    PROJECT_ROOT,
+    make_data_folder,
+    shops_file,
+)
+from orchestration.warehouse_lock import warehouse_lock
 
 LOG = "refresh.log"
 
@@ -35,6 +43,7 @@ def refresh(on_plan: Callable[[int], None], on_asset: Callable[[str], None]) -> 
     log = make_data_folder() / "dagster" / LOG
     prepare_dbt()
     import dagster as dg
+    from dagster._core.instance.ref import InstanceRef
 
     from orchestration.definitions import defs
 
@@ -52,7 +61,14 @@ def refresh(on_plan: Callable[[int], None], on_asset: Callable[[str], None]) -> 
             steps_failed.append(event.step_key)
 
     log.parent.mkdir(parents=True, exist_ok=True)
-    with _instance() as instance, log.open("w") as output, contextlib.redirect_stdout(output):
+    os.environ[DAGSTER_VARIABLE] = str(log.parent)
+    with warehouse_lock():
+        pass  # another run's log is not begun anew
+    with (
+        dg.DagsterInstance.from_ref(InstanceRef.from_dir(str(PROJECT_ROOT))) as instance,
+        log.open("w") as output,
+        contextlib.redirect_stdout(output),
+    ):
         run_id = dg._core.utils.make_new_run_id()
         instance.add_event_listener(run_id, on_event)
         try:
@@ -72,8 +88,7 @@ def refresh(on_plan: Callable[[int], None], on_asset: Callable[[str], None]) -> 
 def prepare_dbt() -> None:
     """Write dbt's manifest, from which Dagster reads the models, if a file of the project is newer than it."""
     manifest = DBT_PROJECT / "target" / "manifest.json"
-    sources = [path for path in _project_files() if path.is_file()]
-    if manifest.exists() and manifest.stat().st_mtime > max(path.stat().st_mtime for path in sources):
+    if manifest.exists() and manifest.stat().st_mtime > max(path.stat().st_mtime for path in _project_files()):
         return
     done = subprocess.run(
         [EXECUTABLES / "dbt", "parse", "--quiet"], cwd=DBT_PROJECT, env=os.environ, capture_output=True, text=True
@@ -83,28 +98,7 @@ def prepare_dbt() -> None:
 
 
 def _project_files() -> Iterator[Path]:
-    yield DBT_PROJECT / "dbt_project.yml"
+    """All that the manifest is made of; folders too, whose time changes when a file goes."""
+    yield from (DBT_PROJECT / "dbt_project.yml", DBT_PROJECT / "profiles.yml")
     for folder in ("models", "macros", "seeds", "tests"):
         yield from (DBT_PROJECT / folder).rglob("*")
-
-
-def _instance() -> Any:
-    """The instance of dagster.yaml, its history in the data folder in use."""
-    import dagster as dg
-    from dagster._core.instance.ref import InstanceRef
-
-    folder = data_folder() / "dagster"
-    overrides = {
-        "local_artifact_storage": {
-            "module": "dagster._core.storage.root",
-            "class": "LocalArtifactStorage",
-            "config": {"base_dir": str(folder)},
-        },
-        "compute_logs": {
-            "module": "dagster._core.storage.local_compute_log_manager",
-            "class": "LocalComputeLogManager",
-            "config": {"base_dir": str(folder / "logs")},
-        },
-        "storage": {"sqlite": {"base_dir": str(folder / "history")}},
-    }
-    return dg.DagsterInstance.from_ref(InstanceRef.from_dir(str(PROJECT_ROOT), overrides=overrides))

@@ -14,6 +14,7 @@ DBT_PROJECT = PROJECT_ROOT / "dbt_project"
 EXECUTABLES = Path(sys.executable).parent  # of this environment, whether or not it is activated
 DATA_VARIABLE = "PIXELNOVA_DATA"
 SHOPS_VARIABLE = "PIXELNOVA_SHOPS"
+DAGSTER_VARIABLE = "PIXELNOVA_DAGSTER"  # where dagster.yaml keeps its history
 
 
 class DataFolderError(Exception):
@@ -34,9 +35,11 @@ def make_data_folder() -> Path:
     """The data folder, made if it is not there.
 
     Raises:
-        DataFolderError: it cannot be written.
+        DataFolderError: it cannot be written, or dlt could not load from it.
     """
     folder = data_folder()
+    if "'" in str(folder):
+        raise DataFolderError(f"{folder} has an apostrophe in its path, which dlt cannot load from: choose another.")
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):

@@ -5,7 +5,8 @@ A published version flows in; rich tables flow out.
 
 from typing import Any
 
-from rich.console import Console, Group, RenderableType
+from rich.console import Group, RenderableType
+from rich.markup import escape
 from rich.table import Table
 
 from serving.published import Published
@@ -45,8 +46,8 @@ def _facts(rows: Any) -> Table:
     table.add_row("Visitors (browsers)", f"{visitors:,}")
     sales = rows("select currency, count(*), sum(total_amount) from core.orders group by currency order by 2 desc")
     for currency, orders, amount in sales:
-        table.add_row(f"Orders in {currency or 'an unknown currency'}", f"{orders:,}")
-        table.add_row("  gross sales", f"{amount or 0:,.2f} {currency or ''}")
+        table.add_row(f"Orders in {escape(currency or 'an unknown currency')}", f"{orders:,}")
+        table.add_row("  gross sales", f"{amount or 0:,.2f} {escape(currency or '')}")
     return table
 
 
@@ -99,7 +100,7 @@ def _top_products(rows: Any) -> Table:
         limit 5
         """
     ):
-        table.add_row(title, f"{views:,}", f"{units:,}")
+        table.add_row(escape(title or "?"), f"{views:,}", f"{units:,}")
     return table
 
 
@@ -121,12 +122,12 @@ def _bought_together(rows: Any) -> list[RenderableType]:
     )
     if not found:
         return ["No two products were bought together twice yet, so there is nothing to recommend."]
-    table = Table(title=f"Bought together with {found[0][0]}", title_justify="left")
+    table = Table(title=f"Bought together with {escape(found[0][0] or '?')}", title_justify="left")
     table.add_column("Product")
     table.add_column("orders with both", justify="right")
     table.add_column("of its orders", justify="right")
     for _, other, orders, confidence in found:
-        table.add_row(other, f"{orders:,}", f"{confidence:.0%}")
+        table.add_row(escape(other or "?"), f"{orders:,}", f"{confidence:.0%}")
     return [table]
 
 
@@ -134,24 +135,17 @@ def _share(part: int, whole: int) -> str:
     return f"{part / whole:.1%}" if whole else NEVER
 
 
-def status(console: Console, waiting: dict[str, int], published: Published | None) -> None:
+def status(waiting: dict[str, int], last_load: str, published: Published | None) -> RenderableType:
     """Landing files that wait, the last load, rows per mart, the published version."""
     table = Table(title="Status", show_header=False, title_justify="left")
     for what, count in waiting.items():
         table.add_row(what, f"{count:,}")
+    table.add_row("Last load", last_load)
     if published is None:
-        table.add_row("Last load", "never")
         table.add_row("Published version", "none; run `pixelnova refresh`")
-        console.print(table)
-        return
-    with published.connect() as connection:
-        last = connection.execute(
-            "select loaded_at, events from operations.loads order by loaded_at desc limit 1"
-        ).fetchone()
-    table.add_row("Last load", f"{last[0]:%Y-%m-%d %H:%M:%S} UTC, {last[1]:,} events" if last else "never")
-    table.add_row("Published version", f"{published.manifest.version}  ({published.folder})")
-    console.print(table)
+        return table
+    table.add_row("Published version", f"{published.manifest.version}  ({escape(str(published.folder))})")
     marts = Table(title="Rows per mart", show_header=False, title_justify="left")
     for name, rows in sorted(published.manifest.rows_by_table.items()):
         marts.add_row(name, f"{rows:,}")
-    console.print(marts)
+    return Group(table, marts)

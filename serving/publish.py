@@ -6,6 +6,7 @@ never a mixture; a publication that dies leaves only a folder that nobody reads,
 
 import hashlib
 import os
+import re
 import shutil
 from collections import defaultdict
 from collections.abc import Iterator
@@ -31,6 +32,7 @@ from serving.published import (
 
 MART_SCHEMAS = ("core", "analytics", "recommendations", "operations")
 VERSIONS_KEPT = 5
+VERSION = re.compile(r"\d{8}T\d{6}\.\d{3}Z")
 UNFINISHED = ".unfinished-"
 STORAGE_VERSION = "v1.4.0"  # so that older DuckDB tools open the file too
 
@@ -74,17 +76,16 @@ def publish(warehouse: Path, data: Path) -> Published:
         unfinished.rename(folder / version)
         _switch(folder, version)
         _remove_old_versions(folder)
-    except OSError as error:
+    except (OSError, duckdb.Error) as error:
         raise PublishError(
-            f"{folder} cannot be written ({error.strerror or error}): correct its permissions or make room, and run "
-            "`pixelnova publish`."
+            f"{warehouse} cannot be published to {folder} ({error}): see to what it says, and run `pixelnova publish`."
         ) from error
     return Published(folder / version, manifest)
 
 
 def _write_version(warehouse: Path, folder: Path, version: str, published_at: datetime) -> Manifest:
     with duckdb.connect() as connection:
-        connection.execute(f"attach '{warehouse}' as warehouse (read_only)")
+        connection.execute(f"attach {_literal(str(warehouse))} as warehouse (read_only)")
         rows_by_table = _copy_marts(connection, folder / ANALYTICS)
         documents = list(_bought_together_documents(connection))
         as_of = connection.execute("select max(newest_received_at) from warehouse.operations.loads").fetchone()[0]
@@ -123,7 +124,7 @@ def _copy_marts(connection: duckdb.DuckDBPyConnection, target: Path) -> dict[str
         "where database_name = 'warehouse' and list_contains($schemas, schema_name) and comment is not null",
         {"schemas": list(MART_SCHEMAS)},
     ).fetchall()
-    connection.execute(f"attach '{target}' as published (storage_version '{STORAGE_VERSION}')")
+    connection.execute(f"attach {_literal(str(target))} as published (storage_version '{STORAGE_VERSION}')")
     rows = {}
     for schema, table, comment in marts:
         published = f"published.{_published_schema(schema)}.{table}"
@@ -228,7 +229,7 @@ def _remove_unfinished(folder: Path) -> None:
 
 
 def _remove_old_versions(folder: Path) -> None:
-    versions = sorted(path for path in folder.iterdir() if path.is_dir() and not path.is_symlink())
+    versions = sorted(path for path in folder.iterdir() if VERSION.fullmatch(path.name))
     current = (folder / CURRENT).resolve()
     for path in versions[:-VERSIONS_KEPT]:
         if path != current:

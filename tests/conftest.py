@@ -11,7 +11,6 @@ import pytest
 from ingestion.shops import Shop, load_shops
 
 PROJECT = Path(__file__).resolve().parent.parent
-DEMO_SHOP = "pixelnova-demo.myshopify.com"
 
 
 @pytest.fixture(scope="session")

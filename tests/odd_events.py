@@ -48,6 +48,7 @@ def odd_events(shop: Shop) -> Iterator[dict[str, Any]]:
         for event in delivery.events
     ]
     number = 0
+    yield from _made_to_collide(next(event for event in events if event["name"] == "product_added_to_cart"))
     for name in NAMES:
         good = next(event for event in events if event["name"] == name)
         for path in _paths(good):
@@ -60,6 +61,25 @@ def odd_events(shop: Shop) -> Iterator[dict[str, Any]]:
                     holder = holder[step]
                 holder[path[-1]] = odd
                 yield event
+
+
+def _made_to_collide(added: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Events of someone who knows how keys are made."""
+    both = copy.deepcopy(added)
+    both["id"] = "cart-and-line"
+    both["data"]["cart"] = {"lines": [added["data"]["cartLine"]]}
+    yield both
+    yield {**added, "id": "x|e", "clientId": "cc"}
+    yield {**added, "id": "e", "clientId": "cc|x"}
+    yield {
+        **added,
+        "id": "[/b] in a title",
+        "name": "product_viewed",
+        "data": {"productVariant": {"product": _PRODUCT}},
+    }
+
+
+_PRODUCT = {"id": "77", "title": "[/b] tricky [red]", "url": "/products/tricky"}
 
 
 def _paths(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:

@@ -1,46 +1,13 @@
-"""Adapters: public data sets as landing files. They live with the tests; none of the data goes into the project."""
+"""Adapters: public data sets as pixel events. They live with the tests; none of the data goes into the project."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import duckdb
-import msgspec
-
-from ingestion.landing import ENVELOPE_VERSION, Envelope, OpenLandingFile, encode_envelope
 
 CURRENCY = "GBP"
-
-
-def land(events: Iterable[dict[str, Any]], shop: str, landing: Path) -> Path:
-    """Write events into one sealed landing file, as the collector would have."""
-    landing.mkdir(parents=True, exist_ok=True)
-    received_at = datetime(2026, 11, 22, 12, tzinfo=UTC)
-    file = OpenLandingFile(landing)
-    lines = []
-    for index, event in enumerate(events):
-        lines.append(
-            encode_envelope(
-                Envelope(
-                    v=ENVELOPE_VERSION,
-                    received_at=received_at,
-                    shop=shop,
-                    source="pixel",
-                    request_id=f"{shop}-{index}",
-                    index=0,
-                    user_agent=None,
-                    origin=None,
-                    gpc=False,
-                    host_ok=None,
-                    consent=None,
-                    pixel_version=None,
-                    event=msgspec.Raw(msgspec.json.encode(event)),
-                )
-            )
-        )
-    file.append(b"".join(lines))
-    return file.seal()
 
 
 def online_retail_orders(parquet: Path) -> Iterator[dict[str, Any]]:

@@ -14,8 +14,9 @@ import pytest
 
 from ingestion.shops import find_shop, load_shops
 from serving.published import read_current
+from tests.landing_files import land, land_events
 from tests.odd_events import ODD_VALUES, odd_events
-from tests.real_events import land, online_retail_orders, yoochoose_clicks
+from tests.real_events import online_retail_orders, yoochoose_clicks
 
 PAYLOADS, RETAIL, CLICKS, ODD = (f"{name}.myshopify.com" for name in ("payloads", "retail", "clicks", "odd"))
 SHOPS = "".join(
@@ -48,11 +49,13 @@ def real(pixelnova, shared_data, tmp_path_factory):
     broken = json.dumps({"id": "broken", "name": "page_viewed", "clientId": "c", "timestamp": "12 o'clock"})
     pixelnova("replay", "--shop", PAYLOADS, "-", data=data, env=env, stdin=broken)
     landing = data / "landing"
-    land(online_retail_orders(shared_data / "online_retail" / "online_retail.parquet"), RETAIL, landing)
-    land(yoochoose_clicks(shared_data / "rsc15_100k" / "yoochoose-clicks-100k_train_full.txt"), CLICKS, landing)
+    retail = shared_data / "online_retail" / "online_retail.parquet"
+    clicks = shared_data / "rsc15_100k" / "yoochoose-clicks-100k_train_full.txt"
+    land_events(landing, RETAIL, online_retail_orders(retail))
+    land_events(landing, CLICKS, yoochoose_clicks(clicks))
     odd = list(odd_events(find_shop(load_shops(shops), ODD)))
-    land(odd, ODD, landing)
-    (landing / "events-20261122T000000.000000Z-1.jsonl").write_bytes(b"this line is no envelope\n")
+    land_events(landing, ODD, odd)
+    land(landing, [b"this line is no envelope\n"])
     pixelnova("refresh", data=data, env=env)
     events = [json.loads(file.read_text()) for file in payloads]
     return SimpleNamespace(published=read_current(data), replayed=replayed.stdout, payloads=events, odd=odd)
@@ -64,7 +67,7 @@ def query(real, sql, *parameters):
 
 
 def test_captured_payloads_are_all_accepted_and_count_once_by_id(real):
-    assert "Sent 26 events: 26 accepted, 0 rejected." in real.replayed
+    assert "Sent 26 events, of which 0 were rejected." in real.replayed
     distinct = {event["id"]: event for event in real.payloads}
     assert len(distinct) < 26, "no duplicate among the payloads"
     [(events,)] = query(real, "select sum(events) from core.sessions where shop = ?", PAYLOADS)
@@ -205,3 +208,5 @@ def test_an_event_that_is_wrong_anywhere_is_used_or_quarantined_and_never_fatal(
     assert len(viewed) - len(ODD_VALUES) * 3 < views <= len(viewed)
     [(orders, priced)] = query(real, "select count(*), count(total_amount) from core.orders where shop = ?", ODD)
     assert orders > priced > 0
+    found = query(real, "select title, handle from core.products where shop = ? and product_id = '77'", ODD)
+    assert found == [("[/b] tricky [red]", "tricky")]

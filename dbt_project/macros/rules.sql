@@ -1,8 +1,22 @@
 {#- The project's own small rules, in SQL that every engine understands. -#}
 
 {% macro surrogate_key(columns) -%}
-    {#- One text key of several columns, none of them null. The shop comes first. -#}
-    md5(concat_ws('|', {{ columns | join(', ') }}))
+    {#-
+        One text key of several columns, none of them null: md5 of "shop|…". The shop comes first. A bar within a value
+        is escaped: clients choose their ids, and two of them must not be able to make one key.
+    -#}
+    md5(concat_ws('|'
+        {%- for column in columns -%}
+        , replace(replace(cast({{ column }} as {{ dbt.type_string() }}), '%', '%25'), '|', '%7C')
+        {%- endfor -%}
+    ))
+{%- endmacro %}
+
+{% macro whole_number(text) -%}
+    {#- A quantity; null when it is no whole number (a cast alone would round). -#}
+    case
+        when try_cast({{ text }} as decimal(18, 4)) = try_cast({{ text }} as integer) then try_cast({{ text }} as integer)
+    end
 {%- endmacro %}
 
 {% macro shopify_id(text) -%}

@@ -1,39 +1,85 @@
 """The collector's HTTP contract, as a raw ASGI callable (a framework costs 30-90 microseconds a request here).
 
-POST /v1/events/{ingest key}   204 all stored · 200 partly, with the rejected · 400 · 401 · 413 · 503
-GET  /healthz                  200 while the process lives
-GET  /metrics                  Prometheus text
+    POST /v1/events/{ingest key}   204 all stored · 200 partly, with the rejected · 400 · 401 · 408 · 413 · 429 · 503
+    POST /v1/webhooks/shopify      200 kept · 400 · 401 · 404 unknown topic · 413 · 503
+    GET  /healthz                  200 while the process lives
+    GET  /readyz                   200 while events can be stored, else 503
+    GET  /metrics                  Prometheus text
+
+431 (headers too large) and 408 (headers too slow) are answered below this, by protocol.py.
 """
 
+import asyncio
+import contextlib
 import secrets
-from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
-from ingestion.collector.events import BodyError, Request, TooLarge, parse_body
-from ingestion.collector.writer import LandingWriter, NotWritten
+from ingestion.collector.events import BodyError, Parsed, Request, TooLarge, TooSlow, parse_body
+from ingestion.collector.limits import RateLimit
+from ingestion.collector.metrics import Metrics
+from ingestion.collector.rejects import Reject, RejectSpool
+from ingestion.collector.visitors import VisitorHash
+from ingestion.collector.webhooks import WebhookRefused, is_signed, keep_webhook
+from ingestion.collector.writer import MIN_FREE_BYTES, LandingWriter, NotWritten
 from ingestion.shops import Shop
 
 MAX_BODY_BYTES = 64 * 1024
+MAX_WEBHOOK_BYTES = 2 * 1024 * 1024
+BODY_SECONDS = 10.0
+WEBHOOK_SECONDS = 4.0  # Shopify hangs up after 5
 MAX_HEADER_TEXT = 512
+HOUSEKEEPING_SECONDS = 600.0
 EVENTS_PATH = "/v1/events/"
+WEBHOOKS_PATH = "/v1/webhooks/shopify"
 
-Message = dict[str, object]
+Message = dict[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
+Headers = list[tuple[bytes, bytes]]
+Answer = tuple[int, bytes, Headers]
+
+_JSON = (b"content-type", b"application/json")
+_TEXT = (b"content-type", b"text/plain; charset=utf-8")
+_PROMETHEUS = (b"content-type", b"text/plain; version=0.0.4; charset=utf-8")
+
+
+@dataclass(frozen=True)
+class CollectorSettings:
+    """What a collector needs to know.
+
+    salts: folder of the daily salts. webhook_secrets: one or two client secrets of the Shopify app; without one no
+    webhook is taken. requests_per_second: per ingest key and address, of each worker; 0 is unlimited. burst: how many
+    of them at once.
+    """
+
+    shops: Sequence[Shop]
+    landing: Path
+    salts: Path
+    webhook_secrets: Sequence[bytes] = ()
+    requests_per_second: float = 50.0
+    burst: float = 300.0
+    min_free_bytes: int = MIN_FREE_BYTES
+    body_seconds: float = BODY_SECONDS
 
 
 class Collector:
     """The ASGI application of one collector process."""
 
-    def __init__(self, shops: list[Shop], landing_folder: Path) -> None:
-        """Serve `shops`, writing to `landing_folder`."""
-        self._shop_by_key = {key: shop for shop in shops for key in shop.ingest_keys}
-        self._writer = LandingWriter(landing_folder)
-        self._events = Counter({"stored": 0, "rejected": 0, "consent_refused": 0})
+    def __init__(self, settings: CollectorSettings) -> None:
+        self._settings = settings
+        self._shop_by_key = {key: shop for shop in settings.shops for key in shop.ingest_keys}
+        self._metrics = Metrics(settings.landing)
+        self._writer = LandingWriter(settings.landing, self._metrics, min_free_bytes=settings.min_free_bytes)
+        self._rejects = RejectSpool(settings.landing / "rejected")
+        self._limit = RateLimit(settings.requests_per_second, settings.burst)
+        self._visitor_hash = VisitorHash(settings.salts)
+        self._housekeeping: asyncio.Task[None] | None = None
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Answer one request, or follow the server's start and stop."""
@@ -42,7 +88,7 @@ class Collector:
             return
         headers = dict(scope["headers"])
         status, body, extra = await self._answer(scope, headers, receive)
-        await send({"type": "http.response.start", "status": status, "headers": [*_cors(headers), *extra]})
+        await send({"type": "http.response.start", "status": status, "headers": _cors(headers) + extra})
         await send({"type": "http.response.body", "body": body})
 
     async def _follow_lifespan(self, receive: Receive, send: Send) -> None:
@@ -50,95 +96,181 @@ class Collector:
             message = await receive()
             if message["type"] == "lifespan.startup":
                 await self._writer.start()
+                self._housekeeping = asyncio.create_task(self._keep_house())
                 await send({"type": "lifespan.startup.complete"})
             else:
+                self._housekeeping.cancel()
                 await self._writer.close()
                 await send({"type": "lifespan.shutdown.complete"})
                 return
 
-    async def _answer(self, scope: Message, headers: dict[bytes, bytes], receive: Receive):
+    async def _keep_house(self) -> None:
+        while True:
+            with contextlib.suppress(OSError):
+                self._visitor_hash.forget(datetime.now(UTC))
+            await asyncio.sleep(HOUSEKEEPING_SECONDS)
+
+    async def _answer(self, scope: Message, headers: dict[bytes, bytes], receive: Receive) -> Answer:
         method, path = scope["method"], scope["path"]
         if path.startswith(EVENTS_PATH):
+            if method == "POST":
+                key = path.removeprefix(EVENTS_PATH)
+                return self._counted(await self._take_events(key, _address(scope), headers, receive))
             if method == "OPTIONS":
                 return 204, b"", [(b"access-control-max-age", b"86400")]
-            if method == "POST":
-                return await self._take_events(path.removeprefix(EVENTS_PATH), headers, receive)
             return _problem(405, "send events with POST")
+        if path == WEBHOOKS_PATH:
+            if method == "POST":
+                return self._counted(await self._take_webhook(headers, receive))
+            return _problem(405, "webhooks come with POST")
         if path == "/healthz":
-            return 200, b"ok\n", [(b"content-type", b"text/plain")]
+            return 200, b"ok\n", [_TEXT]
+        if path == "/readyz":
+            problem = self._writer.problem
+            return (503, f"not ready: {problem}\n".encode(), [_TEXT]) if problem else (200, b"ready\n", [_TEXT])
         if path == "/metrics":
-            return 200, self._metrics(), [(b"content-type", b"text/plain; version=0.0.4")]
+            return 200, self._metrics.text(), [_PROMETHEUS]
         return _problem(404, f"nothing is here; events go to {EVENTS_PATH}<ingest key>")
 
-    async def _take_events(self, key: str, headers: dict[bytes, bytes], receive: Receive):
+    def _counted(self, answer: Answer) -> Answer:
+        if answer[0] >= 400:
+            self._metrics.refused_requests.labels(str(answer[0])).inc()
+        return answer
+
+    async def _take_events(self, key: str, address: str, headers: dict[bytes, bytes], receive: Receive) -> Answer:
         shop = self._shop_by_key.get(key)
+        if not self._limit.allows(key if shop else "", address):
+            return _problem(429, "too many requests; send again later", [(b"retry-after", b"5")])
         if shop is None:
             return _problem(401, "unknown ingest key; shops.toml lists the keys")
+        now = datetime.now(UTC)
+        user_agent = _text(headers.get(b"user-agent"))
+        try:
+            visitor_hash = self._visitor_hash(address, user_agent, shop.domain, now)
+        except OSError as error:
+            return _problem(503, f"not stored, send again: {error.strerror}", [(b"retry-after", b"5")])
         request = Request(
             request_id=secrets.token_hex(8),
-            received_at=datetime.now(UTC),
+            received_at=now,
             shop=shop,
-            user_agent=_text(headers.get(b"user-agent")),
+            visitor_hash=visitor_hash,
+            user_agent=user_agent,
             origin=_text(headers.get(b"origin")),
             gpc=headers.get(b"sec-gpc") == b"1",
         )
         try:
-            parsed = parse_body(await _read_body(receive), request)
+            body = await _read_body(receive, headers, MAX_BODY_BYTES, self._settings.body_seconds)
+        except TooSlow as error:
+            return _problem(408, str(error))
         except TooLarge as error:
             return _problem(413, str(error))
+        try:
+            parsed = parse_body(body, request)
         except BodyError as error:
-            self._events["rejected"] += 1
-            return _problem(400, str(error))
+            self._metrics.rejected.inc()
+            self._reject(request, None, str(error), body)
+            return _problem(413 if isinstance(error, TooLarge) else 400, str(error))
+        return await self._store(parsed, request)
+
+    async def _store(self, parsed: Parsed, request: Request) -> Answer:
         if parsed.lines:
             try:
                 await self._writer.append(b"".join(parsed.lines))
             except NotWritten as error:
                 return _problem(503, f"not stored, send again: {error}", [(b"retry-after", b"5")])
-        self._events["stored"] += len(parsed.lines)
-        self._events["rejected"] += len(parsed.rejected)
-        self._events["consent_refused"] += parsed.refused
+            self._metrics.stored.inc(len(parsed.lines))
+        if parsed.refused:
+            self._metrics.consent_refused.inc(parsed.refused)
         if not parsed.rejected:
             return 204, b"", []
-        rejected = [{"index": index, "error": error} for index, error in parsed.rejected]
+        self._metrics.rejected.inc(len(parsed.rejected))
+        for index, reason, event in parsed.rejected:
+            self._reject(request, index, reason, event)
+        rejected = [{"index": index, "error": reason} for index, reason, _ in parsed.rejected]
         answer = {"accepted": len(parsed.lines), "rejected": rejected}
         return 200 if parsed.lines else 400, msgspec.json.encode(answer), [_JSON]
 
-    def _metrics(self) -> bytes:
-        name = "pixelnova_collector_events_total"
-        lines = [f"# HELP {name} Events received, by what became of them.", f"# TYPE {name} counter"]
-        lines += [f'{name}{{outcome="{outcome}"}} {count}' for outcome, count in self._events.items()]
-        return "\n".join(lines).encode() + b"\n"
+    def _reject(self, request: Request, index: int | None, reason: str, body: bytes) -> None:
+        reject = Reject(request.received_at, request.shop.domain, request.request_id, index, reason)
+        self._rejects.add(reject, body)
+
+    async def _take_webhook(self, headers: dict[bytes, bytes], receive: Receive) -> Answer:
+        client_secrets = self._settings.webhook_secrets
+        if not client_secrets:
+            return _problem(503, "no client secret is set: see PIXELNOVA_SHOPIFY_SECRETS in docs/operations.md")
+        try:
+            body = await _read_body(receive, headers, MAX_WEBHOOK_BYTES, WEBHOOK_SECONDS)
+        except (TooSlow, TooLarge) as error:
+            return _problem(408 if isinstance(error, TooSlow) else 413, str(error))
+        if not is_signed(body, headers.get(b"x-shopify-hmac-sha256", b""), client_secrets):
+            return _problem(401, "the signature is not that of this body")
+        folder, now = self._settings.landing / "webhooks", datetime.now(UTC)
+        try:
+            path = await asyncio.to_thread(keep_webhook, folder, headers, body, now)
+        except WebhookRefused as refusal:
+            return _problem(refusal.status, str(refusal))
+        except OSError as error:
+            return _problem(503, f"not kept, send again: {error}", [(b"retry-after", b"5")])
+        self._metrics.webhooks.labels(path.parent.name).inc()
+        return 200, b"", []
 
 
-_JSON = (b"content-type", b"application/json")
-
-
-def _problem(status: int, error: str, headers: list[tuple[bytes, bytes]] | None = None):
+def _problem(status: int, error: str, headers: Headers | None = None) -> Answer:
     return status, msgspec.json.encode({"error": error}), [_JSON, *(headers or [])]
 
 
-def _cors(headers: dict[bytes, bytes]) -> list[tuple[bytes, bytes]]:
+def _cors(headers: dict[bytes, bytes]) -> Headers:
     """Any origin may send: Shopify's sandboxes have the origin `null`, so it says nothing about who sends."""
     return [
         (b"access-control-allow-origin", headers.get(b"origin", b"*")),
         (b"access-control-allow-methods", b"POST, OPTIONS"),
         (b"access-control-allow-headers", b"content-type"),
+        (b"access-control-allow-credentials", b"true"),  # sendBeacon insists; no cookie is read or set
         (b"vary", b"Origin"),
     ]
+
+
+def _address(scope: Message) -> str:
+    """Who sends; behind a proxy that FORWARDED_ALLOW_IPS trusts, uvicorn has put the forwarded address here."""
+    client = scope.get("client")
+    return client[0] if client else ""
 
 
 def _text(header: bytes | None) -> str | None:
     return None if header is None else header[:MAX_HEADER_TEXT].decode("latin-1")
 
 
-async def _read_body(receive: Receive) -> bytes:
-    body = b""
-    while True:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise BodyError("the client went away")
-        body += message.get("body", b"")
-        if len(body) > MAX_BODY_BYTES:
-            raise TooLarge(f"the body is over {MAX_BODY_BYTES} bytes; send fewer events at a time")
-        if not message.get("more_body"):
-            return body
+async def _read_body(receive: Receive, headers: dict[bytes, bytes], max_bytes: int, seconds: float) -> bytes:
+    """The whole body.
+
+    Raises:
+        TooLarge: it has, or says that it has, more than `max_bytes`.
+        TooSlow: it is not there after `seconds`, or its sender has gone.
+    """
+    length = headers.get(b"content-length", b"0")
+    if length.isdigit() and int(length) > max_bytes:
+        raise TooLarge(f"the body is over {max_bytes} bytes; send fewer events at a time")
+    message = await _receive(receive, seconds)
+    body = message.get("body", b"")
+    if message.get("more_body"):
+        chunks, size = [body], len(body)
+        deadline = asyncio.get_running_loop().time() + seconds
+        while message.get("more_body"):
+            message = await _receive(receive, deadline - asyncio.get_running_loop().time())
+            chunks.append(message.get("body", b""))
+            size += len(chunks[-1])
+            if size > max_bytes:
+                raise TooLarge(f"the body is over {max_bytes} bytes; send fewer events at a time")
+        body = b"".join(chunks)
+    return body
+
+
+async def _receive(receive: Receive, seconds: float) -> Message:
+    try:
+        async with asyncio.timeout(seconds):
+            message = await receive()
+    except TimeoutError:
+        raise TooSlow("the body did not come in time") from None
+    if message["type"] == "http.disconnect":
+        raise TooSlow("the client went away")
+    return message

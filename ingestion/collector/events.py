@@ -1,14 +1,15 @@
 """What a request body may hold, and how it becomes landing lines.
 
-The bytes of a body flow in; envelopes (the good events) and rejections (index and reason) flow out.
+The bytes of a body flow in; envelopes (the good events) and rejections (index, reason, bytes) flow out.
 """
 
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 import msgspec
 
+from ingestion.collector.personal_data import EVENTS_WITH_PERSONAL_DATA, strip_json
 from ingestion.landing import ENVELOPE_VERSION, Consent, Envelope, encode_envelope
 from ingestion.shops import Shop
 
@@ -65,16 +66,28 @@ class TooLarge(BodyError):
     """The body holds more than is taken in one request."""
 
 
-@dataclass
-class Request:
+class TooSlow(BodyError):
+    """The body did not come in time."""
+
+
+class Request(NamedTuple):
     """What the collector knows of a request besides its body. received_at: UTC."""
 
     request_id: str
     received_at: datetime
     shop: Shop
+    visitor_hash: str | None
     user_agent: str | None
     origin: str | None
     gpc: bool
+
+
+class Rejection(NamedTuple):
+    """An event that is not stored, and why."""
+
+    index: int
+    reason: str
+    event: bytes
 
 
 @dataclass
@@ -82,7 +95,7 @@ class Parsed:
     """A body, taken apart. `lines` are ready to be written; `refused` events have no consent and are only counted."""
 
     lines: list[bytes] = field(default_factory=list)
-    rejected: list[tuple[int, str]] = field(default_factory=list)
+    rejected: list[Rejection] = field(default_factory=list)
     refused: int = 0
 
 
@@ -96,16 +109,15 @@ def parse_body(body: bytes, request: Request) -> Parsed:
     batch = _read_batch(body)
     if len(batch.events) > MAX_EVENTS:
         raise TooLarge(f"{len(batch.events)} events in one request; send at most {MAX_EVENTS}")
-    if batch.consent and batch.consent.analyticsProcessingAllowed is False:
+    if not _may_be_stored(batch.consent, request.shop):
         return Parsed(refused=len(batch.events))
     parsed = Parsed()
     for index, raw in enumerate(batch.events):
         event = bytes(raw)
-        problem = _problem(event)
-        if problem:
-            parsed.rejected.append((index, problem))
-        else:
-            parsed.lines.append(_envelope_line(event, index, batch, request))
+        try:
+            parsed.lines.append(_landing_line(event, index, batch, request))
+        except ValueError as error:
+            parsed.rejected.append(Rejection(index, str(error), event))
     return parsed
 
 
@@ -127,17 +139,24 @@ def _read_batch(body: bytes) -> _Batch:
         raise BodyError(str(error)) from error
 
 
-def _problem(event: bytes) -> str | None:
+def _may_be_stored(consent: Consent | None, shop: Shop) -> bool:
+    allowed = consent.analyticsProcessingAllowed if consent else None
+    return not shop.require_consent if allowed is None else allowed
+
+
+def _landing_line(event: bytes, index: int, batch: _Batch, request: Request) -> bytes:
+    """The line of one event, its personal data taken out.
+
+    Raises:
+        ValueError: the event is too large, or has no id or name.
+    """
     if len(event) > MAX_EVENT_BYTES:
-        return f"{len(event)} bytes; an event may have {MAX_EVENT_BYTES}"
+        raise ValueError(f"{len(event)} bytes; an event may have {MAX_EVENT_BYTES}")
     try:
-        _decode_event(event)
+        if _decode_event(event).name.startswith(EVENTS_WITH_PERSONAL_DATA):
+            event = strip_json(event)
     except (msgspec.MsgspecError, RecursionError) as error:
-        return str(error)
-    return None
-
-
-def _envelope_line(event: bytes, index: int, batch: _Batch, request: Request) -> bytes:
+        raise ValueError(str(error)) from error
     return encode_envelope(
         Envelope(
             v=ENVELOPE_VERSION,
@@ -146,6 +165,7 @@ def _envelope_line(event: bytes, index: int, batch: _Batch, request: Request) ->
             source="pixel",
             request_id=request.request_id,
             index=index,
+            visitor_hash=request.visitor_hash,
             user_agent=request.user_agent,
             origin=request.origin,
             gpc=request.gpc,

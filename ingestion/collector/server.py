@@ -1,51 +1,124 @@
-"""Runs the collector under uvicorn.
+"""Runs the collector under uvicorn, in one process or in several that share a port.
 
-shops.toml and a port flow in; a running server flows out, which says where it listens as its first line of output.
+shops.toml, the environment and a port flow in; a running server flows out; its first line says where it listens.
 """
 
+import os
+import shutil
+import signal
 import socket
+import sys
+import tempfile
 from pathlib import Path
 
 import uvicorn
+from uvicorn.supervisors import Multiprocess
 
-from ingestion.collector.app import Collector
-from ingestion.landing import OpenLandingFile
+from ingestion.collector.metrics import MULTIPROCESS_VARIABLE
+from ingestion.collector.protocol import GuardedProtocol
+from ingestion.landing import OpenLandingFile, recover
 from ingestion.shops import load_shops
+
+SECRETS_VARIABLE = "PIXELNOVA_SHOPIFY_SECRETS"
+MAX_CONNECTIONS_WAITING = 1024
+WORKER_SECONDS = 30.0
 
 
 class CannotListen(Exception):
     """The address or the landing folder cannot be used; the message names the remedy."""
 
 
-def serve(host: str, port: int, shops_file: Path, landing_folder: Path) -> None:
+class CollectorApp:
+    """Makes a worker's application from what the command was told; small enough to be sent to another process."""
+
+    def __init__(self, shops_file: Path, data: Path, requests_per_second: float) -> None:
+        """shops_file: shops.toml. data: the data folder. requests_per_second: per key and address; 0 is unlimited."""
+        self._shops_file = shops_file
+        self._data = data
+        self._requests_per_second = requests_per_second
+
+    def __call__(self) -> "Collector":  # noqa: F821
+        """The application. Imported here: prometheus-client looks at its environment when it is imported."""
+        from ingestion.collector.app import Collector, CollectorSettings
+
+        return Collector(
+            CollectorSettings(
+                shops=load_shops(self._shops_file),
+                landing=self._data / "landing",
+                salts=self._data / "collector" / "salts",
+                webhook_secrets=webhook_secrets(),
+                requests_per_second=self._requests_per_second,
+            )
+        )
+
+
+def webhook_secrets() -> list[bytes]:
+    """The app's client secrets from the environment, comma separated: the current one and, during rotation, the old."""
+    return [secret.strip().encode() for secret in os.environ.get(SECRETS_VARIABLE, "").split(",") if secret.strip()]
+
+
+def serve(
+    host: str, port: int, shops_file: Path, data: Path, workers: int = 1, requests_per_second: float = 50.0
+) -> None:
     """Collect until SIGINT or SIGTERM; what was acknowledged is sealed before this returns.
 
     Args:
         port: 0 takes a free one.
+        requests_per_second: what each key and address may send to each worker; 0 is unlimited.
 
     Raises:
         ShopsFileError: shops.toml is not usable.
         CannotListen: the port is taken or the landing folder cannot be written.
     """
-    app = Collector(load_shops(shops_file), landing_folder)
+    load_shops(shops_file)
+    landing = data / "landing"
     try:
-        OpenLandingFile(landing_folder).seal()
+        recover(landing)
+        OpenLandingFile(landing).seal()
     except OSError as error:
         raise CannotListen(
-            f"{landing_folder} cannot be written ({error.strerror}): correct its permissions, or choose another "
-            "folder with --data."
+            f"{landing} cannot be written ({error.strerror}: {error.filename}): correct its permissions, or choose "
+            "another folder with --data."
         ) from error
-    with socket.socket() as listener:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    config = uvicorn.Config(
+        CollectorApp(shops_file, data, requests_per_second),
+        factory=True,
+        http=GuardedProtocol,
+        ws="none",
+        lifespan="on",
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        date_header=False,
+        backlog=MAX_CONNECTIONS_WAITING,
+        workers=workers,
+    )
+    for number in (signal.SIGINT, signal.SIGTERM):  # asked to end is a good end; uvicorn raises the signal once it has
+        signal.signal(number, lambda *_: sys.exit(0))
+    with _listening(host, port) as listener:
+        if workers == 1:
+            _Server(config).run(sockets=[listener])
+            return
+        os.environ[MULTIPROCESS_VARIABLE] = tempfile.mkdtemp(prefix="pixelnova-metrics-")
         try:
-            listener.bind((host, port))
-        except OSError as error:
-            raise CannotListen(
-                f"{host}:{port} cannot be listened on ({error.strerror}): end what uses it, or choose another "
-                "port with --port."
-            ) from error
-        config = uvicorn.Config(app, log_level="warning", access_log=False, lifespan="on", ws="none")
-        _Server(config).run(sockets=[listener])
+            _Workers(config, sockets=[listener]).run()
+        finally:
+            shutil.rmtree(os.environ.pop(MULTIPROCESS_VARIABLE))
+
+
+def _listening(host: str, port: int) -> socket.socket:
+    listener = socket.socket()
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+    except OSError as error:
+        listener.close()
+        raise CannotListen(
+            f"{host}:{port} cannot be listened on ({error.strerror}): end what uses it, or choose another port with "
+            "--port."
+        ) from error
+    listener.set_inheritable(True)
+    return listener
 
 
 class _Server(uvicorn.Server):
@@ -54,5 +127,18 @@ class _Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         if not self.should_exit:
-            host, port = sockets[0].getsockname()
-            print(f"Collecting on http://{host}:{port}", flush=True)  # noqa: T201
+            _announce(sockets[0])
+
+
+class _Workers(Multiprocess):
+    """Several processes on one port; a worker that dies is replaced."""
+
+    def init_processes(self) -> None:
+        super().init_processes()
+        if all(process.wait_until_ready(WORKER_SECONDS, self.should_exit) for process in self.processes):
+            _announce(self.sockets[0])
+
+
+def _announce(listener: socket.socket) -> None:
+    host, port = listener.getsockname()
+    print(f"Collecting on http://{host}:{port}", flush=True)  # noqa: T201

@@ -7,15 +7,20 @@ the disk's own speed sets the batch size and no timer delays an answer.
 import asyncio
 import contextlib
 import logging
+import os
 import time
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
+from ingestion.collector.metrics import Metrics
 from ingestion.landing import OpenLandingFile, recover
 
 MAX_FILE_BYTES = 64 * 1024 * 1024
 MAX_FILE_SECONDS = 60.0
-MAX_PENDING_BYTES = 8 * 1024 * 1024
+MAX_PENDING_BYTES = 8 * 1024 * 1024  # beyond this a stalled disk is answered with 503, not with memory
+MAX_COMMIT_BYTES = 1024 * 1024
+MIN_FREE_BYTES = 128 * 1024 * 1024  # refuse before the disk is full: the loader needs room too
+HOUR = 3600
 
 log = logging.getLogger(__name__)
 
@@ -24,37 +29,51 @@ class NotWritten(Exception):
     """The lines are not on disk; the sender should try again later."""
 
 
-@dataclass
-class _Waiting:
+class _Waiting(NamedTuple):
     lines: bytes
     written: asyncio.Future[None]
 
 
 class LandingWriter:
-    """Appends lines durably to one landing file at a time and seals it by size and age."""
+    """Appends lines durably to one landing file at a time; seals it by size, age and hour."""
 
     def __init__(
         self,
         folder: Path,
+        metrics: Metrics,
         max_file_bytes: int = MAX_FILE_BYTES,
         max_file_seconds: float = MAX_FILE_SECONDS,
+        max_pending_bytes: int = MAX_PENDING_BYTES,
+        min_free_bytes: int = MIN_FREE_BYTES,
     ) -> None:
-        """Write into `folder`; a file is sealed at `max_file_bytes` or `max_file_seconds` after it was begun."""
+        """Write into `folder`.
+
+        Args:
+            max_file_bytes: a file is sealed when it has so many.
+            max_file_seconds: a file is sealed so long after it was begun.
+            max_pending_bytes: what may wait for the disk; more is refused.
+            min_free_bytes: with less room on the disk nothing is written.
+        """
         self._folder = folder
+        self._metrics = metrics
         self._max_file_bytes = max_file_bytes
         self._max_file_seconds = max_file_seconds
+        self._max_pending_bytes = max_pending_bytes
+        self._min_free_bytes = min_free_bytes
         self._file: OpenLandingFile | None = None
-        self._file_until = 0.0
+        self._seal_at = 0.0  # wall clock
         self._queue: list[_Waiting] = []
-        self._queued_bytes = 0
+        self._pending_bytes = 0
         self._wake = asyncio.Event()
         self._closing = False
         self._committer: asyncio.Task[None] | None = None
+        self.problem: str | None = None  # why the last commit failed, until one succeeds
 
     async def start(self) -> None:
         """Seal what an earlier process left behind and begin to commit."""
         await asyncio.to_thread(recover, self._folder)
         self._committer = asyncio.create_task(self._commit_forever())
+        self._committer.add_done_callback(self._ended)
 
     async def append(self, lines: bytes) -> None:
         """Return when `lines` are on disk.
@@ -62,11 +81,13 @@ class LandingWriter:
         Raises:
             NotWritten: they are not, because the disk refused them or too much waits already.
         """
-        if self._closing or self._queued_bytes + len(lines) > MAX_PENDING_BYTES:
-            raise NotWritten("the collector is busy or stopping")
+        if self._closing or self._committer is None or self._committer.done():
+            raise NotWritten(self.problem or "the collector is stopping")
+        if self._pending_bytes + len(lines) > self._max_pending_bytes:
+            raise NotWritten("too much waits for the disk")
         waiting = _Waiting(lines, asyncio.get_running_loop().create_future())
         self._queue.append(waiting)
-        self._queued_bytes += len(lines)
+        self._pending_bytes += len(lines)
         self._wake.set()
         await waiting.written
 
@@ -77,37 +98,68 @@ class LandingWriter:
         if self._committer:
             await self._committer
 
+    def _ended(self, committer: asyncio.Task[None]) -> None:
+        """Nobody may wait for a committer that is no more."""
+        if not committer.cancelled() and committer.exception():
+            log.error("the committer has failed", exc_info=committer.exception())
+            self.problem = f"the committer has failed: {committer.exception()}"
+        for waiting in self._queue:
+            if not waiting.written.done():
+                waiting.written.set_exception(NotWritten(self.problem or "the collector is stopping"))
+        self._queue = []
+
     async def _commit_forever(self) -> None:
         while not (self._closing and not self._queue):
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), self._seconds_to_seal())
+            if not self._queue:
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._wake.wait(), self._seconds_to_seal())
             self._wake.clear()
-            batch, self._queue, self._queued_bytes = self._queue, [], 0
-            if batch:
-                await self._commit(batch)
-            if self._file and (self._file.size >= self._max_file_bytes or time.monotonic() >= self._file_until):
+            if self._queue:
+                await self._commit(self._next_batch())
+            if self._file and (self._file.size >= self._max_file_bytes or time.time() >= self._seal_at):
                 await asyncio.to_thread(self._seal)
         await asyncio.to_thread(self._seal)
 
+    def _next_batch(self) -> list[_Waiting]:
+        """What one commit takes of the queue: all of it, up to MAX_COMMIT_BYTES."""
+        size = count = 0
+        for waiting in self._queue:
+            if count and size + len(waiting.lines) > MAX_COMMIT_BYTES:
+                break
+            size += len(waiting.lines)
+            count += 1
+        batch, self._queue = self._queue[:count], self._queue[count:]
+        return batch
+
     async def _commit(self, batch: list[_Waiting]) -> None:
+        lines = b"".join([waiting.lines for waiting in batch])
+        started = time.perf_counter()
         try:
-            await asyncio.to_thread(self._write, b"".join(waiting.lines for waiting in batch))
-            failure = None
+            await asyncio.to_thread(self._write, lines)
+            self.problem = None
         except OSError as error:
             log.error("cannot write to %s: %s", self._folder, error)
-            failure = NotWritten(str(error))
+            self.problem = str(error)
+        self._pending_bytes -= len(lines)
+        self._metrics.commit_seconds.observe(time.perf_counter() - started)
+        self._metrics.commit_requests.observe(len(batch))
+        self._metrics.pending_bytes.set(self._pending_bytes)
         for waiting in batch:
-            if waiting.written.cancelled():
+            if waiting.written.done():
                 continue  # its client has gone; the others still want their answer
-            if failure:
-                waiting.written.set_exception(failure)
+            if self.problem:
+                waiting.written.set_exception(NotWritten(self.problem))
             else:
                 waiting.written.set_result(None)
 
     def _write(self, lines: bytes) -> None:
+        disk = os.statvfs(self._folder)
+        if disk.f_bavail * disk.f_frsize < self._min_free_bytes + len(lines):
+            raise OSError(f"less than {self._min_free_bytes} bytes are free on the disk of {self._folder}")
         if self._file is None:
+            now = time.time()
             self._file = OpenLandingFile(self._folder)
-            self._file_until = time.monotonic() + self._max_file_seconds
+            self._seal_at = min(now + self._max_file_seconds, (now // HOUR + 1) * HOUR)
         try:
             self._file.append(lines)
         except OSError:
@@ -121,8 +173,12 @@ class LandingWriter:
 
     def _seal(self) -> None:
         if self._file:
-            self._file.seal()
+            try:
+                self._file.seal()
+            except OSError as error:  # it stays open on disk, whole; the next start seals it
+                log.error("cannot seal a landing file in %s: %s", self._folder, error)
+                self._file.abandon()
             self._file = None
 
     def _seconds_to_seal(self) -> float | None:
-        return max(0.0, self._file_until - time.monotonic()) if self._file else None
+        return max(0.0, self._seal_at - time.time()) if self._file else None

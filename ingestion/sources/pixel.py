@@ -24,7 +24,7 @@ import pyarrow.parquet as pq
 from crawleruseragents import is_crawler
 from dlt.extract import DltResource
 
-from ingestion.landing import decode_envelope, read_lines
+from ingestion.landing import ENVELOPE_VERSION, decode_envelope, read_lines
 from ingestion.sources import SCHEMA_CONTRACT
 
 # The envelope as DuckDB reads it. Text that holds JSON becomes a JSON column in the warehouse.
@@ -35,6 +35,7 @@ ENVELOPE_TYPES = {
     "source": "varchar",
     "request_id": "varchar",
     "index": "bigint",
+    "visitor_hash": "varchar",
     "user_agent": "varchar",
     "origin": "varchar",
     "gpc": "boolean",
@@ -43,6 +44,7 @@ ENVELOPE_TYPES = {
     "pixel_version": "varchar",
     "event": "varchar",
 }
+REQUIRED = ("v", "received_at", "shop", "source", "request_id", "index", "gpc", "event")
 _COLUMN_NAMES = ", ".join(f'"{name}"' for name in ENVELOPE_TYPES)
 _ARROW_TYPES = {
     "bigint": pa.int64(),
@@ -70,7 +72,7 @@ class _UnreadableLine:
 class _Batch:
     """The landing files of one load, read when first asked for."""
 
-    def __init__(self, files: Sequence[Path], workspace: Path) -> None:
+    def __init__(self, files: Sequence[Path], workspace: Path | None) -> None:
         self.files = files
         self._workspace = workspace
         self._unreadable: list[_UnreadableLine] = []
@@ -78,11 +80,11 @@ class _Batch:
     @cached_property
     def parquet(self) -> Path:
         """All envelopes of all files as Parquet, with the name of the file that each came from."""
+        if self._workspace is None:
+            raise ValueError("a load needs a workspace")
         self._workspace.mkdir(parents=True, exist_ok=True)
         target = self._workspace / "events.parquet"
-        try:
-            self._copy_files(self.files, target)
-        except duckdb.Error:  # some line is no envelope, or more deeply nested than DuckDB's reader goes
+        if not self._copy_files(self.files, target):
             self._copy_rows([self._copy_one(file) for file in self.files], target)
         return target
 
@@ -92,19 +94,27 @@ class _Batch:
         assert self.parquet
         return self._unreadable
 
-    def _copy_files(self, files: Sequence[Path], target: Path) -> None:
+    def _copy_files(self, files: Sequence[Path], target: Path) -> bool:
+        """Copy files whose every line is an envelope; False if some line is none, and then the copy is no good."""
         types = ", ".join(f"\"{name}\": '{kind}'" for name, kind in ENVELOPE_TYPES.items())
         if not files:
             files = [self._workspace / "nothing.jsonl"]
             files[0].touch()
-        self._copy(
-            f"""
+        select = f"""
             select {_COLUMN_NAMES}, parse_filename(filename) as landing_file
             from read_json($files, format = 'newline_delimited', columns = {{{types}}}, filename = true)
-            """,
-            files,
-            target,
-        )
+        """
+        try:
+            self._copy(select, files, target)
+        except duckdb.Error:
+            return False
+        missing = " or ".join(f'"{name}" is null' for name in REQUIRED)
+        unfit = f"{missing} or v <> {ENVELOPE_VERSION} or not starts_with(event, '{{')"
+        with duckdb.connect() as connection:
+            found = connection.execute(
+                f"select 1 from read_parquet($path) where {unfit} limit 1", {"path": str(target)}
+            ).fetchone()
+        return found is None
 
     def _copy_rows(self, files: Sequence[Path], target: Path) -> None:
         self._copy("select * from read_parquet($files)", files, target)
@@ -112,9 +122,7 @@ class _Batch:
     def _copy_one(self, file: Path) -> Path:
         """One file as Parquet: as fast as it goes, else line by line."""
         target = self._workspace / f"{file.name}.parquet"
-        try:
-            self._copy_files([file], target)
-        except duckdb.Error:
+        if not self._copy_files([file], target):
             lines = self._workspace / f"{file.name}.lines.parquet"
             pq.write_table(self._readable_lines(file), lines)
             self._copy(
@@ -155,10 +163,14 @@ class _Batch:
         return dict(self._query("select landing_file, count(*) from read_parquet($path) group by all"))
 
     def user_agents(self) -> list[str]:
-        """The user agents that the events themselves name."""
+        """The user agents that events name, or else the requests that brought them."""
         rows = self._query(
-            "select distinct json_extract_string(event, '$.context.navigator.userAgent') as named "
-            "from read_parquet($path) where named is not null order by named"
+            """
+            select distinct coalesce(json_extract_string(event, '$.context.navigator.userAgent'), user_agent) as named
+            from read_parquet($path)
+            where named is not null
+            order by named
+            """
         )
         return [user_agent for (user_agent,) in rows]
 
@@ -173,9 +185,10 @@ def pixel_source(files: Sequence[Path] = (), workspace: Path | None = None) -> t
 
     Args:
         files: what to load, each once.
-        workspace: where the Parquet file may lie until it is loaded; on the warehouse's disk it is not copied.
+        workspace: where the Parquet file may lie until it is loaded; on the warehouse's disk it is not copied. Only
+            the definition of the tables does without.
     """
-    batch = _Batch(files, workspace or Path())
+    batch = _Batch(files, workspace)
 
     @dlt.resource(
         name="events",
@@ -184,12 +197,11 @@ def pixel_source(files: Sequence[Path] = (), workspace: Path | None = None) -> t
     )
     def events() -> Iterator[Any]:
         # Also without files: the file's schema is what creates the table.
-        parquet = pq.ParquetFile(batch.parquet)
         yield dlt.mark.with_file_import(
             str(batch.parquet),
             "parquet",
-            parquet.metadata.num_rows,
-            hints=parquet.schema_arrow.empty_table(),
+            pq.read_metadata(batch.parquet).num_rows,
+            hints=_ARROW_SCHEMA.empty_table(),  # not the file's own schema: where no value is null, DuckDB says so
         )
 
     @dlt.resource(

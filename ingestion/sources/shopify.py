@@ -95,7 +95,7 @@ class AdminApi:
         except requests.RequestException as error:
             raise ShopifyError(
                 f"The Admin API of {self.shop} cannot be reached at {self.url} ({type(error).__name__}): check the "
-                "network and run again; nothing was changed."
+                "network and run again; nothing was published."
             ) from error
 
     def _refuse_errors(self, response: requests.Response, *_: Any, **__: Any) -> None:

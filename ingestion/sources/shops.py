@@ -1,4 +1,4 @@
-"""dlt source `shops`: the stores of shops.toml, so that SQL knows each shop's timezone and currency."""
+"""dlt source `shops`: the stores of shops.toml, so that SQL knows each shop's timezone, currency and host names."""
 
 from collections.abc import Iterator, Sequence
 
@@ -10,8 +10,8 @@ from ingestion.sources import SCHEMA_CONTRACT
 
 
 @dlt.source(name="shops", schema_contract=SCHEMA_CONTRACT)
-def shops_source(shops: Sequence[Shop] = ()) -> DltResource:
-    """Table raw_shops.shops. One row per shop: domain, name, timezone, currency."""
+def shops_source(shops: Sequence[Shop] = ()) -> tuple[DltResource, DltResource]:
+    """Tables raw_shops.shops, one row per shop, and raw_shops.hosts, one row per shop and host name of its pages."""
 
     @dlt.resource(
         name="shops",
@@ -33,4 +33,17 @@ def shops_source(shops: Sequence[Shop] = ()) -> DltResource:
                 "currency": shop.currency,
             }
 
-    return rows
+    @dlt.resource(
+        name="hosts",
+        write_disposition="replace",
+        columns={
+            "shop": {"data_type": "text", "nullable": False},
+            "host": {"data_type": "text", "nullable": False},
+        },
+    )
+    def hosts() -> Iterator[dict[str, str]]:
+        for shop in shops:
+            for host in sorted({shop.domain, *shop.hosts}):
+                yield {"shop": shop.domain, "host": host}
+
+    return rows, hosts

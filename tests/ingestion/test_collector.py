@@ -8,16 +8,16 @@ from types import SimpleNamespace
 import httpx
 import pytest
 
-from ingestion.collector.app import MAX_BODY_BYTES, Collector
+from ingestion.collector.app import MAX_BODY_BYTES, Collector, CollectorSettings
 from ingestion.landing import decode_envelope, read_lines, sealed_files
 
 EVENT = {"id": "sh-1", "name": "page_viewed", "clientId": "c", "timestamp": "2026-11-22T10:00:00.000Z"}
 
 
 @asynccontextmanager
-async def running(shop, folder):
+async def running(shop, folder, **settings):
     """The collector between its start and its stop, as a server would run it, with an HTTP client."""
-    collector = Collector([shop], folder)
+    collector = Collector(CollectorSettings([shop], folder, folder / "salts", **settings))
     to_app, from_app = asyncio.Queue(), asyncio.Queue()
     life = asyncio.create_task(collector({"type": "lifespan"}, to_app.get, from_app.put))
     await to_app.put({"type": "lifespan.startup"})
@@ -150,7 +150,7 @@ def test_metrics_count_events_by_what_became_of_them(shop, tmp_path):
             return (await collector.client.get("/metrics")).text
 
     text = asyncio.run(talk())
-    for line in ('stored"} 2', 'rejected"} 1', 'consent_refused"} 1'):
+    for line in ('stored"} 2.0', 'rejected"} 1.0', 'consent_refused"} 1.0'):
         assert f'pixelnova_collector_events_total{{outcome="{line}' in text
 
 

@@ -8,37 +8,15 @@ from hypothesis import strategies as st
 
 from ingestion.landing import (
     UNREADABLE,
-    Consent,
-    Envelope,
     OpenLandingFile,
     archive,
     decode_envelope,
-    encode_envelope,
     open_files,
     read_lines,
     recover,
     sealed_files,
 )
-
-
-def envelope(event: bytes = b'{"id":"e1"}', shop: str = "a.myshopify.com", **changes) -> Envelope:
-    fields = {
-        "v": 1,
-        "received_at": datetime(2026, 11, 22, 23, 30, tzinfo=UTC),
-        "shop": shop,
-        "source": "pixel",
-        "request_id": "r1",
-        "index": 0,
-        "user_agent": "ua",
-        "origin": "null",
-        "gpc": False,
-        "host_ok": None,
-        "consent": Consent(analyticsProcessingAllowed=True),
-        "pixel_version": "1",
-        "event": msgspec.Raw(event),
-    }
-    return Envelope(**{**fields, **changes})
-
+from tests.landing_files import land, line
 
 json_values = st.recursive(
     st.none()
@@ -56,25 +34,28 @@ def test_an_event_comes_back_from_its_line_as_it_was(value, pretty):
     event = msgspec.json.encode(value)
     if pretty:
         event = msgspec.json.format(event, indent=2).replace(b"\n", b"\r\n")
-    line = encode_envelope(envelope(event))
-    assert line.count(b"\n") == 1
-    assert line.endswith(b"\n")
-    assert msgspec.json.decode(decode_envelope(line.rstrip(b"\n")).event) == value
+    landed = line({"value": msgspec.Raw(event)})
+    assert landed.count(b"\n") == 1
+    assert landed.endswith(b"\n")
+    assert msgspec.json.decode(decode_envelope(landed.rstrip(b"\n")).event) == {"value": value}
 
 
 @pytest.mark.parametrize(
-    ("line", "reason"),
+    ("text", "reason"),
     [
         (b"", "truncated"),
         (b"not json", "malformed"),
         (b'{"v":1}', "missing required field"),
-        (encode_envelope(envelope()).replace(b'"id"', b'"\xff"'), "not UTF-8"),
-        (encode_envelope(envelope(b"[" * 20_000 + b"]" * 20_000)), "recursion"),
+        (line({"id": "e1"}).replace(b'"id"', b'"\xff"'), "not UTF-8"),
+        (line(b'{"x":' + b"[" * 20_000 + b"]" * 20_000 + b"}"), "recursion"),
+        (line({}, v=2), "version 2"),
+        (line(b"null"), "no JSON object"),
+        (line(b'"text"'), "no JSON object"),
     ],
 )
-def test_a_line_that_is_no_envelope_is_refused_with_the_reason(line, reason):
+def test_a_line_that_is_no_envelope_is_refused_with_the_reason(text, reason):
     with pytest.raises(ValueError, match=reason):
-        decode_envelope(line)
+        decode_envelope(text)
 
 
 def test_a_file_is_seen_by_the_loader_only_once_it_is_sealed(tmp_path):
@@ -127,24 +108,18 @@ def test_a_failed_write_leaves_only_what_was_on_disk_before(tmp_path, monkeypatc
     assert file.seal().read_bytes() == b"one\nthree\n"
 
 
-def landed(folder, lines: list[bytes]):
-    file = OpenLandingFile(folder)
-    file.append(b"".join(lines))
-    return file.seal()
-
-
 def test_the_archive_holds_every_line_by_shop_and_day_received_in_utc(tmp_path):
     in_tokyo = datetime(2026, 11, 23, 8, 0, tzinfo=timezone(timedelta(hours=9)))
     lines = [
-        encode_envelope(envelope(b'{"id":"1"}')),
-        encode_envelope(envelope(b'{"id":"2"}', shop="b.myshopify.com")),
-        encode_envelope(envelope(b'{"id":"3"}', received_at=in_tokyo)),
+        line(b'{"id":"1"}'),
+        line(b'{"id":"2"}', shop="b.myshopify.com"),
+        line(b'{"id":"3"}', received_at=in_tokyo),
         b"no envelope\n",
-        encode_envelope(envelope(b'{"id":"4"}', received_at=datetime(2026, 11, 23, tzinfo=UTC))),
+        line(b'{"id":"4"}', received_at=datetime(2026, 11, 23, tzinfo=UTC)),
     ]
-    file = landed(tmp_path, lines)
+    file = land(tmp_path, lines)
     parts = {(part.parent.parent.name, part.parent.name): list(read_lines(part)) for part in archive(file)}
-    bare = [line.rstrip(b"\n") for line in lines]
+    bare = [text.rstrip(b"\n") for text in lines]
     assert parts == {
         ("shop=a.myshopify.com", "received_date=2026-11-22"): [bare[0], bare[2]],
         ("shop=b.myshopify.com", "received_date=2026-11-22"): [bare[1]],
@@ -155,10 +130,10 @@ def test_the_archive_holds_every_line_by_shop_and_day_received_in_utc(tmp_path):
 
 
 def test_archiving_again_after_a_crash_writes_the_same_parts(tmp_path):
-    lines = [encode_envelope(envelope(b'{"id":"%d"}' % number)) for number in range(5)]
-    file = landed(tmp_path, lines)
+    lines = [line({"id": number}) for number in range(5)]
+    file = land(tmp_path, lines)
     content = file.read_bytes()
     first = archive(file)
     file.write_bytes(content)  # as if the process had died before it removed the landing file
     assert archive(file) == first
-    assert [line + b"\n" for line in read_lines(first[0])] == lines
+    assert [text + b"\n" for text in read_lines(first[0])] == lines

@@ -1,11 +1,10 @@
 import os
-from datetime import UTC, datetime
 
 import duckdb
 import msgspec
 import pytest
 
-from ingestion.landing import Envelope, OpenLandingFile, encode_envelope, sealed_files
+from ingestion.landing import sealed_files
 from ingestion.simulator.admin_api import running_admin_api
 from ingestion.simulator.catalogue import build_catalogue
 from ingestion.sources.pixel import pixel_source
@@ -26,37 +25,18 @@ from ingestion.warehouse import (
     warehouse_file,
     workspace,
 )
+from tests import landing_files
 
 AGENT = "Mozilla/5.0 (compatible; AhrefsBot/7.0; +http://ahrefs.com/robot/)"
 
 
 def line(number: int, user_agent: str = "Browser") -> bytes:
     event = {"id": f"e{number}", "name": "n", "context": {"navigator": {"userAgent": user_agent}}}
-    return encode_envelope(
-        Envelope(
-            v=1,
-            received_at=datetime(2026, 11, 22, 12, tzinfo=UTC),
-            shop="a.myshopify.com",
-            source="pixel",
-            request_id="r",
-            index=number,
-            user_agent=None,
-            origin=None,
-            gpc=False,
-            host_ok=None,
-            consent=None,
-            pixel_version=None,
-            event=msgspec.Raw(msgspec.json.encode(event)),
-        )
-    )
+    return landing_files.line(event, index=number)
 
 
 def land(data, *lines: bytes):
-    folder = landing_folder(data)
-    folder.mkdir(exist_ok=True)
-    file = OpenLandingFile(folder)
-    file.append(b"".join(lines))
-    return file.seal()
+    return landing_files.land(landing_folder(data), lines)
 
 
 def load(data):
@@ -116,12 +96,46 @@ def test_a_line_that_is_no_envelope_is_kept_apart_with_its_reason_and_the_load_g
     ]
 
 
-def test_an_event_that_is_nested_too_deeply_for_duckdbs_reader_is_loaded_all_the_same(tmp_path):
-    deep = line(1).replace(b'"name":"n"', b'"name":"n","x":' + b"[" * 500 + b"]" * 500)
-    land(tmp_path, deep, line(2).replace(b'"name":"n"', b'"name":"n","price":1.50'))
+@pytest.mark.parametrize(
+    "unfit",
+    [
+        b"this is not JSON",
+        b'{"v":1}',
+        b"{}",
+        b"[]",
+        line(9).replace(b'"v":1', b'"v":2').strip(),
+        line(9).replace(b'"shop":"a.myshopify.com"', b'"shop":null').strip(),
+        landing_files.line(b"null").strip(),
+        landing_files.line(b'"text"').strip(),
+        landing_files.line(b"[1]").strip(),
+    ],
+)
+def test_good_and_unfit_files_load_one_after_the_other_in_any_order(tmp_path, unfit):
+    for number, lines in enumerate(
+        [[line(1)], [line(2), unfit + b"\n"], [line(3)], [unfit + b"\n"], [line(4)]], start=1
+    ):
+        land(tmp_path, *lines)
+        archive_loaded(load(tmp_path), tmp_path)
+        assert len(query(tmp_path, "select * from raw_pixel.landing_files")) == number
+    assert query(tmp_path, "select index from raw_pixel.events order by all") == [(1,), (2,), (3,), (4,)]
+    assert query(tmp_path, "select line from raw_pixel.unreadable_lines") == [(unfit.decode(),)] * 2
+
+
+@pytest.mark.parametrize("depth", [100, 500, 900])
+def test_a_deeply_nested_event_is_loaded(tmp_path, depth):
+    land(tmp_path, line(1).replace(b'"name":"n"', b'"name":"n","x":' + b"[" * depth + b"]" * depth), line(2))
     load(tmp_path)
-    names = query(tmp_path, "select index, event ->> '$.id', event ->> '$.price' from raw_pixel.events order by all")
-    assert names == [(1, "e1", None), (2, "e2", "1.5")]
+    assert query(tmp_path, "select index, event ->> '$.id' from raw_pixel.events order by all") == [
+        (1, "e1"),
+        (2, "e2"),
+    ]
+
+
+def test_nothing_of_a_load_stays_outside_landing_and_warehouse(tmp_path):
+    land(tmp_path, line(1), b"no envelope\n")
+    archive_loaded(load(tmp_path), tmp_path)
+    left = [path for path in (tmp_path / "dlt").rglob("*") if path.suffix in {".parquet", ".jsonl"}]
+    assert left == []
 
 
 def test_line_by_line_and_all_at_once_give_the_same_rows(tmp_path):

@@ -2,7 +2,6 @@
 
 import fcntl
 import json
-import os
 import signal
 import socket
 import subprocess
@@ -13,8 +12,8 @@ import httpx
 import pytest
 
 from ingestion.landing import decode_envelope, open_files, read_lines, sealed_files
+from tests.conftest import PROJECT
 
-PROJECT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))  # noqa: PTH100, PTH120
 EVENT = {"id": "e1", "name": "page_viewed", "clientId": "c", "timestamp": "2026-11-22T10:00:00Z"}
 
 
@@ -58,6 +57,12 @@ def test_a_data_folder_that_cannot_be_written_is_said(pixelnova, tmp_path, comma
     assert (tmp_path / "data").read_text() == "a file where the folder should be"
 
 
+def test_a_data_folder_that_dlt_cannot_load_from_is_refused(pixelnova, tmp_path):
+    data = tmp_path / "o'brien"
+    assert "has an apostrophe in its path" in one_sentence(pixelnova("refresh", data=data, check=False))
+    assert not data.exists()
+
+
 def test_a_taken_port_is_said(pixelnova, tmp_path):
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
@@ -86,6 +91,22 @@ def test_two_runs_at_the_same_time_are_refused(pixelnova, tmp_path, command):
         assert "Another run is at work on" in one_sentence(pixelnova(command, data=tmp_path, check=False))
 
 
+def test_a_refused_refresh_leaves_the_log_of_the_one_that_runs(pixelnova, tmp_path):
+    log = tmp_path / "dagster" / "refresh.log"
+    log.parent.mkdir()
+    log.write_text("the other run's")
+    with (tmp_path / "warehouse.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        pixelnova("refresh", data=tmp_path, check=False)
+    assert log.read_text() == "the other run's"
+
+
+def test_a_message_may_hold_brackets(pixelnova, tmp_path):
+    shops = tmp_path / "[/b] shops.toml"
+    done = pixelnova("refresh", data=tmp_path / "data", env={"PIXELNOVA_SHOPS": str(shops)}, check=False)
+    assert "[/b] shops.toml does not exist" in one_sentence(done)
+
+
 def test_before_anything_is_done_status_says_what_to_do(pixelnova, tmp_path):
     said = pixelnova("status", data=tmp_path).stdout
     assert "never" in said
@@ -95,9 +116,10 @@ def test_before_anything_is_done_status_says_what_to_do(pixelnova, tmp_path):
 
 def test_replay_names_what_the_collector_refuses(pixelnova, tmp_path):
     events = json.dumps(EVENT) + "\n" + json.dumps({"name": "no id"}) + "\n"
-    said = pixelnova("replay", "-", data=tmp_path, stdin=events).stdout
-    assert "Sent 2 events: 1 accepted, 1 rejected." in said
-    assert "missing required field `id`" in said
+    done = pixelnova("replay", "-", data=tmp_path, stdin=events, check=False)
+    assert "Sent 2 events, of which 1 were rejected." in done.stdout
+    assert "missing required field `id`" in done.stdout
+    assert "1 of 2 events were rejected" in one_sentence(done)
     assert "Landing files waiting to be loaded" in pixelnova("status", data=tmp_path).stdout
 
 
@@ -158,7 +180,7 @@ def test_sigterm_seals_what_was_acknowledged(collector, tmp_path):
     assert post(url, 1) == 204
     process.send_signal(signal.SIGTERM)
     started = time.monotonic()
-    process.wait(20)
+    assert process.wait(20) == 0
     assert time.monotonic() - started < 10
     assert open_files(tmp_path / "landing") == []
     assert stored_ids(tmp_path / "landing") == ["e1"]

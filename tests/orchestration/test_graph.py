@@ -7,7 +7,7 @@ from orchestration.runner import prepare_dbt
 SOURCES = {
     "pixel": {"events", "unreadable_lines", "user_agents", "landing_files"},
     "shopify": {"products", "variants"},
-    "shops": {"shops"},
+    "shops": {"shops", "hosts"},
 }
 MARTS = {
     "core/shops",

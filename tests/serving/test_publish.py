@@ -133,7 +133,7 @@ def test_nothing_to_publish_and_no_place_to_publish_are_said_in_one_sentence(tmp
         run(tmp_path)
     (tmp_path / "published").rename(tmp_path / "elsewhere")
     (tmp_path / "published").write_text("a file where the folder should be")
-    with pytest.raises(PublishError, match="cannot be written"):
+    with pytest.raises(PublishError, match="cannot be published"):
         run(tmp_path)
 
 

@@ -18,8 +18,8 @@ events as (
 
     select
         {{ event_columns | join(', ') }},
-        {{ json_part('event', '$.data.cartLine') }} as cart_line,
-        {{ json_array('event', '$.data.cart.lines') }} as cart_lines
+        case when event_name <> 'cart_viewed' then {{ json_part('event', '$.data.cartLine') }} end as cart_line,
+        case when event_name = 'cart_viewed' then {{ json_array('event', '$.data.cart.lines') }} end as cart_lines
     from {{ ref('stg_pixel__events') }}
     where event_name in ('product_added_to_cart', 'product_removed_from_cart', 'cart_viewed')
 
@@ -73,7 +73,7 @@ typed as (
 
     select
         *,
-        try_cast(quantity as integer) as units,
+        {{ whole_number('quantity') }} as units,
         {{ money('unit_price') }} as price
     from named
 

@@ -47,6 +47,19 @@ numbered as (
         ) as session_number
     from with_start
 
+),
+
+with_first_event as (
+
+    select
+        *,
+        first_value(event_id) over (
+            partition by shop, client_id, session_number
+            order by event_at, event_id
+            rows between unbounded preceding and unbounded following
+        ) as first_event_id
+    from numbered
+
 )
 
 select
@@ -54,12 +67,5 @@ select
     shop,
     client_id,
     event_at,
-    md5(concat_ws(
-        '|', shop, client_id,
-        first_value(event_id) over (
-            partition by shop, client_id, session_number
-            order by event_at, event_id
-            rows between unbounded preceding and unbounded following
-        )
-    )) as session_id
-from numbered
+    {{ surrogate_key(['shop', 'client_id', 'first_event_id']) }} as session_id
+from with_first_event

@@ -91,7 +91,7 @@ typed as (
         nullif(named.vendor, '') as vendor,
         nullif(named.product_type, '') as product_type,
         named.image_url,
-        try_cast(named.quantity as integer) as quantity,
+        {{ whole_number('named.quantity') }} as quantity,
         {{ money('named.unit_price') }} as unit_price,
         {{ money('named.final_line_price') }} as final_line_price,
         coalesce({{ money('line_discounts.discount_amount') }}, 0) as discount_amount

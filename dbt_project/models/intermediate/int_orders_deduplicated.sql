@@ -43,18 +43,30 @@ named as (
 
 ),
 
--- Without an order id the checkout token stands in; with neither, the event is an order of its own.
+with_own_id as (
+
+    select
+        *,
+        coalesce({{ shopify_id('order_gid') }}, nullif(order_gid, '')) as own_order_id
+    from named
+
+),
+
+-- One checkout makes one order: an event without an order id takes the one that another event of its checkout names.
+-- Where none does, the checkout token stands in; with neither, the event is an order of its own.
 identified as (
 
     select
         *,
         coalesce(
-            {{ shopify_id('order_gid') }},
-            nullif(order_gid, ''),
+            own_order_id,
+            case
+                when checkout_token <> '' then min(own_order_id) over (partition by shop, checkout_token)
+            end,
             'checkout:' || nullif(checkout_token, ''),
             'event:' || event_id
         ) as order_id
-    from named
+    from with_own_id
 
 ),
 

@@ -1,8 +1,20 @@
-{#- What events say of products: the newest view or order line that names a product. -#}
+{#- What events say of products: of each attribute the newest value that is known. -#}
 
 with
 
-viewed as (
+views as (
+
+    select * from {{ ref('int_product_views') }}
+
+),
+
+order_lines as (
+
+    select * from {{ ref('int_order_lines') }}
+
+),
+
+mentions as (
 
     select
         shop,
@@ -15,58 +27,51 @@ viewed as (
         price,
         currency,
         event_at,
-        event_key
-    from {{ ref('int_product_views') }}
-    where product_id is not null
+        event_key,
+        0 as line_number
+    from views
 
-),
-
-ordered as (
+    union all
 
     select
-        items.shop,
-        items.product_id,
-        items.product_title as title,
-        items.vendor,
-        items.product_type,
-        cast(null as varchar) as url,
-        items.image_url,
-        items.unit_price as price,
-        items.currency,
-        items.ordered_at as event_at,
-        items.event_key
-    from {{ ref('int_order_lines') }} as items
-    where items.product_id is not null
+        shop,
+        product_id,
+        product_title as title,
+        vendor,
+        product_type,
+        cast(null as {{ dbt.type_string() }}) as url,
+        image_url,
+        unit_price as price,
+        currency,
+        ordered_at as event_at,
+        event_key,
+        line_number
+    from order_lines
 
 ),
 
-seen as (
-
-    select * from viewed
-    union all
-    select * from ordered
-
-),
-
-ranked as (
+numbered as (
 
     select
         *,
-        row_number() over (partition by shop, product_id order by event_at desc, event_key, title) as recency
-    from seen
+        row_number() over (
+            partition by shop, product_id
+            order by event_at, event_key, line_number
+        ) as recency
+    from mentions
+    where product_id is not null
 
 )
 
 select
     shop,
     product_id,
-    title,
-    vendor,
-    product_type,
-    url,
-    image_url,
-    price,
-    currency,
-    event_at as seen_at
-from ranked
-where recency = 1
+    max_by(title, recency) filter (where title is not null) as title,
+    max_by(vendor, recency) filter (where vendor is not null) as vendor,
+    max_by(product_type, recency) filter (where product_type is not null) as product_type,
+    max_by(url, recency) filter (where url is not null) as url,
+    max_by(image_url, recency) filter (where image_url is not null) as image_url,
+    max_by(price, recency) filter (where price is not null and currency is not null) as price,
+    max_by(currency, recency) filter (where price is not null and currency is not null) as currency
+from numbered
+group by shop, product_id

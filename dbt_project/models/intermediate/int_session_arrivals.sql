@@ -1,4 +1,4 @@
-{#- How each session arrived: its first event's page, referrer and campaign, and the channel that they make. -#}
+{#- How each session arrived: its first page, referrer and campaign, and the channel that they make. -#}
 
 with
 
@@ -14,6 +14,13 @@ sessionized as (
 
 ),
 
+shop_hosts as (
+
+    select * from {{ ref('stg_shops__hosts') }}
+
+),
+
+-- An event that knows its page says how the session arrived; it need not be the very first.
 ranked as (
 
     select
@@ -26,7 +33,7 @@ ranked as (
         events.user_agent,
         row_number() over (
             partition by sessionized.session_id
-            order by events.event_at, events.event_id
+            order by case when events.page_url is null then 1 else 0 end, events.event_at, events.event_id
         ) as event_number
     from sessionized
     inner join events on sessionized.event_key = events.event_key
@@ -36,17 +43,21 @@ ranked as (
 first_events as (
 
     select
-        session_id,
-        shop,
-        page_path as landing_path,
+        ranked.session_id,
+        ranked.shop,
+        ranked.page_path as landing_path,
         -- A page of the shop itself is no referrer.
-        case when referrer_host <> page_host then referrer_host end as referrer_host,
-        {{ url_parameter('page_query', 'utm_source') }} as utm_source,
-        {{ url_parameter('page_query', 'utm_medium') }} as utm_medium,
-        {{ url_parameter('page_query', 'utm_campaign') }} as utm_campaign,
-        user_agent
+        case
+            when shop_hosts.host is null and coalesce(ranked.referrer_host <> ranked.page_host, true)
+                then ranked.referrer_host
+        end as referrer_host,
+        {{ url_parameter('ranked.page_query', 'utm_source') }} as utm_source,
+        {{ url_parameter('ranked.page_query', 'utm_medium') }} as utm_medium,
+        {{ url_parameter('ranked.page_query', 'utm_campaign') }} as utm_campaign,
+        ranked.user_agent
     from ranked
-    where event_number = 1
+    left join shop_hosts on ranked.shop = shop_hosts.shop and ranked.referrer_host = shop_hosts.host
+    where ranked.event_number = 1
 
 ),
 

@@ -32,7 +32,14 @@ shops as (
 
 ),
 
--- The Admin API knows best. Of a product that it does not know we have what events say.
+shops_with_catalogue as (
+
+    select distinct shop from shopify_products
+
+),
+
+-- The Admin API knows best. Of a product that it does not know we have what events say; if it knows the shop at all,
+-- such a product is no longer sold.
 combined as (
 
     select
@@ -43,11 +50,8 @@ combined as (
         coalesce(shopify_products.vendor, products_seen.vendor) as vendor,
         coalesce(shopify_products.product_type, products_seen.product_type) as product_type,
         shopify_products.status,
-        coalesce(shopify_products.is_published, shopify_products.product_id is null) as is_published,
-        case
-            when shopify_products.product_id is null then true
-            else coalesce(shopify_variants.is_available, false)
-        end as is_available,
+        coalesce(shopify_products.is_published, shops_with_catalogue.shop is null) as is_published,
+        coalesce(shopify_variants.is_available, shops_with_catalogue.shop is null) as is_available,
         coalesce(shopify_variants.price_min, products_seen.price) as price_min,
         coalesce(shopify_variants.price_max, products_seen.price) as price_max,
         case when shopify_variants.price_min is null then products_seen.currency end as seen_currency,
@@ -62,6 +66,8 @@ combined as (
         on shopify_products.shop = products_seen.shop and shopify_products.product_id = products_seen.product_id
     left join shopify_variants
         on shopify_products.shop = shopify_variants.shop and shopify_products.product_id = shopify_variants.product_id
+    left join shops_with_catalogue
+        on coalesce(shopify_products.shop, products_seen.shop) = shops_with_catalogue.shop
 
 )
 

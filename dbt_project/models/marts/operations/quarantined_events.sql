@@ -9,7 +9,7 @@ rejected as (
         event_id,
         event_name,
         rejection_reason as reason,
-        cast(event as varchar) as content
+        cast(event as {{ dbt.type_string() }}) as content
     from {{ ref('base_pixel__events') }}
     where rejection_reason is not null
 
@@ -18,12 +18,12 @@ rejected as (
 unreadable as (
 
     select
-        cast(null as varchar) as shop,
+        cast(null as {{ dbt.type_string() }}) as shop,
         cast(null as timestamp) as received_at,
         landing_file,
-        cast(null as varchar) as event_id,
-        cast(null as varchar) as event_name,
-        concat('line ', cast(line_number as varchar), ' is no envelope: ', reason) as reason,
+        cast(null as {{ dbt.type_string() }}) as event_id,
+        cast(null as {{ dbt.type_string() }}) as event_name,
+        concat('line ', cast(line_number as {{ dbt.type_string() }}), ' is no envelope: ', reason) as reason,
         line as content
     from {{ source('pixel', 'unreadable_lines') }}
 

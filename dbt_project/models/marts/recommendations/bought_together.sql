@@ -2,7 +2,7 @@ with
 
 as_of as (
 
-    select max(received_at) as computed_at from {{ ref('stg_pixel__events') }}
+    select * from {{ ref('int_as_of') }}
 
 ),
 
@@ -26,7 +26,7 @@ basket_sizes as (
         count(*) as products
     from baskets
     group by shop, order_key
-    having count(*) <= {{ var('max_basket_lines') }}
+    having count(*) <= {{ var('max_basket_products') }}
 
 ),
 
@@ -60,7 +60,8 @@ pairs as (
         one.product_id,
         other.product_id as recommended_product_id,
         count(*) as orders_together,
-        sum(1 / power(ln(1 + basket_sizes.products), 2)) as weighted_orders
+        -- Exact decimals: the sum must not depend on the order in which rows come.
+        sum(cast(1 / power(ln(1 + basket_sizes.products), 2) as decimal(18, 9))) as weighted_orders
     from baskets as one
     inner join baskets as other on one.order_key = other.order_key and one.product_id <> other.product_id
     inner join basket_sizes on one.order_key = basket_sizes.order_key
@@ -75,9 +76,9 @@ measured as (
         pairs.product_id,
         pairs.recommended_product_id,
         pairs.orders_together,
-        pairs.weighted_orders / one.orders as score,
-        pairs.orders_together / cast(one.orders as double) as confidence,
-        pairs.orders_together * orders_per_shop.orders / (cast(one.orders as double) * other.orders) as lift
+        round(cast(pairs.weighted_orders as double) / one.orders, 9) as score,
+        round(pairs.orders_together / cast(one.orders as double), 9) as confidence,
+        round(pairs.orders_together * orders_per_shop.orders / (cast(one.orders as double) * other.orders), 9) as lift
     from pairs
     inner join orders_per_product as one
         on pairs.shop = one.shop and pairs.product_id = one.product_id
@@ -112,11 +113,11 @@ select
     eligible.product_id,
     eligible.recommended_product_id,
     eligible.recommendation_rank,
-    round(eligible.score, 9) as score,
+    eligible.score,
     eligible.orders_together,
-    round(eligible.confidence, 9) as confidence,
-    round(eligible.lift, 9) as lift,
-    as_of.computed_at
+    eligible.confidence,
+    eligible.lift,
+    as_of.as_of as computed_at
 from eligible
 cross join as_of
 where eligible.recommendation_rank <= {{ var('bought_together_limit') }}

@@ -12,7 +12,7 @@
     'page_query': '$.context.document.location.search',
     'page_title': '$.context.document.title',
     'referrer_url': '$.context.document.referrer',
-    'user_agent': '$.context.navigator.userAgent',
+    'browser_user_agent': '$.context.navigator.userAgent',
 } %}
 
 {% set consent_fields = {
@@ -31,6 +31,8 @@ received as (
         index as request_index,
         landing_file,
         pixel_version,
+        visitor_hash,
+        user_agent as request_user_agent,
         gpc as has_global_privacy_control,
         host_ok as is_own_host,
         {{ json_texts('consent', consent_fields.values() | list) }} as consent_texts,
@@ -49,10 +51,12 @@ typed as (
         request_index,
         landing_file,
         pixel_version,
+        visitor_hash,
+        request_user_agent,
         has_global_privacy_control,
         is_own_host,
         event,
-        md5(cast(event as varchar)) as content_hash,
+        md5(cast(event as {{ dbt.type_string() }})) as content_hash,
         {{ json_columns('consent_texts', consent_fields) }},
         {{ json_columns('event_texts', event_fields) }}
     from received
@@ -63,6 +67,7 @@ timed as (
 
     select
         *,
+        coalesce(browser_user_agent, request_user_agent) as user_agent,
         {{ utc_timestamp('event_timestamp') }} as event_at
     from typed
 

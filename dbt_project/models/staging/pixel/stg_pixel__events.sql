@@ -43,6 +43,7 @@ select
     has_global_privacy_control,
     is_own_host,
     pixel_version,
+    visitor_hash,
     received_at,
     landing_file,
     event

@@ -1,0 +1,4 @@
+select
+    shop,
+    lower(host) as host
+from {{ source('shops', 'hosts') }}

@@ -1,0 +1,92 @@
+"""What the collector counts, in Prometheus' text format (PyPI prometheus-client, the reference implementation).
+
+Outcomes flow in from the handlers and the writer; `/metrics` flows out. With several workers, prometheus-client adds
+them up through files in the folder that PROMETHEUS_MULTIPROC_DIR names.
+"""
+
+import os
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest, multiprocess
+from prometheus_client.core import GaugeMetricFamily
+
+from ingestion.landing import begun_at, open_files, sealed_files
+
+MULTIPROCESS_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
+COMMIT_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
+COMMIT_REQUESTS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
+
+
+class Metrics:
+    """The metrics of one collector process."""
+
+    def __init__(self, landing_folder: Path) -> None:
+        """Count for a collector that writes to `landing_folder`."""
+        self._landing = landing_folder
+        self._registry = registry = CollectorRegistry()
+        self.events = Counter(
+            "pixelnova_collector_events",
+            "Events received, by what became of them.",
+            ["outcome"],
+            registry=registry,
+        )
+        self.refused_requests = Counter(
+            "pixelnova_collector_refused_requests", "Requests refused, by status.", ["status"], registry=registry
+        )
+        self.webhooks = Counter(
+            "pixelnova_collector_webhooks", "Webhooks kept, by topic.", ["topic"], registry=registry
+        )
+        self.commit_seconds = Histogram(
+            "pixelnova_collector_commit_seconds",
+            "Time to write and sync one commit.",
+            buckets=COMMIT_SECONDS,
+            registry=registry,
+        )
+        self.commit_requests = Histogram(
+            "pixelnova_collector_commit_requests",
+            "Requests that one commit answers.",
+            buckets=COMMIT_REQUESTS,
+            registry=registry,
+        )
+        self.pending_bytes = Gauge(
+            "pixelnova_collector_pending_bytes",
+            "Bytes that wait to be written.",
+            registry=registry,
+            multiprocess_mode="livesum",
+        )
+        self.stored = self.events.labels("stored")
+        self.rejected = self.events.labels("rejected")
+        self.consent_refused = self.events.labels("consent_refused")
+
+    def text(self) -> bytes:
+        """All metrics, of all workers."""
+        registry = self._registry
+        if os.environ.get(MULTIPROCESS_VARIABLE):
+            registry = CollectorRegistry()
+            multiprocess.MultiProcessCollector(registry)
+        files = CollectorRegistry()
+        files.register(_LandingFiles(self._landing))
+        return generate_latest(registry) + generate_latest(files)
+
+
+class _LandingFiles:
+    """What lies in the landing folder, looked up when asked."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        yield GaugeMetricFamily(
+            "pixelnova_collector_sealed_files_waiting",
+            "Landing files that wait to be loaded.",
+            value=len(sealed_files(self._folder)),
+        )
+        now = datetime.now(UTC)
+        ages = [(now - begun_at(file)).total_seconds() for file in open_files(self._folder)]
+        yield GaugeMetricFamily(
+            "pixelnova_collector_oldest_unsealed_seconds",
+            "Seconds since the oldest open landing file was begun.",
+            value=max(ages, default=0),
+        )

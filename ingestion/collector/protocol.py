@@ -1,0 +1,83 @@
+"""uvicorn's HTTP protocol with the limits that it lacks: how large headers may be, and how long a request may take.
+
+Bytes of a connection flow in; a header block over the cap is answered with 431, and a request that has begun but is not
+complete after the deadline with 408. It leans on uvicorn's internals, so uvicorn is pinned to one minor version and the
+tests send slow and endless requests.
+"""
+
+import asyncio
+import http
+from typing import Any
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+MAX_HEADER_BYTES = 16 * 1024
+HEADER_SECONDS = 10.0
+
+
+class GuardedProtocol(HttpToolsProtocol):
+    """One connection."""
+
+    header_seconds = HEADER_SECONDS
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._header_bytes = 0
+        self._in_headers = True
+        self._deadline: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:
+        """A connection that says nothing is closed at the deadline too."""
+        super().connection_made(transport)
+        self._await_headers()
+
+    def data_received(self, data: bytes) -> None:
+        """Count what comes before the headers are complete."""
+        if self._in_headers:
+            self._header_bytes += len(data)
+            if self._deadline is None:
+                self._await_headers()
+        super().data_received(data)
+        if self._in_headers and self._header_bytes > MAX_HEADER_BYTES and self.parser is not None:
+            self._refuse(431, f"headers may have {MAX_HEADER_BYTES} bytes")
+
+    def on_headers_complete(self) -> None:
+        """The request goes to the application, which has a deadline of its own for the body."""
+        self._in_headers = False
+        self._cancel_deadline()
+        super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        """What comes next on this connection is another request's headers."""
+        super().on_message_complete()
+        self._in_headers = True
+        self._header_bytes = 0
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """No deadline outlives its connection."""
+        self._cancel_deadline()
+        super().connection_lost(exc)
+
+    def _await_headers(self) -> None:
+        self._deadline = self.loop.call_later(self.header_seconds, self._headers_are_late)
+
+    def _headers_are_late(self) -> None:
+        self._deadline = None
+        if self._in_headers and not self.transport.is_closing():
+            self._refuse(408, "the request's headers did not come in time")
+
+    def _cancel_deadline(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
+
+    def _refuse(self, status: int, error: str) -> None:
+        """Answer from below the application, with the CORS header that every answer has, and hang up."""
+        body = f'{{"error":"{error}"}}'.encode()
+        self.transport.write(
+            b"HTTP/1.1 %d %b\r\n" % (status, http.HTTPStatus(status).phrase.encode())
+            + b"access-control-allow-origin: *\r\ncontent-type: application/json\r\n"
+            + b"connection: close\r\ncontent-length: %d\r\n\r\n" % len(body)
+            + body
+        )
+        self.transport.close()
