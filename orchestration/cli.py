@@ -18,6 +18,7 @@ from rich.text import Text
 
 from ingestion.collector.server import CannotListen, serve
 from ingestion.landing import open_files, sealed_files
+from ingestion.pixel.packaging import PackagingError, custom_pixel, write_app_pixel
 from ingestion.recordings import RecordingError, recorded_posts
 from ingestion.sender import Post, SendError, Sent, send
 from ingestion.shops import Shop, ShopsFileError, find_shop, load_shops
@@ -168,6 +169,25 @@ def publish() -> None:
 
 
 @app.command()
+def pixel(
+    collector_url: Annotated[str, typer.Option(help="Where browsers reach the collector: https://…")],
+    shop: Annotated[
+        str | None, typer.Option(help="The store whose ingest key is used; default: the first of shops.toml.")
+    ] = None,
+) -> None:
+    """Print the custom pixel to paste into Shopify's admin (Settings, Customer events)."""
+    shops = load_shops(shops_file())
+    found = find_shop(shops, shop) if shop else shops[0]
+    sys.stdout.write(custom_pixel(collector_url, found.ingest_keys[0]))
+
+
+@app.command()
+def app_pixel(folder: Annotated[Path, typer.Argument(help="A folder that does not exist yet.")]) -> None:
+    """Write the app pixel extension, to lie under extensions/ of a Shopify app."""
+    console.print(f"Wrote {_relative(write_app_pixel(folder))}.")
+
+
+@app.command()
 def dev() -> None:
     """Run the collector (port 8787) and Dagster's web server (port 3000) together, until Ctrl-C."""
     os.environ.setdefault("DAGSTER_HOME", str(PROJECT_ROOT))
@@ -297,6 +317,7 @@ def _known(error: BaseException | None) -> BaseException | None:
         DataFolderError,
         NotAllAccepted,
         NothingPublished,
+        PackagingError,
         PublishError,
         RecordingError,
         RefreshFailed,

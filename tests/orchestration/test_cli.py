@@ -27,7 +27,9 @@ def one_sentence(done) -> str:
     return said
 
 
-@pytest.mark.parametrize("command", ["demo", "simulate", "collect", "replay", "refresh", "publish", "status", "dev"])
+@pytest.mark.parametrize(
+    "command", ["demo", "simulate", "collect", "replay", "refresh", "publish", "status", "dev", "pixel", "app-pixel"]
+)
 def test_every_command_has_help(pixelnova, tmp_path, command):
     said = pixelnova(command, "--help", data=tmp_path).stdout
     assert "Usage:" in said

@@ -1,0 +1,293 @@
+"""The pixel in a real browser, in both of Shopify's sandboxes, against the real collector.
+
+The page imitates the documented pixel API; it is not Shopify's own manager.
+"""
+
+import json
+import os
+import re
+import shutil
+import threading
+import time
+from contextlib import contextmanager
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from types import SimpleNamespace
+from urllib.parse import quote
+
+import pytest
+import uvicorn
+
+from ingestion.collector.app import Collector, CollectorSettings
+from ingestion.collector.personal_data import KEPT_OF_ADDRESS, PERSONAL_KEYS
+from ingestion.landing import decode_envelope, open_files
+from ingestion.pixel.packaging import PackagingError, custom_pixel, write_app_pixel
+
+CHROMIUM = os.environ.get("PIXELNOVA_CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
+ARGUMENTS = "--no-sandbox --disable-gpu --disable-background-networking --disable-component-update --disable-sync --no-first-run"
+ALLOWED, DENIED = {"analyticsProcessingAllowed": True}, {"analyticsProcessingAllowed": False}
+CHECKOUT = {
+    "checkout": {
+        "token": "t",
+        "email": "buyer@example.com",
+        "phone": "+1555",
+        "shippingAddress": {"firstName": "Ada", "address1": "1 Main St", "countryCode": "US"},
+        "order": {"id": "7", "customer": {"id": "9"}},
+        "lineItems": [{"quantity": 1, "properties": [{"key": "_pixelnova_rec", "value": "r1"}]}],
+    }
+}
+
+
+@pytest.fixture(scope="module")
+def chromium():
+    if not CHROMIUM:
+        pytest.skip("no Chromium here: apt-get install chromium, or name one in PIXELNOVA_CHROMIUM")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS.split())
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def storefront():
+    """Serves the page."""
+
+    class Quiet(SimpleHTTPRequestHandler):
+        def log_message(self, *_):
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(Path(__file__).parent)))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}/pixel_page.html"
+    server.shutdown()
+
+
+class Watched:
+    """The real collector behind a door that can be shut; remembers what came and from which origin."""
+
+    def __init__(self, collector) -> None:
+        self.collector = collector
+        self.shut = 0  # how many requests are still answered with 503
+        self.bodies: list[bytes] = []
+        self.origins: set[bytes] = set()
+
+    async def __call__(self, scope, receive, send):
+        if scope["type"] != "http":
+            await self.collector(scope, receive, send)
+            return
+        body, more = b"", True
+        while more:
+            message = await receive()
+            body, more = body + message.get("body", b""), message.get("more_body", False)
+        self.bodies.append(body)
+        self.origins.add(dict(scope["headers"]).get(b"origin"))
+        if self.shut:
+            self.shut -= 1
+            headers = [(b"access-control-allow-origin", b"null"), (b"retry-after", b"1")]
+            await send({"type": "http.response.start", "status": 503, "headers": headers})
+            await send({"type": "http.response.body", "body": b""})
+            return
+
+        async def again():
+            return {"type": "http.request", "body": body, "more_body": False}
+
+        await self.collector(scope, again, send)
+
+
+@contextmanager
+def serving(app):
+    server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=0, log_level="error", ws="none"))
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    while not server.started:
+        time.sleep(0.01)
+    yield server.servers[0].sockets[0].getsockname()[1]
+    server.should_exit = True
+    thread.join(10)
+
+
+@pytest.fixture
+def collector(shop, tmp_path):
+    settings = CollectorSettings([shop], tmp_path, tmp_path / "salts", requests_per_second=0)
+    watched = Watched(Collector(settings))
+    with serving(watched) as port:
+
+        def stored() -> list[dict]:
+            lines = [line for file in open_files(tmp_path) for line in file.read_bytes().splitlines()]
+            return [json.loads(bytes(decode_envelope(line).event)) for line in lines]
+
+        yield SimpleNamespace(url=f"http://127.0.0.1:{port}", watched=watched, stored=stored)
+
+
+def packaged(strict: bool, collector, shop, tmp_path) -> dict:
+    """The pixel as it is packaged, with the imports that Shopify's bundler resolves taken out."""
+    settings = {"collectorUrl": collector.url, "ingestKey": shop.ingest_keys[0]}
+    if not strict:
+        return {"pixel": custom_pixel(settings["collectorUrl"], settings["ingestKey"])}
+    source = write_app_pixel(tmp_path / "app_pixel") / "src"
+    text = (source / "pixelnova.js").read_text() + (source / "index.js").read_text()
+    return {"pixel": re.sub(r"^import .*$|^export ", "", text, flags=re.MULTILINE), "settings": settings}
+
+
+@pytest.fixture(params=["custom pixel", "app pixel"])
+def visit(request, chromium, storefront, collector, shop, tmp_path):
+    """Opens the storefront with the pixel on it; events are given to the pixel by `tell`."""
+    strict = request.param == "app pixel"
+    pixel = packaged(strict, collector, shop, tmp_path)
+    context = chromium.new_context()
+    page = context.new_page()
+
+    def open_page(consent=ALLOWED):
+        init = {"data": {"shop": {"myshopifyDomain": shop.domain}}, "customerPrivacy": consent}
+        page.goto("about:blank")
+        page.goto(f"{storefront}#{quote(json.dumps({**pixel, 'strict': strict, 'init': init}))}")
+        page.wait_for_function("window.pixelIsReady")
+
+    def tell(name, data=None, channel="all_standard_events", number=1):
+        event = {"id": f"{name}-{number}", "name": name, "clientId": "c", "type": "standard", "data": data or {}}
+        page.evaluate("([channel, event]) => tell(channel, event)", [channel, event])
+
+    def consents(to):
+        event = {"customerPrivacy": to}
+        page.evaluate("([channel, event]) => tell(channel, event)", ["visitorConsentCollected", event])
+
+    yield SimpleNamespace(open=open_page, tell=tell, consents=consents, page=page)
+    context.close()
+
+
+def eventually(ask, expected, seconds=8.0):
+    """Wait until `ask()` gives `expected`, and a moment more, so that too much is noticed too."""
+    deadline = time.monotonic() + seconds
+    while ask() != expected and time.monotonic() < deadline:
+        time.sleep(0.05)
+    time.sleep(0.3)
+    assert ask() == expected
+
+
+def ids(collector) -> list[str]:
+    return sorted({event["id"] for event in collector.stored()})
+
+
+def test_standard_and_custom_events_arrive_and_dom_events_do_not(visit, collector):
+    visit.open()
+    visit.tell("page_viewed")
+    visit.tell("pixelnova:recommendation_viewed", {"request_id": "r"}, channel="all_custom_events")
+    visit.tell("clicked", channel="all_dom_events")
+    eventually(lambda: ids(collector), ["page_viewed-1", "pixelnova:recommendation_viewed-1"])
+    assert collector.watched.origins == {b"null"}
+    body = json.loads(collector.watched.bodies[0])
+    assert (body["pixel_version"], body["consent"]) == ("1", ALLOWED)
+    assert body["shop"].endswith(".myshopify.com")
+
+
+def test_events_are_batched(visit, collector):
+    visit.open()
+    for number in range(45):
+        visit.tell("page_viewed", number=number)
+    eventually(lambda: len(ids(collector)), 45)
+    assert len(collector.watched.bodies) < 12
+    assert max(len(json.loads(body)["events"]) for body in collector.watched.bodies) <= 20
+
+
+@pytest.mark.parametrize("consent", [DENIED, {}])
+def test_without_consent_nothing_is_sent(visit, collector, consent):
+    visit.open(consent)
+    visit.tell("page_viewed")
+    time.sleep(1)
+    assert collector.watched.bodies == []
+
+
+def test_consent_that_comes_and_goes_is_followed(visit, collector):
+    visit.open(DENIED)
+    visit.tell("page_viewed", number=1)
+    visit.consents(ALLOWED)
+    visit.tell("page_viewed", number=2)
+    eventually(lambda: ids(collector), ["page_viewed-2"])
+    visit.tell("page_viewed", number=3)
+    visit.consents(DENIED)
+    visit.tell("page_viewed", number=4)
+    time.sleep(1)
+    assert ids(collector) == ["page_viewed-2"]
+
+
+def test_a_503_is_answered_with_the_identical_body_later(visit, collector):
+    collector.watched.shut = 2
+    visit.open()
+    visit.tell("checkout_completed", CHECKOUT)
+    eventually(lambda: ids(collector), ["checkout_completed-1"])
+    assert len(collector.watched.bodies) == 3
+    assert len(set(collector.watched.bodies)) == 1
+
+
+def test_personal_data_does_not_leave_the_browser(visit, collector):
+    visit.open()
+    visit.tell("checkout_completed", CHECKOUT)
+    eventually(lambda: ids(collector), ["checkout_completed-1"])
+    sent = b"".join(collector.watched.bodies)
+    for personal in (b"buyer@example.com", b"+1555", b"Ada", b"Main St"):
+        assert personal not in sent
+    checkout = json.loads(sent)["events"][0]["data"]["checkout"]
+    assert checkout["order"] == {"id": "7", "customer": {"id": "9"}}
+    assert checkout["lineItems"] == CHECKOUT["checkout"]["lineItems"]
+    assert checkout["shippingAddress"]["countryCode"] == "US"
+
+
+@pytest.mark.parametrize("kibibytes", [63, 65])
+def test_what_is_too_much_for_one_request_is_split(visit, collector, kibibytes):
+    """In characters of three bytes each: the limit is on bytes of UTF-8."""
+    visit.open()
+    for number in range(4):
+        visit.tell("page_viewed", {"text": "€" * (kibibytes * 1024 // 12)}, number=number)
+    eventually(lambda: len(ids(collector)), 4)
+    assert max(map(len, collector.watched.bodies)) <= 60_000
+    assert len(collector.watched.bodies) > 1
+
+
+def test_an_event_right_before_a_navigation_arrives(visit, collector):
+    visit.open()
+    visit.tell("page_viewed", number=1)
+    visit.page.wait_for_timeout(50)
+    visit.open()
+    visit.tell("page_viewed", number=2)
+    eventually(lambda: ids(collector), ["page_viewed-1", "page_viewed-2"])
+
+
+def test_what_could_not_be_sent_is_sent_from_the_next_page(visit, collector):
+    collector.watched.shut = 1
+    visit.open()
+    visit.tell("checkout_completed", CHECKOUT)
+    eventually(lambda: len(collector.watched.bodies), 1, seconds=0.6)
+    visit.open()
+    eventually(lambda: ids(collector), ["checkout_completed-1"])
+    left = "Object.keys(localStorage).filter((key) => key.startsWith('pixelnova')).length"
+    eventually(lambda: visit.page.evaluate(left), 0)
+
+
+def test_consent_that_is_withdrawn_empties_the_outbox(visit, collector):
+    collector.watched.shut = 1
+    visit.open()
+    visit.tell("checkout_completed", CHECKOUT)
+    eventually(lambda: len(collector.watched.bodies), 1, seconds=0.6)
+    visit.consents(DENIED)
+    visit.page.wait_for_timeout(300)
+    visit.open(ALLOWED)
+    time.sleep(1.5)
+    assert ids(collector) == []
+
+
+def test_pixel_and_collector_agree_on_what_is_personal():
+    source = (Path(__file__).parents[2] / "ingestion" / "pixel" / "pixelnova.js").read_text()
+    in_pixel = set(re.search(r"PERSONAL = /\^\(([^)]*)\)", source).group(1).split("|"))
+    assert in_pixel <= PERSONAL_KEYS
+    of_pixels = {"email", "phone", "smsMarketingPhone", "firstName", "lastName", "address1", "address2", "city", "zip"}
+    assert of_pixels <= in_pixel
+    kept = set(json.loads(re.search(r"KEPT_OF_ADDRESS = (\[[^]]*\])", source).group(1)))
+    assert kept <= KEPT_OF_ADDRESS
+
+
+def test_an_app_pixel_never_overwrites_a_folder(tmp_path):
+    with pytest.raises(PackagingError, match="exists already"):
+        write_app_pixel(tmp_path)
