@@ -20,9 +20,8 @@ def custom_pixel(collector_url: str, ingest_key: str) -> str:
     """What to paste into Shopify's admin under Settings, Customer events, Add custom pixel."""
     settings = json.dumps({"collectorUrl": collector_url, "ingestKey": ingest_key})
     source = SOURCE.read_text().replace("export function", "function")
-    return (
-        f"{source}\nstartPixelnova({{analytics, browser, customerPrivacy: api.customerPrivacy, init}}, {settings});\n"
-    )
+    api = "{analytics, browser, customerPrivacy: api.customerPrivacy, init}"  # the globals of a custom pixel
+    return f"{source}\nstartPixelnova({api}, {settings});\n"
 
 
 def write_app_pixel(folder: Path) -> Path:

@@ -25,7 +25,14 @@ from ingestion.landing import decode_envelope, open_files
 from ingestion.pixel.packaging import PackagingError, custom_pixel, write_app_pixel
 
 CHROMIUM = os.environ.get("PIXELNOVA_CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
-ARGUMENTS = "--no-sandbox --disable-gpu --disable-background-networking --disable-component-update --disable-sync --no-first-run"
+ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+]
 ALLOWED, DENIED = {"analyticsProcessingAllowed": True}, {"analyticsProcessingAllowed": False}
 CHECKOUT = {
     "checkout": {
@@ -46,7 +53,7 @@ def chromium():
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS.split())
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
         yield browser
         browser.close()
 

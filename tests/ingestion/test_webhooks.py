@@ -1,0 +1,110 @@
+import asyncio
+import base64
+import hashlib
+import hmac
+import json
+
+import pytest
+
+from ingestion.collector.webhooks import TOPICS, is_signed
+from tests.ingestion.test_collector import running
+
+SECRET = b"hush"
+REDACT = (
+    b'{"shop_id":954889,"shop_domain":"demo.myshopify.com","customer":{"id":191167,"email":"john@example.com",'
+    b'"phone":"555-625-1199"},"orders_to_redact":[299938,280263,220458]}'
+)
+SIGNATURE = b"WyF/q9RU8mgLhlfm2Peg1K+C5urLU34BdtsIA6QL7Wg="
+
+
+def signed(body: bytes, secret: bytes = SECRET) -> str:
+    return base64.b64encode(hmac.new(secret, body, hashlib.sha256).digest()).decode()
+
+
+def deliver(shop, folder, *deliveries, secrets=(SECRET,)):
+    """What each delivery (topic, id, body, signature) was answered with, and what was kept."""
+
+    async def talk():
+        async with running(shop, folder, webhook_secrets=secrets) as collector:
+            answers = []
+            for topic, webhook_id, body, signature in deliveries:
+                headers = {
+                    "x-shopify-topic": topic,
+                    "x-shopify-webhook-id": webhook_id,
+                    "x-shopify-shop-domain": shop.domain,
+                    "x-shopify-hmac-sha256": signature,
+                }
+                answers.append(await collector.client.post("/v1/webhooks/shopify", content=body, headers=headers))
+            return [answer.status_code for answer in answers]
+
+    statuses = asyncio.run(talk())
+    kept = [json.loads(path.read_text()) for path in sorted((folder / "webhooks").rglob("*.json"))]
+    return statuses, kept
+
+
+def test_the_published_signature_is_right():
+    assert is_signed(REDACT, SIGNATURE, [SECRET])
+    assert not is_signed(REDACT + b" ", SIGNATURE, [SECRET])
+    assert not is_signed(REDACT, SIGNATURE, [b"another"])
+    assert not is_signed(REDACT, b"", [SECRET])
+
+
+def test_either_secret_is_good_while_one_replaces_the_other():
+    assert is_signed(REDACT, SIGNATURE, [b"the new one", SECRET])
+
+
+def test_every_published_example_is_kept_without_personal_data(shop, shared_data, tmp_path):
+    files = (shared_data / "webhooks").glob("*.example.json")
+    examples = {path.name.split(".")[0]: path.read_bytes() for path in files}
+    known = {topic: examples[topic.replace("/", "_")] for topic in TOPICS if topic.replace("/", "_") in examples}
+    assert len(known) >= 5
+    statuses, kept = deliver(
+        shop,
+        tmp_path,
+        *((topic, f"w-{number}", body, signed(body)) for number, (topic, body) in enumerate(known.items())),
+    )
+    assert set(statuses) == {200}
+    assert {webhook["topic"] for webhook in kept} == set(known)
+    for webhook in kept:
+        text = json.dumps(webhook["body"])
+        for personal in ("@example.com", "john@", "jon@", "555-"):
+            assert personal not in text
+    [redact] = [webhook for webhook in kept if webhook["topic"] == "customers/redact"]
+    assert redact["body"]["customer"].keys() <= {"id", "admin_graphql_api_id"}
+    assert redact["body"]["orders_to_redact"]
+
+
+def test_what_is_delivered_again_is_kept_once(shop, tmp_path):
+    delivery = ("customers/redact", "w-1", REDACT, SIGNATURE.decode())
+    statuses, kept = deliver(shop, tmp_path, delivery, delivery)
+    assert (statuses, len(kept)) == ([200, 200], 1)
+    assert deliver(shop, tmp_path, delivery)[1] == kept
+
+
+@pytest.mark.parametrize(
+    ("topic", "webhook_id", "body", "signature", "status"),
+    [
+        ("customers/redact", "w-1", REDACT, "", 401),
+        ("customers/redact", "w-1", REDACT, signed(REDACT, b"another"), 401),
+        ("customers/redact", "w-1", REDACT + b" ", SIGNATURE.decode(), 401),
+        ("themes/publish", "w-1", REDACT, SIGNATURE.decode(), 404),
+        ("customers/redact", "../../escape", REDACT, SIGNATURE.decode(), 400),
+        ("customers/redact", "", REDACT, SIGNATURE.decode(), 400),
+        ("customers/redact", "w-1", b"no json", signed(b"no json"), 400),
+        ("customers/redact", "w-1", b'{"x":"\xff"}', signed(b'{"x":"\xff"}'), 400),
+        ("orders/create", "w-1", b'{"x":"' + b"x" * 2_100_000 + b'"}', "any", 413),
+    ],
+)
+def test_what_is_not_good_is_refused_and_leaves_nothing(shop, tmp_path, topic, webhook_id, body, signature, status):
+    assert deliver(shop, tmp_path, (topic, webhook_id, body, signature)) == ([status], [])
+
+
+def test_without_a_secret_no_webhook_is_taken(shop, tmp_path):
+    delivery = ("customers/redact", "w-1", REDACT, SIGNATURE.decode())
+    assert deliver(shop, tmp_path, delivery, secrets=()) == ([503], [])
+
+
+def test_a_disk_that_fails_is_answered_with_503_so_that_shopify_sends_again(shop, tmp_path):
+    (tmp_path / "webhooks").write_text("a file where the folder should be")
+    delivery = ("customers/redact", "w-1", REDACT, SIGNATURE.decode())
+    assert deliver(shop, tmp_path, delivery)[0] == [503]
