@@ -6,7 +6,7 @@ export DAGSTER_HOME := $(CURDIR)
 export PIXELNOVA_DAGSTER ?= $(CURDIR)/data/dagster
 export VIRTUAL_ENV := $(CURDIR)/.venv
 
-.PHONY: demo test check dev constraints clean
+.PHONY: demo test check dev bench-collector constraints clean
 
 demo: .venv/core
 	pixelnova demo
@@ -23,6 +23,10 @@ check: .venv/dev
 	dbt parse --quiet --project-dir dbt_project --profiles-dir dbt_project && \
 	sqlfluff lint --disable-progress-bar dbt_project/models dbt_project/tests && \
 	dg check defs
+
+# Against nginx and FastAPI; needs wrk, nginx-light and libnginx-mod-http-echo from Debian.
+bench-collector: .venv/dev
+	python -m tests.benchmarks.collector --json docs/benchmark-collector.json
 
 dev: .venv/core
 	pixelnova dev

@@ -1,8 +1,8 @@
-"""uvicorn's HTTP protocol with the limits that it lacks: how large headers may be, and how long a request may take.
+"""uvicorn's HTTP protocol with the limits that it lacks.
 
-Bytes of a connection flow in; a header block over the cap is answered with 431, and a request that has begun but is not
-complete after the deadline with 408. It leans on uvicorn's internals, so uvicorn is pinned to one minor version and the
-tests send slow and endless requests.
+Bytes of a connection flow in. A header block over the cap is answered with 431, headers that are not complete after the
+deadline with 408, and one connection too many with 503. It leans on uvicorn's internals: uvicorn is pinned to one minor
+version and the tests send slow and endless requests.
 """
 
 import asyncio
@@ -13,12 +13,14 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 MAX_HEADER_BYTES = 16 * 1024
 HEADER_SECONDS = 10.0
+MAX_CONNECTIONS = 1024  # of one worker; each may hold a header block and a body
 
 
 class GuardedProtocol(HttpToolsProtocol):
     """One connection."""
 
     header_seconds = HEADER_SECONDS
+    max_connections = MAX_CONNECTIONS
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -27,9 +29,12 @@ class GuardedProtocol(HttpToolsProtocol):
         self._deadline: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:
-        """A connection that says nothing is closed at the deadline too."""
+        """A connection that says nothing is closed at the deadline too; one too many is closed at once."""
         super().connection_made(transport)
-        self._await_headers()
+        if len(self.connections) > self.max_connections:
+            self._refuse(503, "too many connections; send again later")
+        else:
+            self._await_headers()
 
     def data_received(self, data: bytes) -> None:
         """Count what comes before the headers are complete."""

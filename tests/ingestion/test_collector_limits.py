@@ -93,6 +93,19 @@ def test_a_connection_that_says_nothing_is_closed(address):
     assert raw_request(address).startswith(b"HTTP/1.1 408 ")
 
 
+def test_one_connection_too_many_is_answered_with_503(shop, address, monkeypatch):
+    monkeypatch.setattr(GuardedProtocol, "max_connections", 3)
+    body = json.dumps(EVENT).encode()
+    whole = head(shop, b"connection: close\r\ncontent-length: %d\r\n\r\n" % len(body)) + body
+    held = [socket.create_connection(address) for _ in range(3)]
+    time.sleep(0.1)
+    assert raw_request(address).startswith(b"HTTP/1.1 503 ")
+    for connection in held:
+        connection.close()
+    time.sleep(0.1)
+    assert raw_request(address, whole).startswith(b"HTTP/1.1 204 ")
+
+
 def test_endless_headers_are_answered_with_431_and_cost_no_memory(shop, address):
     def resident() -> int:
         return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
