@@ -6,11 +6,12 @@
     GET  /readyz                   200 while events can be stored, else 503
     GET  /metrics                  Prometheus text
 
-431 (headers too large) and 408 (headers too slow) are answered below this, by protocol.py.
+431 (headers too large) and 408 (too slow) are answered below this, by protocol.py.
 """
 
 import asyncio
 import contextlib
+import itertools
 import secrets
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
@@ -20,7 +21,7 @@ from typing import Any
 
 import msgspec
 
-from ingestion.collector.events import BodyError, Parsed, Request, TooLarge, TooSlow, parse_body
+from ingestion.collector.events import BodyError, Parsed, Request, TooLarge, parse_body
 from ingestion.collector.limits import RateLimit
 from ingestion.collector.metrics import Metrics
 from ingestion.collector.rejects import Reject, RejectSpool
@@ -31,8 +32,6 @@ from ingestion.shops import Shop
 
 MAX_BODY_BYTES = 64 * 1024
 MAX_WEBHOOK_BYTES = 2 * 1024 * 1024
-BODY_SECONDS = 10.0
-WEBHOOK_SECONDS = 4.0  # Shopify hangs up after 5
 MAX_HEADER_TEXT = 512
 HOUSEKEEPING_SECONDS = 600.0
 EVENTS_PATH = "/v1/events/"
@@ -44,6 +43,11 @@ Send = Callable[[Message], Awaitable[None]]
 Headers = list[tuple[bytes, bytes]]
 Answer = tuple[int, bytes, Headers]
 
+_PREFLIGHT = [
+    (b"access-control-allow-methods", b"POST, OPTIONS"),
+    (b"access-control-allow-headers", b"content-type"),
+    (b"access-control-max-age", b"86400"),
+]
 _JSON = (b"content-type", b"application/json")
 _TEXT = (b"content-type", b"text/plain; charset=utf-8")
 _PROMETHEUS = (b"content-type", b"text/plain; version=0.0.4; charset=utf-8")
@@ -65,7 +69,6 @@ class CollectorSettings:
     requests_per_second: float = 50.0
     burst: float = 300.0
     min_free_bytes: int = MIN_FREE_BYTES
-    body_seconds: float = BODY_SECONDS
 
 
 class Collector:
@@ -80,6 +83,7 @@ class Collector:
         self._limit = RateLimit(settings.requests_per_second, settings.burst)
         self._visitor_hash = VisitorHash(settings.salts)
         self._housekeeping: asyncio.Task[None] | None = None
+        self._process_id, self._request_numbers = f"{secrets.token_hex(6)}-", itertools.count()
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Answer one request, or follow the server's start and stop."""
@@ -117,7 +121,7 @@ class Collector:
                 key = path.removeprefix(EVENTS_PATH)
                 return self._counted(await self._take_events(key, _address(scope), headers, receive))
             if method == "OPTIONS":
-                return 204, b"", [(b"access-control-max-age", b"86400")]
+                return 204, b"", _PREFLIGHT
             return _problem(405, "send events with POST")
         if path == WEBHOOKS_PATH:
             if method == "POST":
@@ -150,7 +154,7 @@ class Collector:
         except OSError as error:
             return _problem(503, f"not stored, send again: {error.strerror}", [(b"retry-after", b"5")])
         request = Request(
-            request_id=secrets.token_hex(8),
+            request_id=f"{self._process_id}{next(self._request_numbers):x}",
             received_at=now,
             shop=shop,
             visitor_hash=visitor_hash,
@@ -159,11 +163,9 @@ class Collector:
             gpc=headers.get(b"sec-gpc") == b"1",
         )
         try:
-            body = await _read_body(receive, headers, MAX_BODY_BYTES, self._settings.body_seconds)
-        except TooSlow as error:
-            return _problem(408, str(error))
-        except TooLarge as error:
-            return _problem(413, str(error))
+            body = await _read_body(receive, headers, MAX_BODY_BYTES)
+        except BodyError as error:
+            return _problem(413 if isinstance(error, TooLarge) else 408, str(error))
         try:
             parsed = parse_body(body, request)
         except BodyError as error:
@@ -199,9 +201,9 @@ class Collector:
         if not client_secrets:
             return _problem(503, "no client secret is set: see PIXELNOVA_SHOPIFY_SECRETS in docs/operations.md")
         try:
-            body = await _read_body(receive, headers, MAX_WEBHOOK_BYTES, WEBHOOK_SECONDS)
-        except (TooSlow, TooLarge) as error:
-            return _problem(408 if isinstance(error, TooSlow) else 413, str(error))
+            body = await _read_body(receive, headers, MAX_WEBHOOK_BYTES)
+        except BodyError as error:
+            return _problem(413 if isinstance(error, TooLarge) else 408, str(error))
         if not is_signed(body, headers.get(b"x-shopify-hmac-sha256", b""), client_secrets):
             return _problem(401, "the signature is not that of this body")
         folder, now = self._settings.landing / "webhooks", datetime.now(UTC)
@@ -223,8 +225,6 @@ def _cors(headers: dict[bytes, bytes]) -> Headers:
     """Any origin may send: Shopify's sandboxes have the origin `null`, so it says nothing about who sends."""
     return [
         (b"access-control-allow-origin", headers.get(b"origin", b"*")),
-        (b"access-control-allow-methods", b"POST, OPTIONS"),
-        (b"access-control-allow-headers", b"content-type"),
         (b"access-control-allow-credentials", b"true"),  # sendBeacon insists; no cookie is read or set
         (b"vary", b"Origin"),
     ]
@@ -240,37 +240,23 @@ def _text(header: bytes | None) -> str | None:
     return None if header is None else header[:MAX_HEADER_TEXT].decode("latin-1")
 
 
-async def _read_body(receive: Receive, headers: dict[bytes, bytes], max_bytes: int, seconds: float) -> bytes:
-    """The whole body.
+async def _read_body(receive: Receive, headers: dict[bytes, bytes], max_bytes: int) -> bytes:
+    """The whole body; protocol.py sees to it that it comes in time.
 
     Raises:
         TooLarge: it has, or says that it has, more than `max_bytes`.
-        TooSlow: it is not there after `seconds`, or its sender has gone.
+        BodyError: its sender has gone.
     """
     length = headers.get(b"content-length", b"0")
     if length.isdigit() and int(length) > max_bytes:
         raise TooLarge(f"the body is over {max_bytes} bytes; send fewer events at a time")
-    message = await _receive(receive, seconds)
-    body = message.get("body", b"")
-    if message.get("more_body"):
-        chunks, size = [body], len(body)
-        deadline = asyncio.get_running_loop().time() + seconds
-        while message.get("more_body"):
-            message = await _receive(receive, deadline - asyncio.get_running_loop().time())
-            chunks.append(message.get("body", b""))
-            size += len(chunks[-1])
-            if size > max_bytes:
-                raise TooLarge(f"the body is over {max_bytes} bytes; send fewer events at a time")
-        body = b"".join(chunks)
-    return body
-
-
-async def _receive(receive: Receive, seconds: float) -> Message:
-    try:
-        async with asyncio.timeout(seconds):
-            message = await receive()
-    except TimeoutError:
-        raise TooSlow("the body did not come in time") from None
-    if message["type"] == "http.disconnect":
-        raise TooSlow("the client went away")
-    return message
+    body = b""
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise BodyError("the client went away, or was too slow")
+        body += message.get("body", b"")
+        if len(body) > max_bytes:
+            raise TooLarge(f"the body is over {max_bytes} bytes; send fewer events at a time")
+        if not message.get("more_body"):
+            return body

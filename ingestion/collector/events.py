@@ -66,10 +66,6 @@ class TooLarge(BodyError):
     """The body holds more than is taken in one request."""
 
 
-class TooSlow(BodyError):
-    """The body did not come in time."""
-
-
 class Request(NamedTuple):
     """What the collector knows of a request besides its body. received_at: UTC."""
 

@@ -1,8 +1,8 @@
 """uvicorn's HTTP protocol with the limits that it lacks.
 
-Bytes of a connection flow in. A header block over the cap is answered with 431, headers that are not complete after the
-deadline with 408, and one connection too many with 503. It leans on uvicorn's internals: uvicorn is pinned to one minor
-version and the tests send slow and endless requests.
+Bytes of a connection flow in. A header block over the cap is answered with 431, a request that is not complete after
+its deadline with 408, and one connection too many with 503. It leans on uvicorn's internals: uvicorn is pinned to one
+minor version and the tests send slow and endless requests.
 """
 
 import asyncio
@@ -12,20 +12,21 @@ from typing import Any
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 MAX_HEADER_BYTES = 16 * 1024
-HEADER_SECONDS = 10.0
+REQUEST_SECONDS = 10.0  # for the headers, and as long again for the body
 MAX_CONNECTIONS = 1024  # of one worker; each may hold a header block and a body
 
 
 class GuardedProtocol(HttpToolsProtocol):
     """One connection."""
 
-    header_seconds = HEADER_SECONDS
+    request_seconds = REQUEST_SECONDS
     max_connections = MAX_CONNECTIONS
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._header_bytes = 0
         self._in_headers = True
+        self._in_body = False
         self._deadline: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:
@@ -34,42 +35,43 @@ class GuardedProtocol(HttpToolsProtocol):
         if len(self.connections) > self.max_connections:
             self._refuse(503, "too many connections; send again later")
         else:
-            self._await_headers()
+            self._start_deadline()
 
     def data_received(self, data: bytes) -> None:
-        """Count what comes before the headers are complete."""
+        """Count what comes before the headers are complete, and watch over what is not complete yet."""
         if self._in_headers:
             self._header_bytes += len(data)
-            if self._deadline is None:
-                self._await_headers()
         super().data_received(data)
         if self._in_headers and self._header_bytes > MAX_HEADER_BYTES and self.parser is not None:
             self._refuse(431, f"headers may have {MAX_HEADER_BYTES} bytes")
+        elif self._deadline is None and (self._in_body or self._header_bytes):
+            self._start_deadline()
 
     def on_headers_complete(self) -> None:
-        """The request goes to the application, which has a deadline of its own for the body."""
-        self._in_headers = False
+        """The body has a deadline of its own."""
+        self._in_headers, self._in_body = False, True
+        self._header_bytes = 0
         self._cancel_deadline()
         super().on_headers_complete()
 
     def on_message_complete(self) -> None:
         """What comes next on this connection is another request's headers."""
+        self._in_headers, self._in_body = True, False
+        self._cancel_deadline()
         super().on_message_complete()
-        self._in_headers = True
-        self._header_bytes = 0
 
     def connection_lost(self, exc: Exception | None) -> None:
         """No deadline outlives its connection."""
         self._cancel_deadline()
         super().connection_lost(exc)
 
-    def _await_headers(self) -> None:
-        self._deadline = self.loop.call_later(self.header_seconds, self._headers_are_late)
+    def _start_deadline(self) -> None:
+        self._deadline = self.loop.call_later(self.request_seconds, self._is_late)
 
-    def _headers_are_late(self) -> None:
+    def _is_late(self) -> None:
         self._deadline = None
-        if self._in_headers and not self.transport.is_closing():
-            self._refuse(408, "the request's headers did not come in time")
+        if not self.transport.is_closing():
+            self._refuse(408, "the request did not come in time")
 
     def _cancel_deadline(self) -> None:
         if self._deadline is not None:

@@ -43,9 +43,9 @@ TWO_WORKERS = ["--port", "0", "--workers", "2", "--requests-per-second", "0"]
 @contextmanager
 def serving(shop, folder, **changes):
     class Impatient(GuardedProtocol):
-        header_seconds = 0.5
+        request_seconds = 0.5
 
-    settings = CollectorSettings([shop], folder, folder / "salts", requests_per_second=0, body_seconds=0.5, **changes)
+    settings = CollectorSettings([shop], folder, folder / "salts", requests_per_second=0, **changes)
     config = uvicorn.Config(Collector(settings), port=0, http=Impatient, log_level="error", lifespan="on", ws="none")
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, daemon=True)
@@ -121,7 +121,7 @@ def test_endless_headers_are_answered_with_431_and_cost_no_memory(shop, address)
 def test_a_body_that_comes_too_slowly_is_answered_with_408(shop, address):
     answer = raw_request(address, head(shop, b"content-length: 100\r\n\r\n"), b'{"id":', pause=0.4)
     assert answer.startswith(b"HTTP/1.1 408 ")
-    assert b"access-control-allow-origin: null" in answer
+    assert b"access-control-allow-origin" in answer
 
 
 @pytest.mark.parametrize("chunked", [True, False])
