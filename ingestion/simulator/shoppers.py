@@ -26,18 +26,46 @@ BYTES_PER_DELIVERY = 59_000  # browsers send at most 64 KiB with keepalive
 VISITORS_PER_DAY = 68
 LIFE = timedelta(days=30)  # how long after the first visit a shopper may come back
 
-DESKTOP = [
-    "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0.0.0 Safari/537.36",
-    "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0.0.0 Safari/537.36",
-    "Mozilla/5.0 (Windows NT 10.0; Win64; x64; rv:145.0) Gecko/20100101 Firefox/145.0",
-]
-MOBILE = [
-    "Mozilla/5.0 (iPhone; CPU iPhone OS 18_6 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.6 Mobile/15E148 Safari/604.1",
-    "Mozilla/5.0 (Linux; Android 10; K) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0.0.0 Mobile Safari/537.36",
-]
-TABLET = [
-    "Mozilla/5.0 (iPad; CPU OS 18_6 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.6 Safari/604.1",
-    "Mozilla/5.0 (Linux; Android 14; SM-X710) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0.0.0 Safari/537.36",
+
+@dataclass(frozen=True)
+class _Kind:
+    """A kind of device: its share of browsers, its screen, and what such browsers call themselves."""
+
+    share: int
+    width: int
+    height: int
+    user_agents: tuple[str, ...]
+
+
+KINDS = [
+    _Kind(
+        42,
+        1536,
+        864,
+        (
+            "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0.0.0 Safari/537.36",
+            "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0.0.0 Safari/537.36",
+            "Mozilla/5.0 (Windows NT 10.0; Win64; x64; rv:145.0) Gecko/20100101 Firefox/145.0",
+        ),
+    ),
+    _Kind(
+        52,
+        390,
+        844,
+        (
+            "Mozilla/5.0 (iPhone; CPU iPhone OS 18_6 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.6 Mobile/15E148 Safari/604.1",
+            "Mozilla/5.0 (Linux; Android 10; K) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0.0.0 Mobile Safari/537.36",
+        ),
+    ),
+    _Kind(
+        6,
+        820,
+        1180,
+        (
+            "Mozilla/5.0 (iPad; CPU OS 18_6 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.6 Safari/604.1",
+            "Mozilla/5.0 (Linux; Android 14; SM-X710) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0.0.0 Safari/537.36",
+        ),
+    ),
 ]
 BOTS = [
     "Mozilla/5.0 (compatible; AhrefsBot/7.0; +http://ahrefs.com/robot/)",
@@ -128,9 +156,9 @@ class _Visitor:
         if self.is_bot:
             device = Device(rng.choice(BOTS), "en-US", 1366, 768)
         else:
-            kind = rng.choices([DESKTOP, MOBILE, TABLET], [42, 52, 6])[0]
-            width, height = {id(DESKTOP): (1536, 864), id(MOBILE): (390, 844), id(TABLET): (820, 1180)}[id(kind)]
-            device = Device(rng.choice(kind), rng.choice(["en-US", "en-US", "es-US"]), width, height)
+            kind = rng.choices(KINDS, [kind.share for kind in KINDS])[0]
+            language = rng.choice(["en-US", "en-US", "es-US"])
+            device = Device(rng.choice(kind.user_agents), language, kind.width, kind.height)
         client_id = str(UUID(int=rng.getrandbits(128), version=4))
         return Browser(client_id, device, self.shop.domain, self.shop.currency, rng)
 

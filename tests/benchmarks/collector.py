@@ -80,6 +80,18 @@ sys.argv = ["pixelnova", *sys.argv[1:]]
 main()
 """
 
+SLOW_DISK = """
+import os, time
+
+def slower(sync):
+    def synced(descriptor):
+        time.sleep({seconds})
+        return sync(descriptor)
+    return synced
+
+os.fsync, os.fdatasync = slower(os.fsync), slower(os.fdatasync)
+"""
+
 WRK = """
 wrk.method = "POST"
 wrk.headers["Content-Type"] = {content_type!r}
@@ -120,8 +132,8 @@ class Contestant:
 
 
 @contextmanager
-def running(command: list[str], port: int):
-    environment = {**os.environ, "PYTHONPATH": str(PROJECT)}
+def running(command: list[str], port: int, folder: Path):
+    environment = {**os.environ, "PYTHONPATH": f"{folder}:{PROJECT}"}
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     process = subprocess.Popen(command, cwd=PROJECT, env=environment, start_new_session=True, **quiet)
     deadline = time.monotonic() + 20
@@ -288,6 +300,7 @@ def main() -> None:
     arguments.add_argument("--rounds", type=int, default=5)
     arguments.add_argument("--seconds", type=int, default=4)
     arguments.add_argument("--json", type=Path, help="write the result there")
+    arguments.add_argument("--slower-sync-ms", type=float, default=0, help="add to every sync, as a slower disk would")
     options = arguments.parse_args()
     for needed, package in (("wrk", "wrk"), ("nginx", "nginx-light libnginx-mod-http-echo")):
         if not shutil.which(needed):
@@ -295,16 +308,22 @@ def main() -> None:
     key = load_shops(PROJECT / "shops.toml")[0].ingest_keys[0]
     with tempfile.TemporaryDirectory(dir=PROJECT / "data") as folder:
         Path(folder).chmod(0o755)
+        if options.slower_sync_ms:  # of both Python servers: `sitecustomize` is imported by every interpreter
+            slow = SLOW_DISK.format(seconds=options.slower_sync_ms / 1000)
+            (Path(folder) / "sitecustomize.py").write_text(slow)
         found = contestants(Path(folder), key)
         syncs = [sync_milliseconds(Path(folder))]
         for number in range(options.rounds):
             for one in found:
                 port = free_port()
-                with running(one.command(port), port) as pid:
+                with running(one.command(port), port, Path(folder)) as pid:
                     one.rounds.append(measure(one, port, pid, key, options.seconds))
                 print(f"round {number + 1}: {one.name}: {one.rounds[-1]}", flush=True)
             syncs.append(sync_milliseconds(Path(folder)))
-    result = report(found, options.rounds, options.seconds) | {"fsync_ms": round(statistics.median(syncs), 3)}
+    result = report(found, options.rounds, options.seconds) | {
+        "fsync_ms": round(statistics.median(syncs), 3),
+        "slower_sync_ms": options.slower_sync_ms,
+    }
     print(table(result))
     if options.json:
         options.json.write_text(json.dumps(result, indent=2) + "\n")

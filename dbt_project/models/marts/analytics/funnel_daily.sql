@@ -1,3 +1,17 @@
+with
+
+sessions as (
+
+    select * from {{ ref('sessions') }}
+
+),
+
+funnel as (
+
+    select * from {{ ref('int_session_funnel') }}
+
+)
+
 select
     sessions.shop,
     sessions.session_date,
@@ -11,7 +25,7 @@ select
     count(funnel.carted_open_at) as carted_open,
     count(funnel.checked_out_open_at) as checked_out_open,
     count(funnel.purchased_open_at) as purchased_open
-from {{ ref('sessions') }} as sessions
-inner join {{ ref('int_session_funnel') }} as funnel on sessions.session_id = funnel.session_id
+from sessions
+inner join funnel on sessions.session_id = funnel.session_id
 where not sessions.is_bot
 group by sessions.shop, sessions.session_date, sessions.channel, sessions.device

@@ -1,3 +1,23 @@
+with
+
+lines as (
+
+    select * from {{ ref('int_cart_lines') }}
+
+),
+
+sessionized as (
+
+    select * from {{ ref('int_events_sessionized') }}
+
+),
+
+shops as (
+
+    select * from {{ ref('shops') }}
+
+)
+
 select
     lines.cart_action_id,
     lines.event_key,
@@ -16,6 +36,6 @@ select
     lines.unit_price,
     lines.amount,
     lines.currency
-from {{ ref('int_cart_lines') }} as lines
-left join {{ ref('int_events_sessionized') }} as sessionized on lines.event_key = sessionized.event_key
-left join {{ ref('shops') }} as shops on lines.shop = shops.shop
+from lines
+left join sessionized on lines.event_key = sessionized.event_key
+left join shops on lines.shop = shops.shop

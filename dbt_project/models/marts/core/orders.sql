@@ -1,5 +1,23 @@
 with
 
+orders as (
+
+    select * from {{ ref('int_orders_deduplicated') }}
+
+),
+
+sessionized as (
+
+    select * from {{ ref('int_events_sessionized') }}
+
+),
+
+shops as (
+
+    select * from {{ ref('shops') }}
+
+),
+
 lines_per_order as (
 
     select
@@ -32,7 +50,7 @@ select
     orders.shipping_amount,
     orders.tax_amount,
     orders.total_amount
-from {{ ref('int_orders_deduplicated') }} as orders
+from orders
 left join lines_per_order on orders.order_key = lines_per_order.order_key
-left join {{ ref('int_events_sessionized') }} as sessionized on orders.event_key = sessionized.event_key
-left join {{ ref('shops') }} as shops on orders.shop = shops.shop
+left join sessionized on orders.event_key = sessionized.event_key
+left join shops on orders.shop = shops.shop

@@ -1,3 +1,23 @@
+with
+
+views as (
+
+    select * from {{ ref('int_product_views') }}
+
+),
+
+sessionized as (
+
+    select * from {{ ref('int_events_sessionized') }}
+
+),
+
+shops as (
+
+    select * from {{ ref('shops') }}
+
+)
+
 select
     views.event_key,
     views.shop,
@@ -11,6 +31,6 @@ select
     views.product_title,
     views.price,
     views.currency
-from {{ ref('int_product_views') }} as views
-left join {{ ref('int_events_sessionized') }} as sessionized on views.event_key = sessionized.event_key
-left join {{ ref('shops') }} as shops on views.shop = shops.shop
+from views
+left join sessionized on views.event_key = sessionized.event_key
+left join shops on views.shop = shops.shop
