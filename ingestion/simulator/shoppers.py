@@ -164,7 +164,8 @@ class _Visitor:
 
     def _session_starts(self) -> Iterator[datetime]:
         rng, visits = self.rng, 1
-        while visits < 12 and rng.random() < 0.3:
+        comes_back = 0.25 if len(self.browsers) == 1 else 0.55  # who has logged in on two devices is a regular
+        while visits < 12 and rng.random() < comes_back:
             visits += 1
         offsets = sorted({0, *(rng.randrange(1, LIFE.days) for _ in range(visits - 1))})
         for offset in offsets:
