@@ -8,6 +8,7 @@ Envelopes flow in, one JSON line each, into a file that only its writer touches 
     landing/archive/shop=a.myshopify.com/received_date=2026-11-22/events-20261122T154801.123456Z-4711.jsonl.zst
 """
 
+import contextlib
 import fcntl
 import os
 from collections import defaultdict
@@ -95,8 +96,13 @@ class OpenLandingFile:
         self.size = 0  # bytes on disk, up to which every line is whole and acknowledged
         with _folder_lock(folder):  # else recovery could find it between its creation and its lock
             self._descriptor = os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_APPEND, 0o640)
-            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        sync_folder(folder)
+            try:
+                fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                sync_folder(folder)
+            except OSError:
+                self.abandon()
+                self.path.unlink(missing_ok=True)
+                raise
 
     def append(self, lines: bytes) -> None:
         """Write whole lines and return when they are on disk.
@@ -117,13 +123,15 @@ class OpenLandingFile:
 
     def seal(self) -> Path:
         """Make the file complete and visible to the loader; an empty one is removed."""
-        target = _seal(self.path)
-        os.close(self._descriptor)
+        with _folder_lock(self.path.parent):
+            target = _seal(self.path)
+        self.abandon()
         return target
 
     def abandon(self) -> None:
-        """Leave the file as it lies; recovery seals what is whole in it."""
-        os.close(self._descriptor)
+        """Let go of the file as it lies; if it is not sealed, recovery seals what is whole in it."""
+        with contextlib.suppress(OSError):
+            os.close(self._descriptor)
 
 
 def _seal(path: Path) -> Path:
@@ -209,9 +217,7 @@ def _write_part(file: Path, shop: str, received_date: str, lines: list[bytes]) -
     import pyarrow as pa
 
     folder = file.parent / "archive" / f"shop={shop}" / f"received_date={received_date}"
-    folder.mkdir(parents=True, exist_ok=True)
-    for parent in (folder.parent, folder.parent.parent, file.parent):  # any of them may be new
-        sync_folder(parent)
+    make_folder(folder)
     part = folder / f"{file.name}.zst"
     unfinished = part.with_suffix(".tmp")
     with pa.CompressedOutputStream(str(unfinished), "zstd") as stream:
@@ -221,6 +227,14 @@ def _write_part(file: Path, shop: str, received_date: str, lines: list[bytes]) -
     unfinished.rename(part)
     sync_folder(folder)
     return part
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder and what is missing above it, each name durable."""
+    if not folder.is_dir():
+        make_folder(folder.parent)
+        folder.mkdir(exist_ok=True)
+        sync_folder(folder.parent)
 
 
 def sync_folder(folder: Path) -> None:
@@ -235,7 +249,7 @@ def sync_folder(folder: Path) -> None:
 @contextmanager
 def _folder_lock(folder: Path) -> Iterator[None]:
     """Held while a writer creates its file and while recovery looks for files without a writer."""
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     with (folder / ".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield

@@ -12,6 +12,7 @@
 import asyncio
 import contextlib
 import itertools
+import re
 import secrets
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
@@ -48,6 +49,7 @@ _PREFLIGHT = [
     (b"access-control-allow-headers", b"content-type"),
     (b"access-control-max-age", b"86400"),
 ]
+_REFUSAL = re.compile(rb'"analyticsProcessingAllowed"\s*:\s*false')
 _JSON = (b"content-type", b"application/json")
 _TEXT = (b"content-type", b"text/plain; charset=utf-8")
 _PROMETHEUS = (b"content-type", b"text/plain; version=0.0.4; charset=utf-8")
@@ -130,7 +132,7 @@ class Collector:
         if path == "/healthz":
             return 200, b"ok\n", [_TEXT]
         if path == "/readyz":
-            problem = self._writer.problem
+            problem = self._writer.why_not_ready()
             return (503, f"not ready: {problem}\n".encode(), [_TEXT]) if problem else (200, b"ready\n", [_TEXT])
         if path == "/metrics":
             return 200, self._metrics.text(), [_PROMETHEUS]
@@ -170,7 +172,7 @@ class Collector:
             parsed = parse_body(body, request)
         except BodyError as error:
             self._metrics.rejected.inc()
-            self._reject(request, None, str(error), body)
+            self._reject(request, None, str(error), b"" if _may_lack_consent(body, shop) else body)
             return _problem(413 if isinstance(error, TooLarge) else 400, str(error))
         return await self._store(parsed, request)
 
@@ -215,6 +217,11 @@ class Collector:
             return _problem(503, f"not kept, send again: {error}", [(b"retry-after", b"5")])
         self._metrics.webhooks.labels(path.parent.name).inc()
         return 200, b"", []
+
+
+def _may_lack_consent(body: bytes, shop: Shop) -> bool:
+    """Whether a body that cannot be read is of someone who does not want, or might not want, to be stored."""
+    return shop.require_consent or _REFUSAL.search(body) is not None
 
 
 def _problem(status: int, error: str, headers: Headers | None = None) -> Answer:

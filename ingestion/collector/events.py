@@ -103,10 +103,10 @@ def parse_body(body: bytes, request: Request) -> Parsed:
         TooLarge: it has more than MAX_EVENTS events.
     """
     batch = _read_batch(body)
-    if len(batch.events) > MAX_EVENTS:
-        raise TooLarge(f"{len(batch.events)} events in one request; send at most {MAX_EVENTS}")
     if not _may_be_stored(batch.consent, request.shop):
         return Parsed(refused=len(batch.events))
+    if len(batch.events) > MAX_EVENTS:
+        raise TooLarge(f"{len(batch.events)} events in one request; send at most {MAX_EVENTS}")
     parsed = Parsed()
     for index, raw in enumerate(batch.events):
         event = bytes(raw)

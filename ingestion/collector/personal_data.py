@@ -12,11 +12,12 @@ from typing import Any
 import msgspec
 
 # Events that Shopify fills with what a buyer has typed.
-EVENTS_WITH_PERSONAL_DATA = ("checkout_", "payment_")
+EVENTS_WITH_PERSONAL_DATA = ("checkout_", "payment_", "alert_displayed")
 
 # What is taken out wherever it stands, in the pixel's camelCase and the Admin API's snake_case.
 PERSONAL_KEYS = frozenset(
     {
+        *("shop_owner", "customer_email"),
         *("email", "contactEmail", "contact_email", "phone", "smsMarketingPhone", "sms_marketing_phone"),
         *("firstName", "first_name", "lastName", "last_name", "company"),
         *("address1", "address2", "city", "zip", "latitude", "longitude"),
@@ -28,16 +29,18 @@ PERSONAL_KEYS = frozenset(
 ADDRESS_KEYS = frozenset(
     {
         *("billingAddress", "shippingAddress", "defaultAddress"),
-        *("billing_address", "shipping_address", "default_address", "addresses"),
+        *("billing_address", "shipping_address", "default_address", "addresses", "destination"),
     }
 )
 KEPT_OF_ADDRESS = frozenset({"country", "countryCode", "country_code", "provinceCode", "province_code"})
 CUSTOMER_KEYS = frozenset({"customer"})
+KEPT_OF_ALERT = frozenset({"target", "type"})  # its value is what the buyer has typed
 KEPT_OF_CUSTOMER = frozenset({"id", "admin_graphql_api_id", "isFirstOrder", "orders_count", "ordersCount"})
 
 _decode = msgspec.json.Decoder(float_hook=decimal.Decimal).decode
 _encode = msgspec.json.Encoder(decimal_format="number").encode
-_E_MAIL = re.compile(rb"[A-Za-z0-9._%+-]+(?:@|%40)[A-Za-z0-9.-]+")
+_E_MAIL_TEXT = re.compile(r"[A-Za-z0-9._+-]{1,64}(?:@|%40)[A-Za-z0-9.-]{1,255}")
+_E_MAIL = re.compile(_E_MAIL_TEXT.pattern.encode())
 _PERSONAL_FIELD = re.compile(
     rb'("(?:' + "|".join(sorted(PERSONAL_KEYS)).encode() + rb')"\s*:\s*)(?:"(?:[^"\\]|\\.)*"?|[0-9.+-]+)'
 )
@@ -49,6 +52,8 @@ def without_personal_data(document: Any) -> Any:
         return {key: _value(key, value) for key, value in document.items()}
     if isinstance(document, list):
         return [without_personal_data(element) for element in document]
+    if isinstance(document, str) and ("@" in document or "%40" in document):
+        return _E_MAIL_TEXT.sub("[e-mail]", document)  # in an address of a page, say
     return document
 
 
@@ -59,6 +64,8 @@ def _value(key: str, value: Any) -> Any:
         return _only(value, KEPT_OF_ADDRESS)
     if key in CUSTOMER_KEYS:
         return _only(value, KEPT_OF_CUSTOMER)
+    if key == "alert":
+        return _only(value, KEPT_OF_ALERT)
     return without_personal_data(value)
 
 
@@ -78,7 +85,9 @@ def strip_json(text: bytes) -> bytes:
     """
     document = _decode(text)
     stripped = without_personal_data(document)
-    return text if stripped == document else _encode(stripped)
+    # A key may stand there twice: then the document does not show all that the text says.
+    unchanged = stripped == document and not _PERSONAL_FIELD.search(text)
+    return text if unchanged else _encode(stripped)
 
 
 def redact_text(text: bytes) -> bytes:

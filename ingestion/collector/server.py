@@ -22,6 +22,7 @@ from ingestion.shops import load_shops
 SECRETS_VARIABLE = "PIXELNOVA_SHOPIFY_SECRETS"
 MAX_CONNECTIONS_WAITING = 1024
 WORKER_SECONDS = 30.0
+GRACE_SECONDS = 10  # for a client that does not read its answers
 
 
 class CannotListen(Exception):
@@ -92,6 +93,7 @@ def serve(
         date_header=False,
         backlog=MAX_CONNECTIONS_WAITING,
         workers=workers,
+        timeout_graceful_shutdown=GRACE_SECONDS,
     )
     for number in (signal.SIGINT, signal.SIGTERM):  # asked to end is a good end; uvicorn raises the signal once it has
         signal.signal(number, lambda *_: sys.exit(0))

@@ -6,7 +6,7 @@ each day (UTC) and forgotten after 48 hours: then nobody can compute it again, n
 
 import os
 import secrets
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from hashlib import blake2b
 from pathlib import Path
 
@@ -54,9 +54,9 @@ class VisitorHash:
 
     def forget(self, now: datetime) -> None:
         """Remove the salts of days that began 48 hours ago or earlier; to be called every now and then."""
-        for path in self._folder.glob("salt-*"):
-            began_at = datetime.strptime(path.name, "salt-%Y-%m-%d").replace(tzinfo=UTC)
-            if now - began_at >= KEPT_FOR:
+        for path in [*self._folder.glob("salt-*"), *self._folder.glob(".salt-*")]:
+            day = path.name.removeprefix(".").removeprefix("salt-")[:10]
+            if day <= (now - KEPT_FOR).strftime("%Y-%m-%d"):  # days sort as text, and so does what is no day
                 path.unlink(missing_ok=True)
         if self._day != now.strftime("%Y-%m-%d"):
             self._day, self._salt = "", b""

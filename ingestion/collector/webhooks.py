@@ -17,7 +17,7 @@ from pathlib import Path
 import msgspec
 
 from ingestion.collector.personal_data import strip_json
-from ingestion.landing import sync_folder
+from ingestion.landing import make_folder, sync_folder
 
 TOPICS = frozenset(
     {
@@ -107,7 +107,7 @@ def _write_once(folder: Path, name: str, content: bytes) -> Path:
     if path.exists():
         sync_folder(folder)  # another worker may have got no further than the name
         return path
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     unfinished = folder / f".{name}-{random.token_hex(4)}"
     descriptor = os.open(unfinished, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o640)
     try:
@@ -120,5 +120,4 @@ def _write_once(folder: Path, name: str, content: bytes) -> Path:
         unfinished.unlink(missing_ok=True)
         raise
     sync_folder(folder)
-    sync_folder(folder.parent)
     return path

@@ -9,6 +9,8 @@ import contextlib
 import logging
 import os
 import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
@@ -20,6 +22,7 @@ MAX_FILE_SECONDS = 60.0
 MAX_PENDING_BYTES = 8 * 1024 * 1024  # beyond this a stalled disk is answered with 503, not with memory
 MAX_COMMIT_BYTES = 1024 * 1024
 MIN_FREE_BYTES = 128 * 1024 * 1024  # refuse before the disk is full: the loader needs room too
+RETRY_SECONDS = 10.0
 HOUR = 3600
 
 log = logging.getLogger(__name__)
@@ -67,13 +70,23 @@ class LandingWriter:
         self._wake = asyncio.Event()
         self._closing = False
         self._committer: asyncio.Task[None] | None = None
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="landing")  # nothing else may keep a commit waiting
         self.problem: str | None = None  # why the last commit failed, until one succeeds
+        self._failed_at = 0.0
 
     async def start(self) -> None:
         """Seal what an earlier process left behind and begin to commit."""
         await asyncio.to_thread(recover, self._folder)
         self._committer = asyncio.create_task(self._commit_forever())
         self._committer.add_done_callback(self._ended)
+
+    def why_not_ready(self) -> str | None:
+        """Why events should rather go elsewhere now. After a while without any, the next ones may try again."""
+        if self._no_room():
+            return self._no_room()
+        if self._pending_bytes > self._max_pending_bytes / 2:
+            return "much waits for the disk"
+        return self.problem if time.monotonic() - self._failed_at < RETRY_SECONDS else None
 
     async def append(self, lines: bytes) -> None:
         """Return when `lines` are on disk.
@@ -117,8 +130,11 @@ class LandingWriter:
             if self._queue:
                 await self._commit(self._next_batch())
             if self._file and (self._file.size >= self._max_file_bytes or time.time() >= self._seal_at):
-                await asyncio.to_thread(self._seal)
-        await asyncio.to_thread(self._seal)
+                await self._in_thread(self._seal)
+        await self._in_thread(self._seal)
+
+    async def _in_thread(self, work: Callable[..., None], *arguments: bytes) -> None:
+        await asyncio.get_running_loop().run_in_executor(self._thread, work, *arguments)
 
     def _next_batch(self) -> list[_Waiting]:
         """What one commit takes of the queue: all of it, up to MAX_COMMIT_BYTES."""
@@ -134,12 +150,14 @@ class LandingWriter:
     async def _commit(self, batch: list[_Waiting]) -> None:
         lines = b"".join([waiting.lines for waiting in batch])
         started = time.perf_counter()
+        failure: NotWritten | None = None
         try:
-            await asyncio.to_thread(self._write, lines)
+            await self._in_thread(self._write, lines)
             self.problem = None
-        except OSError as error:
-            log.error("cannot write to %s: %s", self._folder, error)
-            self.problem = str(error)
+        except Exception as error:  # whatever it is, those who wait want an answer, and the next commit its turn
+            log.error("cannot write to %s: %r", self._folder, error)
+            self.problem, self._failed_at = str(error) or repr(error), time.monotonic()
+            failure = NotWritten(self.problem)
         self._pending_bytes -= len(lines)
         self._metrics.commit_seconds.observe(time.perf_counter() - started)
         self._metrics.commit_requests.observe(len(batch))
@@ -147,16 +165,18 @@ class LandingWriter:
         for waiting in batch:
             if waiting.written.done():
                 continue  # its client has gone; the others still want their answer
-            if self.problem:
-                waiting.written.set_exception(NotWritten(self.problem))
+            if failure:
+                waiting.written.set_exception(failure)
             else:
                 waiting.written.set_result(None)
 
     def _write(self, lines: bytes) -> None:
-        disk = os.statvfs(self._folder)
-        if disk.f_bavail * disk.f_frsize < self._min_free_bytes + len(lines):
-            raise OSError(f"less than {self._min_free_bytes} bytes are free on the disk of {self._folder}")
+        no_room = self._no_room()
+        if no_room:
+            raise OSError(no_room)
         if self._file is None:
+            with contextlib.suppress(OSError):
+                recover(self._folder)  # what could not be sealed when its time came
             now = time.time()
             self._file = OpenLandingFile(self._folder)
             self._seal_at = min(now + self._max_file_seconds, (now // HOUR + 1) * HOUR)
@@ -165,20 +185,26 @@ class LandingWriter:
         except OSError:
             # After a failed sync nobody knows what the disk holds, so this descriptor is never used again;
             # what was acknowledged before is whole in the file, and recovery seals it.
-            self._file.abandon()
-            self._file = None
+            failed, self._file = self._file, None
+            failed.abandon()
             with contextlib.suppress(OSError):
                 recover(self._folder)
             raise
 
+    def _no_room(self) -> str | None:
+        disk = os.statvfs(self._folder)
+        if disk.f_bavail * disk.f_frsize < self._min_free_bytes:
+            return f"less than {self._min_free_bytes} bytes are free on the disk of {self._folder}"
+        return None
+
     def _seal(self) -> None:
         if self._file:
+            sealing, self._file = self._file, None
             try:
-                self._file.seal()
-            except OSError as error:  # it stays open on disk, whole; the next start seals it
+                sealing.seal()
+            except OSError as error:  # it lies there whole, and is sealed when the next file is begun
                 log.error("cannot seal a landing file in %s: %s", self._folder, error)
-                self._file.abandon()
-            self._file = None
+                sealing.abandon()
 
     def _seconds_to_seal(self) -> float | None:
         return max(0.0, self._seal_at - time.time()) if self._file else None

@@ -25,6 +25,7 @@ export function startPixelnova({analytics, browser, customerPrivacy, init}, {col
   const shop = init?.data?.shop?.myshopifyDomain ?? null;
   const bytes = (text) => new TextEncoder().encode(text).length;
   let consent = init?.customerPrivacy ?? {};
+  let withdrawals = 0;
   let batch = newBatch();
   let timer = null;
 
@@ -74,11 +75,11 @@ export function startPixelnova({analytics, browser, customerPrivacy, init}, {col
   }
 
   /** Send until the collector has it or will never take it; each time the identical body, so that it counts once. */
-  async function send(body, key, attempt = 0) {
-    if (!mayCollect()) return; // withdrawn meanwhile
+  async function send(body, key, attempt = 0, since = withdrawals) {
+    if (!mayCollect() || since !== withdrawals) return; // withdrawn meanwhile, even if allowed again
     const status = await post(body);
-    if (status !== null && status !== 429 && status < 500) return forget(key);
-    if (attempt < RETRY_AFTER_MS.length) setTimeout(() => send(body, key, attempt + 1), RETRY_AFTER_MS[attempt]);
+    if (status !== null && status !== 408 && status !== 429 && status < 500) return forget(key, body);
+    if (attempt < RETRY_AFTER_MS.length) setTimeout(() => send(body, key, attempt + 1, since), RETRY_AFTER_MS[attempt]);
   }
 
   /** The answer's status; null when there was none. Text/plain needs no preflight. */
@@ -106,8 +107,10 @@ export function startPixelnova({analytics, browser, customerPrivacy, init}, {col
     }
   }
 
-  async function forget(key) {
+  /** Forget what was sent, unless its page has put more into it meanwhile. */
+  async function forget(key, sent = null) {
     try {
+      if (sent !== null && (await browser.localStorage.getItem(key)) !== sent) return;
       await browser.localStorage.removeItem(key);
     } catch {
       // It expires.
@@ -129,7 +132,10 @@ export function startPixelnova({analytics, browser, customerPrivacy, init}, {col
     for (const [index, key] of keys.entries()) {
       const tooOld = Date.now() - Number(key.split(":")[2]) > KEPT_FOR_MS;
       if (tooOld || index < keys.length - MAX_KEPT) await forget(key);
-      else if (mayCollect()) send(await browser.localStorage.getItem(key), key);
+      else if (mayCollect() && key !== batch.key) {
+        const body = await browser.localStorage.getItem(key).catch(() => null);
+        if (body) send(body, key);
+      }
     }
   }
 
@@ -139,11 +145,17 @@ export function startPixelnova({analytics, browser, customerPrivacy, init}, {col
   }
 
   customerPrivacy?.subscribe("visitorConsentCollected", (event) => {
+    if (event.customerPrivacy.analyticsProcessingAllowed) flush(); // collected under the consent of then
+    const could = mayCollect();
     consent = event.customerPrivacy;
-    if (!mayCollect()) forgetAll();
+    if (!mayCollect()) {
+      withdrawals += 1;
+      forgetAll();
+    } else if (!could) sendKept();
   });
   // Standard and custom events only: DOM events record what people type.
   analytics.subscribe("all_standard_events", take);
   analytics.subscribe("all_custom_events", take);
-  sendKept();
+  if (consent.analyticsProcessingAllowed === false) forgetAll();
+  else sendKept();
 }

@@ -89,8 +89,10 @@ def test_headers_that_come_too_slowly_are_answered_with_408(shop, address):
     assert b"access-control-allow-origin" in answer
 
 
-def test_a_connection_that_says_nothing_is_closed(address):
-    assert raw_request(address).startswith(b"HTTP/1.1 408 ")
+def test_a_connection_that_says_nothing_is_closed_without_a_word(address):
+    started = time.monotonic()
+    assert raw_request(address) == b""
+    assert time.monotonic() - started < 1.5
 
 
 def test_one_connection_too_many_is_answered_with_503(shop, address, monkeypatch):
@@ -136,7 +138,27 @@ def test_a_body_that_is_too_large_is_answered_with_413(shop, address, chunked):
 def test_requests_one_after_the_other_on_one_connection_are_not_mistaken_for_endless_headers(shop, address):
     body = json.dumps(EVENT).encode()
     one = head(shop, b"content-length: %d\r\n\r\n" % len(body)) + body
-    assert raw_request(address, *[one] * 200).count(b"HTTP/1.1 204 ") == 200
+    with socket.create_connection(address, timeout=5) as connection:
+        for _ in range(300):
+            connection.sendall(one)
+            assert connection.recv(65536).startswith(b"HTTP/1.1 204 ")
+
+
+def test_a_flood_of_pipelined_requests_is_cut_off(address):
+    answer = raw_request(address, b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n" * 5_000)
+    assert answer.count(b"HTTP/1.1 200 ") < 10
+    assert b"HTTP/1.1 429 " in answer or answer == b""
+
+
+def test_endless_trailers_are_cut_off(shop, address):
+    start = head(shop, b"transfer-encoding: chunked\r\n\r\n") + b"2\r\n{}\r\n0\r\n"
+    answer = raw_request(address, start, *[b"x-trailer: " + b"a" * 30_000 + b"\r\n"] * 20)
+    assert answer.startswith((b"HTTP/1.1 431 ", b"HTTP/1.1 400 ")) or answer == b""
+
+
+def test_large_headers_in_one_piece_are_refused_too(shop, address):
+    whole = head(shop, b"x-filler: %b\r\ncontent-length: 2\r\n\r\n{}" % (b"a" * 100_000))
+    assert raw_request(address, whole).startswith(b"HTTP/1.1 431 ")
 
 
 # --- rate limit
@@ -234,6 +256,30 @@ def test_what_is_rejected_is_kept_to_be_looked_at_without_personal_data(shop, tm
     assert "checkout_completed" in reject["body"]
     assert "buyer@" not in line
     assert "+1555" not in line
+
+
+def test_what_is_rejected_of_someone_without_consent_is_not_kept(shop, tmp_path):
+    refusal = {"consent": {"analyticsProcessingAllowed": False}}
+    collect(shop, tmp_path, refusal | {"events": [EVENT | {"clientId": "a-client"}] * 50, "pixel_version": 1})
+    collect(shop, tmp_path, refusal | {"events": [{"id": "1", "clientId": "a-client"}] * 101})
+    spool = tmp_path / "rejected" / "rejected.jsonl"
+    assert "a-client" not in spool.read_text()
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        rb'{"id":"1","name":"checkout_started","email":"a@b.co","email":null}',
+        rb'{"id":"1","name":"checkout_started","context":{"document":{"location":{"search":"?checkout[email]=a@b.co"}}}}',
+        rb'{"id":"1","name":"checkout_started","context":{"document":{"location":{"search":"?email=a%40b.co"}}}}',
+        rb'{"id":"1","name":"alert_displayed","data":{"alert":{"type":"INPUT_INVALID","value":"a@b.co"}}}',
+    ],
+)
+def test_an_e_mail_address_is_found_where_it_hides(shop, tmp_path, event):
+    _, [envelope] = collect(shop, tmp_path, event)
+    stored = bytes(envelope.event)
+    assert b"a@b" not in stored
+    assert b"a%40b" not in stored
 
 
 def test_the_spool_of_rejects_is_bounded(tmp_path):
@@ -430,6 +476,40 @@ def test_nobody_waits_for_ever_when_a_file_cannot_be_sealed(shop, tmp_path, monk
     assert asyncio.run(talk()).status_code == 204
     recover(tmp_path)
     assert sorted(name for file in sealed_files(tmp_path) for name in ids(file)) == ["e0", "e1", "e2"]
+
+
+@pytest.mark.parametrize("failure", [OSError(), RuntimeError("can't start new thread"), MemoryError()])
+def test_whatever_fails_is_answered_with_503_and_the_next_event_is_stored(shop, tmp_path, monkeypatch, failure):
+    """An OSError without a message is a failure too."""
+
+    def fail(*_):
+        raise failure
+
+    async def talk():
+        async with running(shop, tmp_path) as collector:
+            with monkeypatch.context() as patch:
+                patch.setattr(LandingWriter, "_write", fail)
+                failed = await asyncio.wait_for(collector.post(json.dumps(EVENT | {"id": "e1"})), 5)
+            return failed.status_code, (await collector.post(json.dumps(EVENT | {"id": "e2"}))).status_code
+
+    assert asyncio.run(talk()) == (503, 204)
+    assert [name for file in sealed_files(tmp_path) for name in ids(file)] == ["e2"]
+
+
+def test_a_landing_file_that_cannot_be_begun_leaves_nothing_behind(tmp_path, monkeypatch):
+    from ingestion import landing
+
+    def fail(_):
+        raise OSError(5, "Input/output error")
+
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    with monkeypatch.context() as patch:
+        patch.setattr(landing, "sync_folder", fail)
+        for _ in range(10):
+            with pytest.raises(OSError, match="Input/output"):
+                landing.OpenLandingFile(tmp_path)
+    assert open_files(tmp_path) == []
+    assert len(list(Path("/proc/self/fd").iterdir())) <= before + 1
 
 
 @pytest.mark.parametrize("crash_after", [1, 7, 30])
