@@ -159,21 +159,26 @@ def test_metrics_count_events_by_what_became_of_them(shop, tmp_path):
         assert f'pixelnova_collector_events_total{{outcome="{line}' in text
 
 
-def test_no_answer_leaves_before_the_disk_has_the_event(shop, tmp_path, monkeypatch):
-    disk_is_slow, real_sync = threading.Event(), os.fdatasync
+@pytest.fixture
+def disk_may_sync(monkeypatch):
+    """No sync returns before this event is set."""
+    allowed, real_sync = threading.Event(), os.fdatasync
 
     def sync_when_allowed(descriptor):
-        disk_is_slow.wait(10)
+        allowed.wait(10)
         real_sync(descriptor)
 
     monkeypatch.setattr(os, "fdatasync", sync_when_allowed)
+    return allowed
 
+
+def test_no_answer_leaves_before_the_disk_has_the_event(shop, tmp_path, disk_may_sync):
     async def talk():
         async with running(shop, tmp_path) as collector:
             answer = asyncio.create_task(collector.post(json.dumps(EVENT)))
             await asyncio.sleep(0.3)
             waited = not answer.done()
-            disk_is_slow.set()
+            disk_may_sync.set()
             return waited, (await answer).status_code
 
     assert asyncio.run(talk()) == (True, 204)
@@ -197,28 +202,18 @@ def test_a_failed_sync_is_answered_with_503_and_the_next_event_goes_to_a_new_fil
     before, failed, after = asyncio.run(talk())
     assert [before.status_code, failed.status_code, after.status_code] == [204, 503, 204]
     assert failed.headers["retry-after"]
-    files = [
-        [json.loads(bytes(decode_envelope(line).event))["id"] for line in read_lines(f)] for f in sealed_files(tmp_path)
-    ]
+    files = [ids(file) for file in sealed_files(tmp_path)]
     assert "before" in files[0]
     assert files[-1] == ["after"]
 
 
-def test_a_client_that_goes_away_takes_no_other_answer_with_it(shop, tmp_path, monkeypatch):
-    disk_is_slow, real_sync = threading.Event(), os.fdatasync
-
-    def sync_when_allowed(descriptor):
-        disk_is_slow.wait(10)
-        real_sync(descriptor)
-
-    monkeypatch.setattr(os, "fdatasync", sync_when_allowed)
-
+def test_a_client_that_goes_away_takes_no_other_answer_with_it(shop, tmp_path, disk_may_sync):
     async def talk():
         async with running(shop, tmp_path) as collector:
             posts = [asyncio.create_task(collector.post(json.dumps(EVENT | {"id": f"e{n}"}))) for n in range(5)]
             await asyncio.sleep(0.2)
             posts[3].cancel()
-            disk_is_slow.set()
+            disk_may_sync.set()
             return await asyncio.gather(*posts, return_exceptions=True)
 
     answers = asyncio.run(talk())

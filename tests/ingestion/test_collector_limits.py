@@ -559,7 +559,7 @@ def test_two_workers_killed_again_and_again_lose_nothing_that_they_acknowledged(
                 "--data",
                 str(tmp_path),
                 "collect",
-                *["--port", "0", "--workers", "2", "--requests-per-second", "0"],
+                *TWO_WORKERS,
             ],
             cwd=PROJECT,
             stdout=subprocess.PIPE,
