@@ -78,7 +78,8 @@ async def _post(client: httpx.AsyncClient, post: Post) -> httpx.Response:
             remedy = "Does it run with the same shops.toml, and has its disk room?"
             if answer.status_code != 429 and answer.status_code < 500:
                 break
-        await asyncio.sleep(0.2 * 2**attempt)
+        if attempt < ATTEMPTS:
+            await asyncio.sleep(0.2 * 2**attempt)
     raise SendError(f"The collector at {client.base_url} {problem}. {remedy}")
 
 

@@ -12,6 +12,7 @@
 import asyncio
 import contextlib
 import itertools
+import logging
 import re
 import secrets
 from collections.abc import Awaitable, Callable, Sequence
@@ -23,16 +24,17 @@ from typing import Any
 import msgspec
 
 from ingestion.collector.events import BodyError, Parsed, Request, TooLarge, parse_body
-from ingestion.collector.limits import RateLimit
+from ingestion.collector.limits import Budget, BudgetSpent, RateLimit
 from ingestion.collector.metrics import Metrics
 from ingestion.collector.rejects import Reject, RejectSpool
 from ingestion.collector.visitors import VisitorHash
-from ingestion.collector.webhooks import WebhookRefused, is_signed, keep_webhook
+from ingestion.collector.webhooks import SIGNATURE_CHARACTERS, WebhookRefused, is_signed, keep_webhook
 from ingestion.collector.writer import MIN_FREE_BYTES, LandingWriter, NotWritten
 from ingestion.shops import Shop
 
 MAX_BODY_BYTES = 64 * 1024
 MAX_WEBHOOK_BYTES = 2 * 1024 * 1024
+MAX_WEBHOOK_BYTES_TOGETHER = 16 * 1024 * 1024  # who sends is known only when the whole body is there
 MAX_HEADER_TEXT = 512
 HOUSEKEEPING_SECONDS = 600.0
 EVENTS_PATH = "/v1/events/"
@@ -43,6 +45,8 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 Headers = list[tuple[bytes, bytes]]
 Answer = tuple[int, bytes, Headers]
+
+log = logging.getLogger(__name__)
 
 _PREFLIGHT = [
     (b"access-control-allow-methods", b"POST, OPTIONS"),
@@ -83,6 +87,7 @@ class Collector:
         self._writer = LandingWriter(settings.landing, self._metrics, min_free_bytes=settings.min_free_bytes)
         self._rejects = RejectSpool(settings.landing / "rejected")
         self._limit = RateLimit(settings.requests_per_second, settings.burst)
+        self._webhook_bytes = Budget(MAX_WEBHOOK_BYTES_TOGETHER)
         self._visitor_hash = VisitorHash(settings.salts)
         self._housekeeping: asyncio.Task[None] | None = None
         self._process_id, self._request_numbers = f"{secrets.token_hex(6)}-", itertools.count()
@@ -93,7 +98,11 @@ class Collector:
             await self._follow_lifespan(receive, send)
             return
         headers = dict(scope["headers"])
-        status, body, extra = await self._answer(scope, headers, receive)
+        try:
+            status, body, extra = await self._answer(scope, headers, receive)
+        except Exception:  # a defect of ours; its answer has the headers that every answer has
+            log.exception("no answer to %s %s", scope["method"], scope["path"])
+            status, body, extra = self._counted(_problem(500, "the collector has failed; its log says how"))
         await send({"type": "http.response.start", "status": status, "headers": _cors(headers) + extra})
         await send({"type": "http.response.body", "body": body})
 
@@ -107,6 +116,7 @@ class Collector:
             else:
                 self._housekeeping.cancel()
                 await self._writer.close()
+                await asyncio.to_thread(self._rejects.close)
                 await send({"type": "lifespan.shutdown.complete"})
                 return
 
@@ -171,7 +181,7 @@ class Collector:
         try:
             parsed = parse_body(body, request)
         except BodyError as error:
-            self._metrics.rejected.inc()
+            self._metrics.rejected[error.reason].inc()
             self._reject(request, None, str(error), b"" if _may_lack_consent(body, shop) else body)
             return _problem(413 if isinstance(error, TooLarge) else 400, str(error))
         return await self._store(parsed, request)
@@ -187,10 +197,10 @@ class Collector:
             self._metrics.consent_refused.inc(parsed.refused)
         if not parsed.rejected:
             return 204, b"", []
-        self._metrics.rejected.inc(len(parsed.rejected))
-        for index, reason, event in parsed.rejected:
-            self._reject(request, index, reason, event)
-        rejected = [{"index": index, "error": reason} for index, reason, _ in parsed.rejected]
+        for index, reason, error, event in parsed.rejected:
+            self._metrics.rejected[reason].inc()
+            self._reject(request, index, error, event)
+        rejected = [{"index": index, "error": error} for index, _, error, _ in parsed.rejected]
         answer = {"accepted": len(parsed.lines), "rejected": rejected}
         return 200 if parsed.lines else 400, msgspec.json.encode(answer), [_JSON]
 
@@ -202,19 +212,22 @@ class Collector:
         client_secrets = self._settings.webhook_secrets
         if not client_secrets:
             return _problem(503, "no client secret is set: see PIXELNOVA_SHOPIFY_SECRETS in docs/operations.md")
-        try:
-            body = await _read_body(receive, headers, MAX_WEBHOOK_BYTES)
-        except BodyError as error:
-            return _problem(413 if isinstance(error, TooLarge) else 408, str(error))
-        if not is_signed(body, headers.get(b"x-shopify-hmac-sha256", b""), client_secrets):
-            return _problem(401, "the signature is not that of this body")
+        signature = headers.get(b"x-shopify-hmac-sha256", b"")
+        if len(signature) != SIGNATURE_CHARACTERS:  # before anything is read of it
+            return _problem(401, "no signature in X-Shopify-Hmac-Sha256")
         folder, now = self._settings.landing / "webhooks", datetime.now(UTC)
-        try:
-            path = await asyncio.to_thread(keep_webhook, folder, headers, body, now)
-        except WebhookRefused as refusal:
-            return _problem(refusal.status, str(refusal))
-        except OSError as error:
-            return _problem(503, f"not kept, send again: {error}", [(b"retry-after", b"5")])
+        with self._webhook_bytes.share() as share:
+            try:
+                body = await _read_body(receive, headers, MAX_WEBHOOK_BYTES, share.take)
+                if not await asyncio.to_thread(is_signed, body, signature, client_secrets):
+                    return _problem(401, "the signature is not that of this body")
+                path = await asyncio.to_thread(keep_webhook, folder, headers, body, now)
+            except BodyError as error:
+                return _problem(413 if isinstance(error, TooLarge) else 408, str(error))
+            except WebhookRefused as refusal:
+                return _problem(refusal.status, str(refusal))
+            except (OSError, BudgetSpent) as error:
+                return _problem(503, f"not kept, send again: {error}", [(b"retry-after", b"5")])
         self._metrics.webhooks.labels(path.parent.name).inc()
         return 200, b"", []
 
@@ -247,8 +260,10 @@ def _text(header: bytes | None) -> str | None:
     return None if header is None else header[:MAX_HEADER_TEXT].decode("latin-1")
 
 
-async def _read_body(receive: Receive, headers: dict[bytes, bytes], max_bytes: int) -> bytes:
-    """The whole body; protocol.py sees to it that it comes in time.
+async def _read_body(
+    receive: Receive, headers: dict[bytes, bytes], max_bytes: int, take: Callable[[int], None] = lambda size: None
+) -> bytes:
+    """The whole body; protocol.py sees to it that it comes in time. take: told of each piece before it is kept.
 
     Raises:
         TooLarge: it has, or says that it has, more than `max_bytes`.
@@ -257,13 +272,15 @@ async def _read_body(receive: Receive, headers: dict[bytes, bytes], max_bytes: i
     length = headers.get(b"content-length", b"0")
     if length.isdigit() and int(length) > max_bytes:
         raise TooLarge(f"the body is over {max_bytes} bytes; send fewer events at a time")
-    body = b""
+    body = bytearray()
     while True:
         message = await receive()
         if message["type"] == "http.disconnect":
             raise BodyError("the client went away, or was too slow")
-        body += message.get("body", b"")
+        piece = message.get("body", b"")
+        take(len(piece))
+        body += piece
         if len(body) > max_bytes:
             raise TooLarge(f"the body is over {max_bytes} bytes; send fewer events at a time")
         if not message.get("more_body"):
-            return body
+            return bytes(body)

@@ -1,7 +1,12 @@
-"""How much one sender may ask for: a token bucket per ingest key and address, in bounded memory."""
+"""How much one sender may ask for, and how much all may hold: both in bounded memory.
+
+Requests flow in as (ingest key, address) or as bytes; a yes or a no flows out.
+"""
 
 import time
 from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 MAX_BUCKETS = 50_000  # about 10 MB; the senders that have been quiet longest are forgotten first
 
@@ -29,3 +34,43 @@ class RateLimit:
         if len(self._buckets) > self._max_buckets:
             self._buckets.popitem(last=False)
         return allowed
+
+
+class BudgetSpent(Exception):
+    """Others hold all that there is; some of it comes back soon."""
+
+
+class Budget:
+    """Bytes that many requests share."""
+
+    def __init__(self, size: int) -> None:
+        """size: bytes that all may hold together."""
+        self.free = size
+
+    @contextmanager
+    def share(self) -> Iterator["Share"]:
+        """What one request holds; all of it comes back at the end."""
+        share = Share(self)
+        try:
+            yield share
+        finally:
+            self.free += share.held
+
+
+class Share:
+    """What one request holds of a budget."""
+
+    def __init__(self, budget: Budget) -> None:
+        self._budget = budget
+        self.held = 0
+
+    def take(self, size: int) -> None:
+        """Hold `size` bytes more.
+
+        Raises:
+            BudgetSpent: there are not so many.
+        """
+        if size > self._budget.free:
+            raise BudgetSpent("too many large bodies at once")
+        self._budget.free -= size
+        self.held += size

@@ -8,10 +8,12 @@ import os
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import get_args
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest, multiprocess
 from prometheus_client.core import GaugeMetricFamily
 
+from ingestion.collector.events import Reason
 from ingestion.landing import begun_at, open_files, sealed_files
 
 MULTIPROCESS_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
@@ -28,7 +30,7 @@ class Metrics:
         self._registry = registry = CollectorRegistry()
         self.events = Counter(
             "pixelnova_collector_events",
-            "Events received, by what became of them.",
+            "Events that could be read, by what became of them.",
             ["outcome"],
             registry=registry,
         )
@@ -57,8 +59,14 @@ class Metrics:
             multiprocess_mode="livesum",
         )
         self.stored = self.events.labels("stored")
-        self.rejected = self.events.labels("rejected")
         self.consent_refused = self.events.labels("consent_refused")
+        rejected = Counter(
+            "pixelnova_collector_rejected",
+            "Events rejected, and bodies rejected as a whole, by reason.",
+            ["reason"],
+            registry=registry,
+        )
+        self.rejected = {reason: rejected.labels(reason) for reason in get_args(Reason)}
 
     def text(self) -> bytes:
         """All metrics, of all workers."""

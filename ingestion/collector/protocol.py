@@ -1,12 +1,13 @@
 """uvicorn's HTTP protocol with the limits that it lacks.
 
 Bytes of a connection flow in. A header block over the cap is answered with 431, a request that is not complete after
-its deadline with 408, and one connection too many with 503. It leans on uvicorn's internals: uvicorn is pinned to one
-minor version and the tests send slow and endless requests.
+its deadline with 408, and one connection too many with 503; who does not read the answers is hung up on. It leans on
+uvicorn's internals: uvicorn is pinned to one minor version and the tests send slow and endless requests.
 """
 
 import asyncio
 import http
+import socket
 from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -35,6 +36,9 @@ class GuardedProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:
         """A connection that says nothing is closed at the deadline too; one too many is closed at once."""
         super().connection_made(transport)
+        if hasattr(socket, "TCP_USER_TIMEOUT"):  # Linux: ends it when the other side takes no more bytes
+            connection = transport.get_extra_info("socket")
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(self.request_seconds * 1000))
         if len(self.connections) > self.max_connections:
             self._refuse(503, "too many connections; send again later")
         else:
@@ -98,6 +102,10 @@ class GuardedProtocol(HttpToolsProtocol):
         self._cancel_deadline()
         super().connection_lost(exc)
 
+    def send_400_response(self, msg: str) -> None:
+        """What came is no HTTP."""
+        self._refuse(400, msg)
+
     def _count(self, size: int) -> None:
         self._header_bytes += size
         if self._header_bytes > MAX_HEADER_BYTES and not self._refused:
@@ -126,9 +134,11 @@ class GuardedProtocol(HttpToolsProtocol):
         """Answer from below the application, with the CORS header that every answer has, and hang up."""
         self._refused = True
         body = f'{{"error":"{error}"}}'.encode()
+        origin = next((value for name, value in self.headers or () if name == b"origin"), b"*")
         self.transport.write(
             b"HTTP/1.1 %d %b\r\n" % (status, http.HTTPStatus(status).phrase.encode())
-            + b"access-control-allow-origin: *\r\ncontent-type: application/json\r\n"
+            + b"access-control-allow-origin: %b\r\naccess-control-allow-credentials: true\r\n" % origin
+            + b"vary: Origin\r\ncontent-type: application/json\r\n"
             + b"connection: close\r\ncontent-length: %d\r\n\r\n" % len(body)
             + body
         )

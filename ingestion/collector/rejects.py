@@ -5,6 +5,7 @@ a few kilobytes of each body, without what can be told as personal data, and nev
 """
 
 import contextlib
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from ingestion.collector.personal_data import redact_text
 
 MAX_BODY_BYTES = 4 * 1024
 MAX_FILE_BYTES = 8 * 1024 * 1024
+MAX_WAITING = 256  # rejects; what comes while so many wait for the disk is counted, but not kept
 
 
 class Reject(msgspec.Struct):
@@ -35,10 +37,23 @@ class RejectSpool:
         self._path = folder / "rejected.jsonl"
         self._older = folder / "rejected.older.jsonl"
         self._max_file_bytes = max_file_bytes
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="rejects")  # senders do not wait for this disk
+        self._waiting = 0
 
     def add(self, reject: Reject, body: bytes) -> None:
-        """Write one. A spool that cannot be written must not stop the collector, so errors are passed over."""
-        text = redact_text(body[:MAX_BODY_BYTES]).decode(errors="backslashreplace")
+        """Have one written soon, by another thread."""
+        if self._waiting < MAX_WAITING:
+            self._waiting += 1
+            self._thread.submit(self._write, reject, body[:MAX_BODY_BYTES])
+
+    def close(self) -> None:
+        """Return when everything is written."""
+        self._thread.shutdown()
+
+    def _write(self, reject: Reject, body: bytes) -> None:
+        """A spool that cannot be written must not stop the collector, so errors of the disk are passed over."""
+        self._waiting -= 1
+        text = redact_text(body).decode(errors="backslashreplace")
         line = msgspec.json.encode(msgspec.structs.replace(reject, body=text)) + b"\n"
         with contextlib.suppress(OSError):
             self._path.parent.mkdir(parents=True, exist_ok=True)

@@ -12,6 +12,7 @@ import tempfile
 from pathlib import Path
 
 import uvicorn
+from prometheus_client.multiprocess import mark_process_dead
 from uvicorn.supervisors import Multiprocess
 
 from ingestion.collector.metrics import MULTIPROCESS_VARIABLE
@@ -101,7 +102,7 @@ def serve(
         if workers == 1:
             _Server(config).run(sockets=[listener])
             return
-        os.environ[MULTIPROCESS_VARIABLE] = tempfile.mkdtemp(prefix="pixelnova-metrics-")
+        os.environ[MULTIPROCESS_VARIABLE] = tempfile.mkdtemp(prefix=f"pixelnova-metrics-{os.getpid()}-")
         try:
             _Workers(config, sockets=[listener]).run()
         finally:
@@ -133,12 +134,18 @@ class _Server(uvicorn.Server):
 
 
 class _Workers(Multiprocess):
-    """Several processes on one port; a worker that dies is replaced."""
+    """Several processes on one port; a worker that dies is replaced, and what it held is no longer counted."""
 
     def init_processes(self) -> None:
         super().init_processes()
         if all(process.wait_until_ready(WORKER_SECONDS, self.should_exit) for process in self.processes):
             _announce(self.sockets[0])
+
+    def keep_subprocess_alive(self) -> None:
+        before = {process.pid for process in self.processes}
+        super().keep_subprocess_alive()
+        for pid in before - {process.pid for process in self.processes}:
+            mark_process_dead(pid)
 
 
 def _announce(listener: socket.socket) -> None:

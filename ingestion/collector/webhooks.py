@@ -31,6 +31,7 @@ TOPICS = frozenset(
         "products/delete",
     }
 )
+SIGNATURE_CHARACTERS = 44  # of 32 bytes in base64
 _WEBHOOK_ID = re.compile(r"^[A-Za-z0-9-]{1,100}$")
 
 

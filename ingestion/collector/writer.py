@@ -97,6 +97,7 @@ class LandingWriter:
         if self._closing or self._committer is None or self._committer.done():
             raise NotWritten(self.problem or "the collector is stopping")
         if self._pending_bytes + len(lines) > self._max_pending_bytes:
+            self._metrics.pending_bytes.set(self._pending_bytes)
             raise NotWritten("too much waits for the disk")
         waiting = _Waiting(lines, asyncio.get_running_loop().create_future())
         self._queue.append(waiting)
@@ -149,6 +150,7 @@ class LandingWriter:
 
     async def _commit(self, batch: list[_Waiting]) -> None:
         lines = b"".join([waiting.lines for waiting in batch])
+        self._metrics.pending_bytes.set(self._pending_bytes)  # while the disk is slow, this is what one looks at
         started = time.perf_counter()
         failure: NotWritten | None = None
         try:

@@ -9,6 +9,7 @@ export function startPixelnova({analytics, browser, customerPrivacy, init}, {col
   const VERSION = "1";
   const MAX_EVENTS = 20;
   const MAX_WAIT_MS = 400;
+  const MAX_EVENT_BYTES = 32_000; // the collector takes no larger one
   const MAX_BYTES = 60_000; // browsers refuse keepalive requests of more than 64 KiB in flight together
   const RETRY_AFTER_MS = [1_000, 3_000, 9_000];
   const KEPT_FOR_MS = 24 * 3600 * 1000;
@@ -19,6 +20,7 @@ export function startPixelnova({analytics, browser, customerPrivacy, init}, {col
   // The collector takes the same out once more (ingestion/collector/personal_data.py): what is not sent cannot leak.
   const PERSONAL = /^(email|phone|smsMarketingPhone|firstName|lastName|company|address1|address2|city|zip|latitude|longitude|note)$/;
   const ADDRESS = /^(billingAddress|shippingAddress)$/;
+  const LISTS = /^(productVariants|lineItems|lines)$/;
   const KEPT_OF_ADDRESS = ["country", "countryCode", "provinceCode"];
 
   const url = `${collectorUrl.replace(/\/+$/, "")}/v1/events/${ingestKey}`;
@@ -28,6 +30,7 @@ export function startPixelnova({analytics, browser, customerPrivacy, init}, {col
   let withdrawals = 0;
   let batch = newBatch();
   let timer = null;
+  const keptHere = []; // keys that this page has put into the outbox, oldest first
 
   function newBatch() {
     return {key: `${OUTBOX}${Date.now()}:${Math.random().toString(36).slice(2)}`, texts: [], size: 0};
@@ -47,9 +50,40 @@ export function startPixelnova({analytics, browser, customerPrivacy, init}, {col
     return kept;
   }
 
+  /** What a cart of hundreds of lines needs to be an order all the same: of each line what it is and costs. */
+  function withShortLines(value) {
+    if (value === null || typeof value !== "object") return value;
+    if (Array.isArray(value)) return value.map(withShortLines);
+    return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, LISTS.test(key) ? inner?.map(short) : withShortLines(inner)]));
+  }
+
+  function short(line) {
+    const {id, sku, price, quantity, cost, finalLinePrice, properties, product, variant, merchandise} = line ?? {};
+    return {
+      id, sku, price, quantity, cost, finalLinePrice,
+      properties: properties?.filter(({key}) => key.startsWith("_pixelnova")),
+      product: product && {id: product.id},
+      variant: variant && short(variant),
+      merchandise: merchandise && short(merchandise),
+    };
+  }
+
+  const withoutLists = (value) => JSON.parse(JSON.stringify(value, (key, inner) => (LISTS.test(key) ? [] : inner)));
+
+  /** The event as text that the collector takes: whole if it can be, else with less and less of its lists; null if not even so. */
+  function textOf(event) {
+    const data = withoutPersonalData(event.data);
+    for (const shorten of [(all) => all, withShortLines, withoutLists]) {
+      const text = JSON.stringify({...event, data: shorten(data)});
+      if (bytes(text) <= MAX_EVENT_BYTES) return text;
+    }
+    return null;
+  }
+
   function take(event) {
     if (!mayCollect()) return;
-    const text = JSON.stringify({...event, data: withoutPersonalData(event.data)});
+    const text = textOf(event);
+    if (text === null) return;
     const size = bytes(text) + 1;
     if (batch.texts.length && batch.size + size > MAX_BYTES - 1_000) flush(); // 1,000: what stands around the events
     batch.texts.push(text);
@@ -77,19 +111,20 @@ export function startPixelnova({analytics, browser, customerPrivacy, init}, {col
   /** Send until the collector has it or will never take it; each time the identical body, so that it counts once. */
   async function send(body, key, attempt = 0, since = withdrawals) {
     if (!mayCollect() || since !== withdrawals) return; // withdrawn meanwhile, even if allowed again
-    const status = await post(body);
+    const status = await post(body, since);
     if (status !== null && status !== 408 && status !== 429 && status < 500) return forget(key, body);
     if (attempt < RETRY_AFTER_MS.length) setTimeout(() => send(body, key, attempt + 1, since), RETRY_AFTER_MS[attempt]);
   }
 
   /** The answer's status; null when there was none. Text/plain needs no preflight. */
-  async function post(body) {
+  async function post(body, since) {
     const request = {method: "POST", credentials: "omit", headers: {"Content-Type": "text/plain"}, body};
     try {
       return (await fetch(url, {...request, keepalive: true})).status;
     } catch {
       // The network, or the browser's limit on what all keepalive requests may carry together.
     }
+    if (!mayCollect() || since !== withdrawals) return null;
     try {
       return (await fetch(url, request)).status;
     } catch {
@@ -100,6 +135,8 @@ export function startPixelnova({analytics, browser, customerPrivacy, init}, {col
   // The outbox: what was not acknowledged when the page went away is sent by the next one.
 
   async function keep(key, body) {
+    if (!keptHere.includes(key)) keptHere.push(key);
+    if (keptHere.length > MAX_KEPT) forget(keptHere.shift());
     try {
       await browser.localStorage.setItem(key, body);
     } catch {

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import httpx
 import pytest
 
+from ingestion.collector import app
 from ingestion.collector.app import MAX_BODY_BYTES, Collector, CollectorSettings
 from ingestion.landing import decode_envelope, read_lines, sealed_files
 
@@ -75,9 +76,9 @@ def test_an_event_of_a_foreign_host_is_flagged_not_refused(shop, tmp_path, host,
     assert (answer.status_code, envelope.host_ok) == (204, host_ok)
 
 
-def test_without_consent_nothing_is_stored(shop, tmp_path):
-    batch = {"consent": {"analyticsProcessingAllowed": False}, "events": [EVENT]}
-    answer, stored = collect(shop, tmp_path, batch)
+@pytest.mark.parametrize("body", [{"events": [EVENT]}, EVENT])
+def test_without_consent_nothing_is_stored(shop, tmp_path, body):
+    answer, stored = collect(shop, tmp_path, {"consent": {"analyticsProcessingAllowed": False}} | body)
     assert (answer.status_code, stored) == (204, [])
 
 
@@ -110,7 +111,7 @@ def test_the_good_events_of_a_partly_bad_batch_are_stored_and_the_bad_ones_named
         (b'{"id":"1","name":"n",}', 400),
         (b'\xef\xbb\xbf{"id":"1","name":"n"}', 400),
         (b'{"id":"1","name":"n","x":' + b"[" * 20_000 + b"]" * 20_000 + b"}", 400),
-        (b'{"id":"1","name":"n","x":"' + b"x" * 33_000 + b'"}', 400),
+        (b'{"id":"1","name":"n","x":"' + b"x" * 33_000 + b'"}', 413),
         (b'{"id":"1","name":"n","x":"' + b"x" * MAX_BODY_BYTES + b'"}', 413),
         (json.dumps([EVENT] * 101).encode(), 413),
     ],
@@ -147,16 +148,29 @@ def test_an_unknown_key_is_refused_and_every_answer_mirrors_the_origin(shop, tmp
     assert {answer.headers["access-control-allow-origin"] for answer in answers} == {"null"}
 
 
+def test_a_defect_is_answered_like_everything_else(shop, tmp_path, monkeypatch):
+    def fail(*_):
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(app, "parse_body", fail)
+    answer, _ = collect(shop, tmp_path, EVENT, headers={"origin": "null"})
+    assert (answer.status_code, answer.headers["access-control-allow-origin"]) == (500, "null")
+
+
 def test_metrics_count_events_by_what_became_of_them(shop, tmp_path):
     async def talk():
         async with running(shop, tmp_path) as collector:
             await collector.post(json.dumps([EVENT, EVENT, {"id": "x"}]))
             await collector.post(json.dumps({"consent": {"analyticsProcessingAllowed": False}, "events": [EVENT]}))
+            await collector.post(b"no json")
+            await collector.post(json.dumps([EVENT, EVENT | {"x": "x" * 33_000}]))
             return (await collector.client.get("/metrics")).text
 
     text = asyncio.run(talk())
-    for line in ('stored"} 2.0', 'rejected"} 1.0', 'consent_refused"} 1.0'):
+    for line in ('stored"} 3.0', 'consent_refused"} 1.0'):
         assert f'pixelnova_collector_events_total{{outcome="{line}' in text
+    for line in ('malformed"} 2.0', 'too_large"} 1.0'):
+        assert f'pixelnova_collector_rejected_total{{reason="{line}' in text
 
 
 @pytest.fixture

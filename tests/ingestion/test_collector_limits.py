@@ -1,12 +1,14 @@
 """What the collector withstands: slow, endless and greedy clients, full and failing disks, crashes and power cuts."""
 
 import asyncio
+import contextlib
 import json
 import os
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from contextlib import contextmanager
@@ -26,7 +28,7 @@ from ingestion.collector.events import BodyError, Request, parse_body
 from ingestion.collector.limits import RateLimit
 from ingestion.collector.metrics import Metrics
 from ingestion.collector.protocol import MAX_HEADER_BYTES, GuardedProtocol
-from ingestion.collector.rejects import Reject, RejectSpool
+from ingestion.collector.rejects import MAX_WAITING, Reject, RejectSpool
 from ingestion.collector.visitors import VisitorHash
 from ingestion.collector.writer import LandingWriter, NotWritten
 from ingestion.landing import Consent, decode_envelope, open_files, read_lines, recover, sealed_files
@@ -86,7 +88,34 @@ def address(shop, tmp_path_factory):
 def test_headers_that_come_too_slowly_are_answered_with_408(shop, address):
     answer = raw_request(address, head(shop), b"x-a: 1\r\n", pause=0.4)
     assert answer.startswith(b"HTTP/1.1 408 ")
-    assert b"access-control-allow-origin" in answer
+    assert b"access-control-allow-origin: null\r\n" in answer
+
+
+def test_what_is_no_http_is_answered_with_400_like_everything_else(address):
+    answer = raw_request(address, b"POST / HTTP/1.1\r\norigin: null\r\nx-a: 1\r\nno header\r\n\r\n")
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert b"access-control-allow-origin: null\r\n" in answer
+
+
+def test_who_does_not_read_the_answers_is_hung_up_on(address):
+    with socket.socket() as connection:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        connection.connect(address)
+        servers_side = f"{address[1]:04X} {connection.getsockname()[1]:04X} 01"  # ports, and "established"
+
+        def connected() -> bool:
+            rows = [row.split() for row in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+            return servers_side in [f"{row[1][-4:]} {row[2][-4:]} {row[3]}" for row in rows]
+
+        assert connected()
+        with contextlib.suppress(ConnectionError):
+            for _ in range(150):
+                connection.sendall(b"GET /metrics HTTP/1.1\r\nhost: x\r\n\r\n")
+                time.sleep(0.02)  # one at a time: pipelining is cut off for itself
+        deadline = time.monotonic() + 3  # less than a connection that is merely idle is kept
+        while connected() and time.monotonic() < deadline:
+            time.sleep(0.1)
+        assert not connected()
 
 
 def test_a_connection_that_says_nothing_is_closed_without_a_word(address):
@@ -263,6 +292,7 @@ def test_what_is_rejected_of_someone_without_consent_is_not_kept(shop, tmp_path)
     collect(shop, tmp_path, refusal | {"events": [EVENT | {"clientId": "a-client"}] * 50, "pixel_version": 1})
     collect(shop, tmp_path, refusal | {"events": [{"id": "1", "clientId": "a-client"}] * 101})
     spool = tmp_path / "rejected" / "rejected.jsonl"
+    assert len(spool.read_text().splitlines()) == 1  # the second is counted as refused before it is looked at
     assert "a-client" not in spool.read_text()
 
 
@@ -282,10 +312,22 @@ def test_an_e_mail_address_is_found_where_it_hides(shop, tmp_path, event):
     assert b"a%40b" not in stored
 
 
+def test_rejects_that_a_slow_disk_cannot_take_are_dropped(tmp_path, monkeypatch):
+    disk = threading.Event()
+    monkeypatch.setattr(RejectSpool, "_write", lambda *_: disk.wait(20))
+    spool = RejectSpool(tmp_path)
+    for number in range(1000):
+        spool.add(Reject(datetime.now(UTC), "s", "r", number, "why"), b"x")
+    assert spool._thread._work_queue.qsize() <= MAX_WAITING
+    disk.set()
+    spool.close()
+
+
 def test_the_spool_of_rejects_is_bounded(tmp_path):
     spool = RejectSpool(tmp_path / "rejected", max_file_bytes=20_000)
     for number in range(200):
         spool.add(Reject(datetime.now(UTC), "s", "r", number, "why"), b"x" * 10_000)
+    spool.close()
     assert sum(path.stat().st_size for path in (tmp_path / "rejected").iterdir()) < 50_000
 
 
@@ -599,6 +641,30 @@ def test_two_workers_killed_again_and_again_lose_nothing_that_they_acknowledged(
     assert len(acknowledged) > 200
     assert acknowledged - stored == set()
     assert open_files(tmp_path / "landing") == []
+
+
+def test_a_worker_that_died_is_replaced_and_its_gauges_go_with_it(tmp_path):
+    command = [*COLLECT, "--data", str(tmp_path), "collect", *TWO_WORKERS]
+    process = subprocess.Popen(command, cwd=PROJECT, stdout=subprocess.PIPE, text=True, start_new_session=True)
+    try:
+        process.stdout.readline()
+        gauges = next(Path(tempfile.gettempdir()).glob(f"pixelnova-metrics-{process.pid}-*"))
+        pids = {int(path.stem.rpartition("_")[2]) for path in gauges.glob("gauge_livesum_*.db")}
+        assert len(pids) == 2
+        killed = pids.pop()
+        os.kill(killed, signal.SIGKILL)
+        deadline = time.monotonic() + 30
+        while time.monotonic() < deadline:
+            alive = {int(path.stem.rpartition("_")[2]) for path in gauges.glob("gauge_livesum_*.db")}
+            if killed not in alive and len(alive) == 2:
+                break
+            time.sleep(0.1)
+        else:
+            pytest.fail(f"after the death of a worker there are gauges of {alive}")
+    finally:
+        process.terminate()
+        process.communicate(timeout=30)
+    assert not gauges.exists()
 
 
 def test_consent_is_kept_under_shopifys_own_names(shop, tmp_path):

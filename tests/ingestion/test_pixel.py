@@ -253,6 +253,39 @@ def test_what_is_too_much_for_one_request_is_split(visit, collector, kibibytes):
     assert len(collector.watched.bodies) > 1
 
 
+@pytest.mark.parametrize(("lines", "kept"), [(20, 20), (60, 60), (400, 0)])
+def test_an_order_too_large_for_the_collector_arrives_with_less_of_its_lines(visit, collector, lines, kept):
+    money = {"amount": 10.5, "currencyCode": "USD"}
+    product = {"id": "1", "title": "A title", "vendor": "A vendor", "url": "/products/" + "x" * 500}
+    line = {
+        "id": "5",
+        "title": "A title",
+        "quantity": 2,
+        "finalLinePrice": money,
+        "variant": {"id": "2", "price": money, "sku": "S", "product": product},
+        "properties": [{"key": "_pixelnova_rec", "value": "r1"}, {"key": "Engraving", "value": "words"}],
+    }
+    checkout = {"order": {"id": "7"}, "totalPrice": money, "lineItems": [line] * lines}
+    visit.open()
+    visit.tell("checkout_completed", {"checkout": checkout})
+    eventually(lambda: ids(collector), ["checkout_completed-1"])
+    [event] = collector.stored()
+    arrived = event["data"]["checkout"]
+    assert (arrived["order"], arrived["totalPrice"], len(arrived["lineItems"])) == ({"id": "7"}, money, kept)
+    for one in arrived["lineItems"]:
+        assert (one["quantity"], one["finalLinePrice"], one["variant"]["product"]["id"]) == (2, money, "1")
+        assert one["properties"][0]["value"] == "r1"
+
+
+def test_the_outbox_of_a_page_is_bounded(visit, collector):
+    collector.watched.shut = 1000
+    visit.open()
+    for number in range(60):
+        visit.tell("checkout_completed", CHECKOUT, number=number)
+    kept = "Object.keys(localStorage).filter((key) => key.startsWith('pixelnova')).length"
+    eventually(lambda: visit.page.evaluate(kept), 20)
+
+
 def test_an_event_right_before_a_navigation_arrives(visit, collector):
     visit.open()
     visit.tell("page_viewed", number=1)

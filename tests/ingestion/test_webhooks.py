@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from ingestion.collector import app
 from ingestion.collector.webhooks import TOPICS, is_signed
 from tests.ingestion.test_collector import running
 
@@ -92,7 +93,8 @@ def test_what_is_delivered_again_is_kept_once(shop, tmp_path):
         ("customers/redact", "", REDACT, SIGNATURE.decode(), 400),
         ("customers/redact", "w-1", b"no json", signed(b"no json"), 400),
         ("customers/redact", "w-1", b'{"x":"\xff"}', signed(b'{"x":"\xff"}'), 400),
-        ("orders/create", "w-1", b'{"x":"' + b"x" * 2_100_000 + b'"}', "any", 413),
+        ("orders/create", "w-1", b'{"x":"' + b"x" * 2_100_000 + b'"}', "any".zfill(44), 413),
+        ("orders/create", "w-1", b'{"x":"' + b"x" * 2_100_000 + b'"}', "any", 401),
     ],
 )
 def test_what_is_not_good_is_refused_and_leaves_nothing(shop, tmp_path, topic, webhook_id, body, signature, status):
@@ -102,6 +104,15 @@ def test_what_is_not_good_is_refused_and_leaves_nothing(shop, tmp_path, topic, w
 def test_without_a_secret_no_webhook_is_taken(shop, tmp_path):
     delivery = ("customers/redact", "w-1", REDACT, SIGNATURE.decode())
     assert deliver(shop, tmp_path, delivery, secrets=()) == ([503], [])
+
+
+def test_large_bodies_at_once_share_what_memory_there_is(shop, tmp_path, monkeypatch):
+    monkeypatch.setattr(app, "MAX_WEBHOOK_BYTES_TOGETHER", 1_000)
+    large = b'{"x":"' + b"x" * 1_000 + b'"}'
+    small = ("customers/redact", "w-2", REDACT, SIGNATURE.decode())
+    deliveries = [("orders/create", "w-1", large, signed(large)), *[small] * 9]
+    statuses, kept = deliver(shop, tmp_path, *deliveries)
+    assert (statuses, len(kept)) == ([503, *[200] * 9], 1)  # nine times: what was held has come back
 
 
 def test_a_disk_that_fails_is_answered_with_503_so_that_shopify_sends_again(shop, tmp_path):
