@@ -24,6 +24,9 @@ class Shop(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ingest_keys: one or two public keys that route events to this shop.
     hosts: the host names its pages are served from; events of other hosts are flagged, not refused.
     require_consent: store nothing that comes without a consent snapshot.
+    orders: load the Admin API's orders too, the truth for money (the token needs scope read_orders).
+    catalogue: where the environment has no token for the Admin API, a product CSV or a saved /products.json; relative
+    to shops.toml.
     """
 
     domain: Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9][a-z0-9-]*\.myshopify\.com$")]
@@ -33,6 +36,8 @@ class Shop(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ingest_keys: Annotated[list[Key], msgspec.Meta(min_length=1, max_length=2)]
     hosts: list[str] = []
     require_consent: bool = False
+    orders: bool = False
+    catalogue: str | None = None
 
 
 class _ShopsFile(msgspec.Struct, forbid_unknown_fields=True):

@@ -5,6 +5,7 @@ A source's name flows in; a pipeline into the schema `raw_<source>` of data/ware
 
 import shutil
 from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
@@ -14,6 +15,14 @@ import duckdb
 from ingestion.landing import archive
 
 FILE_NAME = "warehouse.duckdb"
+
+
+@dataclass(frozen=True)
+class FailedFetch:
+    """What could not be fetched the last time. subject: shop and what was asked of it. error: a sentence."""
+
+    subject: str
+    error: str
 
 
 class WarehouseInUse(Exception):
@@ -90,3 +99,37 @@ def _ledger(data: Path) -> set[str]:
         if not exists:
             return set()
         return {name for (name,) in connection.execute("select landing_file from raw_pixel.landing_files").fetchall()}
+
+
+def known_products(data: Path, shop: str) -> set[str]:
+    """The ids of a shop's products that the Admin API has told of and that are not deleted."""
+    with duckdb.connect(str(warehouse_file(data))) as connection:
+        rows = connection.execute(
+            "select id from raw_shopify.products where shop = $shop "
+            "except select id from raw_shopify.product_deletions where shop = $shop",
+            {"shop": shop},
+        ).fetchall()
+    return {product_id for (product_id,) in rows}
+
+
+def failed_fetches(data: Path) -> list[FailedFetch]:
+    """What the newest fetch of each shop and subject could not get, from the Admin API or a catalogue file.
+
+    A shop that has been given a token, or a file, since is judged by what it was asked last.
+    """
+    with duckdb.connect(str(warehouse_file(data))) as connection:
+        rows = connection.execute(
+            """
+            with fetches as (
+                select shop, subject, began_at, error from raw_shopify.fetches
+                union all
+                select shop, file as subject, fetched_at as began_at, error from raw_catalogue.readings
+            )
+            select shop || ': ' || subject, max_by(error, began_at)
+            from fetches
+            group by shop, subject
+            having max_by(coalesce(error, ''), began_at) <> ''
+            order by all
+            """
+        ).fetchall()
+    return [FailedFetch(subject, error) for subject, error in rows]

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -36,12 +36,19 @@ from orchestration.settings import (
 )
 from orchestration.warehouse_lock import WarehouseBusy, warehouse_lock
 
+if TYPE_CHECKING:  # the simulator is for the demo and for tests, and is loaded by these only
+    from ingestion.simulator.shoppers import Simulation
+
 DEMO_SHOP = "pixelnova-demo.myshopify.com"
 DEMO_TOKEN = "demo-token-of-the-stand-in"
 
 
 class NotAllAccepted(Exception):
     """Some events were sent in vain; the message says how many."""
+
+
+class NotAllFetched(Exception):
+    """Some shop's catalogue or orders could not be fetched; the message says why, and that the rest is done."""
 
 
 app = typer.Typer(
@@ -82,17 +89,21 @@ def options(
 @app.command()
 def demo(seed: Seed = 1, end: End = None, days: Days = 30) -> None:
     """Simulate a store, collect its events, load, build, publish, and show what came of it."""
-    from ingestion.simulator.admin_api import running_admin_api
+    from ingestion.simulator.admin_api import AdminApi, Bucket, running_admin_api
+    from ingestion.simulator.admin_store import AdminStore
     from ingestion.simulator.catalogue import build_catalogue
-    from ingestion.sources.shopify import URL_VARIABLE, token_variable
+    from ingestion.sources.shopify_api import URL_VARIABLE, token_variable
 
     shop = find_shop(load_shops(shops_file()), DEMO_SHOP)
     with running_collector() as url:
-        _send_simulation(url, shop, seed, end, days)
+        simulation = _simulate(shop, seed, end, days)
+        _send_simulation(url, shop, simulation)
         counts = collector_counts(url)
     stored, refused = counts["stored"], counts["consent_refused"]
     console.print(f"The collector stored {stored:,} of them; {refused:,} came without consent and were only counted.")
-    with running_admin_api(build_catalogue(seed), shop.domain, DEMO_TOKEN) as api_url:
+    store = AdminStore(shop.domain, build_catalogue(seed), simulation.orders)
+    plus = Bucket(maximum=20_000, restore_rate=1000)  # what Shopify allows a shop on its plan Plus
+    with running_admin_api(AdminApi(store, DEMO_TOKEN, plus)) as api_url:
         os.environ |= {URL_VARIABLE: api_url, token_variable(shop.domain): DEMO_TOKEN}
         _refresh()
     _print_summary()
@@ -114,7 +125,7 @@ def simulate(
     """Send a simulated store's events to the collector; `refresh` then loads them."""
     found = find_shop(load_shops(shops_file()), shop)
     with _collector(url) as collector_url:
-        _send_simulation(collector_url, found, seed, end, days)
+        _send_simulation(collector_url, found, _simulate(found, seed, end, days))
 
 
 @app.command()
@@ -229,19 +240,22 @@ def _collector(url: str | None) -> Iterator[str]:
             yield started
 
 
-def _send_simulation(url: str, shop: Shop, seed: int, end: datetime | None, days: int) -> Sent:
-    import msgspec
-
+def _simulate(shop: Shop, seed: int, end: datetime | None, days: int) -> "Simulation":
     from ingestion.simulator.catalogue import build_catalogue
     from ingestion.simulator.shoppers import simulate
 
     until = datetime.now(UTC) if end is None else end.replace(tzinfo=UTC)
     with console.status("Simulating shoppers"):
-        deliveries = simulate(shop, build_catalogue(seed), seed, until, days)
-        posts = [
-            Post(shop.ingest_keys[0], msgspec.json.encode(delivery.body), len(delivery.events))
-            for delivery in deliveries
-        ]
+        return simulate(shop, build_catalogue(seed), seed, until, days)
+
+
+def _send_simulation(url: str, shop: Shop, simulation: "Simulation") -> Sent:
+    import msgspec
+
+    posts = [
+        Post(shop.ingest_keys[0], msgspec.json.encode(delivery.body), len(delivery.events))
+        for delivery in simulation.deliveries
+    ]
     return _send(url, posts, "Sending")
 
 
@@ -256,6 +270,7 @@ def _send(url: str, posts: list[Post], what: str) -> Sent:
 
 
 def _refresh() -> None:
+    from ingestion.warehouse import failed_fetches
     from orchestration import runner
 
     with _progress() as progress:
@@ -263,8 +278,13 @@ def _refresh() -> None:
         runner.refresh(
             on_plan=lambda assets: progress.update(task, description="Refreshing", total=assets),
             on_asset=lambda name: progress.update(task, description=name, advance=1),
+            on_word=lambda word: progress.update(task, description=word),
         )
         progress.update(task, description="Refreshed")
+    failed = failed_fetches(data_folder())
+    if failed:
+        said = sorted({failure.error for failure in failed})
+        raise NotAllFetched(f"Everything else was refreshed and published, but: {' '.join(said)}")
 
 
 def _print_summary() -> None:
@@ -316,6 +336,7 @@ def _known(error: BaseException | None) -> BaseException | None:
         ChildFailed,
         DataFolderError,
         NotAllAccepted,
+        NotAllFetched,
         NothingPublished,
         PackagingError,
         PublishError,
@@ -324,7 +345,6 @@ def _known(error: BaseException | None) -> BaseException | None:
         SendError,
         ShopsFileError,
         WarehouseBusy,
-        *_known_in_runs(),
     )
     found = None
     while error is not None:
@@ -332,12 +352,6 @@ def _known(error: BaseException | None) -> BaseException | None:
             found = error
         error = error.__cause__ or error.__context__
     return found
-
-
-def _known_in_runs() -> tuple[type[BaseException], ...]:
-    """Errors of modules that load slowly; only a run can have raised them, and then they are loaded."""
-    shopify = sys.modules.get("ingestion.sources.shopify")
-    return (shopify.ShopifyError,) if shopify else ()
 
 
 if __name__ == "__main__":

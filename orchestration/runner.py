@@ -5,6 +5,7 @@ Dagster is imported only when a run starts: loading it takes seconds.
 """
 
 import contextlib
+import logging
 import os
 import subprocess
 from collections.abc import Callable, Iterator
@@ -29,12 +30,15 @@ class RefreshFailed(Exception):
     """A step failed for a reason that has no sentence of its own; the message names the step and the log."""
 
 
-def refresh(on_plan: Callable[[int], None], on_asset: Callable[[str], None]) -> None:
+def refresh(
+    on_plan: Callable[[int], None], on_asset: Callable[[str], None], on_word: Callable[[str], None] = lambda word: None
+) -> None:
     """Load, build, publish.
 
     Args:
         on_plan: is called once with the number of assets to come.
         on_asset: is called with the name of each asset when it is done.
+        on_word: is called with what the sources say of long work, such as a large catalogue.
 
     Raises:
         RefreshFailed: a step failed; the error that caused it is the `__cause__`.
@@ -68,6 +72,7 @@ def refresh(on_plan: Callable[[int], None], on_asset: Callable[[str], None]) -> 
         dg.DagsterInstance.from_ref(InstanceRef.from_dir(str(PROJECT_ROOT))) as instance,
         log.open("w") as output,
         contextlib.redirect_stdout(output),
+        _listening_to_sources(on_word),
     ):
         run_id = dg._core.utils.make_new_run_id()
         instance.add_event_listener(run_id, on_event)
@@ -83,6 +88,21 @@ def refresh(on_plan: Callable[[int], None], on_asset: Callable[[str], None]) -> 
                 f"The refresh failed at {step}; what was published before stays. Read {log}, or the run in Dagster's "
                 "history (`make dev`)."
             ) from error
+
+
+@contextlib.contextmanager
+def _listening_to_sources(on_word: Callable[[str], None]) -> Iterator[None]:
+    class Listener(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            on_word(record.getMessage()[:80])
+
+    sources, listener = logging.getLogger("ingestion.sources"), Listener(logging.INFO)
+    sources.addHandler(listener)
+    sources.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        sources.removeHandler(listener)
 
 
 def prepare_dbt() -> None:

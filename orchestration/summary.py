@@ -44,10 +44,21 @@ def _facts(rows: Any) -> Table:
     table.add_row("  quarantined, with the reason", f"{quarantined:,}")
     table.add_row("Sessions", f"{sessions:,}  (and {bots:,} of bots)")
     table.add_row("Visitors (browsers)", f"{visitors:,}")
-    sales = rows("select currency, count(*), sum(total_amount) from core.orders group by currency order by 2 desc")
-    for currency, orders, amount in sales:
+    sales = rows(
+        "select currency, count(*), sum(gross_total_amount), sum(net_total_amount) from core.orders group by currency "
+        "order by 2 desc"
+    )
+    for currency, orders, gross, net in sales:
         table.add_row(f"Orders in {escape(currency or 'an unknown currency')}", f"{orders:,}")
-        table.add_row("  gross sales", f"{amount or 0:,.2f} {escape(currency or '')}")
+        table.add_row("  gross sales", f"{gross or 0:,.2f} {escape(currency or '')}")
+        if net is not None:
+            table.add_row("  after refunds and cancellations", f"{net:,.2f} {escape(currency or '')}")
+    for currency, missing, placed, value in rows(
+        "select currency, sum(missing_in_pixel), sum(admin_orders), sum(missing_amount) "
+        "from operations.order_reconciliation group by currency order by 3 desc"
+    ):
+        share = f"{missing:,} of {placed:,} ({missing / placed:.1%})" if placed else "0"
+        table.add_row("Orders that the pixel did not see", f"{share}, worth {value:,.2f} {escape(currency)}")
     return table
 
 

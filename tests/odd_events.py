@@ -44,7 +44,7 @@ def odd_events(shop: Shop) -> Iterator[dict[str, Any]]:
     """About 6,000 events, each with an id of its own unless the id is what is odd."""
     events = [
         event
-        for delivery in simulate(shop, build_catalogue(1), 1, datetime(2026, 11, 1, tzinfo=UTC), days=2)
+        for delivery in simulate(shop, build_catalogue(1), 1, datetime(2026, 11, 1, tzinfo=UTC), days=2).deliveries
         for event in delivery.events
     ]
     number = 0

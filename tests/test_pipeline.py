@@ -8,7 +8,7 @@ import os
 import subprocess
 import sys
 from collections import Counter, defaultdict
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from types import SimpleNamespace
@@ -19,10 +19,13 @@ from crawleruseragents import is_crawler
 
 from ingestion.landing import decode_envelope, read_lines
 from ingestion.simulator.catalogue import build_catalogue
+from ingestion.simulator.orders import PlacedOrder
+from ingestion.simulator.shoppers import simulate
 from serving.published import read_current
 from tests.comparison import differing_tables
 
 PROJECT = Path(__file__).resolve().parent.parent
+DEMO_SHOP = "pixelnova-demo.myshopify.com"
 END = "2026-11-01T00:00:00"
 SEED = 1
 
@@ -109,7 +112,7 @@ def test_orders_are_counted_once_and_to_the_cent(demo, events):
         checkout = oldest["data"]["checkout"]
         total = Decimal(str(checkout["totalPrice"]["amount"]))
         expected[number.rsplit("/", 1)[1], oldest["at"].replace(tzinfo=None), total, len(checkout["lineItems"])] += 1
-    found = query(demo.published, "select order_id, ordered_at, total_amount, line_items from core.orders")
+    found = query(demo.published, "select order_id, ordered_at, gross_total_amount, line_items from core.orders")
     assert Counter(found) == expected
     assert sum(len(found) for found in completed.values()) > len(completed), "no reloaded thank-you page"
     differing = query(
@@ -185,6 +188,77 @@ def test_the_catalogue_is_that_of_the_admin_api(demo):
         (str(product.id), product.is_published, product.in_stock, "admin_api")
         for product in build_catalogue(SEED).products
     )
+
+
+@pytest.fixture(scope="module")
+def placed(shop) -> list[PlacedOrder]:
+    """The orders as the simulated shop knows them."""
+    return simulate(shop, build_catalogue(SEED), SEED, datetime.fromisoformat(END).replace(tzinfo=UTC)).orders
+
+
+def test_the_reconciliation_tells_exactly_which_orders_the_pixel_did_not_see(demo, events, placed):
+    seen = {
+        event["data"]["checkout"]["order"]["id"].rpartition("/")[2]
+        for event in events
+        if event["name"] == "checkout_completed"
+    }
+    compared = [order for order in placed if order.source_name == "web" and not order.is_test]
+    expected = {str(order.id): "matched" if str(order.id) in seen else "missing_in_pixel" for order in compared}
+    found = query(
+        demo.published,
+        "select order_id, outcome from operations.reconciled_orders "
+        "inner join (select id as order_id, key from (values {}) as known(id, key)) on key = admin_order_key".format(
+            ", ".join(f"('{order.id}', md5('{DEMO_SHOP}|{order.id}'))" for order in placed)
+        ),
+    )
+    assert len(found) == len(placed)
+    assert {order: outcome for order, outcome in found if "not_compared" not in outcome} == expected
+    lost = [order for order in compared if expected[str(order.id)] == "missing_in_pixel"]
+    assert 10 < len(lost) < len(compared) / 5
+    [(orders, matched, missing, worth)] = query(
+        demo.published,
+        "select sum(admin_orders), sum(matched_orders), sum(missing_in_pixel), sum(missing_amount) "
+        "from operations.order_reconciliation",
+    )
+    value = Decimal(sum(order.total_cents for order in lost)) / 100
+    assert (orders, matched, missing, worth) == (len(compared), len(compared) - len(lost), len(lost), value)
+
+
+def test_net_sales_are_what_the_shop_knows_to_be_left_after_refunds_and_cancellations(demo, placed):
+    by_id = {str(order.id): order for order in placed}
+    found = query(demo.published, "select order_id, net_total_amount, refunded_amount from core.orders")
+    refunded = 0
+    for order_id, net, given_back in found:
+        order = by_id[order_id]
+        assert given_back == Decimal(order.refunded_cents) / 100
+        left = 0 if order.cancelled_at else order.total_cents - order.refunded_cents
+        assert net == Decimal(left) / 100
+        refunded += order.refunded_cents > 0
+    assert refunded > 5
+
+
+def test_variants_and_collections_are_those_of_the_admin_api(demo):
+    catalogue = build_catalogue(SEED)
+    found = query(demo.published, "select variant_id, product_id, price, is_available from core.variants")
+    assert sorted(found) == sorted(
+        (str(variant.id), str(product.id), Decimal(variant.price_cents) / 100, variant.inventory > 0)
+        for product in catalogue.products
+        for variant in product.variants
+    )
+    members = query(
+        demo.published,
+        "select title, product_id from core.collection_products "
+        "inner join core.collections using (shop, collection_id)",
+    )
+    assert sorted(members) == sorted((product.collection, str(product.id)) for product in catalogue.products)
+
+
+def test_a_view_knows_what_its_variant_cost_in_the_shop_then(demo):
+    [(views, priced, agreeing)] = query(
+        demo.published,
+        "select count(*), count(listed_price), count(*) filter (where listed_price = price) from core.product_views",
+    )
+    assert views == priced == agreeing > 5_000
 
 
 def test_nothing_waits_after_a_refresh(demo, pixelnova):

@@ -18,7 +18,8 @@ from tests.landing_files import land, land_events
 from tests.odd_events import ODD_VALUES, odd_events
 from tests.real_events import online_retail_orders, yoochoose_clicks
 
-PAYLOADS, RETAIL, CLICKS, ODD = (f"{name}.myshopify.com" for name in ("payloads", "retail", "clicks", "odd"))
+NAMES = ("payloads", "retail", "clicks", "odd", "jewels")
+PAYLOADS, RETAIL, CLICKS, ODD, JEWELS = (f"{name}.myshopify.com" for name in NAMES)
 SHOPS = "".join(
     f"""
 [[shops]]
@@ -33,8 +34,25 @@ ingest_keys = ["key-of-{domain.split(".")[0]}"]
         (RETAIL, "Europe/London", "GBP"),
         (CLICKS, "Europe/Berlin", "EUR"),
         (ODD, "Pacific/Auckland", "NZD"),
+        (JEWELS, "Asia/Ho_Chi_Minh", "VND"),
     )
 )
+
+
+def jewel_view(number: int, handle: str, price: int, **variant) -> dict:
+    """A view of a product of the real catalogue, with the ids that a CSV does not have."""
+    product = {"id": str(number), "title": "As the pixel saw it", "url": f"/products/{handle}?variant=1"}
+    shown = {"id": str(number * 10), "price": {"amount": price, "currencyCode": "VND"}, "product": product, **variant}
+    when = f"2026-11-0{number}T10:00:00Z"
+    return {"id": f"j{number}", "name": "product_viewed", "clientId": "j", "timestamp": when} | {
+        "data": {"productVariant": shown}
+    }
+
+
+JEWEL_EVENTS = [
+    jewel_view(1, "multi-circle-interwine-silver-ring", 990_000),
+    jewel_view(2, "renamed-and-nowhere-in-the-file", 5),
+]
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +60,8 @@ def real(pixelnova, shared_data, tmp_path_factory):
     """One warehouse with the three data sets, and a few events that are no good."""
     data = tmp_path_factory.mktemp("real")
     shops = data / "shops.toml"
-    shops.write_text(SHOPS)
+    file = shared_data / "catalogues" / "vietjewelers_products_export.csv"
+    shops.write_text(SHOPS + f'catalogue = "{file}"\n')  # of the last shop
     env = {"PIXELNOVA_SHOPS": str(shops)}
     payloads = sorted((shared_data / "pixel_payloads").glob("*.json"))
     replayed = pixelnova("replay", "--shop", PAYLOADS, *payloads, data=data, env=env)
@@ -55,10 +74,13 @@ def real(pixelnova, shared_data, tmp_path_factory):
     land_events(landing, CLICKS, yoochoose_clicks(clicks))
     odd = list(odd_events(find_shop(load_shops(shops), ODD)))
     land_events(landing, ODD, odd)
+    land_events(landing, JEWELS, JEWEL_EVENTS)
     land(landing, [b"this line is no envelope\n"])
     pixelnova("refresh", data=data, env=env)
     events = [json.loads(file.read_text()) for file in payloads]
-    return SimpleNamespace(published=read_current(data), replayed=replayed.stdout, payloads=events, odd=odd)
+    return SimpleNamespace(
+        published=read_current(data), replayed=replayed.stdout, payloads=events, odd=odd, catalogue=file
+    )
 
 
 def query(real, sql, *parameters):
@@ -76,6 +98,36 @@ def test_captured_payloads_are_all_accepted_and_count_once_by_id(real):
     assert query(real, "select count(*) from core.product_views where shop = ?", PAYLOADS) == [(len(viewed),)]
 
 
+def test_a_catalogue_file_gives_products_and_variants_and_events_their_ids(real):
+    products = (
+        "select count(*), count(*) filter (where product_id = '1') from core.products where shop = ? and source = ?"
+    )
+    assert query(real, products, JEWELS, "catalogue_file") == [(1243, 1)]
+    variants = "select count(*), sum(price) from core.variants where shop = ? and source = ?"
+    rows = pd.read_csv(real.catalogue, dtype=str, keep_default_na=False)
+    prices = [Decimal(price) for price in rows["Variant Price"] if price]
+    assert query(real, variants, JEWELS, "catalogue_file") == [(1654, sum(prices))]
+    [ring] = query(
+        real,
+        "select title, price_min, currency, url, is_deleted from core.products where shop = ? and product_id = '1'",
+        JEWELS,
+    )
+    assert ring == (
+        "MULTI CIRCLE INTERWINE SILVER RING",
+        Decimal(1_050_000),
+        "VND",
+        "/products/multi-circle-interwine-silver-ring?variant=1",
+        False,
+    )
+
+
+def test_a_product_that_only_events_know_is_no_longer_sold_where_a_catalogue_is_known(real):
+    found = query(
+        real, "select shop = ?, is_published, is_deleted, price_min from core.products where product_id = '2'", JEWELS
+    )
+    assert (True, False, True, Decimal(5)) in found
+
+
 def test_the_captured_session_is_one_session_from_collection_to_purchase(real):
     session = [event for event in real.payloads if event["clientId"] == "ece6cea2-0914-4dcd-8345-8d64ce97b76b"]
     found = query(
@@ -86,7 +138,7 @@ def test_the_captured_session_is_one_session_from_collection_to_purchase(real):
     assert found == [(len({event["id"] for event in session}), 1, 1, 1)]
     [order] = query(
         real,
-        "select order_id, order_gid, currency, subtotal_amount, tax_amount, total_amount, line_items "
+        "select order_id, order_gid, currency, subtotal_amount, tax_amount, gross_total_amount, line_items "
         "from core.orders where order_id = '5396439498987'",
     )
     assert order == (
@@ -126,13 +178,13 @@ def test_online_retail_orders_and_lines_equal_the_parquet_to_the_cent(real, shar
     assert (lines["UnitPrice"] * 1000 - (lines["UnitPrice"] * 1000).round()).abs().max() < 1e-6
     total = Decimal(int(thousandths.sum())) / 1000
     assert query(
-        real, "select count(*), sum(total_amount), sum(line_items) from core.orders where shop = ?", RETAIL
+        real, "select count(*), sum(gross_total_amount), sum(line_items) from core.orders where shop = ?", RETAIL
     ) == [(lines["InvoiceNo"].nunique(), total, len(lines))]
     assert query(real, "select count(*), sum(quantity), sum(amount) from core.order_items where shop = ?", RETAIL) == [
         (len(lines), int(lines["Quantity"].sum()), total)
     ]
     by_invoice = thousandths.groupby(lines["InvoiceNo"]).sum()
-    found = query(real, "select order_gid, total_amount from core.orders where shop = ?", RETAIL)
+    found = query(real, "select order_gid, gross_total_amount from core.orders where shop = ?", RETAIL)
     assert {number: int(amount * 1000) for number, amount in found} == by_invoice.to_dict()
 
 
@@ -206,7 +258,7 @@ def test_an_event_that_is_wrong_anywhere_is_used_or_quarantined_and_never_fatal(
     [(views,)] = query(real, "select count(*) from core.product_views where shop = ?", ODD)
     viewed = [event for event in real.odd if event["name"] == "product_viewed"]
     assert len(viewed) - len(ODD_VALUES) * 3 < views <= len(viewed)
-    [(orders, priced)] = query(real, "select count(*), count(total_amount) from core.orders where shop = ?", ODD)
+    [(orders, priced)] = query(real, "select count(*), count(gross_total_amount) from core.orders where shop = ?", ODD)
     assert orders > priced > 0
     found = query(real, "select title, handle from core.products where shop = ? and product_id = '77'", ODD)
     assert found == [("[/b] tricky [red]", "tricky")]

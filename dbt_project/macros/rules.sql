@@ -33,6 +33,11 @@
     nullif(lower(regexp_extract({{ url }}, '^[A-Za-z]+://([^/?#:]+)', 1)), '')
 {%- endmacro %}
 
+{% macro product_handle(url) -%}
+    {#- The handle in the address of a product's page; null when it is no such address. -#}
+    nullif(regexp_extract({{ url }}, '/products/([^/?#]+)', 1), '')
+{%- endmacro %}
+
 {% macro url_parameter(query_string, name) -%}
     nullif(regexp_extract({{ query_string }}, '[?&]{{ name }}=([^&#]*)', 1), '')
 {%- endmacro %}

@@ -150,6 +150,24 @@ class Checkout:
     customer_id: int | None
     is_first_order: bool
 
+    @property
+    def discounts_cents(self) -> list[int]:
+        """What is taken off each line."""
+        return [
+            round(variant.price_cents * quantity * self.discount_percent / 100) for _, variant, quantity in self.lines
+        ]
+
+    @property
+    def subtotal_cents(self) -> int:
+        """The lines after discounts."""
+        gross = sum(variant.price_cents * quantity for _, variant, quantity in self.lines)
+        return gross - sum(self.discounts_cents)
+
+    @property
+    def tax_cents(self) -> int:
+        """On top of the subtotal."""
+        return round(self.subtotal_cents * self.tax_percent / 100)
+
     def data(self, browser: Browser, order_id: int | None = None, paid: bool = False) -> dict[str, Any]:
         """Checkout, as the checkout events carry it; with an order id only once completed.
 
@@ -164,15 +182,14 @@ class Checkout:
             "type": "DISCOUNT_CODE",
             "value": {"percentage": self.discount_percent},
         }
-        items, subtotal, discounts = [], 0, 0
-        for number, (product, variant, quantity) in enumerate(self.lines, start=1):
-            gross = variant.price_cents * quantity
-            off = round(gross * self.discount_percent / 100)
-            subtotal, discounts = subtotal + gross - off, discounts + off
+        items = []
+        for number, ((product, variant, quantity), off) in enumerate(
+            zip(self.lines, self.discounts_cents, strict=True), start=1
+        ):
             items.append(
                 {
                     "discountAllocations": [{"amount": money(off), "discountApplication": discount}] if off else [],
-                    "finalLinePrice": money(gross - off),
+                    "finalLinePrice": money(variant.price_cents * quantity - off),
                     "id": str(variant.id * 10 + number),
                     "properties": [],
                     "quantity": quantity,
@@ -181,8 +198,7 @@ class Checkout:
                     "variant": browser.variant(product, variant),
                 }
             )
-        tax = round(subtotal * self.tax_percent / 100)
-        total = subtotal + self.shipping_cents + tax
+        total = self.subtotal_cents + self.shipping_cents + self.tax_cents
         customer = {"id": str(self.customer_id), "isFirstOrder": self.is_first_order} if self.customer_id else None
         transaction = {
             "amount": money(total),
@@ -198,7 +214,7 @@ class Checkout:
                 "currencyCode": browser.currency,
                 "delivery": None,
                 "discountApplications": [discount] if self.discount_percent else [],
-                "discountsAmount": money(discounts),
+                "discountsAmount": money(sum(self.discounts_cents)),
                 "email": None,
                 "lineItems": items,
                 "localization": {
@@ -214,10 +230,10 @@ class Checkout:
                 "shippingAddress": None,
                 "shippingLine": {"price": money(self.shipping_cents)},
                 "smsMarketingPhone": None,
-                "subtotalPrice": money(subtotal),
+                "subtotalPrice": money(self.subtotal_cents),
                 "token": self.token,
                 "totalPrice": money(total),
-                "totalTax": money(tax),
+                "totalTax": money(self.tax_cents),
                 "transactions": [transaction] if paid else [],
             }
         }

@@ -1,6 +1,7 @@
 """The simulated store's shoppers: who comes, what they look at, what they buy, and what the pixel sends of it.
 
-A seed, an end and a number of days flow in; deliveries (what one request to the collector carries) flow out.
+A seed, an end and a number of days flow in; deliveries (what one request to the collector carries) flow out, and the
+orders as the shop knows them, some of which the pixel never sees.
 
 The store lives for ever and is only looked at: each visitor is drawn from the seed and the day of the first visit, so
 two windows that overlap hold the same events, and running the demo twice adds only what has happened since.
@@ -18,6 +19,7 @@ import msgspec
 
 from ingestion.shops import Shop
 from ingestion.simulator.catalogue import COLLECTIONS, Catalogue, Product, Variant
+from ingestion.simulator.orders import PlacedOrder, till_orders, with_aftermath
 from ingestion.simulator.pixel_events import Browser, Checkout, Device, Event
 
 PIXEL_VERSION = "simulator-1"
@@ -82,6 +84,7 @@ ARRIVALS = [
     (8, "", "utm_source=newsletter&utm_medium=email&utm_campaign=weekly"),
     (5, "https://www.thekitchenpages.example/best-skillets", ""),
 ]
+THANK_YOU_NEVER_LOADED = 0.03  # of orders: Shopify then sends no checkout_completed at all
 STEPS_TO_PAYMENT = (
     "checkout_contact_info_submitted",
     "checkout_address_info_submitted",
@@ -104,22 +107,36 @@ class Delivery:
         return {"pixel_version": PIXEL_VERSION, "consent": self.consent, "events": self.events}
 
 
-def simulate(shop: Shop, catalogue: Catalogue, seed: int, end: datetime, days: int = 30) -> list[Delivery]:
-    """All deliveries of the `days` before `end`, in the order in which they are sent.
+@dataclass(frozen=True)
+class Simulation:
+    """What happened in a window: deliveries in the order in which they are sent, orders in that of their placing."""
+
+    deliveries: list[Delivery]
+    orders: list[PlacedOrder]
+
+
+def simulate(shop: Shop, catalogue: Catalogue, seed: int, end: datetime, days: int = 30) -> Simulation:
+    """All deliveries and orders of the `days` before `end`.
 
     About 100 sessions a day. Among them are bots, refusals of consent, repeated and late deliveries, and a few events
-    whose timestamp is no time.
+    whose timestamp is no time. Among the orders are some whose thank-you page never loaded, some of a till, tests,
+    refunds and cancellations.
     """
     begin = end - timedelta(days=days)
     first_day, last_day = (begin - LIFE).date(), end.date()
-    deliveries = []
+    deliveries, orders = [], []
     for day in (first_day + timedelta(days=n) for n in range((last_day - first_day).days + 2)):
         rng = Random(f"visitors/{seed}/{day}")
         busy = 1.25 if day.weekday() >= 5 else 0.9
         for number in range(round(VISITORS_PER_DAY * busy * rng.uniform(0.85, 1.15))):
             visitor = _Visitor(shop, catalogue, Random(f"visitor/{seed}/{day}/{number}"), day)
             deliveries += visitor.deliveries(begin, end)
-    return sorted(deliveries, key=lambda delivery: (delivery.sent_at, delivery.events[0]["id"]))
+            orders += [order for order in visitor.placed if begin <= order.placed_at < end]
+        orders += [order for order in till_orders(shop, catalogue, seed, day) if begin <= order.placed_at < end]
+    return Simulation(
+        sorted(deliveries, key=lambda delivery: (delivery.sent_at, delivery.events[0]["id"])),
+        sorted((with_aftermath(order, end) for order in orders), key=lambda order: (order.placed_at, order.id)),
+    )
 
 
 class _Visitor:
@@ -139,6 +156,7 @@ class _Visitor:
         self.browsers = [self._browser() for _ in range(1 if self.is_bot or rng.random() < 0.75 else 2)]
         self.customer_id = 6_100_000_000_000 + rng.randrange(10**9)
         self.orders = 0
+        self.placed: list[PlacedOrder] = []
 
     def deliveries(self, begin: datetime, end: datetime) -> Iterator[Delivery]:
         """What the pixel sends of this life's events from `begin` until before `end`."""
@@ -311,6 +329,10 @@ class _Visitor:
             browser.emit(step, now, checkout.data(browser))
         now = self._pause(now)
         order_id = 5_400_000_000_000 + rng.randrange(10**11)
+        self.placed.append(self._placed(checkout, order_id, now + timedelta(milliseconds=250)))
+        if Random(f"thank-you/{order_id}").random() < THANK_YOU_NEVER_LOADED:
+            self.orders += 1
+            return
         browser.open_page(f"{path}/thank-you", "Thank you", now)
         browser.emit(
             "checkout_completed", now + timedelta(milliseconds=300), checkout.data(browser, order_id, paid=True)
@@ -319,6 +341,21 @@ class _Visitor:
         if rng.random() < 0.06:  # the thank-you page is loaded again: another event, the same order
             now += timedelta(minutes=rng.randint(1, 20))
             browser.emit("checkout_completed", now, checkout.data(browser, order_id, paid=True))
+
+    def _placed(self, checkout: Checkout, order_id: int, at: datetime) -> PlacedOrder:
+        return PlacedOrder(
+            id=order_id,
+            checkout_token=checkout.token,
+            source_name="web",
+            placed_at=at,
+            currency=self.shop.currency,
+            customer_id=checkout.customer_id,
+            lines=tuple(checkout.lines),
+            subtotal_cents=checkout.subtotal_cents,
+            discount_cents=sum(checkout.discounts_cents),
+            shipping_cents=checkout.shipping_cents,
+            tax_cents=checkout.tax_cents,
+        )
 
     def _cart(self, browser: Browser, cart: list[tuple[Product, Variant, int]]) -> dict[str, Any]:
         total = sum(variant.price_cents * quantity for _, variant, quantity in cart)

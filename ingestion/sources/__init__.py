@@ -1,4 +1,4 @@
-"""The dlt sources: pixel (landing files), shopify (Admin API), shops (shops.toml).
+"""The dlt sources: pixel (landing files), shopify (Admin API), catalogue (product files), shops (shops.toml).
 
 A source's name is the suffix of its raw schema and the first part of its assets' keys; its resources are the tables.
 """

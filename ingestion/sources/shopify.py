@@ -1,171 +1,407 @@
-"""dlt source `shopify`: a shop's catalogue from the Admin GraphQL API.
+"""dlt source `shopify`: products, collections, deletions and orders of each shop, from the Admin GraphQL API.
 
-Shops with a token flow in; the tables products and variants flow out, one row per node, under Shopify's field names.
-Without a token a shop has no rows here, and the warehouse knows of its products what its events say.
+Shops with a token flow in; tables flow out, one row per answer about a thing: (shop, id, parent_id, fetched_at, node),
+`node` being Shopify's JSON. They are logs: what changes is added, nothing is overwritten, so that history and the
+present are both there and a run that is killed or repeated does no harm. dbt takes the newest
+(docs/decisions/2026-11-22-shopify-as-a-log.md). Without a token a shop has no rows here.
 """
 
-import os
-from collections.abc import Iterator, Mapping, Sequence
+import hashlib
+import logging
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import dlt
-import requests
+import duckdb
+import msgspec
+import pyarrow as pa
 from dlt.extract import DltResource
-from dlt.sources.helpers.requests import Client
-from dlt.sources.helpers.rest_client import RESTClient
-from dlt.sources.helpers.rest_client.auth import APIKeyAuth
-from dlt.sources.helpers.rest_client.paginators import JSONResponseCursorPaginator
 
-from ingestion.shops import Shop
 from ingestion.sources import SCHEMA_CONTRACT
+from ingestion.sources.shopify_api import AdminApi, BulkFile, CursorExpired, Node, ShopifyError, Unreachable
+from ingestion.sources.shopify_queries import (
+    COLLECTION_PRODUCTS,
+    COLLECTIONS,
+    ORDER_LINES,
+    ORDER_REFUNDS,
+    ORDERS,
+    PRODUCT_DELETIONS,
+    PRODUCT_IDS,
+    PRODUCT_VARIANTS,
+    PRODUCTS,
+    PRODUCTS_COUNT,
+    bulk_products,
+)
 
-API_VERSION = "2026-10"
-PAGE_SIZE = 250  # the most that Shopify gives
-TOKEN_VARIABLE = "PIXELNOVA_SHOPIFY_TOKEN_"
-URL_VARIABLE = "PIXELNOVA_SHOPIFY_URL"  # for the stand-in; Shopify's own address otherwise
+BULK_FROM = 10_000  # products; fewer are paged
+OVERLAP = timedelta(minutes=2)  # Shopify's search may lag behind its answers
+MEMBERSHIP_EVERY = timedelta(days=1)  # a rule may move products without a trace in the collection
+SWEEP_EVERY = timedelta(days=7)
+REFUNDS_PER_ORDER = 5  # as asked for in ORDERS
 
-PRODUCTS_QUERY = """
-query PixelnovaProducts($first: Int!, $after: String) {
-  products(first: $first, after: $after, sortKey: ID) {
-    pageInfo { hasNextPage endCursor }
-    nodes {
-      id title handle vendor productType status
-      createdAt updatedAt publishedAt onlineStoreUrl
-      featuredMedia { preview { image { url } } }
-    }
-  }
-}
-"""
-
-# Variants are asked for by themselves: nested in products they would page inside a page.
-VARIANTS_QUERY = """
-query PixelnovaVariants($first: Int!, $after: String) {
-  productVariants(first: $first, after: $after, sortKey: ID) {
-    pageInfo { hasNextPage endCursor }
-    nodes {
-      id title sku position price compareAtPrice
-      availableForSale inventoryQuantity inventoryPolicy
-      createdAt updatedAt
-      product { id }
-    }
-  }
-}
-"""
+LOGS = ("products", "variants", "collections", "collection_products", "product_deletions", "orders", "order_lines")
+ALL_TABLES = "*"
 
 
-class ShopifyError(Exception):
-    """Shopify did not answer, or refused; the message names the shop and the remedy."""
+def _columns(**data_types: str) -> dict[str, Any]:
+    return {name: {"data_type": data_type, "nullable": True} for name, data_type in data_types.items()}
+
+
+LOG_COLUMNS = _columns(shop="text", id="text", parent_id="text", fetched_at="timestamp", node="text")
+FETCH_COLUMNS = _columns(
+    shop="text", subject="text", began_at="timestamp", ended_at="timestamp", rows="bigint", error="text"
+)
+_ARROW_SCHEMA = pa.schema(
+    [
+        ("shop", pa.string()),
+        ("id", pa.string()),
+        ("parent_id", pa.string()),
+        ("fetched_at", pa.timestamp("us", tz="UTC")),
+        ("node", pa.string()),
+    ]
+)
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class AdminApi:
-    """Where one shop's Admin API is, and what opens it."""
+class Settings:
+    """What is fetched, and how. orders_of: the shops whose orders are wanted (scope read_orders).
 
-    shop: str
-    url: str
-    token: str = field(repr=False)
+    known_products: the ids of a shop's products in the warehouse that are not deleted. workspace: where bulk files may
+    lie until they are loaded.
+    """
 
-    def nodes(self, connection: str, query: str) -> Iterator[dict[str, Any]]:
-        """All nodes of a top-level connection, page after page.
-
-        Raises:
-            ShopifyError: no answer, a refusal, or any GraphQL error: never a short list.
-        """
-        client = RESTClient(
-            base_url=self.url,
-            auth=APIKeyAuth(name="X-Shopify-Access-Token", api_key=self.token),
-            session=Client(request_max_attempts=3, request_backoff_factor=0.5).session,
-            paginator=JSONResponseCursorPaginator(
-                cursor_path=f"data.{connection}.pageInfo.endCursor",
-                cursor_body_path="variables.after",
-                has_more_path=f"data.{connection}.pageInfo.hasNextPage",
-            ),
-        )
-        pages = client.paginate(
-            "graphql.json",
-            method="POST",
-            json={"query": query, "variables": {"first": PAGE_SIZE}},
-            data_selector=f"data.{connection}.nodes",
-            hooks={"response": [self._refuse_errors]},
-        )
-        try:
-            for page in pages:
-                yield from page
-        except requests.RequestException as error:
-            raise ShopifyError(
-                f"The Admin API of {self.shop} cannot be reached at {self.url} ({type(error).__name__}): check the "
-                "network and run again; nothing was published."
-            ) from error
-
-    def _refuse_errors(self, response: requests.Response, *_: Any, **__: Any) -> None:
-        if response.status_code in (401, 403):
-            raise ShopifyError(
-                f"The Admin API of {self.shop} refuses the token (HTTP {response.status_code}): put a valid one with "
-                f"scope read_products into {token_variable(self.shop)}."
-            )
-        response.raise_for_status()
-        errors = response.json().get("errors")
-        if errors:
-            raise ShopifyError(f"The Admin API of {self.shop} answers with an error: {errors}")
+    orders_of: frozenset[str] = frozenset()
+    known_products: Callable[[str], set[str]] = lambda shop: set()
+    workspace: Path | None = None
+    bulk_from: int = BULK_FROM
 
 
-def token_variable(domain: str) -> str:
-    """The environment variable that holds a shop's Admin API token, e.g. PIXELNOVA_SHOPIFY_TOKEN_MY_SHOP."""
-    return TOKEN_VARIABLE + domain.removesuffix(".myshopify.com").upper().replace("-", "_")
+@dataclass(frozen=True)
+class _Part:
+    """Rows of one table: dictionaries, or a Parquet file of so many rows."""
 
+    table: str
+    rows: list[dict[str, Any]] = field(default_factory=list)
+    parquet: Path | None = None
+    count: int = 0
 
-def admin_apis(shops: Sequence[Shop], environment: Mapping[str, str] = os.environ) -> list[AdminApi]:
-    """The Admin APIs of those shops for which the environment holds a token."""
-    apis = []
-    for shop in shops:
-        token = environment.get(token_variable(shop.domain))
-        if token:
-            base = environment.get(URL_VARIABLE, f"https://{shop.domain}").rstrip("/")
-            apis.append(AdminApi(shop.domain, f"{base}/admin/api/{API_VERSION}", token))
-    return apis
+    def __len__(self) -> int:
+        return self.count or len(self.rows)
 
-
-def _text(*names: str) -> dict[str, Any]:
-    return {name: {"data_type": "text"} for name in names}
-
-
-def _timestamp(*names: str) -> dict[str, Any]:
-    return {name: {"data_type": "timestamp"} for name in names}
-
-
-PRODUCT_COLUMNS = {
-    **_text("shop", "id", "title", "handle", "vendor", "product_type", "status", "online_store_url", "image_url"),
-    **_timestamp("created_at", "updated_at", "published_at"),
-}
-VARIANT_COLUMNS = {
-    **_text("shop", "id", "product_id", "title", "sku", "inventory_policy", "price", "compare_at_price"),
-    "position": {"data_type": "bigint"},
-    "available_for_sale": {"data_type": "bool"},
-    "inventory_quantity": {"data_type": "bigint"},
-    **_timestamp("created_at", "updated_at"),
-}
+    def for_dlt(self) -> Any:
+        """Rows of the logs as Arrow: dlt gives dictionaries columns of its own, which a file import does not have."""
+        if self.parquet is None:
+            return pa.Table.from_pylist(self.rows, schema=_ARROW_SCHEMA) if self.table in LOGS else self.rows
+        hints = _ARROW_SCHEMA.empty_table()
+        return dlt.mark.with_file_import(str(self.parquet), "parquet", self.count, hints=hints)
 
 
 @dlt.source(name="shopify", schema_contract=SCHEMA_CONTRACT, max_table_nesting=0)
-def shopify_source(apis: Sequence[AdminApi] = ()) -> tuple[DltResource, DltResource]:
-    """Tables raw_shopify.products and raw_shopify.variants. One row per (shop, id); money as Shopify's text."""
+def shopify_source(apis: Sequence[AdminApi] = (), settings: Settings | None = None) -> tuple[DltResource, ...]:
+    """The logs raw_shopify.<products, variants, …>, and raw_shopify.fetches: one row per shop, subject and run.
 
-    @dlt.resource(name="products", write_disposition="merge", primary_key=("shop", "id"), columns=PRODUCT_COLUMNS)
-    def products() -> Iterator[Any]:
-        yield dlt.mark.materialize_table_schema()
+    A shop that fails does not stop the others: what it has answered until then is kept, it is asked for the rest again
+    by the next run, and its row in `fetches` has the error.
+    """
+    settings = settings or Settings()
+
+    @dlt.resource(name="answers", selected=False)
+    def answers() -> Iterator[_Part]:
+        yield _Part(ALL_TABLES)
+        state = dlt.current.source_state()
         for api in apis:
-            for node in api.nodes("products", PRODUCTS_QUERY):
-                media = node.pop("featuredMedia") or {}
-                image = (media.get("preview") or {}).get("image") or {}
-                yield {"shop": api.shop, **node, "imageUrl": image.get("url")}
+            shop_state = state.setdefault(api.shop, {})
+            yield from _fetch_shop(api, settings, shop_state)
 
-    @dlt.resource(name="variants", write_disposition="merge", primary_key=("shop", "id"), columns=VARIANT_COLUMNS)
-    def variants() -> Iterator[Any]:
-        yield dlt.mark.materialize_table_schema()
-        for api in apis:
-            for node in api.nodes("productVariants", VARIANTS_QUERY):
-                product = node.pop("product")
-                yield {"shop": api.shop, **node, "productId": product["id"]}
+    def table(name: str, **hints: Any) -> DltResource:
+        @dlt.transformer(data_from=answers, name=name, **hints)
+        def rows(part: _Part) -> Iterator[Any]:
+            if part.table == name:
+                yield part.for_dlt()
+            elif part.table == ALL_TABLES:  # also without rows
+                yield _Part(name).for_dlt() if name in LOGS else dlt.mark.materialize_table_schema()
 
-    return products, variants
+        return rows
+
+    logs = [table(name, write_disposition="append", columns=LOG_COLUMNS) for name in LOGS]
+    return (answers, *logs, table("fetches", write_disposition="append", columns=FETCH_COLUMNS))
+
+
+def _fetch_shop(api: AdminApi, settings: Settings, state: dict[str, Any]) -> Iterator[_Part]:
+    """Everything of one shop, subject by subject. A subject's state moves on only when all of it has come."""
+    subjects = {
+        "deletions": _deletions,
+        "products": _products,
+        "collections": _collections,
+        "sweep": _sweep,
+    }
+    if api.shop in settings.orders_of:
+        subjects["orders"] = _orders
+    for subject, fetch in subjects.items():
+        began_at, rows, problem, reachable = _now(), 0, None, True
+        after = dict(state.get(subject, {}))
+        try:
+            for part in fetch(api, settings, after):
+                rows += len(part)
+                yield part
+                log.info("%s: %s rows of %s", api.shop, f"{rows:,}", subject)
+            state[subject] = after
+        except ShopifyError as error:
+            problem, reachable = str(error), not isinstance(error, Unreachable)
+            log.error("%s", problem)
+        fetch_row = {"shop": api.shop, "subject": subject, "began_at": began_at, "ended_at": _now()}
+        yield _Part("fetches", [{**fetch_row, "rows": rows, "error": problem}])
+        if not reachable:
+            return
+
+
+def _products(api: AdminApi, settings: Settings, state: dict[str, Any]) -> Iterator[_Part]:
+    """Products that have changed, each with all of its variants."""
+    seen = _Seen(state)
+    count = api.ask(PRODUCTS_COUNT, query=seen.filter)["productsCount"]["count"]
+    if count >= settings.bulk_from and settings.workspace:
+        yield from _bulk_parts(api, settings.workspace, bulk_products(seen.filter), seen)
+    else:
+        for nodes in seen.changed(api, "products", PRODUCTS):
+            yield from _with_children(api, nodes, "products", "variants", "product.variants", PRODUCT_VARIANTS)
+    seen.save()
+
+
+def _orders(api: AdminApi, settings: Settings, state: dict[str, Any]) -> Iterator[_Part]:
+    """Orders that have changed, each with all of its lines and refunds."""
+    seen = _Seen(state)
+    for nodes in seen.changed(api, "orders", ORDERS):
+        for order in nodes:
+            if len(order["refunds"]) >= REFUNDS_PER_ORDER:
+                order["refunds"] = api.ask(ORDER_REFUNDS, id=order["id"])["order"]["refunds"]
+            order["customAttributes"] = _machine_made(order["customAttributes"])
+        yield from _with_children(
+            api, nodes, "orders", "order_lines", "order.lineItems", ORDER_LINES, change=_without_typed_attributes
+        )
+    seen.save()
+
+
+def _with_children(
+    api: AdminApi,
+    nodes: list[Node],
+    parents: str,
+    children: str,
+    path: str,
+    rest: str,
+    change: Callable[[Node], Node] = lambda node: node,
+) -> Iterator[_Part]:
+    """A page of nodes, and all of the connection within each, to its last page. All carry one `fetched_at`."""
+    fetched_at, connection = _now(), path.rpartition(".")[2]
+    rows: dict[str, list[dict[str, Any]]] = {parents: [], children: []}
+    for node in nodes:
+        inner = node.pop(connection)
+        all_inner = inner["nodes"]
+        if inner["pageInfo"]["hasNextPage"]:
+            after = inner["pageInfo"]["endCursor"]
+            all_inner += [one for page in api.pages(path, rest, id=node["id"], after=after) for one in page]
+        rows[parents].append(_row(api.shop, node, None, fetched_at))
+        rows[children] += [_row(api.shop, change(one), node["id"], fetched_at) for one in all_inner]
+    for table, found in rows.items():
+        yield _Part(table, found)
+
+
+def _without_typed_attributes(line: Node) -> Node:
+    return {**line, "customAttributes": _machine_made(line["customAttributes"])}
+
+
+def _machine_made(attributes: list[Node]) -> list[Node]:
+    """Attributes whose name begins with an underscore are set by code; the others may be what a buyer has typed."""
+    return [attribute for attribute in attributes if attribute["key"].startswith("_")]
+
+
+def _bulk_parts(api: AdminApi, workspace: Path, query: str, seen: "_Seen") -> Iterator[_Part]:
+    """What a bulk operation finds, as Parquet files that DuckDB makes of its lines."""
+    file = api.bulk(query, workspace)
+    log.info("%s: reading %s", api.shop, file.path.name)
+    for table, has_parent in (("products", False), ("variants", True)):
+        part = _parquet(api.shop, table, file, has_parent)
+        if part.count:
+            yield part
+    newest = _query(
+        "select max(json_extract_string(json, '$.updatedAt')) from read_ndjson_objects($file) "
+        "where json_extract_string(json, '$.__parentId') is null",
+        file,
+    )[0][0]
+    if newest:
+        seen.see_until(newest)
+
+
+def _parquet(shop: str, table: str, file: BulkFile, has_parent: bool) -> _Part:
+    target = file.path.with_suffix(f".{table}.parquet")
+    parent = "json_extract_string(json, '$.__parentId')"
+    # Parents and children carry one fetched_at: by it dbt knows which children a parent had.
+    _query(
+        f"""
+        copy (
+            select
+                $shop as shop,
+                json_extract_string(json, '$.id') as id,
+                {parent} as parent_id,
+                cast($fetched_at as timestamptz) as fetched_at,
+                cast(json as varchar) as node
+            from read_ndjson_objects($file)
+            where ({parent} is not null) = {has_parent}
+        ) to '{target}' (format parquet)
+        """,
+        file,
+        shop=shop,
+        fetched_at=file.began_at.isoformat(),
+    )
+    count = _query("select count(*) from read_parquet($parquet)", file, parquet=str(target))[0][0]
+    return _Part(table, parquet=target, count=count)
+
+
+def _query(sql: str, file: BulkFile, **parameters: str) -> list[tuple[Any, ...]]:
+    if "$file" in sql:
+        parameters["file"] = str(file.path)
+    try:
+        with duckdb.connect(config={"memory_limit": "400MB", "threads": 2}) as connection:
+            return connection.execute(sql, parameters).fetchall()
+    except duckdb.InvalidInputException as error:
+        raise ShopifyError(f"The bulk file {file.path.name} is no JSONL ({error}); run again.") from error
+
+
+def _deletions(api: AdminApi, settings: Settings, state: dict[str, Any]) -> Iterator[_Part]:
+    """Products that were deleted since the last run; Shopify tells for a year. The first run needs none."""
+    began_at, since = _now(), state.get("since")
+    if since:
+        search = f"action:destroy AND subject_type:PRODUCT AND created_at:>='{since}'"
+        for nodes in api.pages("events", PRODUCT_DELETIONS, query=search):
+            yield _Part(
+                "product_deletions",
+                [
+                    _row(api.shop, {"id": node["subjectId"], "deletedAt": node["createdAt"]}, None, began_at)
+                    for node in nodes
+                    if node.get("subjectType") == "PRODUCT"
+                ],
+            )
+    state["since"] = _text(began_at - OVERLAP)
+
+
+def _sweep(api: AdminApi, settings: Settings, state: dict[str, Any]) -> Iterator[_Part]:
+    """Once a week: products that are gone without an event. The day of the first run is the first sweep."""
+    began_at, last = _now(), state.get("at")
+    if last and datetime.fromisoformat(last) + SWEEP_EVERY > began_at:
+        return
+    if last:
+        known = settings.known_products(api.shop)
+        alive = {node["id"] for nodes in api.pages("products", PRODUCT_IDS) for node in nodes}
+        gone = [{"id": one, "deletedAt": _text(began_at)} for one in sorted(known - alive)]
+        yield _Part("product_deletions", [_row(api.shop, node, None, began_at) for node in gone])
+    state["at"] = _text(began_at)
+
+
+def _collections(api: AdminApi, settings: Settings, state: dict[str, Any]) -> Iterator[_Part]:
+    """Collections whose fields or members have changed, and a last word on those that are gone."""
+    began_at, known = _now(), state.get("known", {})
+    read_at = datetime.fromisoformat(state["members_read_at"]) if "members_read_at" in state else None
+    all_members = read_at is None or read_at + MEMBERSHIP_EVERY <= began_at
+    alive = {}
+    for nodes in api.pages("collections", COLLECTIONS):
+        for node in nodes:
+            before = known.get(node["id"])
+            fields = _digest(node)
+            if before and before["fields"] == fields and not all_members:
+                alive[node["id"]] = before
+                continue
+            members = [
+                one["id"]
+                for page in api.pages("collection.products", COLLECTION_PRODUCTS, id=node["id"])
+                for one in page
+            ]
+            alive[node["id"]] = {"fields": fields, "members": _digest(sorted(members))}
+            if before != alive[node["id"]]:
+                fetched_at = _now()
+                yield _Part("collections", [_row(api.shop, node, None, fetched_at)])
+                yield _Part(
+                    "collection_products", [_row(api.shop, {"id": one}, node["id"], fetched_at) for one in members]
+                )
+    gone = [{"id": one, "deletedAt": _text(began_at)} for one in known if one not in alive]
+    if gone:
+        yield _Part("collections", [_row(api.shop, node, None, _now()) for node in gone])
+    state["known"] = alive
+    if all_members:
+        state["members_read_at"] = _text(began_at)
+
+
+class _Seen:
+    """How far a list that is read by `updated_at` has been seen, so that the next run reads only what has changed."""
+
+    def __init__(self, state: dict[str, Any]) -> None:
+        self._state = state
+        self._until: str | None = state.get("until")
+        # id ▶ updated_at and digest of what the overlap brings once more
+        self._recent: dict[str, list[str]] = dict(state.get("recent", {}))
+
+    @property
+    def filter(self) -> str | None:
+        """The search for what has changed since; None is everything."""
+        return None if self._until is None else f"updated_at:>='{_text(_time(self._until) - OVERLAP)}'"
+
+    def changed(self, api: AdminApi, path: str, query: str) -> Iterator[list[Node]]:
+        """Pages of nodes, oldest change first, without those that were seen just so before."""
+        while True:
+            begun_from = self._until
+            try:
+                for nodes in api.pages(path, query, query=self.filter):
+                    new = [node for node in nodes if self._is_new(node)]
+                    yield new
+                return
+            except CursorExpired as error:
+                if self._until == begun_from:
+                    raise
+                log.info("%s; begun anew from %s", error, self._until)
+
+    def _is_new(self, node: Node) -> bool:
+        said = {key: value["nodes"] if _is_page(value) else value for key, value in node.items()}  # without cursors
+        word = [node["updatedAt"], _digest(said)]
+        is_new = self._recent.get(node["id"]) != word
+        self._recent[node["id"]] = word
+        self.see_until(node["updatedAt"])
+        return is_new
+
+    def see_until(self, updated_at: str) -> None:
+        """Remember the newest change."""
+        if self._until is None or _time(updated_at) > _time(self._until):
+            self._until = updated_at
+
+    def save(self) -> None:
+        """Everything has come: the next run goes on from here."""
+        since = _time(self._until) - OVERLAP if self._until else None
+        recent = {key: word for key, word in self._recent.items() if _time(word[0]) >= since}
+        self._state.update(until=self._until, recent=recent)
+
+
+def _row(shop: str, node: Node, parent_id: str | None, fetched_at: datetime) -> dict[str, Any]:
+    text = msgspec.json.encode(node).decode()
+    return {"shop": shop, "id": node["id"], "parent_id": parent_id, "fetched_at": fetched_at, "node": text}
+
+
+def _is_page(value: Any) -> bool:
+    return isinstance(value, dict) and "pageInfo" in value
+
+
+def _digest(value: Any) -> str:
+    return hashlib.blake2b(msgspec.json.encode(value), digest_size=8).hexdigest()
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+def _time(text: str) -> datetime:
+    return datetime.fromisoformat(text)
+
+
+def _text(moment: datetime) -> str:
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

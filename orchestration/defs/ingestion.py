@@ -8,10 +8,12 @@ from dagster_dlt import DagsterDltResource, DagsterDltTranslator, dlt_assets
 from dagster_dlt.translator import DltResourceTranslatorData
 
 from ingestion.landing import sealed_files
+from ingestion.sources.catalogue import CatalogueFile, catalogue_source
 from ingestion.sources.pixel import pixel_source
-from ingestion.sources.shopify import admin_apis, shopify_source
+from ingestion.sources.shopify import Settings, shopify_source
+from ingestion.sources.shopify_api import admin_apis
 from ingestion.sources.shops import shops_source
-from ingestion.warehouse import archive_loaded, not_loaded
+from ingestion.warehouse import archive_loaded, failed_fetches, known_products, not_loaded
 from orchestration.defs.resources import Warehouse
 
 
@@ -65,6 +67,40 @@ def pixel(context: dg.AssetExecutionContext, dlt: DagsterDltResource, warehouse:
     dagster_dlt_translator=RawTables(),
 )
 def shopify(context: dg.AssetExecutionContext, dlt: DagsterDltResource, warehouse: Warehouse) -> Iterator[Any]:
-    """The catalogue of each shop that has an Admin API token."""
-    source = shopify_source(admin_apis(warehouse.shops))
+    """Catalogue, deletions and orders of each shop that has an Admin API token; one that fails stops no other."""
+    if context.is_subset:  # what is fetched is fetched once: half of it would be missing for good
+        raise dg.Failure("Materialize all tables of shopify together: they are one answer of the Admin API.")
+    settings = Settings(
+        orders_of=frozenset(shop.domain for shop in warehouse.shops if shop.orders),
+        known_products=lambda domain: known_products(warehouse.data, domain),
+        workspace=warehouse.workspace,
+    )
+    source = shopify_source(admin_apis(warehouse.shops), settings)
     yield from dlt.run(context=context, dlt_source=source, dlt_pipeline=warehouse.pipeline("shopify"))
+
+
+@dlt_assets(
+    name="catalogue",
+    group_name="ingestion",
+    dlt_source=catalogue_source(),
+    dlt_pipeline=NO_PIPELINE,
+    dagster_dlt_translator=RawTables(),
+)
+def catalogue(context: dg.AssetExecutionContext, dlt: DagsterDltResource, warehouse: Warehouse) -> Iterator[Any]:
+    """The catalogue file of each shop that names one and has no Admin API token."""
+    with_token = {api.shop for api in admin_apis(warehouse.shops)}
+    source = catalogue_source(
+        [
+            CatalogueFile(shop.domain, warehouse.shops_folder / shop.catalogue)
+            for shop in warehouse.shops
+            if shop.catalogue and shop.domain not in with_token
+        ]
+    )
+    yield from dlt.run(context=context, dlt_source=source, dlt_pipeline=warehouse.pipeline("catalogue"))
+
+
+@dg.asset_check(asset=["operations", "fetches"], name="every_shop_was_fetched")
+def every_shop_was_fetched(warehouse: Warehouse) -> dg.AssetCheckResult:
+    """The last time that each shop's Admin API and catalogue file were asked, they answered."""
+    failed = failed_fetches(warehouse.data)
+    return dg.AssetCheckResult(passed=not failed, metadata={failure.subject: failure.error for failure in failed})

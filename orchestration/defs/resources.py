@@ -56,6 +56,11 @@ class Warehouse(dg.ConfigurableResource):
         """The stores of shops.toml."""
         return load_shops(shops_file())
 
+    @property
+    def shops_folder(self) -> Path:
+        """Where shops.toml lies, and the catalogue files that it names."""
+        return shops_file().parent
+
     def pipeline(self, source_name: str) -> dlt.Pipeline:
         """The dlt pipeline that loads a source into this warehouse."""
         return open_pipeline(source_name, self.data)

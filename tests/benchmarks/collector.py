@@ -116,7 +116,7 @@ def event() -> dict:
     from ingestion.simulator.shoppers import simulate
 
     shop = load_shops(PROJECT / "shops.toml")[0]
-    deliveries = simulate(shop, build_catalogue(1), 1, datetime(2026, 11, 1, tzinfo=UTC), days=1)
+    deliveries = simulate(shop, build_catalogue(1), 1, datetime(2026, 11, 1, tzinfo=UTC), days=1).deliveries
     found = [one for delivery in deliveries for one in delivery.events if one["name"] == "product_viewed"]
     return min(found, key=lambda one: abs(len(json.dumps(one)) - 1500))
 

@@ -22,7 +22,7 @@ def catalogue():
 
 @pytest.fixture(scope="module")
 def deliveries(shop, catalogue):
-    return simulate(shop, catalogue, 1, END)
+    return simulate(shop, catalogue, 1, END).deliveries
 
 
 @pytest.fixture(scope="module")
@@ -35,12 +35,12 @@ def happened_at(event) -> datetime:
 
 
 def test_the_same_seed_and_end_give_the_same_events(shop, deliveries):
-    assert simulate(shop, build_catalogue(1), 1, END) == deliveries
-    assert simulate(shop, build_catalogue(2), 2, END) != deliveries
+    assert simulate(shop, build_catalogue(1), 1, END).deliveries == deliveries
+    assert simulate(shop, build_catalogue(2), 2, END).deliveries != deliveries
 
 
 def test_windows_that_overlap_hold_the_same_events(shop, catalogue, deliveries):
-    later = simulate(shop, catalogue, 1, END + timedelta(days=1))
+    later = simulate(shop, catalogue, 1, END + timedelta(days=1)).deliveries
     shared_window = (END - timedelta(days=29), END - timedelta(days=4))
 
     def within(found):

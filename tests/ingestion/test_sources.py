@@ -5,17 +5,7 @@ import msgspec
 import pytest
 
 from ingestion.landing import sealed_files
-from ingestion.simulator.admin_api import running_admin_api
-from ingestion.simulator.catalogue import build_catalogue
 from ingestion.sources.pixel import pixel_source
-from ingestion.sources.shopify import (
-    PRODUCTS_QUERY,
-    AdminApi,
-    ShopifyError,
-    admin_apis,
-    shopify_source,
-    token_variable,
-)
 from ingestion.sources.shops import shops_source
 from ingestion.warehouse import (
     archive_loaded,
@@ -177,70 +167,6 @@ def test_crawlers_are_told_by_the_kept_list(tmp_path):
         ("Browser", False),
         (AGENT, True),
     ]
-
-
-@pytest.fixture(scope="module")
-def catalogue():
-    return build_catalogue(1)
-
-
-@pytest.fixture(scope="module")
-def api_url(catalogue, shop):
-    with running_admin_api(catalogue, shop.domain, "right") as url:
-        yield url
-
-
-def api(shop, url, token="right") -> AdminApi:
-    [found] = admin_apis([shop], {token_variable(shop.domain): token, "PIXELNOVA_SHOPIFY_URL": url})
-    return found
-
-
-def test_the_whole_catalogue_is_loaded_page_by_page_and_twice_is_once(tmp_path, shop, catalogue, api_url):
-    for _ in range(2):
-        open_pipeline("shopify", tmp_path).run(shopify_source([api(shop, api_url)]))
-    variants = [(str(product.id), variant) for product in catalogue.products for variant in product.variants]
-    assert len(variants) > 250, "one page would do"
-    loaded = query(tmp_path, "select id, product_id, price from raw_shopify.variants")
-    assert sorted(loaded) == sorted(
-        (
-            f"gid://shopify/ProductVariant/{variant.id}",
-            f"gid://shopify/Product/{product_id}",
-            f"{variant.price_cents / 100:.2f}",
-        )
-        for product_id, variant in variants
-    )
-    products = query(tmp_path, "select id, title, online_store_url is not null from raw_shopify.products")
-    assert sorted(products) == sorted(
-        (f"gid://shopify/Product/{product.id}", product.title, product.is_published) for product in catalogue.products
-    )
-
-
-def test_a_shop_without_a_token_has_empty_tables(tmp_path, shop):
-    open_pipeline("shopify", tmp_path).run(shopify_source(admin_apis([shop], {})))
-    assert query(tmp_path, "select count(*) from raw_shopify.products") == [(0,)]
-    assert query(tmp_path, "select count(*) from raw_shopify.variants") == [(0,)]
-
-
-@pytest.mark.parametrize(
-    ("token", "query_text", "complaint"),
-    [
-        ("wrong", PRODUCTS_QUERY, "refuses the token .* PIXELNOVA_SHOPIFY_TOKEN_PIXELNOVA_DEMO"),
-        ("right", PRODUCTS_QUERY.replace("handle", "hndle"), "Cannot query field 'hndle'"),
-        ("right", PRODUCTS_QUERY.replace("sortKey: ID", "sortBy: ID"), "Unknown argument 'sortBy'"),
-    ],
-)
-def test_what_shopify_refuses_fails_loudly(shop, api_url, token, query_text, complaint):
-    with pytest.raises(ShopifyError, match=complaint):
-        list(api(shop, api_url, token).nodes("products", query_text))
-
-
-def test_an_api_that_does_not_answer_fails_with_one_sentence(shop):
-    with pytest.raises(ShopifyError, match=r"cannot be reached at http://127\.0\.0\.1:1/admin/api"):
-        list(api(shop, "http://127.0.0.1:1").nodes("products", PRODUCTS_QUERY))
-
-
-def test_a_token_is_never_printed(shop):
-    assert "right" not in repr(api(shop, "http://127.0.0.1:1"))
 
 
 def test_the_shops_table_is_what_shops_toml_says_now(tmp_path, shop):

@@ -12,6 +12,7 @@ import httpx
 import pytest
 
 from ingestion.landing import decode_envelope, open_files, read_lines, sealed_files
+from serving.published import read_current
 from tests.conftest import PROJECT
 
 EVENT = {"id": "e1", "name": "page_viewed", "clientId": "c", "timestamp": "2026-11-22T10:00:00Z"}
@@ -79,11 +80,15 @@ def test_a_collector_that_is_not_there_is_said(pixelnova, tmp_path):
     assert "The collector at http://127.0.0.1:1" in one_sentence(done)
 
 
-def test_an_admin_api_that_does_not_answer_ends_the_refresh_and_publishes_nothing(pixelnova, tmp_path):
+def test_an_admin_api_that_does_not_answer_is_reported_and_everything_else_is_published(pixelnova, tmp_path):
     env = {"PIXELNOVA_SHOPIFY_TOKEN_PIXELNOVA_DEMO": "t", "PIXELNOVA_SHOPIFY_URL": "http://127.0.0.1:1"}
     said = one_sentence(pixelnova("refresh", data=tmp_path, env=env, check=False))
-    assert "The Admin API of pixelnova-demo.myshopify.com cannot be reached" in said
-    assert not (tmp_path / "published").exists()
+    assert (
+        "Everything else was refreshed and published, but: The Admin API of pixelnova-demo.myshopify.com cannot" in said
+    )
+    with read_current(tmp_path).connect() as connection:
+        failed = connection.execute("select subject, error from operations.fetches where error <> ''").fetchall()
+    assert [(subject, "cannot be reached" in error) for subject, error in failed] == [("products", True)]
 
 
 @pytest.mark.parametrize("command", ["refresh", "publish"])

@@ -6,12 +6,26 @@ from orchestration.runner import prepare_dbt
 
 SOURCES = {
     "pixel": {"events", "unreadable_lines", "user_agents", "landing_files"},
-    "shopify": {"products", "variants"},
+    "shopify": {
+        "products",
+        "variants",
+        "product_deletions",
+        "collections",
+        "collection_products",
+        "orders",
+        "order_lines",
+        "fetches",
+    },
+    "catalogue": {"products", "variants", "readings"},
     "shops": {"shops", "hosts"},
 }
 MARTS = {
     "core/shops",
     "core/products",
+    "core/variants",
+    "core/variant_history",
+    "core/collections",
+    "core/collection_products",
     "core/sessions",
     "core/product_views",
     "core/cart_actions",
@@ -21,6 +35,9 @@ MARTS = {
     "recommendations/bought_together",
     "operations/quarantined_events",
     "operations/loads",
+    "operations/fetches",
+    "operations/reconciled_orders",
+    "operations/order_reconciliation",
 }
 
 

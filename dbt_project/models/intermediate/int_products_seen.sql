@@ -70,6 +70,7 @@ select
     max_by(vendor, recency) filter (where vendor is not null) as vendor,
     max_by(product_type, recency) filter (where product_type is not null) as product_type,
     max_by(url, recency) filter (where url is not null) as url,
+    max_by({{ product_handle('url') }}, recency) filter (where {{ product_handle('url') }} is not null) as handle,
     max_by(image_url, recency) filter (where image_url is not null) as image_url,
     max_by(price, recency) filter (where price is not null and currency is not null) as price,
     max_by(currency, recency) filter (where price is not null and currency is not null) as currency

@@ -18,6 +18,18 @@ shops as (
 
 ),
 
+-- What became of it since, where the Admin API's orders are loaded.
+aftermath as (
+
+    select
+        pixel_order_key,
+        cancelled_at,
+        refunded_amount
+    from {{ ref('int_orders_reconciled') }}
+    where pixel_order_key is not null and admin_order_key is not null
+
+),
+
 lines_per_order as (
 
     select
@@ -49,8 +61,16 @@ select
     orders.discount_amount,
     orders.shipping_amount,
     orders.tax_amount,
-    orders.total_amount
+    orders.total_amount as gross_total_amount,
+    aftermath.refunded_amount,
+    aftermath.cancelled_at,
+    case
+        when aftermath.pixel_order_key is null then null
+        when aftermath.cancelled_at is not null then 0
+        else {{ money('orders.total_amount - coalesce(aftermath.refunded_amount, 0)') }}
+    end as net_total_amount
 from orders
 left join lines_per_order on orders.order_key = lines_per_order.order_key
 left join sessionized on orders.event_key = sessionized.event_key
+left join aftermath on orders.order_key = aftermath.pixel_order_key
 left join shops on orders.shop = shops.shop

@@ -12,6 +12,13 @@ sessionized as (
 
 ),
 
+prices as (
+
+    select * from {{ ref('variant_history') }}
+    where valid_to is null or valid_from < valid_to
+
+),
+
 shops as (
 
     select * from {{ ref('shops') }}
@@ -30,7 +37,15 @@ select
     views.sku,
     views.product_title,
     views.price,
-    views.currency
+    views.currency,
+    prices.price as listed_price,
+    prices.is_available as was_available
 from views
 left join sessionized on views.event_key = sessionized.event_key
 left join shops on views.shop = shops.shop
+left join prices
+    on
+        views.shop = prices.shop
+        and views.variant_id = prices.variant_id
+        and views.event_at >= prices.valid_from
+        and (views.event_at < prices.valid_to or prices.valid_to is null)

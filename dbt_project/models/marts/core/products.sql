@@ -6,17 +6,9 @@ shopify_products as (
 
 ),
 
-shopify_variants as (
+catalogue_products as (
 
-    select
-        shop,
-        product_id,
-        min(price) as price_min,
-        max(price) as price_max,
-        max(case when is_available then 1 else 0 end) = 1 as is_available,
-        count(*) as variants
-    from {{ ref('stg_shopify__variants') }}
-    group by shop, product_id
+    select * from {{ ref('int_catalogue_products') }}
 
 ),
 
@@ -32,42 +24,94 @@ shops as (
 
 ),
 
-shops_with_catalogue as (
+variants_of_products as (
 
-    select distinct shop from shopify_products
+    select
+        shop,
+        product_id,
+        min(price) as price_min,
+        max(price) as price_max,
+        min(currency) as currency,
+        max(case when is_available then 1 else 0 end) = 1 as is_available,
+        count(*) as variants
+    from {{ ref('variants') }}
+    where not is_deleted and source <> 'events'
+    group by shop, product_id
 
 ),
 
--- The Admin API knows best. Of a product that it does not know we have what events say; if it knows the shop at all,
--- such a product is no longer sold.
+shops_with_catalogue as (
+
+    select shop from shopify_products
+
+    union
+
+    select shop from catalogue_products
+
+),
+
+ids as (
+
+    select
+        shop,
+        product_id
+    from shopify_products
+
+    union
+
+    select
+        shop,
+        product_id
+    from catalogue_products
+
+    union
+
+    select
+        shop,
+        product_id
+    from products_seen
+
+),
+
+-- The Admin API knows best, then the file, then what events say: field by field. If one of the first two knows the shop
+-- at all, a product that neither knows is no longer sold.
 combined as (
 
     select
-        coalesce(shopify_products.shop, products_seen.shop) as shop,
-        coalesce(shopify_products.product_id, products_seen.product_id) as product_id,
-        coalesce(shopify_products.title, products_seen.title) as title,
-        coalesce(shopify_products.handle, regexp_extract(products_seen.url, '/products/([^/?#]+)', 1)) as handle,
-        coalesce(shopify_products.vendor, products_seen.vendor) as vendor,
-        coalesce(shopify_products.product_type, products_seen.product_type) as product_type,
-        shopify_products.status,
-        coalesce(shopify_products.is_published, shops_with_catalogue.shop is null) as is_published,
-        coalesce(shopify_variants.is_available, shops_with_catalogue.shop is null) as is_available,
-        coalesce(shopify_variants.price_min, products_seen.price) as price_min,
-        coalesce(shopify_variants.price_max, products_seen.price) as price_max,
-        case when shopify_variants.price_min is null then products_seen.currency end as seen_currency,
-        shopify_variants.variants,
+        ids.shop,
+        ids.product_id,
+        coalesce(shopify_products.title, catalogue_products.title, products_seen.title) as title,
+        coalesce(shopify_products.handle, catalogue_products.handle, products_seen.handle) as handle,
+        coalesce(shopify_products.description_html, catalogue_products.description_html) as description_html,
+        coalesce(shopify_products.vendor, catalogue_products.vendor, products_seen.vendor) as vendor,
+        coalesce(shopify_products.product_type, catalogue_products.product_type, products_seen.product_type)
+            as product_type,
+        coalesce(shopify_products.tags, catalogue_products.tags) as tags,
+        coalesce(shopify_products.status, catalogue_products.status) as status,
+        coalesce(shopify_products.is_gift_card, catalogue_products.is_gift_card) as is_gift_card,
+        coalesce(
+            shopify_products.is_published, catalogue_products.is_published, shops_with_catalogue.shop is null
+        ) as is_published,
+        coalesce(shopify_products.is_deleted, catalogue_products.is_deleted, shops_with_catalogue.shop is not null)
+            as is_deleted,
+        shopify_products.deleted_at,
+        products_seen.price as seen_price,
+        products_seen.currency as seen_currency,
         coalesce(shopify_products.url, products_seen.url) as url,
-        coalesce(shopify_products.image_url, products_seen.image_url) as image_url,
-        shopify_products.created_at,
-        shopify_products.updated_at,
-        case when shopify_products.product_id is null then 'events' else 'admin_api' end as source
-    from shopify_products
-    full outer join products_seen
-        on shopify_products.shop = products_seen.shop and shopify_products.product_id = products_seen.product_id
-    left join shopify_variants
-        on shopify_products.shop = shopify_variants.shop and shopify_products.product_id = shopify_variants.product_id
-    left join shops_with_catalogue
-        on coalesce(shopify_products.shop, products_seen.shop) = shops_with_catalogue.shop
+        coalesce(shopify_products.image_url, catalogue_products.image_url, products_seen.image_url) as image_url,
+        coalesce(shopify_products.created_at, catalogue_products.created_at) as created_at,
+        coalesce(shopify_products.updated_at, catalogue_products.updated_at) as updated_at,
+        case
+            when shopify_products.product_id is not null then 'admin_api'
+            when catalogue_products.product_id is not null then 'catalogue_file'
+            else 'events'
+        end as source
+    from ids
+    left join shopify_products on ids.shop = shopify_products.shop and ids.product_id = shopify_products.product_id
+    left join catalogue_products
+        on ids.shop = catalogue_products.shop and ids.product_id = catalogue_products.product_id
+    left join products_seen on ids.shop = products_seen.shop and ids.product_id = products_seen.product_id
+    left join shops_with_catalogue on ids.shop = shops_with_catalogue.shop
 
 )
 
@@ -77,19 +121,31 @@ select
     combined.product_id,
     combined.title,
     nullif(combined.handle, '') as handle,
+    combined.description_html,
     combined.vendor,
     combined.product_type,
+    combined.tags,
     combined.status,
-    combined.is_published,
-    combined.is_available,
-    combined.price_min,
-    combined.price_max,
-    coalesce(combined.seen_currency, shops.currency) as currency,
-    combined.variants,
+    combined.is_gift_card,
+    combined.is_published and not combined.is_deleted as is_published,
+    case
+        when combined.source = 'events' then not combined.is_deleted
+        else coalesce(variants_of_products.is_available, false) and not combined.is_deleted
+    end as is_available,
+    combined.is_deleted,
+    combined.deleted_at,
+    coalesce(variants_of_products.price_min, combined.seen_price) as price_min,
+    coalesce(variants_of_products.price_max, combined.seen_price) as price_max,
+    coalesce(
+        variants_of_products.currency, combined.seen_currency, shops.currency
+    ) as currency,
+    variants_of_products.variants,
     combined.url,
     combined.image_url,
     combined.created_at,
     combined.updated_at,
     combined.source
 from combined
+left join variants_of_products
+    on combined.shop = variants_of_products.shop and combined.product_id = variants_of_products.product_id
 left join shops on combined.shop = shops.shop

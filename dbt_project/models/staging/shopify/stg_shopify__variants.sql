@@ -1,31 +1,44 @@
 with
 
-variants as (
+answers as (
 
-    select * from {{ source('shopify', 'variants') }}
+    select
+        *,
+        row_number() over (
+            partition by shop, variant_id
+            order by fetched_at desc, updated_at desc
+        ) as age
+    from {{ ref('base_shopify__variants') }}
 
 ),
 
-renamed as (
+products as (
 
-    select
-        shop,
-        {{ shopify_id('id') }} as variant_id,
-        {{ shopify_id('product_id') }} as product_id,
-        title,
-        sku,
-        position,
-        {{ money('price') }} as price,
-        {{ money('compare_at_price') }} as compare_at_price,
-        available_for_sale as is_available,
-        inventory_quantity,
-        cast(created_at as timestamp) as created_at,
-        cast(updated_at as timestamp) as updated_at
-    from variants
+    select * from {{ ref('stg_shopify__products') }}
 
 )
 
+-- A product's variants come as a set, with its own answer: one that is not in the newest is gone.
 select
-    {{ surrogate_key(['shop', 'variant_id']) }} as variant_key,
-    *
-from renamed
+    {{ surrogate_key(['answers.shop', 'answers.variant_id']) }} as variant_key,
+    answers.shop,
+    answers.variant_id,
+    answers.product_id,
+    answers.title,
+    answers.sku,
+    answers.position,
+    answers.price,
+    answers.compare_at_price,
+    answers.is_available,
+    answers.inventory_quantity,
+    answers.inventory_policy,
+    products.is_deleted or answers.fetched_at < products.fetched_at as is_deleted,
+    case
+        when answers.fetched_at < products.fetched_at then products.updated_at
+        else products.deleted_at
+    end as deleted_at,
+    answers.created_at,
+    answers.updated_at
+from answers
+inner join products on answers.shop = products.shop and answers.product_id = products.product_id
+where answers.age = 1

@@ -1,0 +1,127 @@
+{#-
+    Products of catalogue files, with the id by which events name them. A CSV has no ids: a product is known by its
+    handle, which stands in the address of its page, or else by the SKU of a variant. Until events have named it, its
+    handle stands in for the id.
+-#}
+
+with
+
+products as (
+
+    select * from {{ ref('stg_catalogue__products') }}
+
+),
+
+variants as (
+
+    select * from {{ ref('stg_catalogue__variants') }}
+
+),
+
+known_products as (
+
+    select
+        shop,
+        handle,
+        product_id
+    from {{ ref('stg_shopify__products') }}
+
+    union all
+
+    select
+        shop,
+        handle,
+        product_id
+    from {{ ref('int_products_seen') }}
+
+),
+
+by_handle as (
+
+    select
+        shop,
+        handle,
+        max(product_id) as product_id
+    from known_products
+    where handle is not null
+    group by shop, handle
+
+),
+
+-- A SKU that several products share says nothing.
+seen_skus as (
+
+    select
+        shop,
+        sku,
+        min(product_id) as product_id
+    from {{ ref('int_variants_seen') }}
+    where sku is not null
+    group by shop, sku
+    having count(distinct product_id) = 1
+
+),
+
+by_sku as (
+
+    select
+        variants.shop,
+        variants.handle,
+        min(seen_skus.product_id) as product_id
+    from variants
+    inner join seen_skus on variants.shop = seen_skus.shop and variants.sku = seen_skus.sku
+    group by variants.shop, variants.handle
+    having count(distinct seen_skus.product_id) = 1
+
+),
+
+identified as (
+
+    select
+        products.shop,
+        products.handle,
+        coalesce(products.product_id, by_handle.product_id, by_sku.product_id) as known_id,
+        case
+            when products.product_id is not null then 1
+            when by_handle.product_id is not null then 2
+            else 3
+        end as certainty,
+        products.is_deleted
+    from products
+    left join by_handle on products.shop = by_handle.shop and products.handle = by_handle.handle
+    left join by_sku on products.shop = by_sku.shop and products.handle = by_sku.handle
+
+),
+
+-- Two handles may lead to one product, after it was renamed: the file's newest, and surest, is the one.
+ranked as (
+
+    select
+        *,
+        row_number() over (partition by shop, known_id order by is_deleted, certainty, handle) as choice
+    from identified
+
+)
+
+select
+    products.shop,
+    case
+        when ranked.choice = 1 and ranked.known_id is not null then ranked.known_id else 'handle:' || products.handle
+    end
+        as product_id,
+    products.handle,
+    products.title,
+    products.description_html,
+    products.vendor,
+    products.product_type,
+    products.tags,
+    products.status,
+    products.is_gift_card,
+    products.is_published,
+    products.is_deleted,
+    case when products.is_deleted then products.read_at end as last_read_at,
+    products.image_url,
+    products.created_at,
+    products.updated_at
+from products
+inner join ranked on products.shop = ranked.shop and products.handle = ranked.handle

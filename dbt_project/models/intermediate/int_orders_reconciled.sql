@@ -1,0 +1,180 @@
+{#-
+    Orders of the pixel and of the Admin API, one row per order of either. An order is the same if its id is, or else its
+    checkout token. Compared is only what both could have seen: from the shop's first event and first Admin order until
+    its orders were last fetched, of the online store, without tests.
+-#}
+
+with
+
+pixel_orders as (
+
+    select * from {{ ref('int_orders_deduplicated') }}
+
+),
+
+admin_orders as (
+
+    select * from {{ ref('stg_shopify__orders') }}
+
+),
+
+last_fetches as (
+
+    select
+        shop,
+        max(cast(began_at as timestamp)) as fetched_until
+    from {{ source('shopify', 'fetches') }}
+    where subject = 'orders' and error is null
+    group by shop
+
+),
+
+first_events as (
+
+    select
+        shop,
+        min(event_at) as first_event_at
+    from {{ ref('stg_pixel__events') }}
+    group by shop
+
+),
+
+first_orders as (
+
+    select
+        shop,
+        min(processed_at) as first_order_at
+    from admin_orders
+    group by shop
+
+),
+
+windows as (
+
+    select
+        last_fetches.shop,
+        greatest(first_events.first_event_at, first_orders.first_order_at) as compared_from,
+        last_fetches.fetched_until as compared_until
+    from last_fetches
+    inner join first_events on last_fetches.shop = first_events.shop
+    inner join first_orders on last_fetches.shop = first_orders.shop
+
+),
+
+same_id as (
+
+    select
+        pixel_orders.order_key as pixel_order_key,
+        admin_orders.order_key as admin_order_key,
+        'order_id' as matched_by
+    from pixel_orders
+    inner join admin_orders on pixel_orders.order_key = admin_orders.order_key
+
+),
+
+-- A token may stand in several orders of either side: the first of one meets the first of the other.
+pixel_left as (
+
+    select
+        pixel_orders.order_key,
+        pixel_orders.shop,
+        pixel_orders.checkout_token,
+        row_number() over (
+            partition by pixel_orders.shop, pixel_orders.checkout_token
+            order by pixel_orders.ordered_at, pixel_orders.order_key
+        ) as place
+    from pixel_orders
+    left join same_id on pixel_orders.order_key = same_id.pixel_order_key
+    where same_id.pixel_order_key is null and pixel_orders.checkout_token is not null
+
+),
+
+admin_left as (
+
+    select
+        admin_orders.order_key,
+        admin_orders.shop,
+        admin_orders.checkout_token,
+        row_number() over (
+            partition by admin_orders.shop, admin_orders.checkout_token
+            order by admin_orders.processed_at, admin_orders.order_key
+        ) as place
+    from admin_orders
+    left join same_id on admin_orders.order_key = same_id.admin_order_key
+    where same_id.admin_order_key is null and admin_orders.checkout_token is not null
+
+),
+
+same_token as (
+
+    select
+        pixel_left.order_key as pixel_order_key,
+        admin_left.order_key as admin_order_key,
+        'checkout_token' as matched_by
+    from pixel_left
+    inner join admin_left
+        on
+            pixel_left.shop = admin_left.shop
+            and pixel_left.checkout_token = admin_left.checkout_token
+            and pixel_left.place = admin_left.place
+
+),
+
+matches as (
+
+    select * from same_id
+
+    union all
+
+    select * from same_token
+
+),
+
+paired as (
+
+    select
+        coalesce(admin_orders.shop, pixel_orders.shop) as shop,
+        pixel_orders.order_key as pixel_order_key,
+        admin_orders.order_key as admin_order_key,
+        matches.matched_by,
+        coalesce(admin_orders.processed_at, pixel_orders.ordered_at) as ordered_at,
+        coalesce(admin_orders.currency, pixel_orders.currency) as currency,
+        pixel_orders.currency as pixel_currency,
+        pixel_orders.total_amount as pixel_amount,
+        admin_orders.currency as admin_currency,
+        admin_orders.total_amount as admin_amount,
+        admin_orders.refunded_amount,
+        admin_orders.cancelled_at,
+        admin_orders.source_name,
+        admin_orders.is_test
+    from pixel_orders
+    left join matches on pixel_orders.order_key = matches.pixel_order_key
+    full outer join admin_orders on matches.admin_order_key = admin_orders.order_key
+
+)
+
+select
+    coalesce(paired.admin_order_key, paired.pixel_order_key) as order_key,
+    paired.shop,
+    paired.pixel_order_key,
+    paired.admin_order_key,
+    paired.matched_by,
+    paired.ordered_at,
+    paired.currency,
+    paired.pixel_amount,
+    paired.admin_amount,
+    paired.refunded_amount,
+    paired.cancelled_at,
+    case
+        when paired.is_test then 'not_compared: test'
+        when paired.source_name <> 'web' then 'not_compared: ' || paired.source_name
+        when windows.shop is null then 'not_compared: no Admin orders'
+        when paired.ordered_at < windows.compared_from or paired.ordered_at >= windows.compared_until
+            then 'not_compared: only one side was watching'
+        when paired.pixel_order_key is null then 'missing_in_pixel'
+        when paired.admin_order_key is null then 'pixel_only'
+        when paired.pixel_amount = paired.admin_amount and paired.pixel_currency = paired.admin_currency then 'matched'
+        else 'amount_differs'
+    end as outcome
+from paired
+left join windows on paired.shop = windows.shop

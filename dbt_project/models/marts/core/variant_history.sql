@@ -1,0 +1,97 @@
+{#-
+    A slowly changing dimension (type 2) made of the log of answers. A price that changed twice between two answers shows
+    its last value only.
+-#}
+
+with
+
+answers as (
+
+    select * from {{ ref('base_shopify__variants') }}
+
+),
+
+variants as (
+
+    select * from {{ ref('stg_shopify__variants') }}
+
+),
+
+shops as (
+
+    select * from {{ ref('shops') }}
+
+),
+
+-- The same may be told several times; of several words in one answer the newest counts.
+told as (
+
+    select
+        *,
+        row_number() over (partition by shop, variant_id, fetched_at order by updated_at desc) as age
+    from answers
+
+),
+
+compared as (
+
+    select
+        *,
+        lag(fetched_at) over (partition by shop, variant_id order by fetched_at) as told_before_at,
+        lag(price) over (partition by shop, variant_id order by fetched_at) as price_before,
+        lag(compare_at_price) over (partition by shop, variant_id order by fetched_at) as compare_at_price_before,
+        lag(is_available) over (partition by shop, variant_id order by fetched_at) as is_available_before
+    from told
+    where age = 1
+
+),
+
+-- It changed after it was last told otherwise, and not after Shopify's own time of the change.
+changes as (
+
+    select
+        shop,
+        variant_id,
+        product_id,
+        price,
+        compare_at_price,
+        is_available,
+        case
+            when told_before_at is null then coalesce(created_at, fetched_at)
+            else greatest(told_before_at, least(coalesce(updated_at, fetched_at), fetched_at))
+        end as valid_from
+    from compared
+    where
+        told_before_at is null
+        or price is distinct from price_before
+        or compare_at_price is distinct from compare_at_price_before
+        or is_available is distinct from is_available_before
+
+),
+
+periods as (
+
+    select
+        *,
+        lead(valid_from) over (partition by shop, variant_id order by valid_from) as next_valid_from
+    from changes
+
+)
+
+select
+    {{ surrogate_key(['periods.shop', 'periods.variant_id', 'periods.valid_from']) }} as variant_period_key,
+    periods.shop,
+    periods.variant_id,
+    periods.product_id,
+    periods.price,
+    periods.compare_at_price,
+    shops.currency,
+    periods.is_available,
+    periods.valid_from,
+    coalesce(
+        periods.next_valid_from,
+        case when variants.is_deleted then greatest(variants.deleted_at, periods.valid_from) end
+    ) as valid_to
+from periods
+left join variants on periods.shop = variants.shop and periods.variant_id = variants.variant_id
+left join shops on periods.shop = shops.shop

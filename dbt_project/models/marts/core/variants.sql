@@ -1,0 +1,128 @@
+with
+
+shopify_variants as (
+
+    select * from {{ ref('stg_shopify__variants') }}
+
+),
+
+catalogue_variants as (
+
+    select * from {{ ref('int_catalogue_variants') }}
+
+),
+
+seen_variants as (
+
+    select * from {{ ref('int_variants_seen') }}
+
+),
+
+shops as (
+
+    select * from {{ ref('shops') }}
+
+),
+
+known_products as (
+
+    select
+        shop,
+        product_id
+    from {{ ref('stg_shopify__products') }}
+
+    union
+
+    select
+        shop,
+        product_id
+    from {{ ref('int_catalogue_products') }}
+
+),
+
+ids as (
+
+    select
+        shop,
+        variant_id
+    from shopify_variants
+
+    union
+
+    select
+        shop,
+        variant_id
+    from catalogue_variants
+
+    union
+
+    select
+        shop,
+        variant_id
+    from seen_variants
+
+),
+
+-- The Admin API knows best, then the file, then what events say: field by field. Of a product that one of the first two
+-- knows, a variant that neither knows is no longer sold.
+combined as (
+
+    select
+        ids.shop,
+        ids.variant_id,
+        coalesce(shopify_variants.product_id, catalogue_variants.product_id, seen_variants.product_id) as product_id,
+        coalesce(shopify_variants.title, catalogue_variants.title, seen_variants.title) as title,
+        coalesce(shopify_variants.sku, catalogue_variants.sku, seen_variants.sku) as sku,
+        coalesce(shopify_variants.position, catalogue_variants.position) as position,
+        coalesce(shopify_variants.price, catalogue_variants.price, seen_variants.price) as price,
+        case
+            when shopify_variants.variant_id is not null then shopify_variants.compare_at_price
+            else catalogue_variants.compare_at_price
+        end as compare_at_price,
+        case
+            when coalesce(shopify_variants.price, catalogue_variants.price) is null then seen_variants.currency
+        end as seen_currency,
+        coalesce(shopify_variants.is_available, catalogue_variants.is_available) as is_available,
+        coalesce(shopify_variants.inventory_quantity, catalogue_variants.inventory_quantity) as inventory_quantity,
+        coalesce(shopify_variants.inventory_policy, catalogue_variants.inventory_policy) as inventory_policy,
+        coalesce(shopify_variants.is_deleted, catalogue_variants.is_deleted) as is_deleted,
+        shopify_variants.deleted_at,
+        shopify_variants.created_at,
+        shopify_variants.updated_at,
+        case
+            when shopify_variants.variant_id is not null then 'admin_api'
+            when catalogue_variants.variant_id is not null then 'catalogue_file'
+            else 'events'
+        end as source
+    from ids
+    left join shopify_variants on ids.shop = shopify_variants.shop and ids.variant_id = shopify_variants.variant_id
+    left join
+        catalogue_variants
+        on ids.shop = catalogue_variants.shop and ids.variant_id = catalogue_variants.variant_id
+    left join seen_variants on ids.shop = seen_variants.shop and ids.variant_id = seen_variants.variant_id
+
+)
+
+select
+    {{ surrogate_key(['combined.shop', 'combined.variant_id']) }} as variant_key,
+    combined.shop,
+    combined.variant_id,
+    combined.product_id,
+    combined.title,
+    combined.sku,
+    cast(combined.position as bigint) as position,
+    combined.price,
+    combined.compare_at_price,
+    coalesce(combined.seen_currency, shops.currency) as currency,
+    coalesce(combined.is_available, true)
+    and not coalesce(combined.is_deleted, known_products.product_id is not null) as is_available,
+    cast(combined.inventory_quantity as bigint) as inventory_quantity,
+    combined.inventory_policy,
+    coalesce(combined.is_deleted, known_products.product_id is not null) as is_deleted,
+    combined.deleted_at,
+    combined.created_at,
+    combined.updated_at,
+    combined.source
+from combined
+left join shops on combined.shop = shops.shop
+left join known_products on combined.shop = known_products.shop and combined.product_id = known_products.product_id

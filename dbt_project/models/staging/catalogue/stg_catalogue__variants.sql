@@ -1,0 +1,33 @@
+with
+
+variants as (
+
+    select * from {{ source('catalogue', 'variants') }}
+
+),
+
+products as (
+
+    select * from {{ ref('stg_catalogue__products') }}
+
+)
+
+select
+    variants.shop,
+    variants.handle,
+    variants.variant_id,
+    variants.position,
+    variants.title,
+    nullif(ltrim(variants.sku, ''''), '') as sku,
+    {{ money('variants.price') }} as price,
+    {{ money('variants.compare_at_price') }} as compare_at_price,
+    variants.is_available,
+    variants.inventory_quantity,
+    variants.inventory_policy,
+    products.is_deleted
+from variants
+inner join products
+    on
+        variants.shop = products.shop
+        and variants.handle = products.handle
+        and variants.fetched_at = products.fetched_at

@@ -1,0 +1,58 @@
+{{ config(materialized='table') }}
+
+{% set fields = {
+    'title': '$.title',
+    'sku': '$.sku',
+    'position': '$.position',
+    'price': '$.price',
+    'compare_at_price': '$.compareAtPrice',
+    'is_available': '$.availableForSale',
+    'inventory_quantity': '$.inventoryQuantity',
+    'inventory_policy': '$.inventoryPolicy',
+    'created_at': '$.createdAt',
+    'updated_at': '$.updatedAt',
+} %}
+
+with
+
+answers as (
+
+    select
+        shop,
+        {{ shopify_id('id') }} as variant_id,
+        {{ shopify_id('parent_id') }} as product_id,
+        cast(fetched_at as timestamp) as fetched_at,
+        {{ json_texts('node', fields.values() | list) }} as texts
+    from {{ source('shopify', 'variants') }}
+
+),
+
+named as (
+
+    select
+        shop,
+        variant_id,
+        product_id,
+        fetched_at,
+        {{ json_columns('texts', fields) }}
+    from answers
+
+)
+
+select
+    shop,
+    variant_id,
+    product_id,
+    fetched_at,
+    title,
+    nullif(sku, '') as sku,
+    {{ whole_number('position') }} as position,
+    {{ money('price') }} as price,
+    {{ money('compare_at_price') }} as compare_at_price,
+    try_cast(is_available as boolean) as is_available,
+    {{ whole_number('inventory_quantity') }} as inventory_quantity,
+    inventory_policy,
+    {{ utc_timestamp('created_at') }} as created_at,
+    {{ utc_timestamp('updated_at') }} as updated_at
+from named
+where variant_id is not null and product_id is not null

@@ -1,0 +1,60 @@
+{% set fields = {
+    'title': '$.title',
+    'sku': '$.sku',
+    'product_gid': '$.product.id',
+    'variant_gid': '$.variant.id',
+    'quantity': '$.quantity',
+    'current_quantity': '$.currentQuantity',
+    'discounted_amount': '$.discountedTotalSet.presentmentMoney.amount',
+} %}
+
+with
+
+answers as (
+
+    select
+        shop,
+        {{ shopify_id('id') }} as line_id,
+        {{ shopify_id('parent_id') }} as order_id,
+        fetched_at,
+        {{ json_texts('node', fields.values() | list) }} as texts
+    from {{ source('shopify', 'order_lines') }}
+
+),
+
+named as (
+
+    select
+        shop,
+        line_id,
+        order_id,
+        fetched_at,
+        {{ json_columns('texts', fields) }}
+    from answers
+
+),
+
+numbered as (
+
+    select
+        *,
+        row_number() over (partition by shop, order_id, line_id order by fetched_at desc) as age
+    from named
+    where line_id is not null and order_id is not null
+
+)
+
+select
+    {{ surrogate_key(['shop', 'order_id', 'line_id']) }} as order_line_key,
+    shop,
+    order_id,
+    line_id,
+    {{ shopify_id('product_gid') }} as product_id,
+    {{ shopify_id('variant_gid') }} as variant_id,
+    title,
+    nullif(sku, '') as sku,
+    {{ whole_number('quantity') }} as quantity,
+    {{ whole_number('current_quantity') }} as current_quantity,
+    {{ money('discounted_amount') }} as discounted_amount
+from numbered
+where age = 1

@@ -1,0 +1,285 @@
+"""One shop's Admin GraphQL API: pages and bulk files, with Shopify's rules of throttling and failing kept.
+
+Queries flow in; nodes flow out, or a ShopifyError with one clear sentence. Never a short list: whatever is an error at
+Shopify is one here too, even when it comes with HTTP 200.
+"""
+
+import logging
+import os
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import requests
+from dlt.sources.helpers.rest_client import RESTClient
+from dlt.sources.helpers.rest_client.auth import APIKeyAuth
+from dlt.sources.helpers.rest_client.paginators import JSONResponseCursorPaginator
+
+from ingestion.shops import Shop
+from ingestion.sources.shopify_queries import API_VERSION, BULK_STATUS, RUN_BULK
+
+TOKEN_VARIABLE = "PIXELNOVA_SHOPIFY_TOKEN_"
+URL_VARIABLE = "PIXELNOVA_SHOPIFY_URL"  # for the stand-in; Shopify's own address otherwise
+ATTEMPTS = 5
+MAX_THROTTLED_SECONDS = 600.0  # of one request
+TIMEOUT_SECONDS = (10, 60)  # to connect, to answer
+BULK_POLL_SECONDS = (0.5, 30.0)  # between looks at a bulk operation: at first, and at most
+BULK_SECONDS = 6 * 3600.0
+
+Node = dict[str, Any]
+
+log = logging.getLogger(__name__)
+
+
+class ShopifyError(Exception):
+    """Shopify did not answer, or refused; the message names the shop and the remedy."""
+
+
+class Unreachable(ShopifyError):
+    """Shopify does not answer at all, after several attempts."""
+
+
+class CursorExpired(ShopifyError):
+    """A page's cursor is no longer known; the list has to be begun anew."""
+
+
+@dataclass(frozen=True)
+class BulkFile:
+    """What a bulk operation has written: a JSONL file, and when the operation began (UTC)."""
+
+    path: Path
+    began_at: datetime
+
+
+@dataclass(frozen=True)
+class AdminApi:
+    """Where one shop's Admin API is, and what opens it."""
+
+    shop: str
+    url: str
+    token: str = field(repr=False)
+
+    def pages(self, path: str, document: str, /, **variables: Any) -> Iterator[list[Node]]:
+        """The nodes of a connection, page after page.
+
+        Args:
+            path: where the connection stands in the answer's data, e.g. "products" or "product.variants".
+
+        Raises:
+            ShopifyError: no answer, a refusal, or any GraphQL error.
+            CursorExpired: the next page's cursor is no longer known.
+        """
+        pages = self._client.paginate(
+            "graphql.json",
+            method="POST",
+            json={"query": document, "variables": variables},
+            data_selector=f"data.{path}.nodes",
+            paginator=JSONResponseCursorPaginator(
+                cursor_path=f"data.{path}.pageInfo.endCursor",
+                cursor_body_path="variables.after",
+                has_more_path=f"data.{path}.pageInfo.hasNextPage",
+            ),
+        )
+        for page in pages:
+            yield list(page)
+
+    def ask(self, document: str, /, **variables: Any) -> Node:
+        """The data that answers one query.
+
+        Raises:
+            ShopifyError: no answer, a refusal, or any GraphQL error.
+        """
+        answer = self._client.post("graphql.json", json={"query": document, "variables": variables})
+        return answer.json()["data"]
+
+    def bulk(self, query: str, folder: Path) -> BulkFile:
+        """Run a bulk operation, wait for it, and fetch its file whole into `folder`.
+
+        Raises:
+            ShopifyError: it failed, or its file is not what Shopify says it is. What it has written until then is not
+                taken for the whole.
+        """
+        started = self.ask(RUN_BULK, query=query)["bulkOperationRunQuery"]
+        if started["userErrors"]:
+            said = "; ".join(error["message"] for error in started["userErrors"])
+            raise ShopifyError(f"The Admin API of {self.shop} begins no bulk operation: {said}. Run again later.")
+        operation = self._finished(started["bulkOperation"]["id"])
+        folder.mkdir(parents=True, exist_ok=True)
+        target = folder / f"bulk-{self.shop}-{operation['id'].rpartition('/')[2]}.jsonl"
+        if operation["url"] is None:  # nothing was found
+            target.touch()
+        else:
+            self._download(operation, target)
+        return BulkFile(target, datetime.fromisoformat(operation["createdAt"]))
+
+    def _finished(self, operation_id: str) -> Node:
+        pause, deadline = BULK_POLL_SECONDS[0], time.monotonic() + BULK_SECONDS
+        while True:
+            operation = self.ask(BULK_STATUS, id=operation_id)["node"]
+            if operation["status"] == "COMPLETED":
+                return operation
+            if operation["status"] in ("FAILED", "CANCELED", "EXPIRED"):
+                raise ShopifyError(
+                    f"The bulk operation of {self.shop} ended as {operation['status']} ({operation['errorCode']}), "
+                    f"after {operation['objectCount']} objects; nothing of it is loaded. Run again."
+                )
+            if time.monotonic() > deadline:
+                raise ShopifyError(f"The bulk operation of {self.shop} has run for {BULK_SECONDS / 3600:.0f} hours.")
+            log.info("%s: Shopify has gathered %s objects", self.shop, operation["objectCount"])
+            time.sleep(pause)
+            pause = min(pause * 1.5, BULK_POLL_SECONDS[1])
+
+    def _download(self, operation: Node, target: Path) -> None:
+        lines = size = 0
+        try:
+            with requests.get(operation["url"], stream=True, timeout=TIMEOUT_SECONDS) as answer:
+                answer.raise_for_status()
+                with target.open("wb") as file:
+                    for block in answer.iter_content(1 << 20):
+                        file.write(block)
+                        lines, size = lines + block.count(b"\n"), size + len(block)
+        except requests.RequestException as error:
+            raise ShopifyError(f"The bulk file of {self.shop} cannot be fetched ({error}); run again.") from error
+        if lines != int(operation["objectCount"]) or size != int(operation["fileSize"]):
+            raise ShopifyError(
+                f"The bulk file of {self.shop} has {lines} lines and {size} bytes where Shopify announced "
+                f"{operation['objectCount']} and {operation['fileSize']}; nothing of it is loaded. Run again."
+            )
+
+    @cached_property
+    def _client(self) -> RESTClient:
+        return RESTClient(
+            base_url=self.url,
+            auth=APIKeyAuth(name="X-Shopify-Access-Token", api_key=self.token),
+            session=_Session(self.shop, self.url),
+        )
+
+
+class _Session(requests.Session):
+    """Sends a request until it is answered with data: sleeps off throttling, tries again what fails in passing."""
+
+    def __init__(self, shop: str, url: str) -> None:
+        super().__init__()
+        self._shop, self._url = shop, url
+
+    def send(self, request: requests.PreparedRequest, **options: Any) -> requests.Response:
+        """The answer, free of errors.
+
+        Raises:
+            ShopifyError: there is none; the message says why, and what to do.
+        """
+        options["timeout"] = TIMEOUT_SECONDS
+        request.hooks = {}  # RESTClient's own raises before the answer can be looked at
+        failures, throttled = 0, 0.0
+        while True:
+            try:
+                answer = super().send(request, **options)
+            except requests.RequestException as error:
+                problem, pause = f"cannot be reached at {self._url} ({type(error).__name__})", None
+            else:
+                errors = self._errors(answer)
+                if answer.ok and not errors:
+                    return answer
+                problem, pause = self._in_passing(answer, errors)
+                if _codes(errors) == {"THROTTLED"} and throttled < MAX_THROTTLED_SECONDS:
+                    log.info("%s: throttled for %.1f s", self._shop, pause)
+                    throttled += pause
+                    time.sleep(pause)
+                    continue
+            failures += 1
+            if failures == ATTEMPTS:
+                raise Unreachable(f"The Admin API of {self._shop} {problem}: check the network and run again.")
+            time.sleep(pause or 0.2 * 2**failures)
+
+    def _errors(self, answer: requests.Response) -> list[Node]:
+        """The answer's GraphQL errors.
+
+        Raises:
+            ShopifyError: the answer is a refusal for good, or no GraphQL at all.
+        """
+        status = answer.status_code
+        if status in (401, 403):
+            raise ShopifyError(
+                f"The Admin API of {self._shop} refuses the token (HTTP {status}): put a valid one with "
+                f"scope read_products into {token_variable(self._shop)}."
+            )
+        if status in (402, 423):
+            raise ShopifyError(f"The store {self._shop} is frozen or locked (HTTP {status}); Shopify says why.")
+        if status == 404:
+            raise ShopifyError(
+                f"There is no Admin API {API_VERSION} at {self._url} (HTTP 404): check the domain in shops.toml, "
+                "and whether Shopify still serves this version."
+            )
+        served = answer.headers.get("X-Shopify-API-Version", API_VERSION)
+        if served != API_VERSION:
+            raise ShopifyError(
+                f"Shopify serves API version {served} in place of {API_VERSION}, which is no longer supported: update "
+                "Pixelnova."
+            )
+        if status == 429 or status >= 500:
+            return []
+        try:
+            said = answer.json()
+            errors = said.get("errors") or []
+        except (ValueError, AttributeError):
+            raise ShopifyError(f"The Admin API of {self._shop} answers with no JSON (HTTP {status}).") from None
+        if isinstance(errors, list) and all(isinstance(error, dict) for error in errors):
+            if answer.ok and not errors and not isinstance(said.get("data"), dict):
+                raise ShopifyError(f"The Admin API of {self._shop} answers without data.")
+            return errors
+        return [{"message": str(errors)}]
+
+    def _in_passing(self, answer: requests.Response, errors: Sequence[Node]) -> tuple[str, float | None]:
+        """What failed, and how long to wait before it is tried again (None: as for any failure).
+
+        Raises:
+            ShopifyError: trying again would not help.
+        """
+        if answer.status_code == 429 or answer.status_code >= 500:
+            after = answer.headers.get("Retry-After", "")
+            return f"answers HTTP {answer.status_code}", float(after) if after.replace(".", "", 1).isdigit() else None
+        if _codes(errors) == {"THROTTLED"}:
+            return "throttles for too long", _seconds_to_wait(answer.json())
+        if _codes(errors) == {"INTERNAL_SERVER_ERROR"}:
+            return "fails internally", None
+        said = "; ".join(str(error.get("message")) for error in errors)
+        if "cursor" in said.lower():
+            raise CursorExpired(f"The Admin API of {self._shop} no longer knows a page's cursor: {said}")
+        if "ACCESS_DENIED" in _codes(errors):
+            raise ShopifyError(
+                f"The Admin API of {self._shop} denies access: {said} Give the app that scope, install it anew and put "
+                f"its token into {token_variable(self._shop)}."
+            )
+        raise ShopifyError(f"The Admin API of {self._shop} answers with an error: {said or answer.reason}")
+
+
+def _codes(errors: Sequence[Node]) -> set[str]:
+    return {(error.get("extensions") or {}).get("code", "") for error in errors}
+
+
+def _seconds_to_wait(answer: Node) -> float:
+    """Until the bucket holds what the query costs."""
+    cost = (answer.get("extensions") or {}).get("cost") or {}
+    status = cost.get("throttleStatus") or {}
+    missing = cost.get("requestedQueryCost", 0) - status.get("currentlyAvailable", 0)
+    return max(0.1, missing / max(status.get("restoreRate", 50), 1))
+
+
+def token_variable(domain: str) -> str:
+    """The environment variable that holds a shop's Admin API token, e.g. PIXELNOVA_SHOPIFY_TOKEN_MY_SHOP."""
+    return TOKEN_VARIABLE + domain.removesuffix(".myshopify.com").upper().replace("-", "_")
+
+
+def admin_apis(shops: Sequence[Shop], environment: Mapping[str, str] = os.environ) -> list[AdminApi]:
+    """The Admin APIs of those shops for which the environment holds a token."""
+    apis = []
+    for shop in shops:
+        token = environment.get(token_variable(shop.domain))
+        if token:
+            base = environment.get(URL_VARIABLE, f"https://{shop.domain}").rstrip("/")
+            apis.append(AdminApi(shop.domain, f"{base}/admin/api/{API_VERSION}", token))
+    return apis

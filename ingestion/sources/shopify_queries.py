@@ -1,0 +1,195 @@
+"""What is asked of Shopify's Admin GraphQL API: the one pinned version, and every operation.
+
+Page sizes keep each query under the 1,000 points that Shopify allows one, counted as it documents: an object costs
+1, a connection 2 and its nodes.
+"""
+
+API_VERSION = "2026-10"
+
+# Variants page within products; who has more than fit here is asked for the rest (PRODUCT_VARIANTS).
+_PRODUCT = """
+      id title handle descriptionHtml vendor productType tags status isGiftCard
+      createdAt updatedAt publishedAt onlineStoreUrl
+      featuredMedia { preview { image { url } } }"""
+_VARIANT = """
+          id title sku position price compareAtPrice
+          availableForSale inventoryQuantity inventoryPolicy
+          createdAt updatedAt"""
+
+PRODUCTS = f"""
+query PixelnovaProducts($after: String, $query: String) {{
+  products(first: 50, after: $after, query: $query, sortKey: UPDATED_AT) {{
+    pageInfo {{ hasNextPage endCursor }}
+    nodes {{{_PRODUCT}
+      variants(first: 10) {{
+        pageInfo {{ hasNextPage endCursor }}
+        nodes {{{_VARIANT}
+        }}
+      }}
+    }}
+  }}
+}}
+"""
+
+PRODUCT_VARIANTS = f"""
+query PixelnovaProductVariants($id: ID!, $after: String) {{
+  product(id: $id) {{
+    variants(first: 250, after: $after) {{
+      pageInfo {{ hasNextPage endCursor }}
+      nodes {{{_VARIANT}
+      }}
+    }}
+  }}
+}}
+"""
+
+PRODUCTS_COUNT = """
+query PixelnovaProductsCount($query: String) {
+  productsCount(query: $query) { count precision }
+}
+"""
+
+PRODUCT_IDS = """
+query PixelnovaProductIds($after: String) {
+  products(first: 250, after: $after, sortKey: ID) {
+    pageInfo { hasNextPage endCursor }
+    nodes { id }
+  }
+}
+"""
+
+PRODUCT_DELETIONS = """
+query PixelnovaProductDeletions($after: String, $query: String) {
+  events(first: 250, after: $after, query: $query, sortKey: CREATED_AT) {
+    pageInfo { hasNextPage endCursor }
+    nodes { ... on BasicEvent { subjectId subjectType createdAt } }
+  }
+}
+"""
+
+COLLECTIONS = """
+query PixelnovaCollections($after: String) {
+  collections(first: 250, after: $after, sortKey: ID) {
+    pageInfo { hasNextPage endCursor }
+    nodes { id title handle sortOrder updatedAt }
+  }
+}
+"""
+
+COLLECTION_PRODUCTS = """
+query PixelnovaCollectionProducts($id: ID!, $after: String) {
+  collection(id: $id) {
+    products(first: 250, after: $after) {
+      pageInfo { hasNextPage endCursor }
+      nodes { id }
+    }
+  }
+}
+"""
+
+# What a buyer has typed is never asked for: no name, e-mail, phone, address, note.
+_ORDER = """
+      id checkoutToken cartToken sourceName test
+      createdAt processedAt updatedAt cancelledAt
+      currencyCode presentmentCurrencyCode
+      customer { id }
+      customAttributes { key value }
+      totalPriceSet { shopMoney { amount } presentmentMoney { amount } }
+      subtotalPriceSet { presentmentMoney { amount } }
+      totalDiscountsSet { presentmentMoney { amount } }
+      totalShippingPriceSet { presentmentMoney { amount } }
+      totalTaxSet { presentmentMoney { amount } }
+      totalRefundedSet { shopMoney { amount } presentmentMoney { amount } }"""
+_ORDER_LINE = """
+          id title sku quantity currentQuantity
+          product { id }
+          variant { id }
+          discountedTotalSet { presentmentMoney { amount } }
+          customAttributes { key value }"""
+_REFUND = "id createdAt totalRefundedSet { presentmentMoney { amount } }"
+
+ORDERS = f"""
+query PixelnovaOrders($after: String, $query: String) {{
+  orders(first: 8, after: $after, query: $query, sortKey: UPDATED_AT) {{
+    pageInfo {{ hasNextPage endCursor }}
+    nodes {{{_ORDER}
+      refunds(first: 5) {{ {_REFUND} }}
+      lineItems(first: 8) {{
+        pageInfo {{ hasNextPage endCursor }}
+        nodes {{{_ORDER_LINE}
+        }}
+      }}
+    }}
+  }}
+}}
+"""
+
+ORDER_LINES = f"""
+query PixelnovaOrderLines($id: ID!, $after: String) {{
+  order(id: $id) {{
+    lineItems(first: 100, after: $after) {{
+      pageInfo {{ hasNextPage endCursor }}
+      nodes {{{_ORDER_LINE}
+      }}
+    }}
+  }}
+}}
+"""
+
+ORDER_REFUNDS = f"""
+query PixelnovaOrderRefunds($id: ID!) {{
+  order(id: $id) {{ refunds(first: 250) {{ {_REFUND} }} }}
+}}
+"""
+
+
+def bulk_products(filter_text: str | None) -> str:
+    """The products, of a search or all, for a bulk operation: it takes no variables and no pages.
+
+    Its file holds one line per node; a variant's line has the id of its product as `__parentId`.
+    """
+    arguments = "" if filter_text is None else f'(query: "{filter_text}")'
+    return f"""
+query PixelnovaBulkProducts {{
+  products{arguments} {{
+    edges {{ node {{{_PRODUCT}
+      variants {{ edges {{ node {{{_VARIANT}
+      }} }} }}
+    }} }}
+  }}
+}}
+"""
+
+
+RUN_BULK = """
+mutation PixelnovaRunBulk($query: String!) {
+  bulkOperationRunQuery(query: $query, groupObjects: false) {
+    bulkOperation { id status }
+    userErrors { field message }
+  }
+}
+"""
+
+BULK_STATUS = """
+query PixelnovaBulkStatus($id: ID!) {
+  node(id: $id) {
+    ... on BulkOperation { id status errorCode createdAt objectCount fileSize url partialDataUrl }
+  }
+}
+"""
+
+DOCUMENTS = (
+    PRODUCTS,
+    PRODUCT_VARIANTS,
+    PRODUCTS_COUNT,
+    PRODUCT_IDS,
+    PRODUCT_DELETIONS,
+    COLLECTIONS,
+    COLLECTION_PRODUCTS,
+    ORDERS,
+    ORDER_LINES,
+    ORDER_REFUNDS,
+    bulk_products("updated_at:>='2026-01-01T00:00:00Z'"),
+    RUN_BULK,
+    BULK_STATUS,
+)

@@ -1,0 +1,592 @@
+import csv
+import hashlib
+import io
+import json
+from collections import Counter
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+
+import duckdb
+import pytest
+
+from ingestion.sources.catalogue import CatalogueError, CatalogueFile, catalogue_source, read_catalogue
+from ingestion.warehouse import open_pipeline, warehouse_file
+
+SHOP = "a.myshopify.com"
+OTHER = "b.myshopify.com"
+
+# What a cell is ▶ its header in the old and in the new dialect.
+HEADERS = {
+    "handle": ("Handle", "URL handle"),
+    "title": ("Title", "Title"),
+    "body": ("Body (HTML)", "Description"),
+    "vendor": ("Vendor", "Vendor"),
+    "type": ("Type", "Type"),
+    "tags": ("Tags", "Tags"),
+    "published": ("Published", "Published on online store"),
+    "status": ("Status", "Status"),
+    "option1": ("Option1 Value", "Option1 value"),
+    "option2": ("Option2 Value", "Option2 value"),
+    "sku": ("Variant SKU", "SKU"),
+    "price": ("Variant Price", "Price"),
+    "compare_at": ("Variant Compare At Price", "Compare-at price"),
+    "tracker": ("Variant Inventory Tracker", "Inventory tracker"),
+    "quantity": ("Variant Inventory Qty", "Inventory quantity"),
+    "policy": ("Variant Inventory Policy", "Continue selling when out of stock"),
+    "image": ("Image Src", "Product image URL"),
+    "position": ("Image Position", "Image position"),
+    "variant_image": ("Variant Image", "Variant image URL"),
+    "gift_card": ("Gift Card", "Gift card"),
+}
+OLD, NEW = 0, 1
+
+# A lamp in two colours with three images and its rows apart, a draft, and a gift card.
+LAMP = {
+    "handle": "lamp",
+    "title": "Lamp, “Bright”",
+    "body": "<p>Line one\nline two, with a comma</p>",
+    "vendor": "Acme",
+    "type": "Light",
+    "tags": "Indoor,  Table ,",
+    "published": "true",
+    "status": "active",
+    "option1": "Red",
+    "option2": "M",
+    "sku": "L-1",
+    "price": "69.99",
+    "compare_at": "85.00",
+    "tracker": "shopify",
+    "quantity": "2",
+    "policy": "deny",
+    "image": "https://x/second.jpg",
+    "position": "2",
+    "variant_image": "https://x/red.jpg",
+    "gift_card": "false",
+}
+ROWS = [
+    LAMP,
+    {
+        "handle": "lamp",
+        "option1": "Blue",
+        "option2": "M",
+        "price": "0",
+        "tracker": "shopify",
+        "quantity": "-1",
+        "policy": "continue",
+        "image": "https://x/first.jpg",
+        "position": "1",
+    },
+    {"handle": "draft", "title": "Draft", "published": "true", "status": "draft", "price": "1050000", "quantity": "0"},
+    {"handle": "lamp", "image": "https://x/third.jpg", "position": "3"},
+    {"handle": "card", "title": "Card", "published": "false", "gift_card": "true", "option1": "10", "price": "10"},
+]
+NEW_ROWS = [{**row, "policy": {"deny": "FALSE", "continue": "TRUE"}.get(row.get("policy", ""), "")} for row in ROWS]
+
+STOREFRONT = {
+    "products": [
+        {
+            "id": 7111222333444,
+            "title": "Lamp",
+            "handle": "lamp",
+            "body_html": "<p>Bright</p>",
+            "vendor": "Acme",
+            "product_type": "Light",
+            "tags": ["Indoor", "Table"],
+            "created_at": "2026-01-02T03:04:05-05:00",
+            "updated_at": "2026-02-02T03:04:05+01:00",
+            "published_at": "2026-01-03T00:00:00Z",
+            "images": [
+                {"id": 2, "src": "https://x/second.jpg", "position": 2},
+                {"id": 1, "src": "https://x/first.jpg", "position": 1},
+            ],
+            "variants": [
+                {
+                    "id": 41000000000001,
+                    "title": "Red / M",
+                    "sku": "L-1",
+                    "price": "69.99",
+                    "compare_at_price": "85.00",
+                    "available": True,
+                    "featured_image": {"src": "https://x/red.jpg"},
+                },
+                {"id": 41000000000002, "title": "Blue / M", "sku": "", "price": 0.10, "available": False},
+            ],
+        },
+        {"id": 2, "title": "Card", "handle": "card", "tags": "gift, new ", "published_at": None, "variants": []},
+    ]
+}
+
+
+def csv_text(dialect: int, rows: list[dict[str, str]]) -> str:
+    text = io.StringIO()
+    writer = csv.writer(text)
+    writer.writerow([headers[dialect] for headers in HEADERS.values()])
+    writer.writerows([row.get(name, "") for name in HEADERS] for row in rows)
+    return text.getvalue()
+
+
+def write(path, contents: str | bytes):
+    path.write_bytes(contents if isinstance(contents, bytes) else contents.encode())
+    return path
+
+
+def old_csv(path, *rows: dict[str, str]):
+    return write(path, csv_text(OLD, list(rows) or ROWS))
+
+
+def load(data, *files: CatalogueFile):
+    pipeline = open_pipeline("catalogue", data)
+    pipeline.run(catalogue_source(files))
+
+
+def loaded_state(data):
+    return open_pipeline("catalogue", data).state.get("sources", {}).get("catalogue", {}).get("loaded", {})
+
+
+def query(data, sql):
+    with duckdb.connect(str(warehouse_file(data)), read_only=True) as connection:
+        return connection.execute(sql).fetchall()
+
+
+def counts(data):
+    [found] = query(
+        data,
+        "select (select count(*) from raw_catalogue.products), (select count(*) from raw_catalogue.variants), "
+        "(select count(distinct fetched_at) from (from raw_catalogue.products select fetched_at union all "
+        "from raw_catalogue.variants select fetched_at))",
+    )
+    return found
+
+
+def columns(rows, *names):
+    return [tuple(row[name] for name in names) for row in rows]
+
+
+def test_a_products_cells_are_read_from_its_rows_wherever_they_stand(tmp_path):
+    products = read_catalogue(old_csv(tmp_path / "x.csv")).products
+    assert products[0] == {
+        "handle": "lamp",
+        "product_id": None,
+        "title": "Lamp, “Bright”",
+        "description_html": "<p>Line one\nline two, with a comma</p>",
+        "vendor": "Acme",
+        "product_type": "Light",
+        "tags": '["Indoor","Table"]',
+        "status": "ACTIVE",
+        "is_published": True,
+        "is_gift_card": False,
+        "image_url": "https://x/first.jpg",
+        "created_at": None,
+        "updated_at": None,
+        "published_at": None,
+    }
+    assert columns(products[1:], "handle", "status", "is_published", "is_gift_card", "image_url", "vendor", "tags") == [
+        ("draft", "DRAFT", False, None, None, None, "[]"),
+        ("card", None, False, True, None, None, "[]"),
+    ]
+    reversed_file = old_csv(tmp_path / "reversed.csv", *reversed(ROWS))
+    assert {json.dumps(product) for product in read_catalogue(reversed_file).products} == {
+        json.dumps(product) for product in products
+    }
+
+
+def test_every_row_with_an_option_a_price_or_a_sku_is_a_variant_and_a_row_with_an_image_only_is_none(tmp_path):
+    variants = read_catalogue(old_csv(tmp_path / "x.csv", *ROWS, {"handle": "draft", "sku": "D-2"})).variants
+    assert variants[0] == {
+        "handle": "lamp",
+        "product_id": None,
+        "variant_id": None,
+        "position": 1,
+        "title": "Red / M",
+        "sku": "L-1",
+        "price": "69.99",
+        "compare_at_price": "85.00",
+        "is_available": True,
+        "inventory_quantity": 2,
+        "inventory_policy": "DENY",
+        "image_url": "https://x/red.jpg",
+    }
+    assert columns(variants[1:], "handle", "position", "title", "sku", "price", "inventory_quantity") == [
+        ("lamp", 2, "Blue / M", None, "0", -1),
+        ("draft", 1, "Default Title", None, "1050000", 0),
+        ("draft", 2, "Default Title", "D-2", None, None),
+        ("card", 1, "10", None, "10", None),
+    ]
+
+
+def test_both_dialects_say_the_same(tmp_path):
+    new = write(tmp_path / "new.csv", csv_text(NEW, NEW_ROWS))
+    assert read_catalogue(new) == read_catalogue(old_csv(tmp_path / "old.csv"))
+
+
+@pytest.mark.parametrize(
+    "dress",
+    [
+        lambda text: "\ufeff" + text,
+        lambda text: text.replace("Handle", " hANDLE ").replace("Variant Price", "VARIANT PRICE "),
+        lambda text: text + "\r\n,,,\r\n",
+        lambda text: text.replace(",,,,\r\n", "\r\n"),
+        lambda text: "\r\n".join(line + ",," for line in text.split("\r\n")),
+        lambda text: text.replace("\r\n", "\n"),
+    ],
+    ids=["byte order mark", "header's case and spaces", "blank lines", "short lines", "long lines", "line feeds"],
+)
+def test_how_a_csv_is_written_does_not_matter(tmp_path, dress):
+    rows = [{**row, "body": ""} for row in ROWS]
+    text = csv_text(OLD, rows)
+    assert dress(text) != text
+    assert read_catalogue(write(tmp_path / "dressed.CSV", dress(text))) == read_catalogue(
+        old_csv(tmp_path / "plain.csv", *rows)
+    )
+
+
+@pytest.mark.parametrize(
+    ("tracker", "quantity", "policy", "available"),
+    [
+        ("", "0", "deny", True),
+        ("shopify", "0", "continue", True),
+        ("shopify", "", "continue", True),
+        ("shopify", "1", "deny", True),
+        ("shopify", "0", "deny", False),
+        ("shopify", "-3", "deny", False),
+        ("shopify", "3", "", True),
+        ("shopify", "", "deny", None),
+    ],
+)
+def test_a_variant_can_be_bought_if_it_is_not_tracked_or_sold_without_stock_or_in_stock(
+    tmp_path, tracker, quantity, policy, available
+):
+    row = {**LAMP, "tracker": tracker, "quantity": quantity, "policy": policy}
+    assert read_catalogue(old_csv(tmp_path / "x.csv", row)).variants[0]["is_available"] is available
+
+
+def test_of_two_columns_for_one_thing_the_first_counts(tmp_path):
+    file = write(tmp_path / "x.csv", "Handle,Title,Price,Variant Price,URL handle\na,A,1,2,b\n")
+    assert columns(read_catalogue(file).variants, "handle", "price") == [("a", "1")]
+
+
+def test_without_the_column_nothing_is_said_of_whether_stock_is_tracked(tmp_path):
+    file = write(tmp_path / "x.csv", "Handle,Title,Variant Price,Variant Inventory Qty\na,A,1,0\nb,B,1,2\nc,C,1,\n")
+    assert columns(read_catalogue(file).variants, "is_available") == [(False,), (True,), (None,)]
+
+
+@pytest.mark.parametrize(
+    ("published", "status", "is_published"),
+    [
+        ("true", "active", True),
+        ("TRUE", "", True),
+        ("false", "active", False),
+        ("true", "archived", False),
+        ("true", "unlisted", False),
+        ("", "draft", False),
+        ("", "active", None),
+    ],
+)
+def test_a_product_is_published_if_its_column_says_so_and_its_status_does_not_deny_it(
+    tmp_path, published, status, is_published
+):
+    row = {**LAMP, "published": published, "status": status}
+    assert read_catalogue(old_csv(tmp_path / "x.csv", row)).products[0]["is_published"] is is_published
+
+
+def test_a_saved_storefront_page_is_read_with_its_ids_and_without_floats(tmp_path):
+    catalogue = read_catalogue(write(tmp_path / "products.json", json.dumps(STOREFRONT)))
+    lamp, card = catalogue.products
+    assert lamp == {
+        "handle": "lamp",
+        "product_id": "7111222333444",
+        "title": "Lamp",
+        "description_html": "<p>Bright</p>",
+        "vendor": "Acme",
+        "product_type": "Light",
+        "tags": '["Indoor","Table"]',
+        "status": None,
+        "is_published": True,
+        "is_gift_card": None,
+        "image_url": "https://x/first.jpg",
+        "created_at": datetime(2026, 1, 2, 8, 4, 5, tzinfo=UTC),
+        "updated_at": datetime(2026, 2, 2, 2, 4, 5, tzinfo=UTC),
+        "published_at": datetime(2026, 1, 3, tzinfo=UTC),
+    }
+    assert (card["product_id"], card["tags"], card["is_published"]) == ("2", '["gift","new"]', False)
+    assert catalogue.variants[0] == {
+        "handle": "lamp",
+        "product_id": "7111222333444",
+        "variant_id": "41000000000001",
+        "position": 1,
+        "title": "Red / M",
+        "sku": "L-1",
+        "price": "69.99",
+        "compare_at_price": "85.00",
+        "is_available": True,
+        "inventory_quantity": None,
+        "inventory_policy": None,
+        "image_url": "https://x/red.jpg",
+    }
+    assert columns(catalogue.variants[1:], "variant_id", "position", "sku", "price", "is_available", "image_url") == [
+        ("41000000000002", 2, None, "0.1", False, None)
+    ]
+
+
+def test_an_amount_that_no_float_can_hold_is_kept_as_it_is_written(tmp_path):
+    text = json.dumps(STOREFRONT).replace("0.1,", "12345678901234567.10,")
+    file = write(tmp_path / "products.json", text)
+    assert read_catalogue(file).variants[1]["price"] == "12345678901234567.10"
+
+
+HEADER = "Handle,Title,Published,Variant Inventory Qty,Variant Price,Variant Compare At Price\n"
+ONE_PRODUCT = '{"products":[{"id":1,"handle":"a","title":"A","variants":[%s]}]}'
+
+
+@pytest.mark.parametrize(
+    ("name", "contents", "complaint"),
+    [
+        ("absent.csv", None, r"absent\.csv does not exist: put the catalogue there"),
+        ("x.xlsx", b"PK", r"x\.xlsx is neither a product CSV \(\.csv\) nor a saved /products\.json \(\.json\): name"),
+        ("x.csv", HEADER + "a,Caf\u00e9,,,1,", r"line 2: byte 0xE9 is not UTF-8: save it as UTF-8"),
+        ("x.csv", b"\xff\xfeH\0a\0", r"line 1: byte 0xFF is not UTF-8: save it as UTF-8"),
+        ("x.json", b'{"products":[\n"\x80', r"x\.json, line 2: byte 0x80 is not UTF-8: save it as UTF-8"),
+        ("x.csv", "", r"has no header with Title and Handle \(or URL handle\).*: export the products"),
+        ("x.csv", "Title,Price\nA,1\n", r"has no header with Title and Handle \(or URL handle\).*: export"),
+        ("x.csv", "Handle,Price\na,1\n", r"has no header with Title and Handle \(or URL handle\).*: export"),
+        ("x.csv", "Handle;Title\na;A\n", r"has no header .*, separated by commas: export the products"),
+        ("x.csv", HEADER, r"has no rows below its header: export the products"),
+        ("x.csv", HEADER + ",,,,,\n\n", r"has no rows below its header: export the products"),
+        ("x.csv", HEADER + "a,A,,,1,\n,A,,,2,\n", r"line 3 has no handle: fill it in"),
+        ("x.csv", HEADER + 'a,A,,,"1,050,000",\n', r"line 2: price is '1,050,000', which is no decimal: write it like"),
+        ("x.csv", HEADER + 'a,"A\nB",,,1,\nb,B,,,2,1.2.3\n', r"line 4: compare_at_price is '1\.2\.3', which is no"),
+        ("x.csv", HEADER + "a,A,,,1.05E+06,\n", r"price is '1\.05E\+06', which is no decimal: write it like 1050000"),
+        ("x.csv", HEADER + "a,A,,,-1,\n", r"price is '-1', which is no decimal: write it like 1050000"),
+        ("x.csv", HEADER + "a,A,,some,1,\n", r"line 2: quantity is 'some': write a whole number, or leave it blank"),
+        ("x.csv", HEADER + "a,A,maybe,,1,\n", r"line 2: published is 'maybe': write one of true, false"),
+        ("x.csv", HEADER + "a,A, B,,,1,\n", r"line 2: published is 'B': write one of true, false"),
+        ("x.csv", HEADER + "a,A,,,1,1,050\n", r"line 2 has more cells than the header: put quotes around"),
+        ("x.csv", HEADER + 'a,A,,,1,\nb,"B,,,1,\nc,C,,,1,\n', r"line 3 is not CSV \(.*\): export the products"),
+        ("x.json", "<html>", r"is no /products\.json \(.*\): save the page /products\.json"),
+        ("x.json", "[]", r"is no /products\.json \(Expected `object`, got `array`\): save the page"),
+        (
+            "x.json",
+            '{"products":[{"id":1,"title":"A","variants":[]}]}',
+            r"is no .*field `handle` - at `\$\.products\[0\]`",
+        ),
+        ("x.json", '{"products":[]}', r"has no products: save the page"),
+        (
+            "x.json",
+            ONE_PRODUCT % '{"id":1,"title":"T","price":"1,5"}',
+            r"product a: price is '1,5', which is no decimal",
+        ),
+        ("x.json", ONE_PRODUCT % '{"id":1,"title":"T","price":1e400}', r"product a: price is '1e400', which is no"),
+        ("x.json", ONE_PRODUCT % '{"id":1,"title":"T","price":["1"]}', r"product a: price is .* which is no decimal"),
+        ("x.json", ONE_PRODUCT % '{"id":1,"title":"T"}', r"missing required field `price`.*: save the page"),
+        (
+            "x.json",
+            (ONE_PRODUCT % "").replace('"id":1', '"id":1,"created_at":"2026-01-01T00:00:00"'),
+            r"is no /products\.json \(Expected `datetime` with a timezone .*created_at`\): save the page",
+        ),
+        (
+            "x.json",
+            '{"products":[%s,%s]}' % (('{"id":1,"handle":"a","title":"A","variants":[]}',) * 2),
+            r"has the product a twice: remove one of them",
+        ),
+    ],
+)
+def test_a_file_that_cannot_be_used_is_refused_with_one_sentence(tmp_path, name, contents, complaint):
+    if contents is not None:
+        write(tmp_path / name, contents.encode("latin-1") if isinstance(contents, str) else contents)
+    with pytest.raises(CatalogueError, match=complaint) as caught:
+        read_catalogue(tmp_path / name)
+    assert str(caught.value).startswith(str(tmp_path / name))
+    assert str(caught.value).endswith(".")
+    assert "\n" not in str(caught.value)
+
+
+def test_a_folder_is_refused_with_one_sentence(tmp_path):
+    (tmp_path / "x.csv").mkdir()
+    with pytest.raises(CatalogueError, match=r"x\.csv cannot be read \(Is a directory\): name a file"):
+        read_catalogue(tmp_path / "x.csv")
+
+
+def test_a_long_description_with_emoji_is_loaded_and_the_limit_of_other_readers_stays(tmp_path):
+    limit = csv.field_size_limit()
+    description = '<p>"Sparkle" ✨, 💍 Việt\r\n</p>' * 9_000
+    assert len(description) > 250_000
+    load(tmp_path, CatalogueFile(SHOP, old_csv(tmp_path / "x.csv", {**LAMP, "body": description})))
+    assert query(tmp_path, "select description_html from raw_catalogue.products") == [(description,)]
+    assert csv.field_size_limit() == limit
+
+
+def test_a_load_without_files_makes_the_tables(tmp_path):
+    load(tmp_path)
+    assert counts(tmp_path) == (0, 0, 0)
+
+
+def test_every_row_of_a_reading_carries_its_shop_its_time_and_its_file(tmp_path):
+    before = datetime.now(UTC)
+    load(
+        tmp_path,
+        CatalogueFile(SHOP, old_csv(tmp_path / "export.csv")),
+        CatalogueFile(OTHER, write(tmp_path / "products.json", json.dumps(STOREFRONT))),
+    )
+    columns = "select shop, fetched_at, file from raw_catalogue"
+    both = f"({columns}.products union all {columns}.variants)"
+    readings = query(tmp_path, f"select shop, file, count(*), min(fetched_at) from {both} group by all order by all")
+    assert [reading[:3] for reading in readings] == [(SHOP, "export.csv", 7), (OTHER, "products.json", 4)]
+    assert len(query(tmp_path, f"select distinct shop, fetched_at from {both}")) == 2
+    assert all(before <= fetched_at < before + timedelta(minutes=1) for *_, fetched_at in readings)
+    [types] = query(
+        tmp_path,
+        "select list(data_type order by column_name) from information_schema.columns where table_name = 'products' "
+        "and table_schema = 'raw_catalogue' and column_name in ('created_at', 'fetched_at', 'is_gift_card', 'tags')",
+    )
+    assert types == (["TIMESTAMP WITH TIME ZONE", "TIMESTAMP WITH TIME ZONE", "BOOLEAN", "VARCHAR"],)
+
+
+def test_a_file_is_loaded_again_only_when_it_has_changed(tmp_path):
+    file = CatalogueFile(SHOP, old_csv(tmp_path / "x.csv"))
+    for _ in range(2):
+        load(tmp_path, file)
+    assert counts(tmp_path) == (3, 4, 1)
+    sha256 = hashlib.sha256(file.path.read_bytes()).hexdigest()
+    assert loaded_state(tmp_path) == {SHOP: {"products": sha256, "variants": sha256}}
+    old_csv(file.path, {**LAMP, "price": "70"})
+    load(tmp_path, file)
+    assert counts(tmp_path) == (4, 5, 2)
+    assert query(tmp_path, "select price from raw_catalogue.variants where sku = 'L-1' order by fetched_at") == [
+        ("69.99",),
+        ("70",),
+    ]
+    old_csv(file.path)  # and back again: the catalogue is a log
+    load(tmp_path, file)
+    assert counts(tmp_path) == (7, 9, 3)
+
+
+def test_the_same_file_for_another_shop_is_another_reading(tmp_path):
+    path = old_csv(tmp_path / "x.csv")
+    load(tmp_path, CatalogueFile(SHOP, path))
+    load(tmp_path, CatalogueFile(SHOP, path), CatalogueFile(OTHER, path))
+    assert query(tmp_path, "select shop, count(*) from raw_catalogue.variants group by all order by all") == [
+        (SHOP, 4),
+        (OTHER, 4),
+    ]
+
+
+def test_one_file_that_cannot_be_used_stops_no_other_and_its_error_is_kept(tmp_path):
+    good = CatalogueFile(SHOP, old_csv(tmp_path / "good.csv"))
+    bad = CatalogueFile(OTHER, old_csv(tmp_path / "bad.csv"))
+    load(tmp_path, bad, good)
+    before = counts(tmp_path)
+    old_csv(good.path, LAMP)
+    old_csv(bad.path, {**LAMP, "price": "1,050"})
+    with pytest.raises(CatalogueError, match=r"bad\.csv, line 2: price is '1,050'"):
+        read_catalogue(bad.path)
+    load(tmp_path, bad, good)
+    assert counts(tmp_path) == (before[0] + 1, before[1] + 1, before[2] + 1)
+    newest = "select shop, rows, error from raw_catalogue.readings order by fetched_at desc, shop limit 2"
+    [(_, _, none), (shop, rows, error)] = sorted(query(tmp_path, newest), key=lambda row: row[1], reverse=True)
+    assert (shop, rows, none) == (OTHER, 0, None)
+    assert "line 2: price is '1,050'" in error
+    old_csv(bad.path)  # as it was before
+    load(tmp_path, bad, good)
+    assert query(tmp_path, "select max_by(error, fetched_at) from raw_catalogue.readings where rows > 0") == [(None,)]
+    assert counts(tmp_path)[2] == before[2] + 2
+
+
+def test_a_killed_load_is_finished_by_the_next_one_and_not_repeated(tmp_path):
+    file = CatalogueFile(SHOP, old_csv(tmp_path / "x.csv"))
+    load(tmp_path)
+    pipeline = open_pipeline("catalogue", tmp_path)
+    pipeline.extract(catalogue_source([file]))
+    del pipeline  # the process dies between extracting and loading
+    assert counts(tmp_path) == (0, 0, 0)
+    load(tmp_path, file)
+    assert counts(tmp_path) == (3, 4, 1)
+
+
+def test_a_table_that_was_loaded_alone_does_not_keep_the_other_one_behind(tmp_path):
+    file = CatalogueFile(SHOP, old_csv(tmp_path / "x.csv"))
+    load(tmp_path)
+    open_pipeline("catalogue", tmp_path).run(catalogue_source([file]).with_resources("products"))
+    assert counts(tmp_path) == (3, 0, 1)
+    load(tmp_path, file)
+    assert counts(tmp_path) == (6, 4, 2)
+    load(tmp_path, file)
+    assert counts(tmp_path) == (6, 4, 2)
+
+
+def test_the_catalogue_of_a_real_store_is_loaded_exactly(tmp_path, shared_data):
+    path = shared_data / "catalogues" / "vietjewelers_products_export.csv"
+    load(tmp_path, CatalogueFile(SHOP, path))
+    assert counts(tmp_path) == (1243, 1654, 1)
+
+    with duckdb.connect() as connection:
+        connection.execute(
+            "create table line as select *, row_number() over () as number from read_csv(?, all_varchar = true, "
+            "header = true, quote = '\"', escape = '\"', parallel = false)",
+            [str(path)],
+        )
+        connection.execute('create table variant as select * from line where "Variant Price" is not null')
+        variants = connection.execute(
+            """
+            select
+                Handle,
+                row_number() over (partition by Handle order by number),
+                concat_ws(' / ', "Option1 Value", "Option2 Value", "Option3 Value"),
+                "Variant SKU",
+                "Variant Price",
+                "Variant Compare At Price",
+                "Variant Inventory Tracker" is null
+                or "Variant Inventory Policy" = 'continue'
+                or "Variant Inventory Qty"::bigint > 0,
+                "Variant Inventory Qty"::bigint,
+                "Variant Image"
+            from variant
+            """
+        ).fetchall()
+        products = connection.execute(
+            """
+            select Handle, Title, Vendor, Type, upper(Status), Published = 'true' and Status = 'active',
+                "Gift Card" = 'true', length(trim("Body (HTML)", E' \\n\\t'))
+            from line where Title is not null
+            """
+        ).fetchall()
+        total, free = connection.execute(
+            'select sum("Variant Price"::decimal(18, 2)), count_if("Variant Price"::decimal(18, 2) = 0) from variant'
+        ).fetchone()
+        images = connection.execute(
+            """
+            select Handle, arg_min("Image Src", "Image Position"::bigint) from line
+            where "Image Src" is not null group by all
+            """
+        ).fetchall()
+
+    assert query(
+        tmp_path,
+        "select sum(price::decimal(18, 2)), count_if(price::decimal(18, 2) = 0) from raw_catalogue.variants",
+    ) == [(total, free)]
+    assert (total > Decimal(0), free) == (True, 9)
+    assert Counter(variants) == Counter(
+        query(
+            tmp_path,
+            "select handle, position, title, sku, price, compare_at_price, is_available, inventory_quantity, "
+            "image_url from raw_catalogue.variants",
+        )
+    )
+    assert Counter(products) == Counter(
+        query(
+            tmp_path,
+            "select handle, title, vendor, product_type, status, is_published, is_gift_card, "
+            "length(description_html) from raw_catalogue.products",
+        )
+    )
+    assert sorted(images) == sorted(
+        query(tmp_path, "select handle, image_url from raw_catalogue.products where image_url is not null")
+    )
+
+
+def test_the_sample_of_another_export_is_read(shared_data):
+    catalogue = read_catalogue(shared_data / "catalogues" / "packt_product_data_MIT.csv")
+    assert (len(catalogue.products), len(catalogue.variants)) == (20, 21)
+    assert sum(Decimal(variant["price"]) for variant in catalogue.variants) > 0
+    assert {product["status"] for product in catalogue.products} == {"ACTIVE"}
+    two = [variant for variant in catalogue.variants if variant["position"] == 2]
+    assert len(two) == 1
