@@ -6,7 +6,7 @@ export DAGSTER_HOME := $(CURDIR)
 export PIXELNOVA_DAGSTER ?= $(CURDIR)/data/dagster
 export VIRTUAL_ENV := $(CURDIR)/.venv
 
-.PHONY: demo test check dev bench-collector constraints clean
+.PHONY: demo test check dev bench-collector bench-shopify constraints clean
 
 demo: .venv/core
 	pixelnova demo
@@ -27,6 +27,9 @@ check: .venv/dev
 # Against nginx and FastAPI; needs wrk, nginx-light and libnginx-mod-http-echo from Debian.
 bench-collector: .venv/dev
 	python -m tests.benchmarks.collector --json docs/benchmark-collector.json
+
+bench-shopify: .venv/dev
+	python -m tests.benchmarks.shopify --json docs/benchmark-shopify.json
 
 dev: .venv/core
 	pixelnova dev
