@@ -102,34 +102,48 @@ def _ledger(data: Path) -> set[str]:
 
 
 def known_products(data: Path, shop: str) -> set[str]:
-    """The ids of a shop's products that the Admin API has told of and that are not deleted."""
+    """The ids of a shop's products that the Admin API has told of, and not told to be deleted since."""
     with duckdb.connect(str(warehouse_file(data))) as connection:
         rows = connection.execute(
-            "select id from raw_shopify.products where shop = $shop "
-            "except select id from raw_shopify.product_deletions where shop = $shop",
+            """
+            select products.id
+            from raw_shopify.products
+            left join raw_shopify.product_deletions as deletions
+                on products.shop = deletions.shop and products.id = deletions.id
+            where products.shop = $shop
+            group by products.id
+            having max(deletions.fetched_at) is null or max(deletions.fetched_at) < max(products.fetched_at)
+            """,
             {"shop": shop},
         ).fetchall()
     return {product_id for (product_id,) in rows}
 
 
-def failed_fetches(data: Path) -> list[FailedFetch]:
-    """What the newest fetch of each shop and subject could not get, from the Admin API or a catalogue file.
-
-    A shop that has been given a token, or a file, since is judged by what it was asked last.
-    """
+def failed_fetches(data: Path, of_admin_api: Iterable[str], of_files: Iterable[str]) -> list[FailedFetch]:
+    """What the newest run could not get of these shops' Admin APIs, and what was wrong with these shops' files."""
     with duckdb.connect(str(warehouse_file(data))) as connection:
         rows = connection.execute(
             """
             with fetches as (
                 select shop, subject, began_at, error from raw_shopify.fetches
-                union all
-                select shop, file as subject, fetched_at as began_at, error from raw_catalogue.readings
+                where shop in (select unnest($of_admin_api))
+            ),
+            runs as (
+                select shop, max(began_at) as began_at from fetches where subject = $first_subject group by shop
+            ),
+            readings as (
+                select shop, file as subject, error,
+                    row_number() over (partition by shop order by fetched_at desc) as age
+                from raw_catalogue.readings
+                where shop in (select unnest($of_files))
             )
-            select shop || ': ' || subject, max_by(error, began_at)
-            from fetches
-            group by shop, subject
-            having max_by(coalesce(error, ''), began_at) <> ''
+            select fetches.shop || ': ' || fetches.subject, fetches.error
+            from fetches inner join runs on fetches.shop = runs.shop and fetches.began_at >= runs.began_at
+            where fetches.error is not null
+            union all
+            select shop || ': ' || subject, error from readings where age = 1 and error is not null
             order by all
-            """
+            """,
+            {"of_admin_api": list(of_admin_api), "of_files": list(of_files), "first_subject": "deletions"},
         ).fetchall()
     return [FailedFetch(subject, error) for subject, error in rows]

@@ -270,6 +270,8 @@ def _send(url: str, posts: list[Post], what: str) -> Sent:
 
 
 def _refresh() -> None:
+    from ingestion.sources.catalogue import catalogue_files
+    from ingestion.sources.shopify_api import admin_apis
     from ingestion.warehouse import failed_fetches
     from orchestration import runner
 
@@ -281,7 +283,12 @@ def _refresh() -> None:
             on_word=lambda word: progress.update(task, description=word),
         )
         progress.update(task, description="Refreshed")
-    failed = failed_fetches(data_folder())
+    shops = load_shops(shops_file())
+    failed = failed_fetches(
+        data_folder(),
+        of_admin_api=[api.shop for api in admin_apis(shops)],
+        of_files=[file.shop for file in catalogue_files(shops, shops_file().parent)],
+    )
     if failed:
         said = sorted({failure.error for failure in failed})
         raise NotAllFetched(f"Everything else was refreshed and published, but: {' '.join(said)}")

@@ -1,5 +1,11 @@
-select order_key
-from {{ ref('orders') }}
+{#- Of orders that were neither edited nor cancelled since. -#}
+
+select orders.order_key
+from {{ ref('orders') }} as orders
+inner join {{ ref('reconciled_orders') }} as reconciled on orders.order_key = reconciled.pixel_order_key
+inner join {{ ref('stg_shopify__orders') }} as admin_orders on reconciled.admin_order_key = admin_orders.order_key
 where
-    (cancelled_at is not null and net_total_amount <> 0)
-    or (cancelled_at is null and net_total_amount <> gross_total_amount - coalesce(refunded_amount, 0))
+    reconciled.outcome = 'matched'
+    and admin_orders.total_amount = admin_orders.original_total_amount
+    and admin_orders.cancelled_at is null
+    and orders.net_total_amount <> orders.gross_total_amount - orders.refunded_amount

@@ -20,7 +20,9 @@ import dlt
 import msgspec
 from dlt.extract import DltResource
 
+from ingestion.shops import Shop
 from ingestion.sources import SCHEMA_CONTRACT
+from ingestion.sources.shopify_api import admin_apis
 
 PRODUCT_COLUMNS = {
     "shop": {"data_type": "text", "nullable": False},
@@ -110,6 +112,17 @@ class CatalogueFile:
 
     shop: str
     path: Path
+
+
+def catalogue_files(shops: Sequence[Shop], folder: Path) -> list[CatalogueFile]:
+    """The files of those shops that name one and have no token for the Admin API.
+
+    Args:
+        folder: what relative names are relative to: that of shops.toml.
+    """
+    with_token = {api.shop for api in admin_apis(shops)}
+    wanted = [shop for shop in shops if shop.catalogue and shop.domain not in with_token]
+    return [CatalogueFile(shop.domain, folder / shop.catalogue) for shop in wanted]
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ present are both there and a run that is killed or repeated does no harm. dbt ta
 """
 
 import hashlib
+import json
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -15,13 +16,13 @@ from pathlib import Path
 from typing import Any
 
 import dlt
-import duckdb
 import msgspec
 import pyarrow as pa
+import pyarrow.parquet as pq
 from dlt.extract import DltResource
 
 from ingestion.sources import SCHEMA_CONTRACT
-from ingestion.sources.shopify_api import AdminApi, BulkFile, CursorExpired, Node, ShopifyError, Unreachable
+from ingestion.sources.shopify_api import AdminApi, CursorExpired, Gone, Node, ShopifyError, Unreachable
 from ingestion.sources.shopify_queries import (
     COLLECTION_PRODUCTS,
     COLLECTIONS,
@@ -38,6 +39,9 @@ from ingestion.sources.shopify_queries import (
 
 BULK_FROM = 10_000  # products; fewer are paged
 OVERLAP = timedelta(minutes=2)  # Shopify's search may lag behind its answers
+PARQUET_BYTES = 4 * 1024 * 1024
+DELETIONS_OVERLAP = timedelta(hours=1)  # asked for by our clock, told by Shopify's
+OWN_ATTRIBUTES = "_pixelnova"
 MEMBERSHIP_EVERY = timedelta(days=1)  # a rule may move products without a trace in the collection
 SWEEP_EVERY = timedelta(days=7)
 REFUNDS_PER_ORDER = 5  # as asked for in ORDERS
@@ -133,7 +137,7 @@ def shopify_source(apis: Sequence[AdminApi] = (), settings: Settings | None = No
 
 
 def _fetch_shop(api: AdminApi, settings: Settings, state: dict[str, Any]) -> Iterator[_Part]:
-    """Everything of one shop, subject by subject. A subject's state moves on only when all of it has come."""
+    """Everything of one shop, subject by subject. A subject's place in the state moves on only after what has come."""
     subjects = {
         "deletions": _deletions,
         "products": _products,
@@ -144,16 +148,18 @@ def _fetch_shop(api: AdminApi, settings: Settings, state: dict[str, Any]) -> Ite
         subjects["orders"] = _orders
     for subject, fetch in subjects.items():
         began_at, rows, problem, reachable = _now(), 0, None, True
-        after = dict(state.get(subject, {}))
+        place = state.setdefault(subject, {})
         try:
-            for part in fetch(api, settings, after):
+            for part in fetch(api, settings, place):
                 rows += len(part)
                 yield part
                 log.info("%s: %s rows of %s", api.shop, f"{rows:,}", subject)
-            state[subject] = after
         except ShopifyError as error:
             problem, reachable = str(error), not isinstance(error, Unreachable)
             log.error("%s", problem)
+        except Exception as error:  # whatever an answer holds, it must not keep the other shops from being asked
+            problem = f"The {subject} of {api.shop} cannot be read, which is a defect of ours: {error!r}. Report it."
+            log.exception("%s", problem)
         fetch_row = {"shop": api.shop, "subject": subject, "began_at": began_at, "ended_at": _now()}
         yield _Part("fetches", [{**fetch_row, "rows": rows, "error": problem}])
         if not reachable:
@@ -178,7 +184,7 @@ def _orders(api: AdminApi, settings: Settings, state: dict[str, Any]) -> Iterato
     for nodes in seen.changed(api, "orders", ORDERS):
         for order in nodes:
             if len(order["refunds"]) >= REFUNDS_PER_ORDER:
-                order["refunds"] = api.ask(ORDER_REFUNDS, id=order["id"])["order"]["refunds"]
+                order["refunds"] = (api.ask(ORDER_REFUNDS, id=order["id"])["order"] or order)["refunds"]
             order["customAttributes"] = _machine_made(order["customAttributes"])
         yield from _with_children(
             api, nodes, "orders", "order_lines", "order.lineItems", ORDER_LINES, change=_without_typed_attributes
@@ -203,7 +209,10 @@ def _with_children(
         all_inner = inner["nodes"]
         if inner["pageInfo"]["hasNextPage"]:
             after = inner["pageInfo"]["endCursor"]
-            all_inner += [one for page in api.pages(path, rest, id=node["id"], after=after) for one in page]
+            try:
+                all_inner += [one for page in api.pages(path, rest, id=node["id"], after=after) for one in page]
+            except Gone:
+                continue  # deleted meanwhile, as the next run will be told
         rows[parents].append(_row(api.shop, node, None, fetched_at))
         rows[children] += [_row(api.shop, change(one), node["id"], fetched_at) for one in all_inner]
     for table, found in rows.items():
@@ -215,60 +224,82 @@ def _without_typed_attributes(line: Node) -> Node:
 
 
 def _machine_made(attributes: list[Node]) -> list[Node]:
-    """Attributes whose name begins with an underscore are set by code; the others may be what a buyer has typed."""
-    return [attribute for attribute in attributes if attribute["key"].startswith("_")]
+    """Our own attributes; all others may be what a buyer has typed, or what an app knows of the buyer."""
+    return [attribute for attribute in attributes if attribute["key"].startswith(OWN_ATTRIBUTES)]
 
 
 def _bulk_parts(api: AdminApi, workspace: Path, query: str, seen: "_Seen") -> Iterator[_Part]:
-    """What a bulk operation finds, as Parquet files that DuckDB makes of its lines."""
+    """What a bulk operation finds, as a Parquet file for parents and one for children."""
     file = api.bulk(query, workspace)
     log.info("%s: reading %s", api.shop, file.path.name)
-    for table, has_parent in (("products", False), ("variants", True)):
-        part = _parquet(api.shop, table, file, has_parent)
-        if part.count:
-            yield part
-    newest = _query(
-        "select max(json_extract_string(json, '$.updatedAt')) from read_ndjson_objects($file) "
-        "where json_extract_string(json, '$.__parentId') is null",
-        file,
-    )[0][0]
-    if newest:
-        seen.see_until(newest)
-
-
-def _parquet(shop: str, table: str, file: BulkFile, has_parent: bool) -> _Part:
-    target = file.path.with_suffix(f".{table}.parquet")
-    parent = "json_extract_string(json, '$.__parentId')"
     # Parents and children carry one fetched_at: by it dbt knows which children a parent had.
-    _query(
-        f"""
-        copy (
-            select
-                $shop as shop,
-                json_extract_string(json, '$.id') as id,
-                {parent} as parent_id,
-                cast($fetched_at as timestamptz) as fetched_at,
-                cast(json as varchar) as node
-            from read_ndjson_objects($file)
-            where ({parent} is not null) = {has_parent}
-        ) to '{target}' (format parquet)
-        """,
-        file,
-        shop=shop,
-        fetched_at=file.began_at.isoformat(),
-    )
-    count = _query("select count(*) from read_parquet($parquet)", file, parquet=str(target))[0][0]
-    return _Part(table, parquet=target, count=count)
+    parents = _ParquetLog(file.path.with_suffix(".parents.parquet"), api.shop, file.asked_at)
+    children = _ParquetLog(file.path.with_suffix(".children.parquet"), api.shop, file.asked_at)
+    newest = ""
+    with file.path.open("rb") as lines, parents, children:
+        for number, line in enumerate(lines, start=1):
+            try:
+                node = _decode_bulk_line(line)
+                (parents if node.parent_id is None else children).add(node, line)
+            except (msgspec.MsgspecError, ValueError) as error:
+                raise ShopifyError(f"{file.path.name}, line {number}, is no node ({error}); run again.") from error
+            newest = max(newest, node.updated_at)  # all of one form, to the second, in UTC
+    for table, log_file in (("products", parents), ("variants", children)):
+        if log_file.count:
+            yield _Part(table, parquet=log_file.path, count=log_file.count)
+    if newest:  # the file is no snapshot: what changed while it was gathered may stand in it as it was before
+        seen.see_until(min(newest, file.created_at, key=_time))
 
 
-def _query(sql: str, file: BulkFile, **parameters: str) -> list[tuple[Any, ...]]:
-    if "$file" in sql:
-        parameters["file"] = str(file.path)
-    try:
-        with duckdb.connect(config={"memory_limit": "400MB", "threads": 2}) as connection:
-            return connection.execute(sql, parameters).fetchall()
-    except duckdb.InvalidInputException as error:
-        raise ShopifyError(f"The bulk file {file.path.name} is no JSONL ({error}); run again.") from error
+class _BulkLine(msgspec.Struct):
+    """What has to be known of a line; the line itself is kept whole."""
+
+    id: str
+    updated_at: str = msgspec.field(default="", name="updatedAt")
+    parent_id: str | None = msgspec.field(default=None, name="__parentId")
+
+
+_decode_bulk_line = msgspec.json.Decoder(_BulkLine).decode
+
+
+class _ParquetLog:
+    """A Parquet file with the columns of the logs, written a few megabytes at a time."""
+
+    def __init__(self, path: Path, shop: str, fetched_at: datetime) -> None:
+        self.path, self.count = path, 0
+        self._shop, self._fetched_at = shop, fetched_at
+        self._rows: list[dict[str, Any]] = []
+        self._bytes = 0
+
+    def __enter__(self) -> "_ParquetLog":
+        self._writer = pq.ParquetWriter(self.path, _ARROW_SCHEMA)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._flush()
+        self._writer.close()
+
+    def add(self, node: _BulkLine, line: bytes) -> None:
+        """Keep a line."""
+        if b"\\ud" in line:  # perhaps half of a surrogate pair
+            line = _json(json.loads(line))
+        self._rows.append(
+            {
+                "shop": self._shop,
+                "id": node.id,
+                "parent_id": node.parent_id,
+                "fetched_at": self._fetched_at,
+                "node": line.decode().strip(),
+            }
+        )
+        self.count += 1
+        self._bytes += len(line)
+        if self._bytes > PARQUET_BYTES:
+            self._flush()
+
+    def _flush(self) -> None:
+        self._writer.write_table(pa.Table.from_pylist(self._rows, schema=_ARROW_SCHEMA))
+        self._rows, self._bytes = [], 0
 
 
 def _deletions(api: AdminApi, settings: Settings, state: dict[str, Any]) -> Iterator[_Part]:
@@ -285,7 +316,7 @@ def _deletions(api: AdminApi, settings: Settings, state: dict[str, Any]) -> Iter
                     if node.get("subjectType") == "PRODUCT"
                 ],
             )
-    state["since"] = _text(began_at - OVERLAP)
+    state["since"] = _text(began_at - DELETIONS_OVERLAP)
 
 
 def _sweep(api: AdminApi, settings: Settings, state: dict[str, Any]) -> Iterator[_Part]:
@@ -314,11 +345,11 @@ def _collections(api: AdminApi, settings: Settings, state: dict[str, Any]) -> It
             if before and before["fields"] == fields and not all_members:
                 alive[node["id"]] = before
                 continue
-            members = [
-                one["id"]
-                for page in api.pages("collection.products", COLLECTION_PRODUCTS, id=node["id"])
-                for one in page
-            ]
+            try:
+                pages = api.pages("collection.products", COLLECTION_PRODUCTS, id=node["id"])
+                members = [one["id"] for page in pages for one in page]
+            except Gone:
+                continue
             alive[node["id"]] = {"fields": fields, "members": _digest(sorted(members))}
             if before != alive[node["id"]]:
                 fetched_at = _now()
@@ -354,8 +385,8 @@ class _Seen:
             begun_from = self._until
             try:
                 for nodes in api.pages(path, query, query=self.filter):
-                    new = [node for node in nodes if self._is_new(node)]
-                    yield new
+                    yield [node for node in nodes if self._is_new(node)]
+                    self.save()  # what comes later has changed later: should it fail, the next run goes on from here
                 return
             except CursorExpired as error:
                 if self._until == begun_from:
@@ -365,7 +396,8 @@ class _Seen:
     def _is_new(self, node: Node) -> bool:
         said = {key: value["nodes"] if _is_page(value) else value for key, value in node.items()}  # without cursors
         word = [node["updatedAt"], _digest(said)]
-        is_new = self._recent.get(node["id"]) != word
+        has_more = any(_is_page(value) and value["pageInfo"]["hasNextPage"] for value in node.values())
+        is_new = has_more or self._recent.get(node["id"]) != word  # of what comes later nothing is known yet
         self._recent[node["id"]] = word
         self.see_until(node["updatedAt"])
         return is_new
@@ -376,15 +408,21 @@ class _Seen:
             self._until = updated_at
 
     def save(self) -> None:
-        """Everything has come: the next run goes on from here."""
-        since = _time(self._until) - OVERLAP if self._until else None
-        recent = {key: word for key, word in self._recent.items() if _time(word[0]) >= since}
-        self._state.update(until=self._until, recent=recent)
+        """All until here has come: the next run goes on from it."""
+        if self._until is not None:
+            since = _time(self._until) - OVERLAP
+            self._recent = {key: word for key, word in self._recent.items() if _time(word[0]) >= since}
+            self._state.update(until=self._until, recent=self._recent)
 
 
 def _row(shop: str, node: Node, parent_id: str | None, fetched_at: datetime) -> dict[str, Any]:
-    text = msgspec.json.encode(node).decode()
+    text = _json(node).decode()
     return {"shop": shop, "id": node["id"], "parent_id": parent_id, "fetched_at": fetched_at, "node": text}
+
+
+def _json(value: Any) -> bytes:
+    """Half of a surrogate pair, which JSON can name and UTF-8 cannot hold, becomes a question mark."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode(errors="replace")
 
 
 def _is_page(value: Any) -> bool:
@@ -392,7 +430,7 @@ def _is_page(value: Any) -> bool:
 
 
 def _digest(value: Any) -> str:
-    return hashlib.blake2b(msgspec.json.encode(value), digest_size=8).hexdigest()
+    return hashlib.blake2b(_json(value), digest_size=8).hexdigest()
 
 
 def _now() -> datetime:

@@ -9,7 +9,7 @@ import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ from ingestion.sources.shopify_queries import API_VERSION, BULK_STATUS, RUN_BULK
 TOKEN_VARIABLE = "PIXELNOVA_SHOPIFY_TOKEN_"
 URL_VARIABLE = "PIXELNOVA_SHOPIFY_URL"  # for the stand-in; Shopify's own address otherwise
 ATTEMPTS = 5
+MAX_RETRY_SECONDS = 60.0  # whatever Retry-After says
 MAX_THROTTLED_SECONDS = 600.0  # of one request
 TIMEOUT_SECONDS = (10, 60)  # to connect, to answer
 BULK_POLL_SECONDS = (0.5, 30.0)  # between looks at a bulk operation: at first, and at most
@@ -43,16 +44,21 @@ class Unreachable(ShopifyError):
     """Shopify does not answer at all, after several attempts."""
 
 
+class Gone(ShopifyError):
+    """What was asked about is not there any more."""
+
+
 class CursorExpired(ShopifyError):
     """A page's cursor is no longer known; the list has to be begun anew."""
 
 
 @dataclass(frozen=True)
 class BulkFile:
-    """What a bulk operation has written: a JSONL file, and when the operation began (UTC)."""
+    """What a bulk operation has written: a JSONL file, when it was asked for (our clock), and begun (Shopify's)."""
 
     path: Path
-    began_at: datetime
+    asked_at: datetime
+    created_at: str
 
 
 @dataclass(frozen=True)
@@ -72,6 +78,7 @@ class AdminApi:
         Raises:
             ShopifyError: no answer, a refusal, or any GraphQL error.
             CursorExpired: the next page's cursor is no longer known.
+            Gone: what the connection belongs to is not there any more.
         """
         pages = self._client.paginate(
             "graphql.json",
@@ -84,8 +91,11 @@ class AdminApi:
                 has_more_path=f"data.{path}.pageInfo.hasNextPage",
             ),
         )
-        for page in pages:
-            yield list(page)
+        try:
+            for page in pages:
+                yield list(page)
+        except ValueError as error:  # the paginator finds no connection
+            raise Gone(f"The Admin API of {self.shop} no longer knows the {path} that it was asked for.") from error
 
     def ask(self, document: str, /, **variables: Any) -> Node:
         """The data that answers one query.
@@ -103,8 +113,9 @@ class AdminApi:
             ShopifyError: it failed, or its file is not what Shopify says it is. What it has written until then is not
                 taken for the whole.
         """
+        asked_at = datetime.now(UTC)
         started = self.ask(RUN_BULK, query=query)["bulkOperationRunQuery"]
-        if started["userErrors"]:
+        if started["userErrors"] or not started["bulkOperation"]:
             said = "; ".join(error["message"] for error in started["userErrors"])
             raise ShopifyError(f"The Admin API of {self.shop} begins no bulk operation: {said}. Run again later.")
         operation = self._finished(started["bulkOperation"]["id"])
@@ -114,18 +125,18 @@ class AdminApi:
             target.touch()
         else:
             self._download(operation, target)
-        return BulkFile(target, datetime.fromisoformat(operation["createdAt"]))
+        return BulkFile(target, asked_at, operation["createdAt"])
 
     def _finished(self, operation_id: str) -> Node:
         pause, deadline = BULK_POLL_SECONDS[0], time.monotonic() + BULK_SECONDS
         while True:
-            operation = self.ask(BULK_STATUS, id=operation_id)["node"]
+            operation = self.ask(BULK_STATUS, id=operation_id)["node"] or {"status": "EXPIRED", "errorCode": "unknown"}
             if operation["status"] == "COMPLETED":
                 return operation
             if operation["status"] in ("FAILED", "CANCELED", "EXPIRED"):
                 raise ShopifyError(
                     f"The bulk operation of {self.shop} ended as {operation['status']} ({operation['errorCode']}), "
-                    f"after {operation['objectCount']} objects; nothing of it is loaded. Run again."
+                    f"after {operation.get('objectCount')} objects; nothing of it is loaded. Run again."
                 )
             if time.monotonic() > deadline:
                 raise ShopifyError(f"The bulk operation of {self.shop} has run for {BULK_SECONDS / 3600:.0f} hours.")
@@ -134,20 +145,20 @@ class AdminApi:
             pause = min(pause * 1.5, BULK_POLL_SECONDS[1])
 
     def _download(self, operation: Node, target: Path) -> None:
-        lines = size = 0
+        size = 0
         try:
             with requests.get(operation["url"], stream=True, timeout=TIMEOUT_SECONDS) as answer:
                 answer.raise_for_status()
                 with target.open("wb") as file:
                     for block in answer.iter_content(1 << 20):
                         file.write(block)
-                        lines, size = lines + block.count(b"\n"), size + len(block)
+                        size += len(block)
         except requests.RequestException as error:
             raise ShopifyError(f"The bulk file of {self.shop} cannot be fetched ({error}); run again.") from error
-        if lines != int(operation["objectCount"]) or size != int(operation["fileSize"]):
+        if size != int(operation["fileSize"] or 0):
             raise ShopifyError(
-                f"The bulk file of {self.shop} has {lines} lines and {size} bytes where Shopify announced "
-                f"{operation['objectCount']} and {operation['fileSize']}; nothing of it is loaded. Run again."
+                f"The bulk file of {self.shop} has {size} bytes where Shopify announced {operation['fileSize']}; "
+                "nothing of it is loaded. Run again."
             )
 
     @cached_property
@@ -241,7 +252,8 @@ class _Session(requests.Session):
         """
         if answer.status_code == 429 or answer.status_code >= 500:
             after = answer.headers.get("Retry-After", "")
-            return f"answers HTTP {answer.status_code}", float(after) if after.replace(".", "", 1).isdigit() else None
+            pause = min(float(after), MAX_RETRY_SECONDS) if after.replace(".", "", 1).isdigit() else None
+            return f"answers HTTP {answer.status_code}", pause
         if _codes(errors) == {"THROTTLED"}:
             return "throttles for too long", _seconds_to_wait(answer.json())
         if _codes(errors) == {"INTERNAL_SERVER_ERROR"}:
@@ -265,8 +277,8 @@ def _seconds_to_wait(answer: Node) -> float:
     """Until the bucket holds what the query costs."""
     cost = (answer.get("extensions") or {}).get("cost") or {}
     status = cost.get("throttleStatus") or {}
-    missing = cost.get("requestedQueryCost", 0) - status.get("currentlyAvailable", 0)
-    return max(0.1, missing / max(status.get("restoreRate", 50), 1))
+    missing = (cost.get("requestedQueryCost") or 0) - (status.get("currentlyAvailable") or 0)
+    return max(0.1, missing / max(status.get("restoreRate") or 50, 1))
 
 
 def token_variable(domain: str) -> str:

@@ -94,7 +94,9 @@ _ORDER = """
       currencyCode presentmentCurrencyCode
       customer { id }
       customAttributes { key value }
+      originalTotalPriceSet { presentmentMoney { amount } }
       totalPriceSet { shopMoney { amount } presentmentMoney { amount } }
+      netPaymentSet { presentmentMoney { amount } }
       subtotalPriceSet { presentmentMoney { amount } }
       totalDiscountsSet { presentmentMoney { amount } }
       totalShippingPriceSet { presentmentMoney { amount } }

@@ -8,10 +8,9 @@ from dagster_dlt import DagsterDltResource, DagsterDltTranslator, dlt_assets
 from dagster_dlt.translator import DltResourceTranslatorData
 
 from ingestion.landing import sealed_files
-from ingestion.sources.catalogue import CatalogueFile, catalogue_source
+from ingestion.sources.catalogue import catalogue_source
 from ingestion.sources.pixel import pixel_source
 from ingestion.sources.shopify import Settings, shopify_source
-from ingestion.sources.shopify_api import admin_apis
 from ingestion.sources.shops import shops_source
 from ingestion.warehouse import archive_loaded, failed_fetches, known_products, not_loaded
 from orchestration.defs.resources import Warehouse
@@ -68,14 +67,13 @@ def pixel(context: dg.AssetExecutionContext, dlt: DagsterDltResource, warehouse:
 )
 def shopify(context: dg.AssetExecutionContext, dlt: DagsterDltResource, warehouse: Warehouse) -> Iterator[Any]:
     """Catalogue, deletions and orders of each shop that has an Admin API token; one that fails stops no other."""
-    if context.is_subset:  # what is fetched is fetched once: half of it would be missing for good
-        raise dg.Failure("Materialize all tables of shopify together: they are one answer of the Admin API.")
+    _refuse_half(context, "shopify")
     settings = Settings(
         orders_of=frozenset(shop.domain for shop in warehouse.shops if shop.orders),
         known_products=lambda domain: known_products(warehouse.data, domain),
         workspace=warehouse.workspace,
     )
-    source = shopify_source(admin_apis(warehouse.shops), settings)
+    source = shopify_source(warehouse.admin_apis, settings)
     yield from dlt.run(context=context, dlt_source=source, dlt_pipeline=warehouse.pipeline("shopify"))
 
 
@@ -88,19 +86,23 @@ def shopify(context: dg.AssetExecutionContext, dlt: DagsterDltResource, warehous
 )
 def catalogue(context: dg.AssetExecutionContext, dlt: DagsterDltResource, warehouse: Warehouse) -> Iterator[Any]:
     """The catalogue file of each shop that names one and has no Admin API token."""
-    with_token = {api.shop for api in admin_apis(warehouse.shops)}
-    source = catalogue_source(
-        [
-            CatalogueFile(shop.domain, warehouse.shops_folder / shop.catalogue)
-            for shop in warehouse.shops
-            if shop.catalogue and shop.domain not in with_token
-        ]
-    )
+    _refuse_half(context, "catalogue")
+    source = catalogue_source(warehouse.catalogue_files)
     yield from dlt.run(context=context, dlt_source=source, dlt_pipeline=warehouse.pipeline("catalogue"))
+
+
+def _refuse_half(context: dg.AssetExecutionContext, source_name: str) -> None:
+    """What is fetched is fetched once: the half that is not loaded would be missing for good."""
+    if context.is_subset:
+        raise dg.Failure(f"Materialize all tables of {source_name} together: they are one answer.")
 
 
 @dg.asset_check(asset=["operations", "fetches"], name="every_shop_was_fetched")
 def every_shop_was_fetched(warehouse: Warehouse) -> dg.AssetCheckResult:
     """The last time that each shop's Admin API and catalogue file were asked, they answered."""
-    failed = failed_fetches(warehouse.data)
+    failed = failed_fetches(
+        warehouse.data,
+        of_admin_api=[api.shop for api in warehouse.admin_apis],
+        of_files=[file.shop for file in warehouse.catalogue_files],
+    )
     return dg.AssetCheckResult(passed=not failed, metadata={failure.subject: failure.error for failure in failed})

@@ -11,6 +11,8 @@ from dagster_dbt import DbtCliResource
 from dagster_dlt import DagsterDltResource
 
 from ingestion.shops import Shop, load_shops
+from ingestion.sources.catalogue import CatalogueFile, catalogue_files
+from ingestion.sources.shopify_api import AdminApi, admin_apis
 from ingestion.warehouse import landing_folder, open_pipeline, warehouse_file, workspace
 from orchestration.settings import DATA_VARIABLE, DBT_PROJECT, EXECUTABLES, data_folder, shops_file
 from orchestration.warehouse_lock import warehouse_lock
@@ -57,9 +59,14 @@ class Warehouse(dg.ConfigurableResource):
         return load_shops(shops_file())
 
     @property
-    def shops_folder(self) -> Path:
-        """Where shops.toml lies, and the catalogue files that it names."""
-        return shops_file().parent
+    def admin_apis(self) -> list[AdminApi]:
+        """The Admin APIs of those shops that have a token."""
+        return admin_apis(self.shops)
+
+    @property
+    def catalogue_files(self) -> list[CatalogueFile]:
+        """The catalogue files of those shops that name one and have no token."""
+        return catalogue_files(self.shops, shops_file().parent)
 
     def pipeline(self, source_name: str) -> dlt.Pipeline:
         """The dlt pipeline that loads a source into this warehouse."""

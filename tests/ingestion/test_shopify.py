@@ -237,6 +237,74 @@ def test_a_change_in_the_second_of_the_last_run_is_not_missed(shop, store, tmp_p
     assert rows(tmp_path, "products") == 602
 
 
+def test_a_late_variant_of_a_large_product_that_changes_in_the_last_second_is_not_missed(shop, store, tmp_path):
+    with serving(shop, store) as (_, api):
+        store.update_product(PINK.format(77), NOW)
+        load(tmp_path, api)
+        store.update_variant(PINK.format(77), "gid://shopify/ProductVariant/77130", NOW, price="99.00")
+        load(tmp_path, api)
+    found = query(tmp_path, "select node from raw_shopify.variants where id like '%/77130' order by fetched_at")
+    assert json.loads(found[-1][0])["price"] == "99.00"
+
+
+def test_a_run_that_fails_half_way_is_gone_on_with_and_not_begun_anew(shop, store, tmp_path):
+    with serving(shop, store) as (_, api):
+        real = api.pages
+
+        def pages(path, text, **variables):
+            for number, page in enumerate(real(path, text, **variables)):
+                if path == "products" and number == 3:
+                    raise ShopifyError("no more")
+                yield page
+
+        object.__setattr__(api, "pages", pages)
+        assert load(tmp_path, api) == [("products", "no more")]
+        assert rows(tmp_path, "products") == 150
+        object.__setattr__(api, "pages", real)
+        assert load(tmp_path, api) == []
+    assert now_known(tmp_path) == really(store)
+    assert rows(tmp_path, "products") == 600
+
+
+def test_what_changes_while_a_bulk_file_is_gathered_is_not_missed(shop, store, tmp_path):
+    """A bulk file is no snapshot: product 1 is read before it changes, product 2 after."""
+    with serving(shop, store) as (_, api):
+        later = datetime.now(UTC) + timedelta(seconds=30)
+        store.update_product(PINK.format(2), later + timedelta(hours=1), title="In the file")
+        load(tmp_path, api, bulk_from=1)
+        store.update_product(PINK.format(1), later, title="Too late for the file")
+        load(tmp_path, api)
+    titles = query(tmp_path, "select json_extract_string(node, '$.title') from raw_shopify.products")
+    assert ("Too late for the file",) in titles
+
+
+def test_what_is_deleted_between_two_questions_is_left_out(shop, store, tmp_path):
+    store.collections["gid://shopify/Collection/1"] = collection = {
+        "__typename": "Collection",
+        "id": "gid://shopify/Collection/1",
+        "title": "Here",
+        "handle": "here",
+        "sortOrder": "MANUAL",
+        "updatedAt": "2026-01-01T00:00:00Z",
+    }
+    store.collections["gid://shopify/Collection/2"] = {**collection, "id": "gid://shopify/Collection/2"}
+    with serving(shop, store) as (stand_in, api):
+        answer = stand_in._root["collection"]
+        stand_in._root["collection"] = lambda info, id: None if id.endswith("/2") else answer(info, id)
+        stand_in._root["product"] = lambda info, id: None
+        assert load(tmp_path, api) == []
+    assert rows(tmp_path, "collections") == 1
+    assert now_known(tmp_path).keys() == really(store).keys() - {PINK.format(77)}
+
+
+def test_an_answer_that_nobody_expected_stops_only_its_subject(shop, store, tmp_path, monkeypatch):
+    monkeypatch.setattr(shopify, "_with_children", lambda *_: 1 / 0)
+    with serving(shop, AdminStore(shop.domain, build_catalogue(1))) as (_, api):
+        [(subject, error)] = load(tmp_path, api)
+    assert (subject, "ZeroDivisionError" in error) == ("products", True)
+    assert rows(tmp_path, "collections") == 8
+
+
 def test_a_product_that_vanished_without_a_word_is_found_by_the_sweep(shop, store, tmp_path, monkeypatch):
     with serving(shop, store) as (_, api):
         load(tmp_path, api)
@@ -326,7 +394,11 @@ def test_orders_come_with_all_their_lines_and_refunds_and_without_what_a_buyer_h
         {**line, "id": f"gid://shopify/LineItem/{n}", "customAttributes": [{"key": "Engraving", "value": "Ada"}]}
         for n in range(230)
     ]
-    first["customAttributes"] = [{"key": "_pixelnova", "value": "r"}, {"key": "Gift for", "value": "Ada Lovelace"}]
+    first["customAttributes"] = [
+        {"key": "_pixelnova", "value": "r"},
+        {"key": "Gift for", "value": "Ada Lovelace"},
+        {"key": "_Engraving", "value": "Ada"},
+    ]
     money = {"amount": "1.00", "currencyCode": "USD"}
     first["refunds"] = [
         {"id": f"gid://shopify/Refund/{n}", "createdAt": "2026-11-01T00:00:00Z"}
@@ -462,7 +534,7 @@ def test_odd_products_are_loaded_as_they_are(shop, tmp_path, bulk_from):
     store = AdminStore(shop.domain)
     odd = {
         "descriptionHtml": "<p>" + 'é😀"\\\n' * 50_000,
-        "title": "  <b>Tee & \u2028 'quoted'</b> ",
+        "title": "  <b>Tee & \u2028 \0 'quoted'</b> ",
         "vendor": "",
         "tags": ["a,b", "ü"],
         "status": "UNLISTED",

@@ -23,16 +23,32 @@ known_products as (
     select
         shop,
         handle,
-        product_id
+        product_id,
+        is_deleted
     from {{ ref('stg_shopify__products') }}
 
-    union all
+    union
 
     select
         shop,
         handle,
-        product_id
+        product_id,
+        false as is_deleted
     from {{ ref('int_products_seen') }}
+
+),
+
+-- A handle may have been given to another product since: the one that is there, and then the newest id.
+ranked_handles as (
+
+    select
+        *,
+        row_number() over (
+            partition by shop, handle
+            order by is_deleted, length(product_id) desc, product_id desc
+        ) as choice
+    from known_products
+    where handle is not null
 
 ),
 
@@ -41,21 +57,38 @@ by_handle as (
     select
         shop,
         handle,
-        max(product_id) as product_id
-    from known_products
-    where handle is not null
-    group by shop, handle
+        product_id
+    from ranked_handles
+    where choice = 1
+
+),
+
+known_variants as (
+
+    select
+        shop,
+        sku,
+        product_id
+    from {{ ref('int_variants_seen') }}
+
+    union
+
+    select
+        shop,
+        sku,
+        product_id
+    from {{ ref('stg_shopify__variants') }}
 
 ),
 
 -- A SKU that several products share says nothing.
-seen_skus as (
+known_skus as (
 
     select
         shop,
         sku,
         min(product_id) as product_id
-    from {{ ref('int_variants_seen') }}
+    from known_variants
     where sku is not null
     group by shop, sku
     having count(distinct product_id) = 1
@@ -67,11 +100,11 @@ by_sku as (
     select
         variants.shop,
         variants.handle,
-        min(seen_skus.product_id) as product_id
+        min(known_skus.product_id) as product_id
     from variants
-    inner join seen_skus on variants.shop = seen_skus.shop and variants.sku = seen_skus.sku
+    inner join known_skus on variants.shop = known_skus.shop and variants.sku = known_skus.sku
     group by variants.shop, variants.handle
-    having count(distinct seen_skus.product_id) = 1
+    having count(distinct known_skus.product_id) = 1
 
 ),
 

@@ -14,9 +14,25 @@ products as (
 
 ),
 
-seen as (
+known as (
 
-    select * from {{ ref('int_variants_seen') }}
+    select
+        shop,
+        variant_id,
+        product_id,
+        sku,
+        title
+    from {{ ref('int_variants_seen') }}
+
+    union
+
+    select
+        shop,
+        variant_id,
+        product_id,
+        sku,
+        title
+    from {{ ref('stg_shopify__variants') }}
 
 ),
 
@@ -37,7 +53,7 @@ by_sku as (
         product_id,
         sku,
         max(variant_id) as variant_id
-    from seen
+    from known
     where sku is not null
     group by shop, product_id, sku
 
@@ -50,7 +66,7 @@ by_title as (
         product_id,
         title,
         max(variant_id) as variant_id
-    from seen
+    from known
     where title is not null
     group by shop, product_id, title
 

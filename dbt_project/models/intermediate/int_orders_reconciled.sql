@@ -1,7 +1,8 @@
 {#-
     Orders of the pixel and of the Admin API, one row per order of either. An order is the same if its id is, or else its
-    checkout token. Compared is only what both could have seen: from the shop's first event and first Admin order until
-    its orders were last fetched, of the online store, without tests.
+    checkout token. Compared is what both could have seen: from the shop's first event and first Admin order until ten
+    minutes before its orders were last fetched (events and Shopify's search need a moment), without tests, and without
+    orders of other channels that the pixel did not see either.
 -#}
 
 with
@@ -29,12 +30,25 @@ last_fetches as (
 
 ),
 
+-- One browser whose clock is wrong makes no first day.
+days_with_events as (
+
+    select
+        shop,
+        cast(event_at as date) as event_date,
+        min(event_at) as first_event_at
+    from {{ ref('stg_pixel__events') }}
+    group by shop, cast(event_at as date)
+    having count(distinct client_id) > 1
+
+),
+
 first_events as (
 
     select
         shop,
-        min(event_at) as first_event_at
-    from {{ ref('stg_pixel__events') }}
+        min(first_event_at) as first_event_at
+    from days_with_events
     group by shop
 
 ),
@@ -43,7 +57,7 @@ first_orders as (
 
     select
         shop,
-        min(processed_at) as first_order_at
+        min(created_at) as first_order_at
     from admin_orders
     group by shop
 
@@ -53,11 +67,13 @@ windows as (
 
     select
         last_fetches.shop,
-        greatest(first_events.first_event_at, first_orders.first_order_at) as compared_from,
-        last_fetches.fetched_until as compared_until
+        greatest(
+            first_events.first_event_at, coalesce(first_orders.first_order_at, first_events.first_event_at)
+        ) as compared_from,
+        last_fetches.fetched_until - interval '10' minute as compared_until
     from last_fetches
     inner join first_events on last_fetches.shop = first_events.shop
-    inner join first_orders on last_fetches.shop = first_orders.shop
+    left join first_orders on last_fetches.shop = first_orders.shop
 
 ),
 
@@ -142,9 +158,13 @@ paired as (
         pixel_orders.currency as pixel_currency,
         pixel_orders.total_amount as pixel_amount,
         admin_orders.currency as admin_currency,
-        admin_orders.total_amount as admin_amount,
+        admin_orders.original_total_amount as admin_amount,
         admin_orders.refunded_amount,
         admin_orders.cancelled_at,
+        case
+            when admin_orders.cancelled_at is not null then admin_orders.net_payment_amount
+            else admin_orders.total_amount - coalesce(admin_orders.refunded_amount, 0)
+        end as net_amount,
         admin_orders.source_name,
         admin_orders.is_test
     from pixel_orders
@@ -161,13 +181,18 @@ select
     paired.matched_by,
     paired.ordered_at,
     paired.currency,
+    paired.pixel_currency,
     paired.pixel_amount,
+    paired.admin_currency,
     paired.admin_amount,
     paired.refunded_amount,
     paired.cancelled_at,
+    paired.is_test,
+    {{ money('paired.net_amount') }} as net_amount,
     case
         when paired.is_test then 'not_compared: test'
-        when paired.source_name <> 'web' then 'not_compared: ' || paired.source_name
+        when paired.pixel_order_key is null and coalesce(paired.source_name, 'unknown') <> 'web'
+            then 'not_compared: ' || coalesce(paired.source_name, 'unknown')
         when windows.shop is null then 'not_compared: no Admin orders'
         when paired.ordered_at < windows.compared_from or paired.ordered_at >= windows.compared_until
             then 'not_compared: only one side was watching'

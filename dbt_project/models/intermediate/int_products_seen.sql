@@ -66,6 +66,7 @@ numbered as (
 select
     shop,
     product_id,
+    max(event_at) as last_seen_at,
     max_by(title, recency) filter (where title is not null) as title,
     max_by(vendor, recency) filter (where vendor is not null) as vendor,
     max_by(product_type, recency) filter (where product_type is not null) as product_type,

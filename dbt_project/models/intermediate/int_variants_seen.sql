@@ -62,6 +62,7 @@ numbered as (
 select
     shop,
     variant_id,
+    max(event_at) as last_seen_at,
     max_by(product_id, recency) as product_id,
     max_by(sku, recency) filter (where sku is not null) as sku,
     max_by(title, recency) filter (where title is not null) as title,

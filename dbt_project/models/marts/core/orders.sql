@@ -23,8 +23,11 @@ aftermath as (
 
     select
         pixel_order_key,
+        admin_currency,
         cancelled_at,
-        refunded_amount
+        refunded_amount,
+        net_amount,
+        is_test
     from {{ ref('int_orders_reconciled') }}
     where pixel_order_key is not null and admin_order_key is not null
 
@@ -62,13 +65,10 @@ select
     orders.shipping_amount,
     orders.tax_amount,
     orders.total_amount as gross_total_amount,
-    aftermath.refunded_amount,
+    case when aftermath.admin_currency = orders.currency then aftermath.refunded_amount end as refunded_amount,
     aftermath.cancelled_at,
-    case
-        when aftermath.pixel_order_key is null then null
-        when aftermath.cancelled_at is not null then 0
-        else {{ money('orders.total_amount - coalesce(aftermath.refunded_amount, 0)') }}
-    end as net_total_amount
+    case when aftermath.admin_currency = orders.currency then aftermath.net_amount end as net_total_amount,
+    coalesce(aftermath.is_test, false) as is_test
 from orders
 left join lines_per_order on orders.order_key = lines_per_order.order_key
 left join sessionized on orders.event_key = sessionized.event_key

@@ -40,13 +40,9 @@ variants_of_products as (
 
 ),
 
-shops_with_catalogue as (
+catalogue_shops as (
 
-    select shop from shopify_products
-
-    union
-
-    select shop from catalogue_products
+    select * from {{ ref('int_catalogue_shops') }}
 
 ),
 
@@ -73,8 +69,8 @@ ids as (
 
 ),
 
--- The Admin API knows best, then the file, then what events say: field by field. If one of the first two knows the shop
--- at all, a product that neither knows is no longer sold.
+-- The Admin API knows best, then the file, then what events say: field by field. Whether a product is there at all, and
+-- shown, says whichever of the first two was read last; what it does not name, and nobody has seen since, is gone.
 combined as (
 
     select
@@ -90,10 +86,22 @@ combined as (
         coalesce(shopify_products.status, catalogue_products.status) as status,
         coalesce(shopify_products.is_gift_card, catalogue_products.is_gift_card) as is_gift_card,
         coalesce(
-            shopify_products.is_published, catalogue_products.is_published, shops_with_catalogue.shop is null
+            case when catalogue_shops.source = 'catalogue_file' then catalogue_products.is_published end,
+            shopify_products.is_published,
+            catalogue_products.is_published,
+            true
         ) as is_published,
-        coalesce(shopify_products.is_deleted, catalogue_products.is_deleted, shops_with_catalogue.shop is not null)
-            as is_deleted,
+        case
+            when catalogue_shops.source = 'admin_api' and shopify_products.product_id is not null
+                then shopify_products.is_deleted
+            when catalogue_shops.source = 'catalogue_file' and catalogue_products.product_id is not null
+                then catalogue_products.is_deleted
+            else coalesce(
+                catalogue_shops.shop is not null
+                and (products_seen.last_seen_at is null or products_seen.last_seen_at <= catalogue_shops.read_at),
+                false
+            )
+        end as is_deleted,
         shopify_products.deleted_at,
         products_seen.price as seen_price,
         products_seen.currency as seen_currency,
@@ -111,7 +119,7 @@ combined as (
     left join catalogue_products
         on ids.shop = catalogue_products.shop and ids.product_id = catalogue_products.product_id
     left join products_seen on ids.shop = products_seen.shop and ids.product_id = products_seen.product_id
-    left join shops_with_catalogue on ids.shop = shops_with_catalogue.shop
+    left join catalogue_shops on ids.shop = catalogue_shops.shop
 
 )
 

@@ -46,18 +46,20 @@ compared as (
 
 ),
 
--- It changed after it was last told otherwise, and not after Shopify's own time of the change.
+-- It changed after it was last told otherwise, and not after Shopify's own time of the change. What it was before
+-- Shopify's first word of it nobody knows.
 changes as (
 
     select
         shop,
         variant_id,
         product_id,
+        fetched_at,
         price,
         compare_at_price,
         is_available,
         case
-            when told_before_at is null then coalesce(created_at, fetched_at)
+            when told_before_at is null then least(coalesce(updated_at, fetched_at), fetched_at)
             else greatest(told_before_at, least(coalesce(updated_at, fetched_at), fetched_at))
         end as valid_from
     from compared
@@ -73,7 +75,7 @@ periods as (
 
     select
         *,
-        lead(valid_from) over (partition by shop, variant_id order by valid_from) as next_valid_from
+        lead(valid_from) over (partition by shop, variant_id order by valid_from, fetched_at) as next_valid_from
     from changes
 
 )
@@ -95,3 +97,4 @@ select
 from periods
 left join variants on periods.shop = variants.shop and periods.variant_id = variants.variant_id
 left join shops on periods.shop = shops.shop
+where periods.next_valid_from is null or periods.next_valid_from > periods.valid_from

@@ -24,19 +24,9 @@ shops as (
 
 ),
 
-known_products as (
+catalogue_shops as (
 
-    select
-        shop,
-        product_id
-    from {{ ref('stg_shopify__products') }}
-
-    union
-
-    select
-        shop,
-        product_id
-    from {{ ref('int_catalogue_products') }}
+    select * from {{ ref('int_catalogue_shops') }}
 
 ),
 
@@ -63,8 +53,8 @@ ids as (
 
 ),
 
--- The Admin API knows best, then the file, then what events say: field by field. Of a product that one of the first two
--- knows, a variant that neither knows is no longer sold.
+-- The Admin API knows best, then the file, then what events say: field by field. What costs what, and what is there at
+-- all, says whichever of the first two was read last.
 combined as (
 
     select
@@ -74,18 +64,40 @@ combined as (
         coalesce(shopify_variants.title, catalogue_variants.title, seen_variants.title) as title,
         coalesce(shopify_variants.sku, catalogue_variants.sku, seen_variants.sku) as sku,
         coalesce(shopify_variants.position, catalogue_variants.position) as position,
-        coalesce(shopify_variants.price, catalogue_variants.price, seen_variants.price) as price,
+        coalesce(
+            case when catalogue_shops.source = 'catalogue_file' then catalogue_variants.price end,
+            shopify_variants.price,
+            catalogue_variants.price,
+            seen_variants.price
+        ) as price,
         case
+            when catalogue_shops.source = 'catalogue_file' and catalogue_variants.variant_id is not null
+                then catalogue_variants.compare_at_price
             when shopify_variants.variant_id is not null then shopify_variants.compare_at_price
             else catalogue_variants.compare_at_price
         end as compare_at_price,
         case
             when coalesce(shopify_variants.price, catalogue_variants.price) is null then seen_variants.currency
         end as seen_currency,
-        coalesce(shopify_variants.is_available, catalogue_variants.is_available) as is_available,
+        coalesce(
+            case when catalogue_shops.source = 'catalogue_file' then catalogue_variants.is_available end,
+            shopify_variants.is_available,
+            catalogue_variants.is_available,
+            true
+        ) as is_available,
         coalesce(shopify_variants.inventory_quantity, catalogue_variants.inventory_quantity) as inventory_quantity,
         coalesce(shopify_variants.inventory_policy, catalogue_variants.inventory_policy) as inventory_policy,
-        coalesce(shopify_variants.is_deleted, catalogue_variants.is_deleted) as is_deleted,
+        case
+            when catalogue_shops.source = 'admin_api' and shopify_variants.variant_id is not null
+                then shopify_variants.is_deleted
+            when catalogue_shops.source = 'catalogue_file' and catalogue_variants.variant_id is not null
+                then catalogue_variants.is_deleted
+            else coalesce(
+                catalogue_shops.shop is not null
+                and (seen_variants.last_seen_at is null or seen_variants.last_seen_at <= catalogue_shops.read_at),
+                false
+            )
+        end as is_deleted,
         shopify_variants.deleted_at,
         shopify_variants.created_at,
         shopify_variants.updated_at,
@@ -99,6 +111,7 @@ combined as (
     left join
         catalogue_variants
         on ids.shop = catalogue_variants.shop and ids.variant_id = catalogue_variants.variant_id
+    left join catalogue_shops on ids.shop = catalogue_shops.shop
     left join seen_variants on ids.shop = seen_variants.shop and ids.variant_id = seen_variants.variant_id
 
 )
@@ -114,15 +127,13 @@ select
     combined.price,
     combined.compare_at_price,
     coalesce(combined.seen_currency, shops.currency) as currency,
-    coalesce(combined.is_available, true)
-    and not coalesce(combined.is_deleted, known_products.product_id is not null) as is_available,
+    combined.is_available and not combined.is_deleted as is_available,
     cast(combined.inventory_quantity as bigint) as inventory_quantity,
     combined.inventory_policy,
-    coalesce(combined.is_deleted, known_products.product_id is not null) as is_deleted,
+    combined.is_deleted,
     combined.deleted_at,
     combined.created_at,
     combined.updated_at,
     combined.source
 from combined
 left join shops on combined.shop = shops.shop
-left join known_products on combined.shop = known_products.shop and combined.product_id = known_products.product_id

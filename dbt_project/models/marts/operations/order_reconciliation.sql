@@ -22,7 +22,9 @@ counted as (
         count(*) filter (where outcome = 'pixel_only') as pixel_only,
         coalesce(sum(pixel_amount) filter (where outcome = 'pixel_only'), 0) as pixel_only_amount,
         count(*) filter (where outcome = 'amount_differs') as amounts_differ,
-        coalesce(sum(pixel_amount - admin_amount) filter (where outcome = 'amount_differs'), 0) as amount_difference
+        coalesce(
+            sum(pixel_amount - admin_amount) filter (where outcome = 'amount_differs' and pixel_currency = currency), 0
+        ) as amount_difference
     from orders
     where outcome in ('matched', 'amount_differs', 'missing_in_pixel', 'pixel_only')
     group by shop, order_date, coalesce(currency, 'unknown')

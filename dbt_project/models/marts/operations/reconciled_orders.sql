@@ -22,6 +22,7 @@ select
     reconciled.ordered_at,
     {{ local_date('reconciled.ordered_at', "coalesce(shops.timezone, 'UTC')") }} as order_date,
     reconciled.currency,
+    reconciled.pixel_currency,
     reconciled.pixel_amount,
     reconciled.admin_amount
 from reconciled

@@ -16,6 +16,24 @@ products as (
 
     select * from {{ ref('stg_shopify__products') }}
 
+),
+
+-- When its product was first told of without it: what is told later does not move that.
+removals as (
+
+    select
+        answers.shop,
+        answers.variant_id,
+        min_by(product_answers.updated_at, product_answers.fetched_at) as removed_at
+    from answers
+    inner join {{ ref('base_shopify__products') }} as product_answers
+        on
+            answers.shop = product_answers.shop
+            and answers.product_id = product_answers.product_id
+            and answers.fetched_at < product_answers.fetched_at
+    where answers.age = 1
+    group by answers.shop, answers.variant_id
+
 )
 
 -- A product's variants come as a set, with its own answer: one that is not in the newest is gone.
@@ -33,12 +51,10 @@ select
     answers.inventory_quantity,
     answers.inventory_policy,
     products.is_deleted or answers.fetched_at < products.fetched_at as is_deleted,
-    case
-        when answers.fetched_at < products.fetched_at then products.updated_at
-        else products.deleted_at
-    end as deleted_at,
+    coalesce(removals.removed_at, products.deleted_at) as deleted_at,
     answers.created_at,
     answers.updated_at
 from answers
 inner join products on answers.shop = products.shop and answers.product_id = products.product_id
+left join removals on answers.shop = removals.shop and answers.variant_id = removals.variant_id
 where answers.age = 1
