@@ -45,8 +45,8 @@ def _facts(rows: Any) -> Table:
     table.add_row("Sessions", f"{sessions:,}  (and {bots:,} of bots)")
     table.add_row("Visitors (browsers)", f"{visitors:,}")
     sales = rows(
-        "select currency, count(*), sum(gross_total_amount), sum(net_total_amount) from core.orders group by currency "
-        "order by 2 desc"
+        "select currency, count(*), sum(gross_total_amount), sum(net_total_amount) from core.orders "
+        "where not is_test group by currency order by 2 desc"
     )
     for currency, orders, gross, net in sales:
         table.add_row(f"Orders in {escape(currency or 'an unknown currency')}", f"{orders:,}")

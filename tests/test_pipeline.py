@@ -75,7 +75,7 @@ def query(published, sql):
 def test_the_demo_tells_a_merchant_what_happened(demo):
     for words in ("Events received", "Sessions", "gross sales", "Funnel", "Most viewed products", "Bought together"):
         assert words in demo.output
-    [(orders,)] = query(demo.published, "select count(*) from core.orders")
+    [(orders,)] = query(demo.published, "select count(*) from core.orders where not is_test")
     assert f"{orders:,}" in demo.output
 
 

@@ -2,54 +2,6 @@
 
 with
 
-views as (
-
-    select * from {{ ref('int_product_views') }}
-
-),
-
-order_lines as (
-
-    select * from {{ ref('int_order_lines') }}
-
-),
-
-mentions as (
-
-    select
-        shop,
-        product_id,
-        product_title as title,
-        vendor,
-        product_type,
-        url,
-        image_url,
-        price,
-        currency,
-        event_at,
-        event_key,
-        0 as line_number
-    from views
-
-    union all
-
-    select
-        shop,
-        product_id,
-        product_title as title,
-        vendor,
-        product_type,
-        cast(null as {{ dbt.type_string() }}) as url,
-        image_url,
-        unit_price as price,
-        currency,
-        ordered_at as event_at,
-        event_key,
-        line_number
-    from order_lines
-
-),
-
 numbered as (
 
     select
@@ -58,7 +10,7 @@ numbered as (
             partition by shop, product_id
             order by event_at, event_key, line_number
         ) as recency
-    from mentions
+    from {{ ref('int_product_mentions') }}
     where product_id is not null
 
 )
@@ -67,7 +19,7 @@ select
     shop,
     product_id,
     max(event_at) as last_seen_at,
-    max_by(title, recency) filter (where title is not null) as title,
+    max_by(product_title, recency) filter (where product_title is not null) as title,
     max_by(vendor, recency) filter (where vendor is not null) as vendor,
     max_by(product_type, recency) filter (where product_type is not null) as product_type,
     max_by(url, recency) filter (where url is not null) as url,
