@@ -175,7 +175,6 @@ def _products(api: AdminApi, settings: Settings, state: dict[str, Any]) -> Itera
     else:
         for nodes in seen.changed(api, "products", PRODUCTS):
             yield from _with_children(api, nodes, "products", "variants", "product.variants", PRODUCT_VARIANTS)
-    seen.save()
 
 
 def _orders(api: AdminApi, settings: Settings, state: dict[str, Any]) -> Iterator[_Part]:
@@ -185,11 +184,10 @@ def _orders(api: AdminApi, settings: Settings, state: dict[str, Any]) -> Iterato
         for order in nodes:
             if len(order["refunds"]) >= REFUNDS_PER_ORDER:
                 order["refunds"] = (api.ask(ORDER_REFUNDS, id=order["id"])["order"] or order)["refunds"]
-            order["customAttributes"] = _machine_made(order["customAttributes"])
+            order["customAttributes"] = _own_attributes(order["customAttributes"])
         yield from _with_children(
-            api, nodes, "orders", "order_lines", "order.lineItems", ORDER_LINES, change=_without_typed_attributes
+            api, nodes, "orders", "order_lines", "order.lineItems", ORDER_LINES, change=_with_own_attributes
         )
-    seen.save()
 
 
 def _with_children(
@@ -219,11 +217,11 @@ def _with_children(
         yield _Part(table, found)
 
 
-def _without_typed_attributes(line: Node) -> Node:
-    return {**line, "customAttributes": _machine_made(line["customAttributes"])}
+def _with_own_attributes(line: Node) -> Node:
+    return {**line, "customAttributes": _own_attributes(line["customAttributes"])}
 
 
-def _machine_made(attributes: list[Node]) -> list[Node]:
+def _own_attributes(attributes: list[Node]) -> list[Node]:
     """Our own attributes; all others may be what a buyer has typed, or what an app knows of the buyer."""
     return [attribute for attribute in attributes if attribute["key"].startswith(OWN_ATTRIBUTES)]
 
@@ -249,6 +247,7 @@ def _bulk_parts(api: AdminApi, workspace: Path, query: str, seen: "_Seen") -> It
             yield _Part(table, parquet=log_file.path, count=log_file.count)
     if newest:  # the file is no snapshot: what changed while it was gathered may stand in it as it was before
         seen.see_until(min(newest, file.created_at, key=_time))
+        seen.save()
 
 
 class _BulkLine(msgspec.Struct):
