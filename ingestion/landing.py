@@ -182,6 +182,16 @@ def sealed_files(folder: Path) -> list[Path]:
     return sorted(folder.glob("events-*.jsonl"))
 
 
+def archived_parts(folder: Path) -> list[Path]:
+    """The parts of all landing files that were loaded once, compressed, by shop and day received."""
+    return sorted((folder / "archive").rglob("events-*.jsonl.zst"))
+
+
+def landing_name(file: Path) -> str:
+    """The name of the landing file that this is, or that this is a part of."""
+    return file.name.removesuffix(".zst")
+
+
 def read_lines(file: Path) -> Iterator[bytes]:
     """The lines of a sealed or archived landing file, without their line breaks."""
     import pyarrow as pa

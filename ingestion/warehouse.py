@@ -11,8 +11,10 @@ from pathlib import Path
 
 import dlt
 import duckdb
+from dlt.destinations.impl.duckdb.configuration import DuckDbCredentials
 
-from ingestion.landing import archive
+from ingestion.duckdb_settings import loading_settings
+from ingestion.landing import archive, archived_parts, landing_name
 
 FILE_NAME = "warehouse.duckdb"
 
@@ -46,10 +48,12 @@ def workspace(data: Path) -> Path:
 
 def open_pipeline(source_name: str, data: Path) -> dlt.Pipeline:
     """The dlt pipeline of a source. What a killed run has extracted but not loaded is loaded first."""
+    credentials = DuckDbCredentials(str(warehouse_file(data)))
+    credentials.global_config = loading_settings()
     pipeline = dlt.pipeline(
         pipeline_name=source_name,
         dataset_name=f"raw_{source_name}",
-        destination=dlt.destinations.duckdb(str(warehouse_file(data))),
+        destination=dlt.destinations.duckdb(credentials),
         pipelines_dir=str(data / "dlt"),
     )
     if pipeline.has_pending_data:
@@ -58,9 +62,29 @@ def open_pipeline(source_name: str, data: Path) -> dlt.Pipeline:
 
 
 def not_loaded(files: Iterable[Path], data: Path) -> list[Path]:
-    """Those landing files that the ledger does not know; the others only wait to be archived."""
+    """What is to be loaded: those of the sealed landing files, and of all archived ones, that the ledger does not know.
+
+    Sealed files that it knows only wait to be archived. Archived ones that it does not know were put there, or belong
+    to a warehouse that was lost or begins anew. A file that is both (its archiving was cut short) is loaded once.
+    """
     known = _ledger(data)
-    return [file for file in files if file.name not in known]
+    sealed = [file for file in files if landing_name(file) not in known]
+    known |= {landing_name(file) for file in sealed}
+    return sealed + [part for part in archived_parts(landing_folder(data)) if landing_name(part) not in known]
+
+
+def forget_loads(data: Path) -> None:
+    """Empty the tables of landing files, so that the next load takes the whole archive. Shopify's answers stay."""
+    open_pipeline("pixel", data)  # what a killed run has left is loaded now, and not after
+    with duckdb.connect(str(warehouse_file(data))) as connection:
+        connection.begin()
+        tables = connection.execute(
+            "select table_name from information_schema.tables where table_schema = 'raw_pixel' "
+            "and table_name not like '\\_dlt%' escape '\\'"
+        ).fetchall()
+        for (table,) in tables:
+            connection.execute(f"delete from raw_pixel.{table}")
+        connection.commit()
 
 
 def archive_loaded(files: Iterable[Path], data: Path) -> list[Path]:

@@ -162,9 +162,13 @@ def replay(
 
 
 @app.command()
-def refresh() -> None:
-    """Load what has landed and Shopify's catalogue, build every model, publish."""
-    _refresh()
+def refresh(
+    full: Annotated[
+        bool, typer.Option("--full", help="Load the whole landing archive again, and build every row anew.")
+    ] = False,
+) -> None:
+    """Load what has landed and Shopify's catalogue, build what is new, publish."""
+    _refresh(full)
     _print_summary()
 
 
@@ -269,7 +273,7 @@ def _send(url: str, posts: list[Post], what: str) -> Sent:
     return sent
 
 
-def _refresh() -> None:
+def _refresh(full: bool = False) -> None:
     from ingestion.sources.catalogue import catalogue_files
     from ingestion.sources.shopify_api import admin_apis
     from ingestion.warehouse import failed_fetches
@@ -281,6 +285,7 @@ def _refresh() -> None:
             on_plan=lambda assets: progress.update(task, description="Refreshing", total=assets),
             on_asset=lambda name: progress.update(task, description=name, advance=1),
             on_word=lambda word: progress.update(task, description=word),
+            full=full,
         )
         progress.update(task, description="Refreshed")
     shops = load_shops(shops_file())

@@ -13,11 +13,13 @@ from pathlib import Path
 from typing import Any
 
 from ingestion.shops import load_shops
+from orchestration.build_state import build_anew, project_files
 from orchestration.settings import (
     DAGSTER_VARIABLE,
     DBT_PROJECT,
     EXECUTABLES,
     PROJECT_ROOT,
+    data_folder,
     make_data_folder,
     shops_file,
 )
@@ -31,11 +33,15 @@ class RefreshFailed(Exception):
 
 
 def refresh(
-    on_plan: Callable[[int], None], on_asset: Callable[[str], None], on_word: Callable[[str], None] = lambda word: None
+    on_plan: Callable[[int], None],
+    on_asset: Callable[[str], None],
+    on_word: Callable[[str], None] = lambda word: None,
+    full: bool = False,
 ) -> None:
     """Load, build, publish.
 
     Args:
+        full: load the whole landing archive again and build every row anew. Shopify's answers are kept.
         on_plan: is called once with the number of assets to come.
         on_asset: is called with the name of each asset when it is done.
         on_word: is called with what the sources say of long work, such as a large catalogue.
@@ -66,8 +72,9 @@ def refresh(
 
     log.parent.mkdir(parents=True, exist_ok=True)
     os.environ[DAGSTER_VARIABLE] = str(log.parent)
-    with warehouse_lock():
-        pass  # another run's log is not begun anew
+    with warehouse_lock():  # another run's log is not begun anew
+        if full:
+            _begin_anew(data_folder())
     with (
         dg.DagsterInstance.from_ref(InstanceRef.from_dir(str(PROJECT_ROOT))) as instance,
         log.open("w") as output,
@@ -90,6 +97,15 @@ def refresh(
             ) from error
 
 
+def _begin_anew(data: Path) -> None:
+    """Whatever run comes next, after this one or instead of it, starts from the landing archive."""
+    from ingestion.warehouse import forget_loads, warehouse_file
+
+    if warehouse_file(data).exists():
+        build_anew(warehouse_file(data))
+        forget_loads(data)
+
+
 @contextlib.contextmanager
 def _listening_to_sources(on_word: Callable[[str], None]) -> Iterator[None]:
     class Listener(logging.Handler):
@@ -108,17 +124,10 @@ def _listening_to_sources(on_word: Callable[[str], None]) -> Iterator[None]:
 def prepare_dbt() -> None:
     """Write dbt's manifest, from which Dagster reads the models, if a file of the project is newer than it."""
     manifest = DBT_PROJECT / "target" / "manifest.json"
-    if manifest.exists() and manifest.stat().st_mtime > max(path.stat().st_mtime for path in _project_files()):
+    if manifest.exists() and manifest.stat().st_mtime > max(path.stat().st_mtime for path in project_files()):
         return
     done = subprocess.run(
         [EXECUTABLES / "dbt", "parse", "--quiet"], cwd=DBT_PROJECT, env=os.environ, capture_output=True, text=True
     )
     if done.returncode:
         raise RefreshFailed(f"dbt cannot read {DBT_PROJECT}: {done.stdout[-2000:]}{done.stderr[-2000:]}")
-
-
-def _project_files() -> Iterator[Path]:
-    """All that the manifest is made of; folders too, whose time changes when a file goes."""
-    yield from (DBT_PROJECT / "dbt_project.yml", DBT_PROJECT / "profiles.yml")
-    for folder in ("models", "macros", "seeds", "tests"):
-        yield from (DBT_PROJECT / folder).rglob("*")

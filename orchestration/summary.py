@@ -35,7 +35,7 @@ def _facts(rows: Any) -> Table:
     )[0]
     quarantined = rows("select count(*) from operations.quarantined_events")[0][0]
     sessions, visitors, bots = rows(
-        "select count(*) filter (where not is_bot), count(distinct (shop, client_id)) filter (where not is_bot), "
+        "select count(*) filter (where not is_bot), count(distinct journey_id) filter (where not is_bot), "
         "count(*) filter (where is_bot) from core.sessions"
     )[0]
     table = Table(title="Your store", show_header=False, title_justify="left")
@@ -43,7 +43,7 @@ def _facts(rows: Any) -> Table:
     table.add_row("  loaded", f"{loaded:,}")
     table.add_row("  quarantined, with the reason", f"{quarantined:,}")
     table.add_row("Sessions", f"{sessions:,}  (and {bots:,} of bots)")
-    table.add_row("Visitors (browsers)", f"{visitors:,}")
+    table.add_row("Visitors", f"{visitors:,}")
     sales = rows(
         "select currency, count(*), sum(gross_total_amount), sum(net_total_amount) from core.orders "
         "where not is_test group by currency order by 2 desc"

@@ -86,6 +86,7 @@ def publish(warehouse: Path, data: Path) -> Published:
 def _write_version(warehouse: Path, folder: Path, version: str, published_at: datetime) -> Manifest:
     with duckdb.connect() as connection:
         connection.execute(f"attach {_literal(str(warehouse))} as warehouse (read_only)")
+        connection.execute("use warehouse")  # where views look for their tables
         rows_by_table = _copy_marts(connection, folder / ANALYTICS)
         documents = list(_bought_together_documents(connection))
         as_of = connection.execute("select max(newest_received_at) from warehouse.operations.loads").fetchone()[0]
@@ -114,6 +115,8 @@ def _copy_marts(connection: duckdb.DuckDBPyConnection, target: Path) -> dict[str
     """All marts with their descriptions, in a database of their own; its rows by table."""
     marts = connection.execute(
         "select schema_name, table_name, comment from duckdb_tables() "
+        "where database_name = 'warehouse' and list_contains($schemas, schema_name) union all "
+        "select schema_name, view_name, comment from duckdb_views() "
         "where database_name = 'warehouse' and list_contains($schemas, schema_name) order by all",
         {"schemas": list(MART_SCHEMAS)},
     ).fetchall()

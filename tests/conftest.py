@@ -13,6 +13,11 @@ from ingestion.shops import Shop, load_shops
 PROJECT = Path(__file__).resolve().parent.parent
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`--long`: what takes half an hour; run it before an issue that asks for it is resolved."""
+    parser.addoption("--long", action="store_true", help="try many streams of events, and stop after every model")
+
+
 @pytest.fixture(scope="session")
 def shop() -> Shop:
     """The demo shop of shops.toml."""

@@ -89,3 +89,148 @@
 {% macro duckdb__json_text(document, path) -%}
     json_extract_string({{ document }}, '{{ path }}')
 {%- endmacro %}
+
+{% macro json_parts(document, paths) -%}
+    {#- Several parts of a JSON document as one list of JSON, read in one pass; null where there is none. -#}
+    {{ return(adapter.dispatch('json_parts')(document, paths)) }}
+{%- endmacro %}
+
+{% macro duckdb__json_parts(document, paths) -%}
+    json_extract({{ document }}, ['{{ paths | join("', '") }}'])
+{%- endmacro %}
+
+{% macro earliest(value, order_by) -%}
+    {#- Aggregate: the value of the row that comes first by these columns, none of them null. -#}
+    {{ return(adapter.dispatch('earliest')(value, order_by)) }}
+{%- endmacro %}
+
+{% macro duckdb__earliest(value, order_by) -%}
+    min_by({{ value }}, row({{ order_by | join(', ') }}))
+{%- endmacro %}
+
+{% macro latest(value, order_by) -%}
+    {#- Aggregate: the value of the row that comes last by these columns, none of them null. -#}
+    {{ return(adapter.dispatch('latest')(value, order_by)) }}
+{%- endmacro %}
+
+{% macro duckdb__latest(value, order_by) -%}
+    max_by({{ value }}, row({{ order_by | join(', ') }}))
+{%- endmacro %}
+
+{% macro last_known(value) -%}
+    {#- Window function: the last value so far that is not null. `over (…)` follows. -#}
+    {{ return(adapter.dispatch('last_known')(value)) }}
+{%- endmacro %}
+
+{% macro duckdb__last_known(value) -%}
+    last_value({{ value }} ignore nulls)
+{%- endmacro %}
+
+{% macro joined_texts(value, separator, order_by) -%}
+    {#- Aggregate: the values in this order as one text. -#}
+    {{ return(adapter.dispatch('joined_texts')(value, separator, order_by)) }}
+{%- endmacro %}
+
+{% macro duckdb__joined_texts(value, separator, order_by) -%}
+    string_agg({{ value }}, '{{ separator }}' order by {{ order_by | join(', ') }})
+{%- endmacro %}
+
+{% macro connected_components(nodes, links) -%}
+    {#-
+        The CTE `labels`, of a query that begins with `with recursive`: one row per node of the CTE `nodes` (node), with
+        the smallest node that `links` (from_node, to_node; each in both directions) connect it with (component).
+    -#}
+    {{ return(adapter.dispatch('connected_components')(nodes, links)) }}
+{%- endmacro %}
+
+{% macro duckdb__connected_components(nodes, links) -%}
+    labels (node, component) using key (node) as (
+
+        select
+            node,
+            node as component
+        from {{ nodes }}
+
+        union
+
+        -- Who learned of a smaller node passes it on to its neighbours.
+        select
+            links.to_node as node,
+            min(labels.component) as component
+        from labels
+        inner join {{ links }} as links on labels.node = links.from_node
+        inner join recurring.labels as known on links.to_node = known.node and labels.component < known.component
+        group by links.to_node
+
+    )
+{%- endmacro %}
+
+{% macro nearest_owners(nodes, links) -%}
+    {#-
+        The CTE `owners`, of a query that begins with `with recursive`: the nodes of the CTE `nodes` (node) own
+        themselves, in 0 steps; what `links` (from_node, to_node, last_linked_at, last_event_id) lead to is owned by the
+        owner of the node that it is reached from in the fewest steps, then by the latest link, then the smallest node.
+    -#}
+    {{ return(adapter.dispatch('nearest_owners')(nodes, links)) }}
+{%- endmacro %}
+
+{% macro duckdb__nearest_owners(nodes, links) -%}
+    owners (node, owner, steps) using key (node) as (
+
+        select
+            node,
+            node as owner,
+            0 as steps
+        from {{ nodes }}
+
+        union
+
+        select
+            reached.node,
+            reached.owner,
+            reached.steps
+        from (
+            select
+                links.to_node as node,
+                owners.owner,
+                owners.steps + 1 as steps,
+                row_number() over (
+                    partition by links.to_node
+                    order by links.last_linked_at desc, links.last_event_id desc, owners.node
+                ) as choice
+            from owners
+            inner join {{ links }} as links on owners.node = links.from_node
+            left join recurring.owners as known on links.to_node = known.node
+            where known.node is null
+        ) as reached
+        where reached.choice = 1
+
+    )
+{%- endmacro %}
+
+{% macro split_text(text, separator) -%}
+    {#- The parts of a text as a list. -#}
+    {{ return(adapter.dispatch('split_text')(text, separator)) }}
+{%- endmacro %}
+
+{% macro duckdb__split_text(text, separator) -%}
+    string_split({{ text }}, '{{ separator }}')
+{%- endmacro %}
+
+{% macro dates_between(first, last) -%}
+    {#- A list of the dates from the first to the last, both among them. -#}
+    {{ return(adapter.dispatch('dates_between')(first, last)) }}
+{%- endmacro %}
+
+{% macro duckdb__dates_between(first, last) -%}
+    cast(generate_series({{ first }}, {{ last }}, interval '1' day) as date[])
+{%- endmacro %}
+
+{% macro elapsed(unit, since, until) -%}
+    {#- How many boundaries of seconds, days or months lie between two moments. -#}
+    {{ return(adapter.dispatch('elapsed')(unit, since, until)) }}
+{%- endmacro %}
+
+{% macro duckdb__elapsed(unit, since, until) -%}
+    date_diff('{{ unit }}', {{ since }}, {{ until }})
+{%- endmacro %}

@@ -41,3 +41,27 @@
 {% macro url_parameter(query_string, name) -%}
     nullif(regexp_extract({{ query_string }}, '[?&]{{ name }}=([^&#]*)', 1), '')
 {%- endmacro %}
+
+{% macro identifiers_of(events) -%}
+    {#- The identifiers that events carry, each once: shop, identifier_kind, identifier. -#}
+    {%- for kind, column in {'client': 'client_id', 'customer': 'customer_id', 'token': 'checkout_token'}.items() %}
+    select
+        shop,
+        '{{ kind }}' as identifier_kind,
+        {{ column }} as identifier
+    from {{ events }}
+    where {{ column }} is not null
+    {{ "union" if not loop.last }}
+    {%- endfor %}
+{%- endmacro %}
+
+{% macro wilson_lower_bound(hits, cases, z) -%}
+    {#- The lower end of the Wilson score interval of a rate (Wilson 1927): what it is at least, at this confidence. -#}
+    (
+        (cast({{ hits }} as double) / {{ cases }} + {{ z * z }} / (2.0 * {{ cases }}))
+        - {{ z }} * sqrt(
+            (cast({{ hits }} as double) / {{ cases }}) * (1 - cast({{ hits }} as double) / {{ cases }}) / {{ cases }}
+            + {{ z * z }} / (4.0 * {{ cases }} * {{ cases }})
+        )
+    ) / (1 + {{ z * z }} / cast({{ cases }} as double))
+{%- endmacro %}

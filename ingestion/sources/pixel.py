@@ -1,18 +1,20 @@
 """dlt source `pixel`: landing files.
 
 Sealed landing files flow in; four tables flow out: events (one row per envelope), unreadable_lines (one row per line
-that is no envelope), user_agents (one row per user agent that events name, with what the kept crawler list says of
-it) and landing_files (one row per file that was loaded: the ledger).
+that is no envelope), user_agents (one row per user agent that events name, with what the kept lists say of it:
+a crawler or not, the class of its device) and landing_files (one row per file that was loaded: the ledger).
 
 DuckDB turns the files into one Parquet file that dlt passes on, because dlt is fast when it moves files and slow when
 it moves Python objects. Files are taken by explicit list: by modification time, a file that is sealed late but was
 written early would be skipped.
 """
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +25,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from crawleruseragents import is_crawler
 from dlt.extract import DltResource
+from user_agents import parse as parse_user_agent
 
-from ingestion.landing import ENVELOPE_VERSION, decode_envelope, read_lines
+from ingestion.duckdb_settings import loading_settings
+from ingestion.landing import ENVELOPE_VERSION, decode_envelope, landing_name, read_lines
 from ingestion.sources import SCHEMA_CONTRACT
 
 # The envelope as DuckDB reads it. Text that holds JSON becomes a JSON column in the warehouse.
@@ -61,6 +65,13 @@ def _column(data_type: str) -> dict[str, Any]:
     return {"data_type": data_type, "nullable": True}
 
 
+def device(user_agent: str) -> str:
+    """mobile, tablet, desktop, or unknown: of bots, televisions and the like."""
+    parsed = parse_user_agent(user_agent)
+    kinds = {"tablet": parsed.is_tablet, "mobile": parsed.is_mobile, "desktop": parsed.is_pc}
+    return next((kind for kind, is_it in kinds.items() if is_it), "unknown")
+
+
 @dataclass(frozen=True)
 class _UnreadableLine:
     landing_file: str
@@ -85,7 +96,7 @@ class _Batch:
         self._workspace.mkdir(parents=True, exist_ok=True)
         target = self._workspace / "events.parquet"
         if not self._copy_files(self.files, target):
-            self._copy_rows([self._copy_one(file) for file in self.files], target)
+            self._copy_rows([self._copy_one(file, number) for number, file in enumerate(self.files)], target)
         return target
 
     @cached_property
@@ -101,7 +112,7 @@ class _Batch:
             files = [self._workspace / "nothing.jsonl"]
             files[0].touch()
         select = f"""
-            select {_COLUMN_NAMES}, parse_filename(filename) as landing_file
+            select {_COLUMN_NAMES}, replace(parse_filename(filename), '.zst', '') as landing_file
             from read_json($files, format = 'newline_delimited', columns = {{{types}}}, filename = true)
         """
         try:
@@ -119,11 +130,11 @@ class _Batch:
     def _copy_rows(self, files: Sequence[Path], target: Path) -> None:
         self._copy("select * from read_parquet($files)", files, target)
 
-    def _copy_one(self, file: Path) -> Path:
+    def _copy_one(self, file: Path, number: int) -> Path:
         """One file as Parquet: as fast as it goes, else line by line."""
-        target = self._workspace / f"{file.name}.parquet"
+        target = self._workspace / f"{number}.parquet"
         if not self._copy_files([file], target):
-            lines = self._workspace / f"{file.name}.lines.parquet"
+            lines = self._workspace / f"{number}.lines.parquet"
             pq.write_table(self._readable_lines(file), lines)
             self._copy(
                 f"""
@@ -143,24 +154,27 @@ class _Batch:
                 envelope = decode_envelope(line)
             except ValueError as error:
                 text = line.decode(errors="backslashreplace").replace("\0", "\\x00")
-                self._unreadable.append(_UnreadableLine(file.name, number, text, str(error)))
+                self._unreadable.append(_UnreadableLine(landing_name(file), number, text, str(error)))
                 continue
             row = msgspec.structs.asdict(envelope)
             row["consent"] = None if envelope.consent is None else msgspec.json.encode(envelope.consent).decode()
             row["event"] = bytes(envelope.event).decode()
-            rows.append({**row, "landing_file": file.name})
+            rows.append({**row, "landing_file": landing_name(file)})
         return pa.Table.from_pylist(rows, schema=_ARROW_SCHEMA)
 
     def _copy(self, select: str, files: Sequence[Path], target: Path) -> None:
         with duckdb.connect() as connection:
             connection.execute("set timezone = 'UTC'")
+            for name, value in loading_settings().items():
+                connection.execute(f"set {name} = '{value}'")
             connection.execute(
                 f"copy ({select}) to '{target}' (format parquet)", {"files": [str(file) for file in files]}
             )
 
-    def rows_by_file(self) -> dict[str, int]:
-        """How many envelopes each file holds."""
-        return dict(self._query("select landing_file, count(*) from read_parquet($path) group by all"))
+    def contents(self) -> dict[str, tuple[int, datetime]]:
+        """How many envelopes each file holds, and when the newest of them was received."""
+        rows = self._query("select landing_file, count(*), max(received_at) from read_parquet($path) group by all")
+        return {landing_file: (events, newest) for landing_file, events, newest in rows}
 
     def user_agents(self) -> list[str]:
         """The user agents that events name, or else the requests that brought them."""
@@ -181,10 +195,10 @@ class _Batch:
 
 @dlt.source(name="pixel", schema_contract=SCHEMA_CONTRACT, max_table_nesting=0)
 def pixel_source(files: Sequence[Path] = (), workspace: Path | None = None) -> tuple[DltResource, ...]:
-    """Tables raw_pixel.events, .unreadable_lines, .user_agents and .landing_files, from these sealed landing files.
+    """Tables raw_pixel.events, .unreadable_lines, .user_agents and .landing_files, from these landing files.
 
     Args:
-        files: what to load, each once.
+        files: what to load, each once: sealed files, or all archived parts of a file.
         workspace: where the Parquet file may lie until it is loaded; on the warehouse's disk it is not copied. Only
             the definition of the tables does without.
     """
@@ -222,11 +236,11 @@ def pixel_source(files: Sequence[Path] = (), workspace: Path | None = None) -> t
         name="user_agents",
         write_disposition="merge",
         primary_key="user_agent",
-        columns={"user_agent": {"data_type": "text"}, "is_bot": _column("bool")},
+        columns={"user_agent": {"data_type": "text"}, "is_bot": _column("bool"), "device": _column("text")},
     )
     def user_agents() -> Iterator[Any]:
         yield dlt.mark.materialize_table_schema()
-        yield [{"user_agent": name, "is_bot": is_crawler(name)} for name in batch.user_agents()]
+        yield [{"user_agent": name, "is_bot": is_crawler(name), "device": device(name)} for name in batch.user_agents()]
 
     @dlt.resource(
         name="landing_files",
@@ -237,18 +251,22 @@ def pixel_source(files: Sequence[Path] = (), workspace: Path | None = None) -> t
             "unreadable_lines": _column("bigint"),
             "bytes": _column("bigint"),
             "loaded_at": _column("timestamp"),
+            "newest_received_at": _column("timestamp"),
         },
     )
     def landing_files() -> Iterator[Any]:
         yield dlt.mark.materialize_table_schema()
-        events_by_file, loaded_at = batch.rows_by_file(), datetime.now(UTC)
-        for file in batch.files:
+        contents, loaded_at = batch.contents(), datetime.now(UTC)
+        unreadable = Counter(line.landing_file for line in batch.unreadable)
+        for name, parts in groupby(sorted(batch.files, key=landing_name), landing_name):
+            events, newest_received_at = contents.get(name, (0, None))
             yield {
-                "landing_file": file.name,
-                "events": events_by_file.get(file.name, 0),
-                "unreadable_lines": sum(line.landing_file == file.name for line in batch.unreadable),
-                "bytes": file.stat().st_size,
+                "landing_file": name,
+                "events": events,
+                "unreadable_lines": unreadable[name],
+                "bytes": sum(part.stat().st_size for part in parts),
                 "loaded_at": loaded_at,
+                "newest_received_at": newest_received_at,
             }
 
     return events, unreadable_lines, user_agents, landing_files

@@ -1,11 +1,13 @@
 """The dbt models as assets, their tests as asset checks."""
 
+import os
 from collections.abc import Iterator
 from typing import Any
 
 import dagster as dg
 from dagster_dbt import DbtCliResource, DbtProject, dbt_assets
 
+from orchestration.build_state import FINGERPRINT_VARIABLE, fingerprint, must_build_anew
 from orchestration.defs.resources import Warehouse
 from orchestration.settings import DBT_PROJECT
 
@@ -15,5 +17,15 @@ project.prepare_if_dev()
 
 @dbt_assets(manifest=project.manifest_path, project=project, name="models")
 def models(context: dg.AssetExecutionContext, dbt: DbtCliResource, warehouse: Warehouse) -> Iterator[Any]:
-    """Staging, intermediate and marts. Unit tests try the SQL, not the data: they are part of `make test`."""
-    yield from dbt.cli(["build", "--exclude-resource-type", "unit_test"], context=context).stream()
+    """Staging, intermediate and marts: what is new, or everything where the rules have changed since.
+
+    Unit tests try the SQL, not the data, and thorough tests read every payload: both are part of `make test`.
+    """
+    rules = fingerprint(warehouse.shops)
+    arguments = ["build", "--exclude-resource-type", "unit_test", "--exclude", "tag:thorough"]
+    if must_build_anew(warehouse.file, rules):
+        if context.is_subset:
+            raise dg.Failure("Everything must be built anew, for the rules have changed: materialize all models.")
+        arguments.append("--full-refresh")
+    os.environ[FINGERPRINT_VARIABLE] = rules
+    yield from dbt.cli(arguments, context=context).stream()

@@ -1,18 +1,36 @@
+{{ config(materialized='view') }}
+
+with
+
+orders as (
+
+    select * from {{ ref('orders') }}
+
+),
+
+lines as (
+
+    select * from {{ ref('int_order_lines') }}
+
+)
+
 select
-    order_item_id,
-    order_key,
-    shop,
-    order_id,
-    line_number,
-    ordered_at,
-    product_id,
-    variant_id,
-    sku,
-    product_title,
-    variant_title,
-    quantity,
-    unit_price,
-    discount_amount,
-    amount,
-    currency
-from {{ ref('int_order_lines') }}
+    {{ surrogate_key(['orders.shop', 'orders.order_id', 'lines.line_number']) }} as order_item_id,
+    orders.order_key,
+    orders.shop,
+    orders.order_id,
+    lines.line_number,
+    orders.ordered_at,
+    orders.order_date,
+    lines.product_id,
+    lines.variant_id,
+    lines.sku,
+    lines.product_title,
+    lines.variant_title,
+    lines.quantity,
+    lines.unit_price,
+    lines.discount_amount,
+    lines.amount,
+    orders.currency
+from orders
+inner join lines on orders.event_key = lines.event_key

@@ -1,14 +1,11 @@
+{{ config(materialized='view') }}
+
 with
 
 views as (
 
-    select * from {{ ref('int_product_views') }}
-
-),
-
-sessionized as (
-
-    select * from {{ ref('int_events_sessionized') }}
+    select * from {{ ref('int_events') }}
+    where event_name = 'product_viewed'
 
 ),
 
@@ -17,21 +14,15 @@ prices as (
     select * from {{ ref('variant_history') }}
     where valid_to is null or valid_from < valid_to
 
-),
-
-shops as (
-
-    select * from {{ ref('shops') }}
-
 )
 
 select
     views.event_key,
     views.shop,
-    sessionized.session_id,
+    views.session_id,
     views.client_id,
     views.event_at as viewed_at,
-    {{ local_date('views.event_at', "coalesce(shops.timezone, 'UTC')") }} as viewed_date,
+    views.event_date as viewed_date,
     views.product_id,
     views.variant_id,
     views.sku,
@@ -41,8 +32,6 @@ select
     prices.price as listed_price,
     prices.is_available as was_available
 from views
-left join sessionized on views.event_key = sessionized.event_key
-left join shops on views.shop = shops.shop
 left join prices
     on
         views.shop = prices.shop

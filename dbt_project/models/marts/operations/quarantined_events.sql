@@ -8,10 +8,9 @@ rejected as (
         landing_file,
         event_id,
         event_name,
-        rejection_reason as reason,
-        cast(event as {{ dbt.type_string() }}) as content
-    from {{ ref('base_pixel__events') }}
-    where rejection_reason is not null
+        reason,
+        content
+    from {{ ref('int_events_rejected') }}
 
 ),
 

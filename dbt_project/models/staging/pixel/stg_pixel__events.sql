@@ -1,25 +1,170 @@
-{{ config(materialized='table') }}
+{#-
+    Every copy that was received, typed. A view: its columns are read once, by int_events_received. Parts of the document
+    are taken out first and read further only where they are, which is what makes it fast.
+-#}
+
+{% set event_fields = {
+    'event_id': '$.id',
+    'event_name': '$.name',
+    'event_timestamp': '$.timestamp',
+    'client_id': '$.clientId',
+    'event_type': '$.type',
+    'event_sequence': '$.seq',
+    'page_url': '$.context.document.location.href',
+    'page_path': '$.context.document.location.pathname',
+    'page_query': '$.context.document.location.search',
+    'page_title': '$.context.document.title',
+    'referrer_url': '$.context.document.referrer',
+    'browser_user_agent': '$.context.navigator.userAgent',
+} %}
+
+{% set consent_fields = {
+    'is_analytics_allowed': '$.analyticsProcessingAllowed',
+    'is_marketing_allowed': '$.marketingAllowed',
+} %}
+
+{#- A view names a variant, a cart line its merchandise: one list of columns, two of paths. -#}
+{% set viewed_fields = {
+    'variant_gid': '$.id',
+    'product_gid': '$.product.id',
+    'sku': '$.sku',
+    'product_title': '$.product.title',
+    'vendor': '$.product.vendor',
+    'product_type': '$.product.type',
+    'product_url': '$.product.url',
+    'image_url': '$.image.src',
+    'price': '$.price.amount',
+    'price_currency': '$.price.currencyCode',
+    'quantity': '$.quantity',
+    'line_amount': '$.cost.totalAmount.amount',
+    'line_currency': '$.cost.totalAmount.currencyCode',
+} %}
+
+{% set line_paths = [
+    '$.merchandise.id',
+    '$.merchandise.product.id',
+    '$.merchandise.sku',
+    '$.merchandise.product.title',
+    '$.merchandise.product.vendor',
+    '$.merchandise.product.type',
+    '$.merchandise.product.url',
+    '$.merchandise.image.src',
+    '$.merchandise.price.amount',
+    '$.merchandise.price.currencyCode',
+    '$.quantity',
+    '$.cost.totalAmount.amount',
+    '$.cost.totalAmount.currencyCode',
+] %}
+
+{% set checkout_fields = {
+    'checkout_token': '$.token',
+    'order_gid': '$.order.id',
+    'customer_gid': '$.order.customer.id',
+    'is_first_order': '$.order.customer.isFirstOrder',
+    'checkout_currency': '$.currencyCode',
+    'total_currency': '$.totalPrice.currencyCode',
+    'country': '$.localization.country.isoCode',
+    'subtotal_amount': '$.subtotalPrice.amount',
+    'discount_amount': '$.discountsAmount.amount',
+    'shipping_amount': '$.shippingLine.price.amount',
+    'tax_amount': '$.totalTax.amount',
+    'total_amount': '$.totalPrice.amount',
+} %}
+
+{% set part_paths = {
+    'product_variant': '$.data.productVariant',
+    'cart_line': '$.data.cartLine',
+    'cart_lines': '$.data.cart.lines',
+    'checkout': '$.data.checkout',
+} %}
 
 with
 
-usable as (
+received as (
 
-    select *
-    from {{ ref('base_pixel__events') }}
-    where rejection_reason is null
+    select
+        shop,
+        cast(received_at as timestamp) as received_at,
+        request_id,
+        index as request_index,
+        landing_file,
+        pixel_version,
+        visitor_hash,
+        user_agent as request_user_agent,
+        gpc as has_global_privacy_control,
+        host_ok as is_own_host,
+        md5(cast(event as {{ dbt.type_string() }})) as content_hash,
+        {{ json_texts('consent', consent_fields.values() | list) }} as consent_texts,
+        {{ json_texts('event', event_fields.values() | list) }} as event_texts,
+        {{ json_parts('event', part_paths.values() | list) }} as parts,
+        event
+    from {{ source('pixel', 'events') }}
 
 ),
 
--- The first received copy wins. What follows received_at makes the choice the same in every run.
-ranked as (
+named as (
+
+    select
+        shop,
+        received_at,
+        request_id,
+        request_index,
+        landing_file,
+        pixel_version,
+        visitor_hash,
+        request_user_agent,
+        has_global_privacy_control,
+        is_own_host,
+        content_hash,
+        event,
+        {{ json_columns('consent_texts', consent_fields) }},
+        {{ json_columns('event_texts', event_fields) }},
+        {{ json_columns('parts', part_paths) }}
+    from received
+
+),
+
+opened as (
 
     select
         *,
-        row_number() over (
-            partition by shop, event_id
-            order by received_at, content_hash, request_id, request_index
-        ) as copy_number
-    from usable
+        {{ utc_timestamp('event_timestamp') }} as event_at,
+        case
+            when event_name = 'product_viewed' then {{ json_texts('product_variant', viewed_fields.values() | list) }}
+            when event_name in ('product_added_to_cart', 'product_removed_from_cart')
+                then {{ json_texts('cart_line', line_paths) }}
+        end as product_texts,
+        case
+            when event_name like 'checkout%' or event_name = 'payment_info_submitted'
+                then {{ json_texts('checkout', checkout_fields.values() | list) }}
+        end as checkout_texts,
+        case
+            when event_name in ('product_added_to_cart', 'product_removed_from_cart') then cart_line
+            when event_name = 'cart_viewed' then cart_lines
+            when event_name = 'checkout_completed' then {{ json_part('checkout', '$.lineItems') }}
+        end as lines
+    from named
+
+),
+
+typed as (
+
+    select
+        *,
+        {{ json_columns('product_texts', viewed_fields) }},
+        {{ json_columns('checkout_texts', checkout_fields) }},
+        case
+            when coalesce(event_id, '') = '' then 'the event has no id'
+            when coalesce(event_name, '') = '' then 'the event has no name'
+            when event_timestamp is null then 'the event has no timestamp'
+            when event_at is null then concat('the timestamp is no time: ', event_timestamp)
+            when event_at < timestamp '2000-01-01 00:00:00'
+                then concat('the timestamp lies before the year 2000: ', event_timestamp)
+            -- A clock may be a little wrong; a day in the future it would put sessions where nobody has been.
+            when event_at > received_at + interval '1' day
+                then concat('the timestamp lies in the future: ', event_timestamp)
+        end as rejection_reason
+    from opened
 
 )
 
@@ -37,7 +182,7 @@ select
     nullif(page_query, '') as page_query,
     page_title,
     nullif(referrer_url, '') as referrer_url,
-    user_agent,
+    coalesce(browser_user_agent, request_user_agent) as user_agent,
     try_cast(is_analytics_allowed as boolean) as is_analytics_allowed,
     try_cast(is_marketing_allowed as boolean) as is_marketing_allowed,
     has_global_privacy_control,
@@ -46,6 +191,32 @@ select
     visitor_hash,
     received_at,
     landing_file,
-    event
-from ranked
-where copy_number = 1
+    request_id,
+    request_index,
+    content_hash,
+    {{ shopify_id('product_gid') }} as product_id,
+    {{ shopify_id('variant_gid') }} as variant_id,
+    nullif(sku, '') as sku,
+    product_title,
+    nullif(vendor, '') as vendor,
+    nullif(product_type, '') as product_type,
+    product_url,
+    image_url,
+    {{ money('price') }} as price,
+    {{ whole_number('quantity') }} as quantity,
+    {{ money('line_amount') }} as line_amount,
+    coalesce(line_currency, price_currency, checkout_currency, total_currency) as currency,
+    nullif(checkout_token, '') as checkout_token,
+    nullif(order_gid, '') as order_gid,
+    {{ shopify_id('customer_gid') }} as customer_id,
+    try_cast(is_first_order as boolean) as is_first_order,
+    country,
+    {{ money('subtotal_amount') }} as subtotal_amount,
+    {{ money('discount_amount') }} as discount_amount,
+    {{ money('shipping_amount') }} as shipping_amount,
+    {{ money('tax_amount') }} as tax_amount,
+    {{ money('total_amount') }} as total_amount,
+    lines,
+    rejection_reason,
+    case when rejection_reason is not null then cast(event as {{ dbt.type_string() }}) end as content
+from typed

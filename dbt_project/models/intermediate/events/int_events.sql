@@ -1,0 +1,95 @@
+{#-
+    Every event once, with its session: what all marts are made of. A session ends where its client pauses for more than
+    30 minutes. Only the events around new ones are cut anew: all others are further away than that.
+-#}
+
+{{ config(
+    materialized='incremental',
+    incremental_strategy='replace_touched',
+    unique_key='event_key',
+) }}
+-- depends_on: {{ ref('int_touched_identifiers') }}
+
+with
+
+accepted as (
+
+    select * from {{ ref('int_events_accepted') }}
+
+),
+
+dates as (
+
+    select * from {{ ref('int_touched_dates') }}
+
+),
+
+near as (
+
+    {{ event_keys_in_touched_spans(ref('int_events_accepted') if first_build() else this) }}
+
+),
+
+events as (
+
+    select {{ event_columns() }} from accepted
+
+    {% if not first_build() %}
+        union all
+
+        select {{ event_columns() }} from {{ this }}
+        where
+            event_date in (select dates.event_date from dates)
+            and event_key in (select near.event_key from near)
+            and event_key not in (select accepted.event_key from accepted)
+    {% endif %}
+
+),
+
+with_previous as (
+
+    select
+        event_key,
+        shop,
+        client_id,
+        event_id,
+        event_at,
+        lag(event_at) over (partition by shop, client_id order by event_at, event_id) as previous_event_at
+    from events
+    where client_id is not null
+
+),
+
+-- A gap of exactly 30 minutes stays inside the session, which is named for its first event.
+with_start as (
+
+    select
+        *,
+        case
+            when
+                previous_event_at is null
+                or event_at > previous_event_at + interval '{{ var("session_gap_minutes") }}' minute
+                then {{ surrogate_key(['shop', 'client_id', 'event_id']) }}
+        end as started_session_id
+    from with_previous
+
+),
+
+sessionized as (
+
+    select
+        event_key,
+        {{ last_known('started_session_id') }} over (
+            partition by shop, client_id
+            order by event_at, event_id
+            rows between unbounded preceding and current row
+        ) as session_id
+    from with_start
+
+)
+
+select
+    events.*,
+    sessionized.session_id
+from events
+left join sessionized on events.event_key = sessionized.event_key

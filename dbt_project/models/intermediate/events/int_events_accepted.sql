@@ -1,0 +1,36 @@
+{#- What this run adds to the events, or puts in the place of a copy that was received later. -#}
+
+with
+
+received as (
+
+    select * from {{ ref('int_events_received') }}
+    where rejection_reason is null
+
+),
+
+copies as (
+
+    select * from {{ ref('int_event_copies') }}
+
+)
+
+select received.*
+from received
+left join (select distinct event_key from copies) as repeated on received.event_key = repeated.event_key
+where repeated.event_key is null
+
+union all
+
+-- Distinct: one landing file may hold the very same line twice.
+select distinct received.*
+from received
+inner join copies
+    on
+        received.event_key = copies.event_key
+        and received.received_at = copies.received_at
+        and received.content_hash = copies.content_hash
+        and received.request_id = copies.request_id
+        and received.request_index = copies.request_index
+        and received.landing_file = copies.landing_file
+where copies.copy_number = 1 and not copies.is_stored

@@ -1,0 +1,24 @@
+{#-
+    The files are named in the query, not joined: a filter finds its way below the reading of the JSON, a join does not.
+-#}
+
+with
+
+events as (
+
+    select * from {{ ref('stg_pixel__events') }}
+    where landing_file in ({{ pending_landing_files(ref('int_landing_files_pending')) }})
+
+),
+
+shops as (
+
+    select * from {{ ref('stg_shops__shops') }}
+
+)
+
+select
+    events.*,
+    {{ local_date('events.event_at', "coalesce(shops.timezone, 'UTC')") }} as event_date
+from events
+left join shops on events.shop = shops.shop

@@ -1,0 +1,10 @@
+{#- The work of this run: no watermark, so that a file that comes late is not passed over. -#}
+
+select
+    files.landing_file,
+    files.load_id
+from {{ ref('stg_pixel__landing_files') }} as files
+{% if not first_build() %}
+    left join {{ stored('int_landing_files_processed') }} as processed on files.landing_file = processed.landing_file
+    where processed.landing_file is null
+{% endif %}

@@ -1,0 +1,35 @@
+{#-
+    The dates, of all shops, on which events of touched sessions may lie. Reading no others is what keeps a run's cost from
+    growing with history: a session is found by its client, a day by where it lies in the table.
+-#}
+
+with
+
+touched as (
+
+    select distinct
+        events.shop,
+        {{ local_date('events.from_at', "coalesce(shops.timezone, 'UTC')") }} as from_date,
+        {{ local_date('events.to_at', "coalesce(shops.timezone, 'UTC')") }} as to_date
+    from {{ ref('int_touched_events') }} as events
+    left join {{ ref('stg_shops__shops') }} as shops on events.shop = shops.shop
+
+),
+
+spans as (
+
+    select
+        shop,
+        {{ dates_between('from_date', 'to_date') }} as dates
+    from touched
+
+),
+
+exploded as (
+
+    {{ numbered_elements('spans', 'dates', ['shop']) }}
+
+)
+
+select distinct element as event_date
+from exploded

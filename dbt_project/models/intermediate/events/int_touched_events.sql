@@ -1,0 +1,53 @@
+{#-
+    Work set. Which events are new, or gone since a copy was received that counts instead; and the stretch of their
+    client's time in which sessions must be cut anew: the stored sessions within 30 minutes of the event, and the event.
+    It grows until a run reaches its end, so that a run after one that died knows what that one had begun.
+-#}
+
+{{ config(materialized='incremental', incremental_strategy='append') }}
+
+{% set gap = "interval '" ~ var('session_gap_minutes') ~ "' minute" %}
+{% set columns = ['event_key', 'shop', 'client_id', 'checkout_token', 'customer_id', 'event_at', 'event_date'] %}
+
+with
+
+changed as (
+
+    select {{ columns | join(', ') }}
+    from {{ ref('int_events_accepted') }}
+
+    union all
+
+    select {{ columns | join(', ') }}
+    from {{ ref('int_event_copies') }}
+    where is_stored and copy_number > 1
+
+)
+
+{% if first_build() %}
+
+    select
+        *,
+        event_at as from_at,
+        event_at as to_at
+    from changed
+    where false
+
+{% else %}
+
+    select
+        {% for column in columns %}
+            changed.{{ column }},
+        {% endfor %}
+        least(changed.event_at, min(sessions.started_at)) as from_at,
+        greatest(changed.event_at, max(sessions.ended_at)) as to_at
+    from changed
+    left join {{ stored('int_sessions') }} as sessions
+        on
+            changed.shop = sessions.shop
+            and changed.client_id = sessions.client_id
+            and changed.event_at >= sessions.started_at - {{ gap }}
+            and changed.event_at <= sessions.ended_at + {{ gap }}
+    group by {% for column in columns %}changed.{{ column }}{{ ", " if not loop.last }}{% endfor %}
+
+{% endif %}

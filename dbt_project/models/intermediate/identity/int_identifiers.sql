@@ -1,0 +1,67 @@
+{#- The clients, checkout tokens and customers whose journeys this run makes anew: when they were seen. -#}
+
+with
+
+touched as (
+
+    select * from {{ ref('int_touched_identifiers') }}
+
+),
+
+sessions as (
+
+    select * from {{ ref('int_sessions') }}
+
+),
+
+checkout_events as (
+
+    select * from {{ ref('int_checkout_events') }}
+    where checkout_token is not null or customer_id is not null
+
+),
+
+seen as (
+
+    select
+        shop,
+        'client' as identifier_kind,
+        client_id as identifier,
+        min(started_at) as first_seen_at,
+        max(ended_at) as last_seen_at
+    from sessions
+    where {{ in_touched('client_id', 'touched', 'identifier') }}
+    group by shop, client_id
+
+    {% for kind, column in {'customer': 'customer_id', 'token': 'checkout_token'}.items() %}
+        union all
+
+        select
+            shop,
+            '{{ kind }}' as identifier_kind,
+            {{ column }} as identifier,
+            min(event_at) as first_seen_at,
+            max(event_at) as last_seen_at
+        from checkout_events
+        where {{ column }} is not null and {{ in_touched(column, 'touched', 'identifier') }}
+        group by shop, {{ column }}
+    {% endfor %}
+
+),
+
+keyed as (
+
+    select
+        {{ surrogate_key(['shop', 'identifier_kind', 'identifier']) }} as identifier_key,
+        *
+    from seen
+
+)
+
+select
+    keyed.*,
+    concat_ws('|', keyed.shop, keyed.identifier_kind, keyed.identifier) as node
+from keyed
+{% if not first_build() %}
+    inner join (select distinct identifier_key from touched) as touched on keyed.identifier_key = touched.identifier_key
+{% endif %}

@@ -1,0 +1,53 @@
+{#- Which identifiers belong together, however many steps lie between them. -#}
+
+with recursive
+
+nodes as (
+
+    select node from {{ ref('int_identifiers') }}
+
+),
+
+both_ways as (
+
+    select
+        left_node as from_node,
+        right_node as to_node
+    from {{ ref('int_identity_edges') }}
+
+    union all
+
+    select
+        right_node as from_node,
+        left_node as to_node
+    from {{ ref('int_identity_edges') }}
+
+),
+
+linked_nodes as (
+
+    select distinct from_node as node
+    from both_ways
+
+),
+
+{{ connected_components('linked_nodes', 'both_ways') }},
+
+components as (
+
+    select
+        nodes.node,
+        coalesce(labels.component, nodes.node) as component
+    from nodes
+    left join labels on nodes.node = labels.node
+
+)
+
+select
+    components.node,
+    components.component,
+    count(*) over (partition by components.component) as identifiers,
+    sum(case when identifiers.identifier_kind = 'customer' then 1 else 0 end)
+        over (partition by components.component) as customers
+from components
+inner join {{ ref('int_identifiers') }} as identifiers on components.node = identifiers.node

@@ -1,0 +1,63 @@
+{#-
+    In components that hold several customers, who never merge: whose each identifier is. One with a link to a customer
+    is its latest such link's; any other follows the identifier that it is linked with, by fewest steps to a customer,
+    then the latest link, then the smallest identifier.
+-#}
+
+with recursive
+
+members as (
+
+    select
+        components.node,
+        identifiers.identifier_kind
+    from {{ ref('int_identity_components') }} as components
+    inner join {{ ref('int_identifiers') }} as identifiers on components.node = identifiers.node
+    where components.customers > 1 and components.identifiers <= {{ var('max_identifiers_per_journey') }}
+
+),
+
+customers as (
+
+    select node
+    from members
+    where identifier_kind = 'customer'
+
+),
+
+links as (
+
+    select
+        left_node as from_node,
+        right_node as to_node,
+        last_linked_at,
+        last_event_id
+    from {{ ref('int_identity_edges') }}
+
+    union all
+
+    select
+        right_node as from_node,
+        left_node as to_node,
+        last_linked_at,
+        last_event_id
+    from {{ ref('int_identity_edges') }}
+
+),
+
+links_of_members as (
+
+    select links.*
+    from links
+    inner join members on links.to_node = members.node
+    where members.identifier_kind <> 'customer'
+
+),
+
+{{ nearest_owners('customers', 'links_of_members') }}
+
+select
+    node,
+    owner,
+    steps
+from owners

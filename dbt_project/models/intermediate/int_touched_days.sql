@@ -1,0 +1,130 @@
+{#-
+    Work set. The days of each shop, on its own clock, whose daily rows this run replaces: of touched events, of sessions
+    that were cut anew or changed their place in a journey, of orders and checkouts that are not as they were. It grows
+    until a run reaches its end; a first build makes all days, and needs none.
+-#}
+
+{{ config(materialized='incremental', incremental_strategy='append') }}
+
+with
+
+touched_events as (
+
+    select * from {{ ref('int_touched_events') }}
+
+),
+
+cut_anew as (
+
+    select * from {{ ref('int_events_touched') }}
+
+),
+
+events as (
+
+    select * from {{ ref('int_events') }}
+
+),
+
+visits as (
+
+    select * from {{ ref('int_visits_touched') }}
+
+),
+
+orders as (
+
+    select * from {{ ref('int_orders') }}
+
+),
+
+checkouts as (
+
+    select * from {{ ref('int_checkouts_touched') }}
+
+)
+
+{% if first_build() %}
+
+    select
+        shop,
+        event_date as touched_date
+    from events
+    where false
+
+{% else %}
+
+    {% set visit = 'session_id, journey_id, is_new_visitor' %}
+
+    , moved_visits as (
+
+        select {{ visit }} from visits
+        except
+        select {{ visit }} from {{ stored('int_visits') }}
+
+    ),
+
+    former_orders as (
+
+        select * from {{ stored('orders', 'core') }}
+
+    ),
+
+    changed_orders as (
+
+        (select * from orders except select * from former_orders)
+        union all
+        (select * from former_orders except select * from orders)
+
+    )
+
+    select
+        shop,
+        event_date as touched_date
+    from touched_events
+
+    union
+
+    select
+        shop,
+        event_date
+    from cut_anew
+
+    union
+
+    select
+        shop,
+        event_date
+    from events
+    where session_id in (select moved_visits.session_id from moved_visits)
+
+    union
+
+    select
+        shop,
+        order_date
+    from changed_orders
+
+    union
+
+    select
+        shop,
+        started_date
+    from checkouts
+
+    union
+
+    select
+        shop,
+        started_date
+    from {{ stored('int_checkouts') }}
+    where
+        (shop, checkout_token) in (
+            select
+                touched_events.shop,
+                touched_events.checkout_token
+            from touched_events
+        )
+        or checkout_key in (select checkouts.checkout_key from checkouts)
+
+{% endif %}

@@ -1,0 +1,35 @@
+{#-
+    The few events among all that name a checkout, a customer or an order, with their sessions. What looks through all
+    history for these reads them here.
+-#}
+
+{{ config(
+    materialized='incremental',
+    incremental_strategy='replace_touched',
+    unique_key='event_key',
+    incremental_predicates=["event_key in (select touched.event_key from intermediate.int_touched_events as touched)"],
+) }}
+-- depends_on: {{ ref('int_touched_events') }}
+
+select
+    event_key,
+    shop,
+    event_id,
+    event_name,
+    event_at,
+    event_date,
+    client_id,
+    session_id,
+    checkout_token,
+    order_gid,
+    customer_id,
+    is_first_order,
+    currency,
+    subtotal_amount,
+    discount_amount,
+    shipping_amount,
+    tax_amount,
+    total_amount,
+    lines
+from {{ events_of_touched_sessions() }}
+where event_name like 'checkout%' or event_name = 'payment_info_submitted'

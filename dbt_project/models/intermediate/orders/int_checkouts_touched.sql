@@ -1,0 +1,85 @@
+{#- The checkouts that this run makes anew, for their events or their session changed: how far each came. -#}
+
+{% set steps = [
+    'checkout_started',
+    'checkout_contact_info_submitted',
+    'checkout_address_info_submitted',
+    'checkout_shipping_info_submitted',
+    'payment_info_submitted',
+    'checkout_completed',
+] %}
+
+with
+
+touched as (
+
+    select
+        shop,
+        checkout_token
+    from {{ ref('int_touched_events') }}
+
+    union
+
+    select
+        shop,
+        checkout_token
+    from {{ ref('int_events_touched') }}
+
+),
+
+steps as (
+
+    select
+        shop,
+        checkout_token,
+        event_key,
+        event_id,
+        event_at,
+        event_date,
+        session_id,
+        currency,
+        total_amount,
+        case event_name
+            {% for step in steps %}
+                when '{{ step }}' then {{ loop.index }}
+            {% endfor %}
+        end as step
+    from {{ ref('int_checkout_events') }}
+    where
+        checkout_token is not null
+        and {{ in_touched('(shop, checkout_token)', 'touched', 'shop, touched.checkout_token') }}
+
+),
+
+checkouts as (
+
+    select
+        shop,
+        checkout_token,
+        min(event_at) as started_at,
+        max(event_at) as last_step_at,
+        {{ earliest('event_key', ['event_at', 'event_id']) }} as first_event_key,
+        max(step) as furthest_step,
+        {{ latest('event_key', ['event_at', 'event_id']) }} filter (where total_amount is not null)
+            as priced_event_key
+    from steps
+    where step is not null
+    group by shop, checkout_token
+
+)
+
+select
+    {{ surrogate_key(['checkouts.shop', 'checkouts.checkout_token']) }} as checkout_key,
+    checkouts.shop,
+    checkouts.checkout_token,
+    checkouts.started_at,
+    first_events.event_date as started_date,
+    first_events.session_id,
+    checkouts.last_step_at,
+    checkouts.furthest_step,
+    checkouts.furthest_step = {{ steps | length }} as is_completed,
+    priced_events.currency,
+    priced_events.total_amount
+from checkouts
+inner join steps as first_events on checkouts.first_event_key = first_events.event_key
+left join steps as priced_events on checkouts.priced_event_key = priced_events.event_key

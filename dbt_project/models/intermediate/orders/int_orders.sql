@@ -1,0 +1,124 @@
+{#- The orders as they are now; core.orders is how they were until the days that changed are known. -#}
+
+with
+
+orders as (
+
+    select * from {{ ref('int_orders_deduplicated') }}
+
+),
+
+identity_map as (
+
+    select * from {{ ref('identity_map') }}
+
+),
+
+-- What became of it since, where the Admin API's orders are loaded.
+aftermath as (
+
+    select
+        pixel_order_key,
+        admin_currency,
+        cancelled_at,
+        refunded_amount,
+        net_amount,
+        is_test
+    from {{ ref('int_orders_reconciled') }}
+    where pixel_order_key is not null and admin_order_key is not null
+
+),
+
+lines_per_order as (
+
+    select
+        event_key,
+        count(*) as line_items,
+        cast(sum(quantity) as bigint) as units
+    from {{ ref('int_order_lines') }}
+    group by event_key
+
+),
+
+-- Two customers may share a browser: the order is the customer's, or else the checkout's, or else the browser's.
+with_journey as (
+
+    select
+        orders.*,
+        coalesce(customers.journey_id, tokens.journey_id, clients.journey_id) as journey_id
+    from orders
+    left join identity_map as customers
+        on
+            orders.shop = customers.shop
+            and orders.customer_id = customers.identifier
+            and customers.identifier_kind = 'customer'
+    left join identity_map as tokens
+        on
+            orders.shop = tokens.shop
+            and orders.checkout_token = tokens.identifier
+            and tokens.identifier_kind = 'token'
+    left join identity_map as clients
+        on
+            orders.shop = clients.shop
+            and orders.client_id = clients.identifier
+            and clients.identifier_kind = 'client'
+
+),
+
+with_aftermath as (
+
+    select
+        with_journey.*,
+        case when aftermath.admin_currency = with_journey.currency then aftermath.refunded_amount end
+            as refunded_amount,
+        aftermath.cancelled_at,
+        case when aftermath.admin_currency = with_journey.currency then aftermath.net_amount end as net_total_amount,
+        coalesce(aftermath.is_test, false) as is_test
+    from with_journey
+    left join aftermath on with_journey.order_key = aftermath.pixel_order_key
+
+),
+
+-- A test is nobody's order, and makes no later one a repetition.
+numbered as (
+
+    select
+        *,
+        case
+            when journey_id is not null and not is_test
+                then row_number() over (partition by journey_id, is_test order by ordered_at, order_key)
+        end as order_number
+    from with_aftermath
+
+)
+
+select
+    numbered.order_key,
+    numbered.shop,
+    numbered.order_id,
+    numbered.order_gid,
+    numbered.checkout_token,
+    numbered.customer_id,
+    numbered.is_first_order,
+    numbered.event_key,
+    numbered.session_id,
+    numbered.client_id,
+    numbered.journey_id,
+    numbered.order_number,
+    coalesce(numbered.order_number > 1, false) or coalesce(not numbered.is_first_order, false) as is_repeat_order,
+    numbered.ordered_at,
+    numbered.order_date,
+    coalesce(lines_per_order.line_items, 0) as line_items,
+    coalesce(lines_per_order.units, 0) as units,
+    numbered.currency,
+    numbered.subtotal_amount,
+    numbered.discount_amount,
+    numbered.shipping_amount,
+    numbered.tax_amount,
+    numbered.total_amount as gross_total_amount,
+    numbered.refunded_amount,
+    numbered.cancelled_at,
+    numbered.net_total_amount,
+    numbered.is_test
+from numbered
+left join lines_per_order on numbered.event_key = lines_per_order.event_key

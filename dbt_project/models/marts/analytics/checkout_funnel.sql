@@ -1,0 +1,57 @@
+{{ config(
+    materialized='incremental',
+    incremental_strategy='replace_touched',
+    incremental_predicates=[
+        "(shop, started_date) in (select days.shop, days.touched_date from intermediate.int_touched_days as days)"
+    ],
+) }}
+
+{% set steps = ['started', 'contact', 'address', 'shipping', 'payment', 'completed'] %}
+
+with
+
+checkouts as (
+
+    select
+        checkouts.shop,
+        checkouts.started_date,
+        coalesce(checkouts.currency, 'unknown') as currency,
+        checkouts.furthest_step,
+        checkouts.total_amount
+    from {{ ref('int_checkouts') }} as checkouts
+    left join {{ ref('int_sessions') }} as sessions on checkouts.session_id = sessions.session_id
+    where not coalesce(sessions.is_bot, false) and {{ in_touched_days('checkouts.shop', 'checkouts.started_date') }}
+
+),
+
+-- Who came further has passed the steps before, also those that an express checkout leaves out.
+steps as (
+
+    {% for step in steps %}
+        select
+            shop,
+            started_date,
+            currency,
+            {{ loop.index }} as step_number,
+            '{{ step }}' as step,
+            count(*) filter (where furthest_step >= {{ loop.index }}) as checkouts,
+            count(*) filter (where furthest_step = {{ loop.index }}) as ended_here,
+            sum(total_amount) filter (where furthest_step = {{ loop.index }}) as amount
+        from checkouts
+        group by shop, started_date, currency
+        {{ "union all" if not loop.last }}
+    {% endfor %}
+
+)
+
+select
+    {{ surrogate_key(['shop', 'started_date', 'currency', 'step']) }} as checkout_funnel_key,
+    shop,
+    started_date,
+    currency,
+    cast(step_number as bigint) as step_number,
+    step,
+    checkouts,
+    case when step = 'completed' then 0 else ended_here end as abandoned,
+    {{ money("case when step = 'completed' then 0 else coalesce(amount, 0) end") }} as value_at_risk
+from steps

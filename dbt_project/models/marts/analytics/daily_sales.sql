@@ -1,0 +1,25 @@
+{{ config(
+    materialized='incremental',
+    incremental_strategy='replace_touched',
+    incremental_predicates=[
+        "(shop, order_date) in (select days.shop, days.touched_date from intermediate.int_touched_days as days)"
+    ],
+) }}
+
+select
+    {{ surrogate_key(['shop', 'order_date', "coalesce(currency, 'unknown')"]) }} as daily_sales_key,
+    shop,
+    order_date,
+    coalesce(currency, 'unknown') as currency,
+    count(*) as orders,
+    count(*) filter (where is_repeat_order) as repeat_orders,
+    cast(sum(units) as bigint) as units,
+    {{ money('coalesce(sum(subtotal_amount), 0)') }} as subtotal_amount,
+    {{ money('coalesce(sum(discount_amount), 0)') }} as discount_amount,
+    {{ money('coalesce(sum(shipping_amount), 0)') }} as shipping_amount,
+    {{ money('coalesce(sum(tax_amount), 0)') }} as tax_amount,
+    {{ money('coalesce(sum(gross_total_amount), 0)') }} as gross_total_amount,
+    cast(sum(gross_total_amount) as double) / nullif(count(gross_total_amount), 0) as average_order_value
+from {{ ref('orders') }}
+where not is_test and {{ in_touched_days('shop', 'order_date') }}
+group by shop, order_date, coalesce(currency, 'unknown')

@@ -1,0 +1,94 @@
+{{ config(
+    materialized='incremental',
+    incremental_strategy='replace_touched',
+    incremental_predicates=[
+        "journey_id in (select touched.identifier_key from intermediate.int_touched_identifiers as touched)"
+    ],
+) }}
+
+with
+
+touched as (
+
+    select distinct identifier_key
+    from {{ ref('int_touched_identifiers') }}
+
+),
+
+identity_map as (
+
+    select identity_map.*
+    from {{ ref('identity_map') }} as identity_map
+    {% if not first_build() %}
+        inner join touched on identity_map.journey_id = touched.identifier_key
+    {% endif %}
+
+),
+
+sessions as (
+
+    select
+        visits.journey_id,
+        visits.visit_number,
+        visits.last_non_direct_channel,
+        sessions.*
+    from {{ ref('int_visits') }} as visits
+    {% if not first_build() %}
+        inner join touched on visits.journey_id = touched.identifier_key
+    {% endif %}
+    inner join {{ ref('int_sessions') }} as sessions on visits.session_id = sessions.session_id
+
+),
+
+identified as (
+
+    select
+        journey_id,
+        min(shop) as shop,
+        count(*) as identifiers,
+        count(*) filter (where identifier_kind = 'client') as clients,
+        count(*) filter (where identifier_kind = 'token') as checkout_tokens,
+        max(case when identifier_kind = 'customer' then identifier end) as customer_id,
+        max(case when is_stitched then 1 else 0 end) = 1 as is_stitched,
+        min(first_seen_at) as first_seen_at,
+        max(last_seen_at) as last_seen_at
+    from identity_map
+    group by journey_id
+
+),
+
+visited as (
+
+    select
+        journey_id,
+        count(*) as sessions,
+        count(distinct device) as devices,
+        min(case when visit_number = 1 then channel end) as first_touch_channel,
+        min(case when visit_number = 1 then landing_path end) as first_landing_path,
+        min(case when visit_number = 1 then device end) as first_device,
+        {{ latest('last_non_direct_channel', ['visit_number']) }} as last_non_direct_channel,
+        min(case when is_bot then 1 else 0 end) = 1 as is_bot
+    from sessions
+    group by journey_id
+
+)
+
+select
+    identified.journey_id,
+    identified.shop,
+    identified.customer_id,
+    identified.identifiers,
+    identified.clients,
+    identified.checkout_tokens,
+    identified.is_stitched,
+    identified.first_seen_at,
+    identified.last_seen_at,
+    coalesce(visited.sessions, 0) as sessions,
+    coalesce(visited.devices, 0) as devices,
+    visited.first_touch_channel,
+    visited.first_landing_path,
+    visited.first_device,
+    visited.last_non_direct_channel,
+    coalesce(visited.is_bot, false) as is_bot
+from identified
+left join visited on identified.journey_id = visited.journey_id

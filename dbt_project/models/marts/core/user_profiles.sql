@@ -1,0 +1,312 @@
+{#- A view: recency moves with as_of, and scores with everybody else's orders. -#}
+
+{{ config(materialized='view') }}
+
+with
+
+as_of as (
+
+    select * from {{ ref('int_as_of') }}
+
+),
+
+journeys as (
+
+    select * from {{ ref('user_journeys') }}
+
+),
+
+orders as (
+
+    select * from {{ ref('orders') }}
+    where journey_id is not null and not is_test
+
+),
+
+products as (
+
+    select * from {{ ref('products') }}
+
+),
+
+views as (
+
+    select
+        visits.journey_id,
+        events.shop,
+        events.product_id,
+        events.event_at,
+        events.event_id
+    from {{ ref('int_events') }} as events
+    inner join {{ ref('int_visits') }} as visits on events.session_id = visits.session_id
+    where events.event_name = 'product_viewed' and events.product_id is not null
+
+),
+
+bought as (
+
+    select
+        orders.journey_id,
+        items.shop,
+        items.product_id
+    from {{ ref('order_items') }} as items
+    inner join orders on items.order_key = orders.order_key
+    where items.product_id is not null
+
+),
+
+-- What somebody bought says more than what somebody looked at.
+interests as (
+
+    select
+        journey_id,
+        shop,
+        product_id,
+        sum(weight) as weight
+    from (
+        select
+            journey_id,
+            shop,
+            product_id,
+            1 as weight
+        from views
+
+        union all
+
+        select
+            journey_id,
+            shop,
+            product_id,
+            {{ var('purchase_weight') }} as weight
+        from bought
+    ) as signals
+    group by journey_id, shop, product_id
+
+),
+
+collected as (
+
+    select
+        members.shop,
+        members.product_id,
+        collections.title as collection
+    from {{ ref('collection_products') }} as members
+    inner join {{ ref('collections') }} as collections
+        on members.shop = collections.shop and members.collection_id = collections.collection_id
+
+),
+
+{% for favourite in ['vendor', 'product_type'] %}
+    {{ favourite }}_weights as (
+
+        select
+            interests.journey_id,
+            products.{{ favourite }} as favourite,
+            sum(interests.weight) as weight
+        from interests
+        inner join products on interests.shop = products.shop and interests.product_id = products.product_id
+        where products.{{ favourite }} is not null
+        group by interests.journey_id, products.{{ favourite }}
+
+    ),
+{% endfor %}
+
+collection_weights as (
+
+    select
+        interests.journey_id,
+        collected.collection as favourite,
+        sum(interests.weight) as weight
+    from interests
+    inner join collected on interests.shop = collected.shop and interests.product_id = collected.product_id
+    group by interests.journey_id, collected.collection
+
+),
+
+{% for favourite in ['vendor', 'product_type', 'collection'] %}
+    favourite_{{ favourite }}s as (
+
+        select
+            journey_id,
+            {{ earliest('favourite', ['-weight', 'favourite']) }} as favourite
+        from {{ favourite }}_weights
+        group by journey_id
+
+    ),
+{% endfor %}
+
+-- The thirds of a shop's products by price, and the third that most of somebody's interest lies in.
+price_bands as (
+
+    select
+        shop,
+        product_id,
+        case ntile(3) over (partition by shop order by price_min, product_id)
+            when 1 then 'low'
+            when 2 then 'middle'
+            else 'high'
+        end as price_band
+    from products
+    where price_min is not null
+
+),
+
+band_weights as (
+
+    select
+        interests.journey_id,
+        price_bands.price_band,
+        sum(interests.weight) as weight
+    from interests
+    inner join price_bands on interests.shop = price_bands.shop and interests.product_id = price_bands.product_id
+    group by interests.journey_id, price_bands.price_band
+
+),
+
+favourite_bands as (
+
+    select
+        journey_id,
+        {{ earliest('price_band', ['-weight', 'price_band']) }} as price_band
+    from band_weights
+    group by journey_id
+
+),
+
+last_views as (
+
+    select
+        journey_id,
+        product_id,
+        row_number() over (partition by journey_id order by last_viewed_at desc, product_id) as place
+    from (
+        select
+            journey_id,
+            product_id,
+            max(event_at) as last_viewed_at
+        from views
+        group by journey_id, product_id
+    ) as viewed
+
+),
+
+last_viewed as (
+
+    select
+        journey_id,
+        {{ joined_texts('product_id', ' ', ['place']) }} as last_viewed_product_ids
+    from last_views
+    where place <= {{ var('last_viewed_products') }}
+    group by journey_id
+
+),
+
+spent as (
+
+    select
+        journey_id,
+        currency,
+        count(*) as orders,
+        sum(gross_total_amount) as amount
+    from orders
+    where currency is not null
+    group by journey_id, currency
+
+),
+
+-- Amounts of several currencies are not added: the one of most orders stands for the person.
+main_currencies as (
+
+    select
+        journey_id,
+        {{ earliest('currency', ['-orders', 'currency']) }} as currency,
+        count(*) as currencies
+    from spent
+    group by journey_id
+
+),
+
+bought_in_all as (
+
+    select
+        journey_id,
+        count(*) as orders,
+        min(ordered_at) as first_ordered_at,
+        max(ordered_at) as last_ordered_at
+    from orders
+    group by journey_id
+
+),
+
+customers as (
+
+    select
+        bought_in_all.*,
+        journeys.shop,
+        main_currencies.currency,
+        main_currencies.currencies,
+        spent.amount,
+        {{ elapsed('day', 'bought_in_all.last_ordered_at', 'as_of.as_of') }} as days_since_last_order
+    from bought_in_all
+    cross join as_of
+    inner join journeys on bought_in_all.journey_id = journeys.journey_id
+    left join main_currencies on bought_in_all.journey_id = main_currencies.journey_id
+    left join spent
+        on main_currencies.journey_id = spent.journey_id and main_currencies.currency = spent.currency
+
+),
+
+-- Fifths of a shop's customers, 5 the best; who is alike has the same score.
+scored as (
+
+    select
+        *,
+        5 - cast(floor(4.999 * percent_rank() over (partition by shop order by days_since_last_order)) as integer)
+            as recency_score,
+        1 + cast(floor(4.999 * percent_rank() over (partition by shop order by orders)) as integer) as frequency_score,
+        1 + cast(
+            floor(4.999 * percent_rank() over (partition by shop, currency order by coalesce(amount, 0))) as integer
+        ) as monetary_score
+    from customers
+
+)
+
+select
+    journeys.journey_id,
+    journeys.shop,
+    journeys.customer_id,
+    journeys.first_seen_at,
+    journeys.last_seen_at,
+    journeys.sessions,
+    coalesce(scored.orders, 0) as orders,
+    scored.first_ordered_at,
+    scored.last_ordered_at,
+    scored.days_since_last_order,
+    scored.currency,
+    coalesce(scored.currencies, 0) as currencies,
+    {{ money('scored.amount') }} as gross_spent_amount,
+    scored.recency_score,
+    scored.frequency_score,
+    scored.monetary_score,
+    case
+        when scored.orders is null then 'visitor'
+        when scored.recency_score >= 4 and scored.frequency_score >= 4 then 'champion'
+        when scored.frequency_score >= 4 and scored.recency_score >= 2 then 'loyal'
+        when scored.frequency_score >= 4 then 'cannot lose'
+        when scored.recency_score >= 4 and scored.orders = 1 then 'new'
+        when scored.recency_score >= 3 then 'promising'
+        when scored.recency_score = 2 then 'at risk'
+        else 'lost'
+    end as segment,
+    favourite_product_types.favourite as favourite_product_type,
+    favourite_vendors.favourite as favourite_vendor,
+    favourite_collections.favourite as favourite_collection,
+    favourite_bands.price_band as favourite_price_band,
+    last_viewed.last_viewed_product_ids
+from journeys
+left join scored on journeys.journey_id = scored.journey_id
+left join favourite_product_types on journeys.journey_id = favourite_product_types.journey_id
+left join favourite_vendors on journeys.journey_id = favourite_vendors.journey_id
+left join favourite_collections on journeys.journey_id = favourite_collections.journey_id
+left join favourite_bands on journeys.journey_id = favourite_bands.journey_id
+left join last_viewed on journeys.journey_id = last_viewed.journey_id

@@ -1,0 +1,33 @@
+{{ config(
+    materialized='incremental',
+    incremental_strategy='replace_touched',
+    incremental_predicates=[
+        "(shop, event_date) in (select days.shop, days.touched_date from intermediate.int_touched_days as days)"
+    ],
+) }}
+
+with
+
+events as (
+
+    select
+        *,
+        {{ elapsed('second', 'event_at', 'received_at') }} as lateness_seconds
+    from {{ ref('int_events') }}
+    where {{ in_touched_days('shop', 'event_date') }}
+
+)
+
+select
+    {{ surrogate_key(['shop', 'event_date']) }} as volume_key,
+    shop,
+    event_date,
+    count(*) as events,
+    count(*) filter (where client_id is null) as events_without_client,
+    count(*) filter (where is_analytics_allowed is null) as events_with_unknown_consent,
+    count(*) filter (where lateness_seconds > 3600) as events_over_an_hour_late,
+    count(*) filter (where lateness_seconds > 86400) as events_over_a_day_late,
+    max(lateness_seconds) as lateness_seconds_max,
+    max(received_at) as newest_received_at
+from events
+group by shop, event_date

@@ -1,0 +1,188 @@
+"""Landing files by the million, written by DuckDB: for the benchmark of the warehouse.
+
+A number of events flows in; sealed landing files flow out, in the order in which their events were received. One shop
+has about 10,000 events a day, so that more events are a longer history: sessions of about seven events, a third of them
+of clients that came before, one in ten with a cart, one in 25 with a checkout, some of these of customers on a second
+browser. Two events of a hundred come late, up to two weeks.
+"""
+
+from pathlib import Path
+
+import duckdb
+
+SHOP = "pixelnova-demo.myshopify.com"
+EVENTS_PER_DAY = 10_000
+EVENTS_PER_SESSION = 7
+EVENTS_PER_FILE = 50_000
+FIRST_DAY = "2023-01-01"
+
+_EVENTS = """
+create table events as
+with sessions as (
+    select
+        session,
+        hash(session) as luck,
+        -- A third comes back: as a client of the last 20,000 sessions, or else as a new one.
+        case
+            when hash(session) % 3 = 0 then session - 1 - (hash(session, 1) % 20000)::bigint
+            else session
+        end as client,
+        timestamp '{first_day}' + to_microseconds(
+            cast((session + (hash(session, 2) % 1000) / 1000.0) * 86400e6 * {per_session} / {per_day} as bigint)
+        ) as started_at
+    from range({sessions}) as numbers (session)
+),
+lengths as (
+    select
+        *,
+        cast(2 + (luck // 7 % 9) as bigint) as looks,
+        luck // 100 % 10 = 0 as has_cart,
+        luck // 100 % 25 = 0 as has_checkout
+    from sessions
+),
+steps as (
+    select *, unnest(range(looks)) as step, case when step % 2 = 0 then 'page_viewed' else 'product_viewed' end as name
+    from lengths
+    union all
+    select *, 20 as step, 'product_added_to_cart' as name from lengths where has_cart
+    union all
+    select *, 21 as step, 'cart_viewed' as name from lengths where has_cart
+    union all
+    select *, unnest([22, 23, 24]) as step,
+        unnest(['checkout_started', 'payment_info_submitted', 'checkout_completed']) as name
+    from lengths where has_checkout
+),
+events as (
+    select
+        session, step, name, greatest(client, 0) as client, luck,
+        md5('e' || session || '-' || step) as id,
+        started_at + to_microseconds(cast(step * 25e6 + hash(session, step) % 20000000 as bigint)) as event_at,
+        -- A few products have most of the views.
+        cast(power(hash(session, step, 3) % 1000000 / 1e6, 3) * 500 as bigint) as product
+    from steps
+)
+select
+    *,
+    event_at + case
+        when hash(id) % 50 = 0 then to_microseconds(cast(hash(id, 1) % 1209600000000 as bigint))
+        else to_microseconds(cast(500000 + hash(id, 1) % 3000000 as bigint))
+    end as received_at
+from events
+order by received_at, id
+"""
+
+_LINES = """
+select concat(
+    '{{"v":1,"received_at":"', strftime(received_at, '%Y-%m-%dT%H:%M:%S.%fZ'), '","shop":"{shop}","source":"pixel",',
+    '"request_id":"', left(id, 12), '","index":0,"visitor_hash":"', right(id, 16), '","user_agent":null,',
+    '"origin":null,"gpc":false,"host_ok":true,"consent":{{"analyticsProcessingAllowed":true,"marketingAllowed":true,',
+    '"preferencesProcessingAllowed":true,"saleOfDataAllowed":false}},"pixel_version":"benchmark",',
+    '"event":{{"id":"sh-', id,
+    '","clientId":"', md5('c' || client), '","name":"', name, '","seq":', step, ',"timestamp":"',
+    strftime(event_at, '%Y-%m-%dT%H:%M:%S.%gZ'), '","type":"standard","context":{{"document":{{"characterSet":"UTF-8",',
+    '"location":{{"hash":"","host":"{shop}","hostname":"{shop}","href":"https://{shop}', page, query, '",',
+    '"origin":"https://{shop}","pathname":"', page, '","port":"","protocol":"https:","search":"',
+    query, '"}},"referrer":"',
+    referrer, '","title":"Page ', product, '"}},"navigator":{{"cookieEnabled":true,"language":"en-US",',
+    '"languages":["en-US",',
+    '"en"],"userAgent":"', user_agent, '"}},"window":{{"innerHeight":724,"innerWidth":390,"outerHeight":844,',
+    '"outerWidth":390,',
+    '"pageXOffset":0,"pageYOffset":0,"screen":{{"height":844,"width":390}},"screenX":0,"screenY":0,"scrollX":0,',
+    '"scrollY":0,"location":{{"host":"{shop}","href":"https://{shop}', page, query, '","pathname":"',
+    page, '"}}}}}},"data":',
+    case
+        when name = 'product_viewed' then '{{"productVariant":' || variant || '}}'
+        when name = 'product_added_to_cart' then '{{"cartLine":' || line || '}}'
+        when name = 'cart_viewed' then '{{"cart":{{"id":"1","lines":[' || line || '],"totalQuantity":1}}}}'
+        when name = 'page_viewed' then '{{}}'
+        else '{{"checkout":' || checkout || '}}'
+    end,
+    '}}}}'
+) as line
+from (
+    select
+        *,
+        '{{"amount":' || price || ',"currencyCode":"USD"}}' as money,
+        concat(
+            '{{"id":"', 41900000000000 + product, '","image":{{"src":"https://cdn.example/',
+            product, '.jpg"}},"price":',
+            '{{"amount":' || price || ',"currencyCode":"USD"}}', ',"product":{{"id":"', 7300000000000 + product,
+            '","title":"Product ', product, '","type":"Type ', product % 20, '","url":"/products/product-', product,
+            '","vendor":"Vendor ', product % 7, '"}},"sku":"SKU-', product, '","title":"Default Title"}}'
+        ) as variant,
+        concat('{{"cost":{{"totalAmount":', money, '}},"merchandise":', variant, ',"quantity":1}}') as line,
+        concat(
+            '{{"currencyCode":"USD","token":"', md5('t' || session), '","order":{{"id":',
+            case when name = 'checkout_completed' then '"gid://shopify/OrderIdentity/' || 5400000000000 + session || '"'
+                else 'null' end,
+            -- Every second buyer is known; one in eight of them under the number of another browser.
+            ',"customer":', case when luck // 3 % 2 = 0 then
+                '{{"id":"' || (6100000000000 + case when luck // 11 % 8 = 0 then client // 2 else client end) || '"}}'
+                else 'null' end,
+            '}},"lineItems":[{{"title":"Product","quantity":1,"finalLinePrice":', money, ',"variant":', variant,
+            '}}],"subtotalPrice":', money, ',"totalTax":{{"amount":0}},',
+            '"shippingLine":{{"price":{{"amount":0}}}},"totalPrice":',
+            money, '}}'
+        ) as checkout
+    from (
+        select
+            *,
+            (product * 37 % 900 + 100) / 10.0 as price,
+            case when step = 0 and luck % 2 = 0 then '/' else '/products/product-' || product end as page,
+            case when step = 0 and luck // 5 % 10 < 2 then '?utm_source=google&utm_medium=cpc' else '' end as query,
+            case when step > 0 then 'https://{shop}/' when luck // 13 % 3 = 0 then 'https://www.google.com/' else '' end
+                as referrer,
+            ['Mozilla/5.0 (iPhone; CPU iPhone OS 18_6 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) '
+                || 'Version/18.' || (client % 40) || ' Mobile/15E148 Safari/604.1',
+             'Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/'
+                || (100 + client % 43) || '.0.0.0 Safari/537.36',
+             'Mozilla/5.0 (compatible; bingbot/2.0; +http://www.bing.com/bingbot.htm)'
+            ][case when client % 50 = 0 then 3 else 1 + client % 2 end] as user_agent
+        from events
+        where rowid >= $first and rowid < $last
+    ) as told
+) as filled
+"""
+
+
+def write_landing_files(landing: Path, work: Path, counts: list[int]) -> list[list[Path]]:
+    """Write so many events, one list of files per count, each received after all of the one before.
+
+    Args:
+        landing: where the sealed files are to lie; the first count only. The others are left in `work`, to be moved.
+        work: a folder for what comes between.
+        counts: events of each part.
+    """
+    landing.mkdir(parents=True, exist_ok=True)
+    work.mkdir(parents=True, exist_ok=True)
+    total = sum(counts)
+    database = work / "events.duckdb"
+    database.unlink(missing_ok=True)
+    parts = []
+    with duckdb.connect(str(database)) as connection:
+        connection.execute("set preserve_insertion_order = true")
+        connection.execute(
+            _EVENTS.format(
+                first_day=FIRST_DAY,
+                per_session=EVENTS_PER_SESSION,
+                per_day=EVENTS_PER_DAY,
+                sessions=total // 6 + 1000,  # more than enough
+            )
+        )
+        written = 0
+        for number, count in enumerate(counts):
+            folder = landing if number == 0 else work
+            files = []
+            while count:
+                size = min(count, EVENTS_PER_FILE)
+                file = folder / f"events-20260101T{written // 1_000_000:06d}.{written % 1_000_000:06d}Z-1.jsonl"
+                connection.execute(
+                    f"copy ({_LINES.format(shop=SHOP)}) to '{file}' "
+                    "(format csv, header false, quote '', escape '', delimiter '\x01')",
+                    {"first": written, "last": written + size},
+                )
+                files.append(file)
+                written, count = written + size, count - size
+            parts.append(files)
+    database.unlink()
+    return parts

@@ -1,0 +1,176 @@
+"""Streams of events that are as awkward as they may be, for the promise that many runs make what one makes.
+
+A Hypothesis strategy flows out: landing lines of three shops in three time zones, around midnights, changes of the
+clock and gaps of exactly half an hour; with copies, late arrivals, bots, and people who share and change browsers.
+"""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from hypothesis import strategies as st
+
+from ingestion.simulator.shoppers import BOTS, KINDS
+from tests.landing_files import line
+
+SHOPS = {
+    "berlin.myshopify.com": ("Europe/Berlin", "EUR"),
+    "auckland.myshopify.com": ("Pacific/Auckland", "NZD"),
+    "newfoundland.myshopify.com": ("America/St_Johns", "CAD"),
+}
+SHOPS_FILE = "".join(
+    f'[[shops]]\ndomain = "{domain}"\nname = "{domain}"\ntimezone = "{timezone}"\ncurrency = "{currency}"\n'
+    f'ingest_keys = ["key-of-{domain.split(".")[0]}"]\n'
+    for domain, (timezone, currency) in SHOPS.items()
+)
+
+HALF_AN_HOUR = timedelta(minutes=30)
+MILLISECOND = timedelta(milliseconds=1)
+# The clocks change in Berlin, Auckland and Newfoundland; a month ends; midnight in each shop; and an ordinary noon.
+MOMENTS = [
+    datetime(2026, 3, 29, 0, 59, 59, tzinfo=UTC),
+    datetime(2026, 4, 4, 13, 59, 59, tzinfo=UTC),
+    datetime(2026, 3, 8, 5, 29, 59, tzinfo=UTC),
+    datetime(2026, 3, 31, 21, 59, 59, 999000, tzinfo=UTC),
+    datetime(2026, 4, 10, 12, tzinfo=UTC),
+    datetime(2026, 5, 2, 2, 30, tzinfo=UTC),
+]
+STEPS = [
+    timedelta(0),
+    MILLISECOND,
+    timedelta(seconds=40),
+    HALF_AN_HOUR,
+    HALF_AN_HOUR + MILLISECOND,
+    timedelta(hours=2),
+    timedelta(days=1),
+    timedelta(days=8),
+]
+LATENESS = [timedelta(0), timedelta(seconds=2), timedelta(hours=5), timedelta(days=3), timedelta(days=20)]
+NAMES = [
+    *["page_viewed", "product_viewed"] * 3,
+    "collection_viewed",
+    "product_added_to_cart",
+    "product_added_to_cart",
+    "product_removed_from_cart",
+    "cart_viewed",
+    "checkout_started",
+    "payment_info_submitted",
+    "checkout_completed",
+    "checkout_completed",
+]
+USER_AGENTS = [KINDS[0].user_agents[0], KINDS[1].user_agents[0], BOTS[0]]
+REFERRERS = ["", "https://www.google.com/", "https://l.instagram.com/", "https://blog.example/"]
+
+
+@dataclass(frozen=True)
+class Told:
+    """One event, as drawn: numbers that choose from the lists above."""
+
+    shop: int
+    client: int
+    name: str
+    moment: int
+    step: int
+    lateness: int
+    product: int
+    token: int
+    customer: int
+    order: int
+    copies: int
+    referrer: int
+
+
+told = st.builds(
+    Told,
+    shop=st.sampled_from([0, 0, 0, 1, 2]),
+    client=st.integers(-1, 5),  # -1: none
+    name=st.sampled_from(NAMES),
+    moment=st.integers(0, len(MOMENTS) - 1),
+    step=st.integers(0, len(STEPS) ** 2 - 1),
+    lateness=st.integers(0, len(LATENESS) - 1),
+    product=st.integers(1, 5),
+    token=st.integers(-2, 6),
+    customer=st.integers(-3, 3),
+    order=st.integers(-1, 6),
+    copies=st.sampled_from([0] * 8 + [1, 2]),
+    referrer=st.integers(0, len(REFERRERS) - 1),
+)
+
+
+def landing_lines(stream: list[Told]) -> list[bytes]:
+    """The stream as landing lines, copies among them, and one bot that opens sixty pages in twenty seconds."""
+    lines = []
+    for number, one in enumerate(stream):
+        event = _event(number, one)
+        happened = datetime.fromisoformat(event["timestamp"])
+        received = happened + LATENESS[one.lateness]
+        lines.append(_line(one, event, received, number))
+        for copy in range(one.copies):
+            # A copy may be another's word, of another time, and received before or after.
+            other = event if copy else {**event, "timestamp": _text(happened + HALF_AN_HOUR), "clientId": "client-0"}
+            earlier = received - timedelta(hours=number % 3 - 1)
+            lines.append(_line(one, other, earlier, number))
+    bot = Told(0, 0, "page_viewed", 4, 0, 0, 1, -1, -1, -1, 0, 0)
+    for number in range(60):
+        happened = MOMENTS[4] + timedelta(seconds=number / 3)
+        event = {**_event(100_000 + number, bot), "timestamp": _text(happened), "clientId": "crawler"}
+        lines.append(_line(bot, event, happened, 100_000 + number))
+    return lines
+
+
+def _line(one: Told, event: dict[str, Any], received: datetime, number: int) -> bytes:
+    shop = list(SHOPS)[one.shop]
+    return line(event, shop=shop, received_at=received, request_id=f"r{number}-{received:%d%H%M}")
+
+
+def _text(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%dT%H:%M:%S}.{moment.microsecond // 1000:03d}Z"
+
+
+def _event(number: int, one: Told) -> dict[str, Any]:
+    domain = list(SHOPS)[one.shop]
+    currency = list(SHOPS.values())[one.shop if one.order != 5 else 0][1]  # now and then another shop's currency
+    happened = MOMENTS[one.moment] + STEPS[one.step % len(STEPS)] + STEPS[one.step // len(STEPS)]
+    price = {"amount": one.product * 9.99, "currencyCode": currency}
+    product = {
+        "id": str(one.product),
+        "title": f"Product {one.product} of {one.moment}",
+        "vendor": f"V{one.product % 2}",
+    }
+    product["url"] = f"/products/p{one.product}"
+    variant = {"id": str(one.product * 10), "price": price, "product": product, "sku": f"S{one.product}"}
+    cart_line = {"cost": {"totalAmount": price}, "merchandise": variant, "quantity": 1 + one.token % 2}
+    data: dict[str, Any] = {}
+    if one.name == "product_viewed":
+        data = {"productVariant": variant}
+    elif one.name in ("product_added_to_cart", "product_removed_from_cart"):
+        data = {"cartLine": cart_line}
+    elif one.name == "cart_viewed":
+        data = {"cart": {"lines": [cart_line] * (one.token % 3)}}
+    elif one.name.startswith("checkout") or one.name.startswith("payment"):
+        customer = {"id": str(one.customer), "isFirstOrder": one.product == 1} if one.customer > 0 else None
+        order = {"id": f"gid://shopify/OrderIdentity/{one.order}" if one.order > 0 else None, "customer": customer}
+        items = [{"quantity": 1, "title": "x", "variant": variant, "finalLinePrice": price}]
+        data = {"checkout": {"currencyCode": currency, "order": order, "lineItems": items, "totalPrice": price}}
+        data["checkout"]["subtotalPrice"] = price
+        if one.token >= 0:
+            data["checkout"]["token"] = f"token-{one.token}"
+    path = "/" if one.product == 1 else f"/products/p{one.product}"
+    return {
+        "id": f"e{number}",
+        "name": one.name,
+        "clientId": f"client-{one.client}" if one.client >= 0 else None,
+        "timestamp": _text(happened),
+        "context": {
+            "document": {
+                "location": {"href": f"https://{domain}{path}", "pathname": path, "search": ""},
+                "referrer": REFERRERS[one.referrer],
+            },
+            "navigator": {"userAgent": USER_AGENTS[max(one.client, 0) % 3]},
+        },
+        "data": data,
+    }
+
+
+# Hypothesis begins with the simplest stream, the same event 150 times: that one is not worth its minute.
+streams = st.lists(told, min_size=150, max_size=250).filter(lambda stream: len(set(stream)) > 140)

@@ -1,0 +1,136 @@
+"""The promise: any sequence of incremental runs equals a full rebuild, row for row, in every mart.
+
+`--long` tries many streams instead of one, and stops after every model instead of after some.
+"""
+
+import json
+import random
+from graphlib import TopologicalSorter
+
+import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+
+from tests.hostile_events import SHOPS_FILE, landing_lines, streams
+from tests.landing_files import land
+from tests.warehouse import DBT_PROJECT, Warehouse, differences
+
+
+@pytest.fixture(scope="module")
+def new_warehouse(tmp_path_factory):
+    """Makes an empty warehouse that knows the three shops."""
+    folder = tmp_path_factory.mktemp("shops")
+    shops = folder / "shops.toml"
+    shops.write_text(SHOPS_FILE)
+
+    def make() -> Warehouse:
+        return Warehouse(tmp_path_factory.mktemp("warehouse"), shops)
+
+    return make
+
+
+def in_runs(warehouse: Warehouse, lines: list[bytes], runs: int, luck: random.Random) -> None:
+    """Land, load and build the lines in so many runs, some of them perhaps empty."""
+    cuts = sorted(luck.choices(range(len(lines) + 1), k=runs - 1))
+    for begin, end in zip([0, *cuts], [*cuts, len(lines)], strict=True):
+        if lines[begin:end]:
+            land(warehouse.landing, lines[begin:end])
+        warehouse.load()
+        warehouse.build()
+
+
+def shown(different: dict) -> str:
+    return "\n".join(f"{table}:\n  " + "\n  ".join(map(str, rows)) for table, rows in different.items())
+
+
+@pytest.fixture(scope="module")
+def long(request) -> bool:
+    return request.config.getoption("--long")
+
+
+def examples(count: int) -> settings:
+    """So many examples; a smaller one would cost as many minutes as the first, so that none is looked for."""
+    return settings(
+        max_examples=count,
+        derandomize=count == 1,
+        deadline=None,
+        phases=[Phase.generate],
+        suppress_health_check=list(HealthCheck),
+        database=None,
+    )
+
+
+def test_any_sequence_of_runs_equals_one_full_build(new_warehouse, long):
+    @examples(20 if long else 1)
+    @given(stream=streams, luck=st.randoms(use_true_random=False))
+    def holds(stream, luck):
+        lines = landing_lines(stream)
+        whole = new_warehouse()
+        in_runs(whole, lines, 1, luck)
+        for runs in (3, 17) if long else (8,):
+            luck.shuffle(lines)
+            cut = new_warehouse()
+            in_runs(cut, lines, runs, luck)
+            different = differences(whole, cut)
+            assert not different, f"{runs} runs\n{shown(different)}"
+
+    holds()
+
+
+def test_the_comparison_sees_a_row_that_differs(new_warehouse):
+    """A negative control: without it, equal could mean that nothing was compared."""
+
+    @examples(1)
+    @given(streams)
+    def holds(stream):
+        one, other = new_warehouse(), new_warehouse()
+        lines = landing_lines(stream)
+        in_runs(one, lines, 1, random.Random(1))
+        in_runs(other, lines[1:], 1, random.Random(1))
+        assert {"core.pixel_events", "operations.event_volume"} <= differences(one, other).keys()
+
+    holds()
+
+
+def models_in_order() -> list[str]:
+    """The models, each after those that it is made from."""
+    manifest = json.loads((DBT_PROJECT / "target" / "manifest.json").read_text())
+    models = {key: node for key, node in manifest["nodes"].items() if node["resource_type"] == "model"}
+    parents = {
+        key: [parent for parent in node["depends_on"]["nodes"] if parent in models] for key, node in models.items()
+    }
+    return [models[key]["name"] for key in TopologicalSorter(parents).static_order()]
+
+
+STOPS = ("int_touched_identifiers", "int_events", "identity_map", "orders")
+
+
+def test_a_run_that_stops_after_any_model_is_made_good_by_the_next(new_warehouse, long):
+    """Before each stop new events come, and after some of them more."""
+
+    @examples(1)
+    @given(stream=streams, luck=st.randoms(use_true_random=False))
+    def holds(stream, luck):
+        lines = landing_lines(stream)
+        luck.shuffle(lines)
+        half = len(lines) // 2
+        cut = new_warehouse()
+        in_runs(cut, lines[:half], 1, luck)
+        models = models_in_order()
+        stops = models if long else STOPS
+        for number, stop in enumerate(stops):
+            land(cut.landing, lines[half + 2 * number :: 2 * len(stops)])
+            cut.load()
+            cut.build("--select", *models[: models.index(stop) + 1])
+            land(cut.landing, lines[half + 2 * number + 1 :: 2 * len(stops)])
+            if number % 2:  # else they come with the next stop's
+                cut.load()
+            cut.build()
+        cut.load()
+        cut.build()
+        whole = new_warehouse()
+        in_runs(whole, lines, 1, luck)
+        different = differences(whole, cut)
+        assert not different, shown(different)
+
+    holds()

@@ -1,0 +1,107 @@
+"""A warehouse for tests: landing files ▶ dlt ▶ dbt in this process, without Dagster, and what its tables hold."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from ingestion.landing import sealed_files
+from ingestion.shops import load_shops
+from ingestion.sources.catalogue import catalogue_source
+from ingestion.sources.pixel import pixel_source
+from ingestion.sources.shopify import Settings, shopify_source
+from ingestion.sources.shops import shops_source
+from ingestion.warehouse import archive_loaded, landing_folder, not_loaded, open_pipeline, warehouse_file, workspace
+
+DBT_PROJECT = Path(__file__).resolve().parent.parent / "dbt_project"
+MARTS = ("core", "analytics", "recommendations", "operations")
+STORED = ("int_events", "int_sessions", "int_visits", "int_order_lines", "int_checkouts", "int_product_mentions")
+# What tells of the runs themselves differs between one run and many.
+OF_THE_RUNS = ("operations.loads",)
+
+
+class Warehouse:
+    """A data folder with its shops; `load` and `build` are the two halves of a refresh."""
+
+    def __init__(self, data: Path, shops: Path) -> None:
+        data.mkdir(parents=True, exist_ok=True)
+        self.data, self.landing, self.file = data, landing_folder(data), warehouse_file(data)
+        open_pipeline("shops", data).run(shops_source(load_shops(shops)))
+        nothing = Settings(orders_of=frozenset(), known_products=lambda _: set(), workspace=workspace(data))
+        open_pipeline("shopify", data).run(shopify_source([], nothing))
+        open_pipeline("catalogue", data).run(catalogue_source([]))
+
+    def load(self) -> None:
+        """Load what has landed."""
+        sealed = sealed_files(self.landing)
+        open_pipeline("pixel", self.data).run(pixel_source(not_loaded(sealed, self.data), workspace(self.data)))
+        archive_loaded(sealed, self.data)
+
+    def build(self, *arguments: str, env: dict[str, str] | None = None) -> Any:
+        """Run dbt's seeds and models, without tests; the result of each by its name.
+
+        Raises:
+            AssertionError: one of them failed.
+        """
+        from dbt.adapters.duckdb.connections import DuckDBConnectionManager
+        from dbt.cli.main import dbtRunner
+
+        before = dict(os.environ)
+        os.environ |= {"PIXELNOVA_DATA": str(self.data), "DBT_SEND_ANONYMOUS_USAGE_STATS": "false", **(env or {})}
+        try:
+            folders = ["--project-dir", str(DBT_PROJECT), "--profiles-dir", str(DBT_PROJECT)]
+            kinds = ["--exclude-resource-type", "test", "unit_test"]
+            done = dbtRunner().invoke(["build", "--quiet", *folders, *kinds, *arguments])
+        finally:
+            DuckDBConnectionManager.close_all_connections()
+            os.environ.clear()
+            os.environ.update(before)
+        failed = [result.message for result in done.result or [] if result.status in ("error", "fail")]
+        assert done.success, failed or done.exception
+        return done.result
+
+    def query(self, sql: str) -> list[tuple[Any, ...]]:
+        """The rows that a query gives."""
+        with duckdb.connect(str(self.file), read_only=True) as connection:
+            return connection.execute(sql).fetchall()
+
+    def tables(self) -> list[str]:
+        """All marts, and the tables that keep history, by schema and name."""
+        rows = self.query("select table_schema, table_name from information_schema.tables order by all")
+        return [
+            f"{schema}.{name}"
+            for schema, name in rows
+            if (schema in MARTS or (schema == "intermediate" and name in STORED))
+            and f"{schema}.{name}" not in OF_THE_RUNS
+        ]
+
+
+def differences(one: Warehouse, other: Warehouse, tables: Sequence[str] | None = None) -> dict[str, list[Any]]:
+    """By table, some of the rows that stand in only one of the warehouses; equal tables are left out.
+
+    The same event lies in another landing file where the runs were cut otherwise, so that its name is not compared.
+    """
+    found = {}
+    names = tables or one.tables()
+    assert set(one.tables()) == set(other.tables())
+    with duckdb.connect() as connection:
+        connection.execute(f"attach '{one.file}' as one (read_only)")
+        connection.execute(f"attach '{other.file}' as other (read_only)")
+        for name in names:
+            rows = []
+            for here, there in (("one", "other"), ("other", "one")):
+                # A view names its tables without their database, so that it is read in its own.
+                for database in (here, there):
+                    connection.execute(f"use {database}")
+                    connection.execute(
+                        f"create or replace temp table {database}_rows as "
+                        f"select columns(lambda name: name <> 'landing_file') from {name}"
+                    )
+                rows += connection.execute(
+                    f"select '{here}' as only_in, * from (from {here}_rows except all from {there}_rows) limit 3"
+                ).fetchall()
+            if rows:
+                found[name] = rows
+    return found
