@@ -1,12 +1,12 @@
-# demo, test, check and dev are explained in README.md; constraints brings constraints.txt up to date.
 PYTHON ?= python3
 BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export DAGSTER_HOME := $(CURDIR)
+export PIXELNOVA_DATA ?= $(CURDIR)/data
 export PIXELNOVA_DAGSTER ?= $(CURDIR)/data/dagster
 export VIRTUAL_ENV := $(CURDIR)/.venv
 
-.PHONY: demo test check dev bench-collector bench-shopify constraints clean
+.PHONY: demo test check dev docs constraints clean
 
 demo: .venv/core
 	pixelnova demo
@@ -24,12 +24,14 @@ check: .venv/dev
 	sqlfluff lint --disable-progress-bar dbt_project/models dbt_project/tests && \
 	dg check defs
 
-# Against nginx and FastAPI; needs wrk, nginx-light and libnginx-mod-http-echo from Debian.
-bench-collector: .venv/dev
-	python -m tests.benchmarks.collector --json docs/benchmark-collector.json
+# bench-collector (needs wrk, nginx-light and libnginx-mod-http-echo from Debian), bench-shopify, bench-warehouse.
+bench-%: .venv/dev
+	python -m tests.benchmarks.$* --json docs/benchmark-$*.json
 
-bench-shopify: .venv/dev
-	python -m tests.benchmarks.shopify --json docs/benchmark-shopify.json
+# dbt's documentation of the warehouse as it is, in one file.
+docs: .venv/core
+	dbt docs generate --static --quiet --project-dir dbt_project --profiles-dir dbt_project
+	cp dbt_project/target/static_index.html "$(PIXELNOVA_DATA)/docs.html"
 
 dev: .venv/core
 	pixelnova dev

@@ -2,6 +2,7 @@
 
 import re
 import tomllib
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,11 @@ ENGINE_SPECIFIC = re.compile(
 )
 
 
+# The very same event may be rejected several times; what only lives for a run is tested by what keeps its rows.
+WITHOUT_KEY = {"int_events_rejected"}
+
+
+@cache
 def described_models() -> dict[str, dict]:
     return {
         model["name"]: model
@@ -41,7 +47,8 @@ def test_every_model_says_what_a_row_is_and_tests_its_key(model):
     assert described["description"].startswith("One row per ")
     tests = [test for column in described.get("columns", []) for test in column.get("data_tests", [])]
     tests += [name for test in described.get("data_tests", []) for name in test]
-    assert "unique" in tests or "unique_combination" in tests or model.stem.startswith("base_")
+    keeps_rows = model in MARTS or "replace_touched" in model.read_text()
+    assert "unique" in tests or "unique_combination" in tests or not keeps_rows or model.stem in WITHOUT_KEY
 
 
 @pytest.mark.parametrize("model", MARTS, ids=lambda model: model.stem)
@@ -49,6 +56,26 @@ def test_every_column_of_a_mart_is_typed_and_described(model):
     for column in described_models()[model.stem]["columns"]:
         assert column["description"]
         assert column["data_type"]
+
+
+def test_the_last_model_of_a_run_waits_for_every_model_that_keeps_history():
+    """Else a work set would be emptied before it was used."""
+    last = next(model for model in MODELS if model.stem == "int_landing_files_processed")
+    waits_for = set(re.findall(r"^    '(\w+)',$", last.read_text(), re.MULTILINE))
+    keeps = {model.stem for model in MODELS if "replace_touched" in model.read_text()} - {last.stem}
+    work_sets = {model.stem for model in MODELS if "incremental_strategy='append'" in model.read_text()}
+    assert waits_for == keeps | {"orders"}
+    assert work_sets == {"int_touched_events", "int_touched_identifiers", "int_touched_days"}
+    for work_set in work_sets:
+        assert f"delete from intermediate.{work_set} " in last.read_text()
+
+
+@pytest.mark.parametrize("model", MODELS, ids=lambda model: model.stem)
+def test_a_model_that_reads_what_a_run_before_left_says_so_by_one_macro(model):
+    """So that all such places are found; a predicate of what is deleted names its tables itself."""
+    body = re.sub(r"\{\{ config\(.*?^\) \}\}", "", model.read_text(), flags=re.DOTALL | re.MULTILINE)
+    if model.stem != "int_landing_files_processed":
+        assert not re.search(r"\b(from|join) (intermediate|core|analytics)\.", body)
 
 
 def test_the_versions_that_were_tested_name_no_host():

@@ -166,7 +166,7 @@ def test_what_cannot_be_used_is_quarantined_with_its_reason_and_its_content(real
     )
     assert [(event_id, reason) for event_id, reason, _ in found] == [
         ("broken", "the timestamp is no time: 12 o'clock"),
-        (None, "line 1 is no envelope: JSON is malformed: invalid character (byte 4)"),
+        (None, "the line is no envelope: JSON is malformed: invalid character (byte 4)"),
     ]
     assert found[1][2] == "this line is no envelope"
 
@@ -186,6 +186,73 @@ def test_online_retail_orders_and_lines_equal_the_parquet_to_the_cent(real, shar
     by_invoice = thousandths.groupby(lines["InvoiceNo"]).sum()
     found = query(real, "select order_gid, gross_total_amount from core.orders where shop = ?", RETAIL)
     assert {number: int(amount * 1000) for number, amount in found} == by_invoice.to_dict()
+
+
+@pytest.fixture(scope="module")
+def retail_orders(shared_data) -> pd.DataFrame:
+    """One row per invoice that is no cancellation, by pandas: customer, local date and month, thousandths."""
+    lines = pd.read_parquet(shared_data / "online_retail" / "online_retail.parquet")
+    lines = lines[~lines["InvoiceNo"].str.startswith("C")]
+    lines = lines.assign(amount=(lines["UnitPrice"] * 1000).round().astype("int64") * lines["Quantity"])
+    orders = lines.groupby("InvoiceNo").agg(
+        at=("InvoiceDate", "min"), customer=("CustomerID", "min"), amount=("amount", "sum")
+    )
+    local = orders["at"].dt.tz_localize("UTC").dt.tz_convert("Europe/London")
+    return orders.assign(date=local.dt.date, month=local.dt.year * 12 + local.dt.month - 1)
+
+
+def test_online_retail_daily_sales_are_those_of_pandas(real, retail_orders):
+    days = retail_orders.groupby("date")["amount"].agg(["count", "sum"])
+    found = query(
+        real, "select local_date, orders, gross_sales_amount from analytics.daily_shop where shop = ?", RETAIL
+    )
+    expected = {day: (count, Decimal(int(total)) / 1000) for day, count, total in days.itertuples()}
+    assert {day: (orders, amount) for day, orders, amount in found if orders} == expected
+
+
+def test_online_retail_repeat_customers_and_orders_are_those_of_pandas(real, retail_orders):
+    known = retail_orders.dropna(subset="customer").sort_values("at")
+    number = known.groupby("customer").cumcount()
+    repeated = known[number > 0].groupby("date").size().to_dict()
+    found = query(real, "select local_date, repeat_orders from analytics.daily_shop where shop = ?", RETAIL)
+    assert {day: orders for day, orders in found if orders} == repeated
+    customers = known.groupby("customer").size()
+    [(buyers, repeaters)] = query(
+        real,
+        "select count(*) filter (where orders > 0), count(*) filter (where orders > 1) from core.user_profiles "
+        "where shop = ?",
+        RETAIL,
+    )
+    assert (buyers, repeaters) == (len(customers), int((customers > 1).sum()))
+    assert repeaters > 2_000
+
+
+def test_online_retail_cohorts_by_month_are_those_of_pandas(real, retail_orders):
+    known = retail_orders.dropna(subset="customer")
+    known = known.assign(cohort=known.groupby("customer")["month"].transform("min"))
+    known = known.assign(since=known["month"] - known["cohort"])
+    members = known.groupby("cohort")["customer"].nunique()
+    expected = {
+        (cohort, since): (members[cohort], months["customer"].nunique(), len(months), int(months["amount"].sum()))
+        for (cohort, since), months in known.groupby(["cohort", "since"])
+    }
+    found = query(
+        real,
+        "select year(cohort_month) * 12 + month(cohort_month) - 1, months_since, members, active_members, orders, "
+        "sales_amount, cumulative_sales_amount from analytics.cohorts "
+        "where shop = ? and cohort_kind = 'customers' and segment_kind = 'all' order by 1, 2",
+        RETAIL,
+    )
+    active = {
+        (cohort, since): (size, active, orders, int(sales * 1000))
+        for cohort, since, size, active, orders, sales, _ in found
+        if orders
+    }
+    assert active == expected
+    totals: dict[int, Decimal] = {}
+    for cohort, _, _, _, _, sales, cumulative in found:
+        totals[cohort] = totals.get(cohort, Decimal(0)) + sales
+        assert cumulative == totals[cohort]
 
 
 def test_an_order_without_a_client_counts_but_belongs_to_no_session(real, shared_data):

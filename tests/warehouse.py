@@ -67,6 +67,12 @@ class Warehouse:
         with duckdb.connect(str(self.file), read_only=True) as connection:
             return connection.execute(sql).fetchall()
 
+    def table(self, sql: str) -> tuple[list[str], list[tuple[Any, ...]]]:
+        """The names of the columns that a query gives, and its rows."""
+        with duckdb.connect(str(self.file), read_only=True) as connection:
+            cursor = connection.execute(sql)
+            return [column[0] for column in cursor.description], cursor.fetchall()
+
     def tables(self) -> list[str]:
         """All marts, and the tables that keep history, by schema and name."""
         rows = self.query("select table_schema, table_name from information_schema.tables order by all")

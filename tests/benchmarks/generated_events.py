@@ -24,7 +24,7 @@ with sessions as (
         hash(session) as luck,
         -- A third comes back: as a client of the last 20,000 sessions, or else as a new one.
         case
-            when hash(session) % 3 = 0 then session - 1 - (hash(session, 1) % 20000)::bigint
+            when hash(session) % 3 = 0 and session > 20000 then session - 1 - (hash(session, 1) % 20000)::bigint
             else session
         end as client,
         timestamp '{first_day}' + to_microseconds(
@@ -54,7 +54,7 @@ steps as (
 ),
 events as (
     select
-        session, step, name, greatest(client, 0) as client, luck,
+        session, step, name, client, luck,
         md5('e' || session || '-' || step) as id,
         started_at + to_microseconds(cast(step * 25e6 + hash(session, step) % 20000000 as bigint)) as event_at,
         -- A few products have most of the views.

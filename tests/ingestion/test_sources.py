@@ -1,4 +1,5 @@
 import os
+import shutil
 
 import duckdb
 import msgspec
@@ -9,6 +10,7 @@ from ingestion.sources.pixel import pixel_source
 from ingestion.sources.shops import shops_source
 from ingestion.warehouse import (
     archive_loaded,
+    forget_loads,
     landing_folder,
     not_loaded,
     open_pipeline,
@@ -18,6 +20,13 @@ from ingestion.warehouse import (
 from tests import landing_files
 
 AGENT = "Mozilla/5.0 (compatible; AhrefsBot/7.0; +http://ahrefs.com/robot/)"
+PHONE = (
+    "Mozilla/5.0 (Linux; Android 10; K) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0.0.0 Mobile Safari/537.36"
+)
+TABLET = (
+    "Mozilla/5.0 (Linux; Android 14; SM-X710) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0.0.0 Safari/537.36"
+)
+LAPTOP = "Mozilla/5.0 (Windows NT 10.0; Win64; x64; rv:145.0) Gecko/20100101 Firefox/145.0"
 
 
 def line(number: int, user_agent: str = "Browser") -> bytes:
@@ -160,13 +169,46 @@ def test_a_killed_load_is_finished_by_the_next_one(tmp_path):
     assert query(tmp_path, "select count(*) from raw_pixel.events") == [(1,)]
 
 
-def test_crawlers_are_told_by_the_kept_list(tmp_path):
-    land(tmp_path, line(1), line(2, AGENT))
+def test_crawlers_and_devices_are_told_by_kept_lists(tmp_path):
+    land(tmp_path, line(1), *(line(number, agent) for number, agent in enumerate((AGENT, PHONE, TABLET, LAPTOP), 2)))
     load(tmp_path)
-    assert query(tmp_path, "select user_agent, is_bot from raw_pixel.user_agents order by all") == [
-        ("Browser", False),
-        (AGENT, True),
-    ]
+    found = query(tmp_path, "select user_agent, is_bot, device from raw_pixel.user_agents")
+    assert {agent: (is_bot, device) for agent, is_bot, device in found} == {
+        "Browser": (False, "unknown"),
+        AGENT: (True, "unknown"),
+        PHONE: (False, "mobile"),
+        TABLET: (False, "tablet"),
+        LAPTOP: (False, "desktop"),
+    }
+
+
+def test_a_new_warehouse_is_filled_from_the_archive_as_it_was(tmp_path):
+    """Lines of several shops lie in several parts there, and lines that are no envelope in one of their own."""
+    old, new = tmp_path / "old", tmp_path / "new"
+    lines = [landing_files.line({"id": f"e{n}"}, index=n, shop=f"{n % 2}.myshopify.com") for n in range(4)]
+    landing_files.land(landing_folder(old), [*lines, b"no envelope\n"])
+    archive_loaded(load(old), old)
+    shutil.copytree(landing_folder(old), landing_folder(new))
+    load(new)
+    for rows in (
+        "select * from raw_pixel.events order by index",
+        "select landing_file, line, reason from raw_pixel.unreadable_lines",
+    ):
+        assert query(new, rows) == query(old, rows)
+    ledger = "select landing_file, events, unreadable_lines, newest_received_at from raw_pixel.landing_files"
+    assert query(new, ledger) == query(old, ledger)
+    assert not_loaded([], new) == []
+
+
+def test_forgotten_loads_are_loaded_again_and_a_half_archived_file_once(tmp_path):
+    file = land(tmp_path, line(1), line(2))
+    whole = file.read_bytes()
+    archive_loaded(load(tmp_path), tmp_path)
+    file.write_bytes(whole)  # killed before it could remove the file
+    forget_loads(tmp_path)
+    assert query(tmp_path, "select count(*) from raw_pixel.events") == [(0,)]
+    load(tmp_path)
+    assert query(tmp_path, "select index from raw_pixel.events order by all") == [(1,), (2,)]
 
 
 def test_the_shops_table_is_what_shops_toml_says_now(tmp_path, shop):

@@ -54,13 +54,13 @@ checkouts as (
 
 {% else %}
 
-    {% set visit = 'session_id, journey_id, is_new_visitor' %}
-
+    -- A session that was not stored is one of those cut anew.
     , moved_visits as (
 
-        select {{ visit }} from visits
-        except
-        select {{ visit }} from {{ stored('int_visits') }}
+        select visits.session_id
+        from visits
+        inner join {{ stored('int_visits') }} as former on visits.session_id = former.session_id
+        where visits.journey_id <> former.journey_id or visits.is_new_visitor <> former.is_new_visitor
 
     ),
 

@@ -22,7 +22,7 @@ unreadable as (
         landing_file,
         cast(null as {{ dbt.type_string() }}) as event_id,
         cast(null as {{ dbt.type_string() }}) as event_name,
-        concat('line ', cast(line_number as {{ dbt.type_string() }}), ' is no envelope: ', reason) as reason,
+        concat('the line is no envelope: ', reason) as reason,
         line as content
     from {{ source('pixel', 'unreadable_lines') }}
 

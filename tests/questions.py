@@ -1,0 +1,105 @@
+"""Twenty questions and their answers: docs/questions.md, where analysts look how to ask.
+
+The demo's shoppers flow in, landed at the times at which they were sent, so that the answers are always the same; each
+question's SQL and what it gives flow out. `python -m tests.questions` writes the answers anew.
+"""
+
+import re
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from ingestion.landing import Consent
+from ingestion.shops import load_shops
+from ingestion.simulator.catalogue import build_catalogue
+from ingestion.simulator.shoppers import simulate
+from tests.landing_files import land, line
+from tests.warehouse import DBT_PROJECT, Warehouse
+
+PROJECT = DBT_PROJECT.parent
+DOCUMENT = PROJECT / "docs" / "questions.md"
+SEED, END = 1, datetime(2026, 11, 1, tzinfo=UTC)
+_QUESTION = re.compile(
+    r"^## (?P<title>.+?)\n(?P<text>.*?)```sql\n(?P<sql>.*?)```\n\n(?P<answer>\|.*?\n)(?=\n|\Z)", re.M | re.S
+)
+
+
+@dataclass(frozen=True)
+class Question:
+    """A heading, its SQL, and the Markdown table that stands under it."""
+
+    title: str
+    sql: str
+    answer: str
+
+
+def demo_lines() -> Iterator[bytes]:
+    """The landing lines of the demo, as the collector would have written them: nothing of who refused."""
+    shop = load_shops(PROJECT / "shops.toml")[0]
+    for number, delivery in enumerate(simulate(shop, build_catalogue(SEED), SEED, END).deliveries):
+        if delivery.consent["analyticsProcessingAllowed"]:
+            consent = msgspec.convert(delivery.consent, Consent)
+            for index, event in enumerate(delivery.events):
+                yield line(
+                    event,
+                    shop=shop.domain,
+                    received_at=delivery.sent_at,
+                    request_id=f"r{number}",
+                    index=index,
+                    consent=consent,
+                )
+
+
+def demo_warehouse(data: Path) -> Warehouse:
+    """The demo's events, loaded and built."""
+    warehouse = Warehouse(data, PROJECT / "shops.toml")
+    land(warehouse.landing, demo_lines())
+    warehouse.load()
+    warehouse.build()
+    return warehouse
+
+
+def questions() -> list[Question]:
+    """What the document asks, with the answers that it gives."""
+    return [
+        Question(found["title"], found["sql"], found["answer"]) for found in _QUESTION.finditer(DOCUMENT.read_text())
+    ]
+
+
+def answered(warehouse: Warehouse, sql: str) -> str:
+    """What a query gives, as a Markdown table."""
+    names, rows = warehouse.table(sql)
+    cells = [names, ["---"] * len(names), *([_text(value) for value in row] for row in rows)]
+    return "".join(f"| {' | '.join(row)} |\n" for row in cells)
+
+
+def _text(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, Decimal):
+        return f"{value:,.2f}"
+    if isinstance(value, int) and not isinstance(value, bool):
+        return f"{value:,}"
+    return str(value)
+
+
+def main() -> None:
+    """Write the answers anew."""
+    with tempfile.TemporaryDirectory() as folder:
+        warehouse = demo_warehouse(Path(folder))
+        text = DOCUMENT.read_text()
+        for question in questions():
+            before = f"{question.sql}```\n\n{question.answer}"
+            assert text.count(before) == 1, question.title
+            text = text.replace(before, f"{question.sql}```\n\n{answered(warehouse, question.sql)}")
+        DOCUMENT.write_text(text)
+
+
+if __name__ == "__main__":
+    main()
