@@ -15,6 +15,7 @@ from dlt.destinations.impl.duckdb.configuration import DuckDbCredentials
 
 from ingestion.duckdb_settings import loading_settings
 from ingestion.landing import archive, archived_parts, landing_name
+from ingestion.sources.pixel import classifier
 
 FILE_NAME = "warehouse.duckdb"
 
@@ -71,6 +72,19 @@ def not_loaded(files: Iterable[Path], data: Path) -> list[Path]:
     sealed = [file for file in files if landing_name(file) not in known]
     known |= {landing_name(file) for file in sealed}
     return sealed + [part for part in archived_parts(landing_folder(data)) if landing_name(part) not in known]
+
+
+def outdated_user_agents(data: Path) -> list[str]:
+    """The user agents that other lists than today's have classified."""
+    with duckdb.connect(str(warehouse_file(data))) as connection:
+        try:
+            rows = connection.execute(
+                "select user_agent from raw_pixel.user_agents where classified_by is distinct from $lists",
+                {"lists": classifier()},
+            ).fetchall()
+        except (duckdb.CatalogException, duckdb.BinderException):  # no table yet, or one without the column
+            return []
+    return [user_agent for (user_agent,) in rows]
 
 
 def forget_loads(data: Path) -> None:

@@ -1,15 +1,16 @@
 """Whether dbt may go on from where it was, or must build everything anew.
 
-The project's files and the shops flow in; a fingerprint of them flows out, which the last model of a run keeps.
+The project's files and the warehouse's shops flow in; a fingerprint of them flows out, which the last model of a run
+keeps.
 """
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import duckdb
 
-from ingestion.shops import Shop
+from ingestion.sources.pixel import classifier
 from orchestration.settings import DBT_PROJECT
 
 FINGERPRINT_VARIABLE = "PIXELNOVA_FINGERPRINT"
@@ -23,14 +24,22 @@ def project_files() -> Iterator[Path]:
         yield from (DBT_PROJECT / folder).rglob("*")
 
 
-def fingerprint(shops: Iterable[Shop]) -> str:
-    """A hash of the rules by which rows are made: SQL, seeds, variables, and what each shop's dates and hosts are."""
+def fingerprint(warehouse: Path) -> str:
+    """A hash of the rules by which rows are made: SQL, seeds, variables, DuckDB, lists of user agents, and the shops.
+
+    The shops are those that were loaded, not those of a file that may have been edited since.
+    """
     digest = hashlib.sha256()
     for path in sorted(project_files()):
         if path.suffix in (".sql", ".csv") or path.name == "dbt_project.yml":
             digest.update(path.relative_to(DBT_PROJECT).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
-    for shop in sorted(shops, key=lambda shop: shop.domain):
-        digest.update(repr((shop.domain, shop.timezone, shop.currency, sorted(shop.hosts))).encode())
+    digest.update(f"duckdb {duckdb.__version__}, {classifier()}".encode())
+    with duckdb.connect(str(warehouse)) as connection:
+        for sql in (
+            "select domain, timezone, currency from raw_shops.shops order by all",
+            "select shop, host from raw_shops.hosts order by all",
+        ):
+            digest.update(repr(connection.execute(sql).fetchall()).encode())
     return digest.hexdigest()
 
 

@@ -4,7 +4,7 @@ A Hypothesis strategy flows out: landing lines of three shops in three time zone
 clock and gaps of exactly half an hour; with copies, late arrivals, bots, and people who share and change browsers.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -34,11 +34,13 @@ MOMENTS = [
     datetime(2026, 3, 31, 21, 59, 59, 999000, tzinfo=UTC),
     datetime(2026, 4, 10, 12, tzinfo=UTC),
     datetime(2026, 5, 2, 2, 30, tzinfo=UTC),
+    datetime(2010, 11, 7, 2, 20, tzinfo=UTC),  # in Newfoundland 2:30 was the 7th, and 2:40 the 6th again
 ]
 STEPS = [
     timedelta(0),
     MILLISECOND,
     timedelta(seconds=40),
+    timedelta(minutes=10),
     HALF_AN_HOUR,
     HALF_AN_HOUR + MILLISECOND,
     timedelta(hours=2),
@@ -107,7 +109,7 @@ def landing_lines(stream: list[Told]) -> list[bytes]:
         lines.append(_line(one, event, received, number))
         for copy in range(one.copies):
             # A copy may be another's word, of another time, and received before or after.
-            other = event if copy else {**event, "timestamp": _text(happened + HALF_AN_HOUR), "clientId": "client-0"}
+            other = event if copy else _event(number, _another(one)) | {"timestamp": _text(happened + HALF_AN_HOUR)}
             earlier = received - timedelta(hours=number % 3 - 1)
             lines.append(_line(one, other, earlier, number))
     bot = Told(0, 0, "page_viewed", 4, 0, 0, 1, -1, -1, -1, 0, 0)
@@ -116,6 +118,12 @@ def landing_lines(stream: list[Told]) -> list[bytes]:
         event = {**_event(100_000 + number, bot), "timestamp": _text(happened), "clientId": "crawler"}
         lines.append(_line(bot, event, happened, 100_000 + number))
     return lines
+
+
+def _another(one: Told) -> Told:
+    """What a copy may say: another kind of event, of another browser or none, another checkout and order."""
+    name = NAMES[(one.product * 3 + one.token) % len(NAMES)]
+    return replace(one, name=name, client=one.order - 1, token=one.token - 1, customer=-one.customer, order=one.product)
 
 
 def _line(one: Told, event: dict[str, Any], received: datetime, number: int) -> bytes:

@@ -28,6 +28,9 @@ ODD_VALUES: list[Any] = [
     10**30,
     1.5e300,
     "99999999999999999999",
+    99_999_999_999_999,
+    2_147_483_647,
+    -2_147_483_648,
     "-infinity",
     "NaN",
     "0001-01-01T00:00:00Z",
@@ -48,6 +51,7 @@ def odd_events(shop: Shop) -> Iterator[dict[str, Any]]:
         for event in delivery.events
     ]
     number = 0
+    yield from _made_to_overflow(events)
     yield from _made_to_collide(next(event for event in events if event["name"] == "product_added_to_cart"))
     for name in NAMES:
         good = next(event for event in events if event["name"] == name)
@@ -77,6 +81,22 @@ def _made_to_collide(added: dict[str, Any]) -> Iterator[dict[str, Any]]:
         "name": "product_viewed",
         "data": {"productVariant": {"product": _PRODUCT}},
     }
+
+
+def _made_to_overflow(events: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """The largest price times the largest quantity, where nobody has multiplied them yet."""
+    added, completed = (
+        copy.deepcopy(next(event for event in events if event["name"] == name))
+        for name in ("product_added_to_cart", "checkout_completed")
+    )
+    line, item = added["data"]["cartLine"], completed["data"]["checkout"]["lineItems"][0]
+    del line["cost"], item["finalLinePrice"]
+    line["merchandise"]["price"]["amount"] = item["variant"]["price"]["amount"] = 99_999_999_999_999
+    line["quantity"] = item["quantity"] = 2_147_483_647
+    yield {**added, "id": "overflowing-cart"}
+    yield {**added, "id": "overflowing-removal", "name": "product_removed_from_cart"}
+    completed["data"]["checkout"]["order"]["id"] = "overflowing-order"
+    yield {**completed, "id": "overflowing-order"}
 
 
 _PRODUCT = {"id": "77", "title": "[/b] tricky [red]", "url": "/products/tricky"}

@@ -1,8 +1,11 @@
-"""docs/questions.md answers as the warehouse does."""
+"""docs/questions.md answers as the warehouse does; and what is in the warehouse is described."""
+
+import json
 
 import pytest
 
 from tests.questions import answered, demo_warehouse, questions
+from tests.warehouse import DBT_PROJECT
 
 
 @pytest.fixture(scope="module")
@@ -17,3 +20,15 @@ def test_there_are_twenty_questions_and_all_are_found():
 @pytest.mark.parametrize("question", questions(), ids=lambda question: question.title)
 def test_the_answer_in_the_document_is_the_one_that_the_warehouse_gives(warehouse, question):
     assert answered(warehouse, question.sql) == question.answer
+
+
+def test_every_column_of_every_model_is_described_and_nothing_else_is(warehouse):
+    nodes = json.loads((DBT_PROJECT / "target" / "manifest.json").read_text())["nodes"].values()
+    described = {
+        f"{node['schema']}.{node['name']}": {name for name, column in node["columns"].items() if column["description"]}
+        for node in nodes
+        if node["resource_type"] == "model"
+    }
+    columns = warehouse.query("select table_schema || '.' || table_name, column_name from information_schema.columns")
+    found = {model: {column for table, column in columns if table == model} for model in described}
+    assert described == found

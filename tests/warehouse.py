@@ -17,7 +17,17 @@ from ingestion.warehouse import archive_loaded, landing_folder, not_loaded, open
 
 DBT_PROJECT = Path(__file__).resolve().parent.parent / "dbt_project"
 MARTS = ("core", "analytics", "recommendations", "operations")
-STORED = ("int_events", "int_sessions", "int_visits", "int_order_lines", "int_checkouts", "int_product_mentions")
+STORED = (
+    "int_events",
+    "int_events_rejected",
+    "int_sessions",
+    "int_visits",
+    "int_checkout_events",
+    "int_order_lines",
+    "int_checkouts",
+    "int_product_mentions",
+)
+WORK_SETS = ("int_touched_events", "int_touched_identifiers", "int_touched_days")
 # What tells of the runs themselves differs between one run and many.
 OF_THE_RUNS = ("operations.loads",)
 

@@ -69,7 +69,7 @@
 {%- endmacro %}
 
 {% macro duckdb__local_date(utc_timestamp, timezone) -%}
-    cast(({{ utc_timestamp }} at time zone 'UTC') at time zone {{ timezone }} as date)
+    cast((({{ utc_timestamp }}) at time zone 'UTC') at time zone {{ timezone }} as date)
 {%- endmacro %}
 
 {% macro matches(text, pattern) -%}

@@ -29,6 +29,11 @@
     try_cast({{ text }} as decimal(18, 4))
 {%- endmacro %}
 
+{% macro times(amount, quantity) -%}
+    {#- A product with room: anybody may send the largest of both, and an overflow would stop every run. -#}
+    cast({{ amount }} as decimal(28, 4)) * cast({{ quantity }} as decimal(10, 0))
+{%- endmacro %}
+
 {% macro url_host(url) -%}
     nullif(lower(regexp_extract({{ url }}, '^[A-Za-z]+://([^/?#:]+)', 1)), '')
 {%- endmacro %}

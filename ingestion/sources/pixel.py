@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
+from importlib.metadata import version
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -70,6 +71,12 @@ def device(user_agent: str) -> str:
     parsed = parse_user_agent(user_agent)
     kinds = {"tablet": parsed.is_tablet, "mobile": parsed.is_mobile, "desktop": parsed.is_pc}
     return next((kind for kind, is_it in kinds.items() if is_it), "unknown")
+
+
+def classifier() -> str:
+    """The lists that user agents are told by, with their versions."""
+    packages = ("crawler-user-agents", "user-agents", "ua-parser", "ua-parser-builtins")
+    return ", ".join(f"{package} {version(package)}" for package in packages)
 
 
 @dataclass(frozen=True)
@@ -194,13 +201,16 @@ class _Batch:
 
 
 @dlt.source(name="pixel", schema_contract=SCHEMA_CONTRACT, max_table_nesting=0)
-def pixel_source(files: Sequence[Path] = (), workspace: Path | None = None) -> tuple[DltResource, ...]:
+def pixel_source(
+    files: Sequence[Path] = (), workspace: Path | None = None, outdated_user_agents: Sequence[str] = ()
+) -> tuple[DltResource, ...]:
     """Tables raw_pixel.events, .unreadable_lines, .user_agents and .landing_files, from these landing files.
 
     Args:
         files: what to load, each once: sealed files, or all archived parts of a file.
         workspace: where the Parquet file may lie until it is loaded; on the warehouse's disk it is not copied. Only
             the definition of the tables does without.
+        outdated_user_agents: those that were classified by other lists than today's.
     """
     batch = _Batch(files, workspace)
 
@@ -236,11 +246,20 @@ def pixel_source(files: Sequence[Path] = (), workspace: Path | None = None) -> t
         name="user_agents",
         write_disposition="merge",
         primary_key="user_agent",
-        columns={"user_agent": {"data_type": "text"}, "is_bot": _column("bool"), "device": _column("text")},
+        columns={
+            "user_agent": {"data_type": "text"},
+            "is_bot": _column("bool"),
+            "device": _column("text"),
+            "classified_by": _column("text"),
+        },
     )
     def user_agents() -> Iterator[Any]:
         yield dlt.mark.materialize_table_schema()
-        yield [{"user_agent": name, "is_bot": is_crawler(name), "device": device(name)} for name in batch.user_agents()]
+        lists = classifier()
+        yield [
+            {"user_agent": name, "is_bot": is_crawler(name), "device": device(name), "classified_by": lists}
+            for name in sorted({*batch.user_agents(), *outdated_user_agents})
+        ]
 
     @dlt.resource(
         name="landing_files",

@@ -12,7 +12,7 @@ from ingestion.sources.catalogue import catalogue_source
 from ingestion.sources.pixel import pixel_source
 from ingestion.sources.shopify import Settings, shopify_source
 from ingestion.sources.shops import shops_source
-from ingestion.warehouse import archive_loaded, failed_fetches, known_products, not_loaded
+from ingestion.warehouse import archive_loaded, failed_fetches, known_products, not_loaded, outdated_user_agents
 from orchestration.defs.resources import Warehouse
 
 
@@ -53,7 +53,8 @@ def pixel(context: dg.AssetExecutionContext, dlt: DagsterDltResource, warehouse:
     """Sealed landing files, which move to the archive once the load has committed."""
     pipeline = warehouse.pipeline("pixel")
     sealed = sealed_files(warehouse.landing)
-    source = pixel_source(not_loaded(sealed, warehouse.data), warehouse.workspace)
+    files, outdated = not_loaded(sealed, warehouse.data), outdated_user_agents(warehouse.data)
+    source = pixel_source(files, warehouse.workspace, outdated)
     yield from dlt.run(context=context, dlt_source=source, dlt_pipeline=pipeline)
     archive_loaded(sealed, warehouse.data)
 

@@ -7,7 +7,7 @@ from typing import Any
 import dagster as dg
 from dagster_dbt import DbtCliResource, DbtProject, dbt_assets
 
-from orchestration.build_state import FINGERPRINT_VARIABLE, fingerprint, must_build_anew
+from orchestration.build_state import FINGERPRINT_VARIABLE, build_anew, fingerprint, must_build_anew
 from orchestration.defs.resources import Warehouse
 from orchestration.settings import DBT_PROJECT
 
@@ -21,11 +21,12 @@ def models(context: dg.AssetExecutionContext, dbt: DbtCliResource, warehouse: Wa
 
     Unit tests try the SQL, not the data, and thorough tests read every payload: both are part of `make test`.
     """
-    rules = fingerprint(warehouse.shops)
+    rules = fingerprint(warehouse.file)
     arguments = ["build", "--exclude-resource-type", "unit_test", "--exclude", "tag:thorough"]
     if must_build_anew(warehouse.file, rules):
         if context.is_subset:
             raise dg.Failure("Everything must be built anew, for the rules have changed: materialize all models.")
+        build_anew(warehouse.file)  # if this one dies, the next is a full one too, by whatever rules
         arguments.append("--full-refresh")
     os.environ[FINGERPRINT_VARIABLE] = rules
     yield from dbt.cli(arguments, context=context).stream()

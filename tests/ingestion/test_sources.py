@@ -14,6 +14,7 @@ from ingestion.warehouse import (
     landing_folder,
     not_loaded,
     open_pipeline,
+    outdated_user_agents,
     warehouse_file,
     workspace,
 )
@@ -180,6 +181,17 @@ def test_crawlers_and_devices_are_told_by_kept_lists(tmp_path):
         TABLET: (False, "tablet"),
         LAPTOP: (False, "desktop"),
     }
+
+
+def test_agents_that_other_lists_have_told_are_told_again(tmp_path):
+    land(tmp_path, line(1, PHONE))
+    load(tmp_path)
+    assert outdated_user_agents(tmp_path) == []
+    with duckdb.connect(str(warehouse_file(tmp_path))) as connection:
+        connection.execute("update raw_pixel.user_agents set device = 'spoon', classified_by = 'an older list'")
+    assert outdated_user_agents(tmp_path) == [PHONE]
+    open_pipeline("pixel", tmp_path).run(pixel_source([], workspace(tmp_path), outdated_user_agents(tmp_path)))
+    assert query(tmp_path, "select user_agent, device from raw_pixel.user_agents") == [(PHONE, "mobile")]
 
 
 def test_a_new_warehouse_is_filled_from_the_archive_as_it_was(tmp_path):

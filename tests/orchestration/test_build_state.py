@@ -3,23 +3,19 @@
 import duckdb
 import pytest
 
-from ingestion.shops import load_shops
 from orchestration.build_state import build_anew, fingerprint, must_build_anew
 
-SHOP = """
-[[shops]]
-domain = "a.myshopify.com"
-name = "A"
-timezone = "{timezone}"
-currency = "EUR"
-ingest_keys = ["{key}"]
-"""
 
-
-def shops(tmp_path, timezone="Europe/Berlin", key="key-of-the-shop"):
-    file = tmp_path / "shops.toml"
-    file.write_text(SHOP.format(timezone=timezone, key=key))
-    return load_shops(file)
+def warehouse_of(tmp_path, timezone="Europe/Berlin", name="A"):
+    file = tmp_path / "shops.duckdb"
+    with duckdb.connect(str(file)) as connection:
+        connection.execute("create schema if not exists raw_shops")
+        connection.execute(
+            "create or replace table raw_shops.shops (domain text, timezone text, currency text, name text)"
+        )
+        connection.execute("insert into raw_shops.shops values ('a', ?, 'EUR', ?)", [timezone, name])
+        connection.execute("create or replace table raw_shops.hosts as select 'a' as shop, 'a' as host")
+    return file
 
 
 def warehouse(tmp_path, *fingerprints):
@@ -32,10 +28,10 @@ def warehouse(tmp_path, *fingerprints):
     return file
 
 
-def test_another_time_zone_is_another_rule_and_another_key_is_not(tmp_path):
-    rules = fingerprint(shops(tmp_path))
-    assert fingerprint(shops(tmp_path, timezone="Europe/London")) != rules
-    assert fingerprint(shops(tmp_path, key="another-key")) == rules
+def test_another_time_zone_is_another_rule_and_another_name_is_not(tmp_path):
+    rules = fingerprint(warehouse_of(tmp_path))
+    assert fingerprint(warehouse_of(tmp_path, timezone="Europe/London")) != rules
+    assert fingerprint(warehouse_of(tmp_path, name="B")) == rules
 
 
 def test_what_was_built_by_these_rules_goes_on(tmp_path):

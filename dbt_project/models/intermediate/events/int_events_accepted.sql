@@ -13,24 +13,46 @@ copies as (
 
     select * from {{ ref('int_event_copies') }}
 
+),
+
+alone as (
+
+    select received.*
+    from received
+    left join (select distinct event_key from copies) as repeated on received.event_key = repeated.event_key
+    where repeated.event_key is null
+
+),
+
+-- One landing file may hold the very same line twice, or once more as somebody edited it.
+winners as (
+
+    select
+        received.*,
+        row_number() over (
+            partition by received.event_key
+            order by
+                received.user_agent, received.visitor_hash, received.pixel_version, received.is_analytics_allowed,
+                received.is_marketing_allowed, received.has_global_privacy_control, received.is_own_host
+        ) as place
+    from received
+    inner join copies
+        on
+            received.event_key = copies.event_key
+            and received.received_at = copies.received_at
+            and received.content_hash = copies.content_hash
+            and received.request_id = copies.request_id
+            and received.request_index = copies.request_index
+            and received.landing_file = copies.landing_file
+    where copies.copy_number = 1 and not copies.is_stored
+
 )
 
-select received.*
-from received
-left join (select distinct event_key from copies) as repeated on received.event_key = repeated.event_key
-where repeated.event_key is null
+select {{ event_columns() }}
+from alone
 
 union all
 
--- Distinct: one landing file may hold the very same line twice.
-select distinct received.*
-from received
-inner join copies
-    on
-        received.event_key = copies.event_key
-        and received.received_at = copies.received_at
-        and received.content_hash = copies.content_hash
-        and received.request_id = copies.request_id
-        and received.request_index = copies.request_index
-        and received.landing_file = copies.landing_file
-where copies.copy_number = 1 and not copies.is_stored
+select {{ event_columns() }}
+from winners
+where place = 1

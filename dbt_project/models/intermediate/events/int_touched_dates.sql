@@ -3,14 +3,15 @@
     growing with history: a session is found by its client, a day by where it lies in the table.
 -#}
 
+-- A day more on either side: where a clock is set back at midnight, yesterday comes again.
 with
 
 touched as (
 
     select distinct
         events.shop,
-        {{ local_date('events.from_at', "coalesce(shops.timezone, 'UTC')") }} as from_date,
-        {{ local_date('events.to_at', "coalesce(shops.timezone, 'UTC')") }} as to_date
+        {{ local_date("events.from_at - interval '1' day", "coalesce(shops.timezone, 'UTC')") }} as from_date,
+        {{ local_date("events.to_at + interval '1' day", "coalesce(shops.timezone, 'UTC')") }} as to_date
     from {{ ref('int_touched_events') }} as events
     left join {{ ref('stg_shops__shops') }} as shops on events.shop = shops.shop
 

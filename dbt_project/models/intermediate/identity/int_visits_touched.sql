@@ -31,6 +31,7 @@ visits as (
         sessions.started_at,
         sessions.session_date,
         sessions.channel,
+        sessions.is_bot,
         identity_map.journey_id,
         identity_map.identifier_key
     from identity_map
@@ -46,7 +47,8 @@ numbered as (
 
     select
         *,
-        row_number() over (partition by journey_id order by started_at, session_id) as visit_number,
+        -- A bot's sessions, if one shares a browser, are counted apart.
+        row_number() over (partition by journey_id, is_bot order by started_at, session_id) as visit_number,
         {{ last_known("case when channel <> 'direct' then started_at end") }} over (
             partition by journey_id
             order by started_at, session_id

@@ -101,6 +101,6 @@ select
     product_title,
     units as quantity,
     price as unit_price,
-    coalesce({{ money('amount') }}, {{ money('price * units') }}) as amount,
+    coalesce({{ money('amount') }}, {{ money(times('price', 'units')) }}) as amount,
     coalesce(cost_currency, price_currency) as currency
 from typed

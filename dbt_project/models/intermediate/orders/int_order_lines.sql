@@ -120,5 +120,5 @@ typed as (
 select
     *,
     -- Older pixels do not send the line's final price.
-    {{ money('coalesce(final_line_price, unit_price * quantity - discount_amount)') }} as amount
+    coalesce(final_line_price, {{ money(times('unit_price', 'quantity') ~ ' - discount_amount') }}) as amount
 from typed

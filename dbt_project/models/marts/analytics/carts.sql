@@ -8,7 +8,10 @@ as_of as (
 
 sessions as (
 
-    select * from {{ ref('int_sessions') }}
+    select
+        *,
+        carted_open_at as first_added_at
+    from {{ ref('int_sessions') }}
     where cart_adds > 0 and not is_bot
 
 ),
@@ -28,8 +31,8 @@ actions as (
         events.event_id,
         events.currency,
         case when events.event_name = 'product_added_to_cart' then 1 else -1 end as direction,
-        coalesce(events.line_amount, events.price * events.quantity) as amount,
-        events.quantity
+        coalesce(events.line_amount, {{ money(times('events.price', 'events.quantity')) }}) as amount,
+        cast(events.quantity as bigint) as quantity
     from {{ ref('int_events') }} as events
     inner join sessions on events.session_id = sessions.session_id
     where events.event_name in ('product_added_to_cart', 'product_removed_from_cart')
@@ -90,14 +93,16 @@ counted as (
 
 ),
 
+-- What was ordered before anything was added is another purchase.
 ordered as (
 
     select
-        session_id,
-        min(order_key) as order_key
-    from orders
-    where session_id is not null
-    group by session_id
+        sessions.session_id,
+        {{ earliest('orders.order_key', ['orders.ordered_at', 'orders.order_key']) }} as order_key
+    from sessions
+    inner join orders
+        on sessions.session_id = orders.session_id and orders.ordered_at >= sessions.first_added_at
+    group by sessions.session_id
 
 ),
 

@@ -29,7 +29,6 @@ sessions as (
 
     select
         visits.journey_id,
-        visits.visit_number,
         visits.last_non_direct_channel,
         sessions.*
     from {{ ref('int_visits') }} as visits
@@ -63,10 +62,8 @@ visited as (
         journey_id,
         count(*) as sessions,
         count(distinct device) as devices,
-        min(case when visit_number = 1 then channel end) as first_touch_channel,
-        min(case when visit_number = 1 then landing_path end) as first_landing_path,
-        min(case when visit_number = 1 then device end) as first_device,
-        {{ latest('last_non_direct_channel', ['visit_number']) }} as last_non_direct_channel,
+        {{ earliest('session_id', ['is_bot', 'started_at', 'session_id']) }} as first_session_id,
+        {{ latest('last_non_direct_channel', ['started_at', 'session_id']) }} as last_non_direct_channel,
         min(case when is_bot then 1 else 0 end) = 1 as is_bot
     from sessions
     group by journey_id
@@ -85,10 +82,11 @@ select
     identified.last_seen_at,
     coalesce(visited.sessions, 0) as sessions,
     coalesce(visited.devices, 0) as devices,
-    visited.first_touch_channel,
-    visited.first_landing_path,
-    visited.first_device,
+    first_sessions.channel as first_touch_channel,
+    first_sessions.landing_path as first_landing_path,
+    first_sessions.device as first_device,
     visited.last_non_direct_channel,
     coalesce(visited.is_bot, false) as is_bot
 from identified
 left join visited on identified.journey_id = visited.journey_id
+left join sessions as first_sessions on visited.first_session_id = first_sessions.session_id

@@ -39,7 +39,8 @@ views as (
         events.event_id
     from {{ ref('int_events') }} as events
     inner join {{ ref('int_visits') }} as visits on events.session_id = visits.session_id
-    where events.event_name = 'product_viewed' and events.product_id is not null
+    inner join {{ ref('int_sessions') }} as sessions on events.session_id = sessions.session_id
+    where events.event_name = 'product_viewed' and events.product_id is not null and not sessions.is_bot
 
 ),
 
