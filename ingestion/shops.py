@@ -16,6 +16,18 @@ class ShopsFileError(Exception):
     """shops.toml is missing or wrong; the message names what to change."""
 
 
+class RecommendationRules(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What the merchant wants of the recommendations; products by handle or id.
+
+    exclude: never shown. pin: shown first on every product's page, in this order. pin_beside: the same, on the page of
+    one product.
+    """
+
+    exclude: list[str] = []
+    pin: list[str] = []
+    pin_beside: dict[str, list[str]] = {}
+
+
 class Shop(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One store.
 
@@ -27,6 +39,7 @@ class Shop(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     orders: load the Admin API's orders too, the truth for money (the token needs scope read_orders).
     catalogue: where the environment has no token for the Admin API, a product CSV or a saved /products.json; relative
     to shops.toml.
+    recommendations: what is never shown, and what is shown first.
     """
 
     domain: Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9][a-z0-9-]*\.myshopify\.com$")]
@@ -38,6 +51,7 @@ class Shop(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     require_consent: bool = False
     orders: bool = False
     catalogue: str | None = None
+    recommendations: RecommendationRules = RecommendationRules()
 
 
 class _ShopsFile(msgspec.Struct, forbid_unknown_fields=True):

@@ -15,7 +15,7 @@ NEVER = "-"
 
 
 def summary(published: Published) -> RenderableType:
-    """Events, visits, sales, funnel, the most viewed products, and one product with what is bought with it."""
+    """Events, visits, sales, funnel, the most viewed products, what is bought with one, and how good the lists are."""
     with published.connect() as connection:
 
         def rows(sql: str) -> list[tuple[Any, ...]]:
@@ -26,6 +26,7 @@ def summary(published: Published) -> RenderableType:
             _funnel(rows),
             _top_products(rows),
             *_bought_together(rows),
+            *_evaluation(rows),
         )
 
 
@@ -118,27 +119,50 @@ def _top_products(rows: Any) -> Table:
 def _bought_together(rows: Any) -> list[RenderableType]:
     found = rows(
         """
-        with best as (
-            select shop, product_id from recommendations.bought_together
-            order by orders_together desc, score desc, product_id limit 1
+        with pairs as (from recommendations.related_products where strategy = 'bought_together'),
+        best as (
+            select shop, product_id from pairs order by support desc, score desc, product_id limit 1
         )
-        select seed.title, other.title, pairs.orders_together, pairs.confidence
+        select seed.title, other.title, pairs.support, pairs.confidence
         from best
-        inner join recommendations.bought_together as pairs using (shop, product_id)
+        inner join pairs using (shop, product_id)
         inner join core.products as seed using (shop, product_id)
         inner join core.products as other
             on pairs.shop = other.shop and pairs.recommended_product_id = other.product_id
-        order by pairs.recommendation_rank
+        order by pairs.position
         """
     )
     if not found:
-        return ["No two products were bought together twice yet, so there is nothing to recommend."]
+        return ["No two products were bought together twice yet: what is viewed together stands in."]
     table = Table(title=f"Bought together with {escape(found[0][0] or '?')}", title_justify="left")
     table.add_column("Product")
     table.add_column("orders with both", justify="right")
     table.add_column("of its orders", justify="right")
     for _, other, orders, confidence in found:
         table.add_row(escape(other or "?"), f"{orders:,}", f"{confidence:.0%}")
+    return [table]
+
+
+def _evaluation(rows: Any) -> list[RenderableType]:
+    """What the lists of a week ago would have been worth since."""
+    found = rows(
+        """
+        select task, strategy, cutoff, sum(cases), sum(hit_rate * cases) / sum(cases), sum(mrr * cases) / sum(cases)
+        from recommendations.evaluation_history
+        where computed_at = (select max(computed_at) from recommendations.evaluation_history)
+        group by task, strategy, cutoff order by task, 5 desc
+        """
+    )
+    if not found:
+        return []
+    table = Table(title="Recommendations, tried on the last days", title_justify="left")
+    table.add_column("Task")
+    table.add_column("Strategy")
+    table.add_column("cases", justify="right")
+    table.add_column("hits among the first", justify="right")
+    table.add_column("mean of 1/place", justify="right")
+    for task, strategy, cutoff, cases, hit_rate, mrr in found:
+        table.add_row(task, strategy, f"{int(cases):,}", f"{hit_rate:.1%} of {cutoff}", f"{mrr:.3f}")
     return [table]
 
 

@@ -8,26 +8,21 @@ import hashlib
 import os
 import re
 import shutil
-from collections import defaultdict
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import duckdb
 import msgspec
 
+from serving.export import export
 from serving.published import (
     ANALYTICS,
-    BOUGHT_TOGETHER,
     CURRENT,
     MANIFEST,
-    SHARDS,
     Manifest,
     Published,
     PublishedFile,
     published_folder,
-    shard_name,
 )
 
 MART_SCHEMAS = ("core", "analytics", "recommendations", "operations")
@@ -35,22 +30,6 @@ VERSIONS_KEPT = 5
 VERSION = re.compile(r"\d{8}T\d{6}\.\d{3}Z")
 UNFINISHED = ".unfinished-"
 STORAGE_VERSION = "v1.4.0"  # so that older DuckDB tools open the file too
-
-_BOUGHT_TOGETHER_SQL = """
-    select
-        pairs.shop, pairs.product_id, seed.handle as product_handle,
-        pairs.recommendation_rank, pairs.recommended_product_id,
-        products.handle, products.title, products.url, products.image_url,
-        cast(products.price_min as varchar) as price, products.currency,
-        pairs.score, pairs.orders_together, pairs.confidence, pairs.lift
-    from warehouse.recommendations.bought_together as pairs
-    inner join warehouse.core.products as products
-        on pairs.shop = products.shop and pairs.recommended_product_id = products.product_id
-    left join warehouse.core.products as seed
-        on pairs.shop = seed.shop and pairs.product_id = seed.product_id
-    order by pairs.shop, pairs.product_id, pairs.recommendation_rank
-"""
-
 
 class PublishError(Exception):
     """There is nothing to publish, or no place for it; the message names the remedy."""
@@ -88,24 +67,26 @@ def _write_version(warehouse: Path, folder: Path, version: str, published_at: da
         connection.execute(f"attach {_literal(str(warehouse))} as warehouse (read_only)")
         connection.execute("use warehouse")  # where views look for their tables
         rows_by_table = _copy_marts(connection, folder / ANALYTICS)
-        documents = list(_bought_together_documents(connection))
-        as_of = connection.execute("select max(newest_received_at) from warehouse.operations.loads").fetchone()[0]
-    products_by_file = {BOUGHT_TOGETHER: len(documents), **_write_recommendations(folder, documents)}
+        [(newest,)] = connection.execute("select max(newest_received_at) from warehouse.operations.loads").fetchall()
+        as_of = None if newest is None else newest.replace(tzinfo=UTC).isoformat()
+        exported = export(connection, folder, version, as_of)
     files = [
         PublishedFile(
             path=name,
             bytes=(folder / name).stat().st_size,
             sha256=_sha256(folder / name),
-            rows=products_by_file.get(name),
+            rows=exported.rows.get(name),
         )
-        for name in [ANALYTICS, *sorted(products_by_file)]
+        for name in [ANALYTICS, *sorted(exported.rows)]
     ]
     manifest = Manifest(
         version=version,
         published_at=published_at.isoformat(),
-        as_of=None if as_of is None else as_of.replace(tzinfo=UTC).isoformat(),
+        as_of=as_of,
         rows_by_table=rows_by_table,
         files=files,
+        model_version=exported.model_version,
+        ineligible_dropped=exported.ineligible_dropped,
     )
     (folder / MANIFEST).write_bytes(msgspec.json.format(msgspec.json.encode(manifest), indent=2) + b"\n")
     return manifest
@@ -153,49 +134,6 @@ def _published_schema(schema: str) -> str:
 
 def _literal(text: str) -> str:
     return "'" + text.strip().replace("'", "''") + "'"
-
-
-def _bought_together_documents(connection: duckdb.DuckDBPyConnection) -> Iterator[dict[str, Any]]:
-    """One document per product: what to show beside it, best first. No shopper is in it."""
-    cursor = connection.execute(_BOUGHT_TOGETHER_SQL)
-    names = [column[0] for column in cursor.description]
-    items_by_product: dict[tuple[str, str, str | None], list[dict[str, Any]]] = defaultdict(list)
-    for values in cursor.fetchall():
-        row = dict(zip(names, values, strict=True))
-        items_by_product[row["shop"], row["product_id"], row["product_handle"]].append(
-            {
-                "position": row["recommendation_rank"],
-                "product_id": row["recommended_product_id"],
-                "handle": row["handle"],
-                "title": row["title"],
-                "url": row["url"],
-                "image": row["image_url"],
-                "price": {"amount": row["price"], "currency": row["currency"]},
-                "score": row["score"],
-                "reason": {
-                    "code": "bought_together",
-                    "orders_together": row["orders_together"],
-                    "confidence": row["confidence"],
-                    "lift": row["lift"],
-                },
-            }
-        )
-    for (shop, product_id, handle), items in items_by_product.items():
-        seed = {"product_id": product_id, "handle": handle}
-        yield {"shop": shop, "seed": seed, "strategy": "bought_together", "items": items}
-
-
-def _write_recommendations(folder: Path, documents: list[dict[str, Any]]) -> dict[str, int]:
-    """The documents as NDJSON and as shards; products by shard file."""
-    (folder / SHARDS).mkdir(parents=True)
-    (folder / BOUGHT_TOGETHER).write_bytes(b"".join(msgspec.json.encode(document) + b"\n" for document in documents))
-    shards: dict[str, dict[str, Any]] = defaultdict(dict)
-    for document in documents:
-        shop, product_id = document["shop"], document["seed"]["product_id"]
-        shards[f"{SHARDS}/{shard_name(shop, product_id)}"][f"{shop}/{product_id}"] = document
-    for name, shard in shards.items():
-        (folder / name).write_bytes(msgspec.json.encode(shard))
-    return {name: len(shard) for name, shard in shards.items()}
 
 
 def _sha256(file: Path) -> str:

@@ -1,17 +1,21 @@
 """The one reader of data/published, and the contract of what a version holds.
 
-published/20261122T160455.123Z/manifest.json                          what is in it, with sizes and SHA-256
-published/20261122T160455.123Z/analytics.duckdb                       every mart, for analysts
-published/20261122T160455.123Z/recommendations/bought_together.ndjson one line per product
-published/20261122T160455.123Z/recommendations/products/<xx>.json     the same, by the first two hex digits of
-                                                                      md5("<shop>/<product id>")
-published/current ▶ the newest version
+published/<version>/manifest.json                       what is in it, with sizes and SHA-256
+published/<version>/analytics.duckdb                    every mart, for analysts
+published/<version>/recommendations/                    public, ready for a CDN: no shopper is in it
+    <strategy>.ndjson, <strategy>.parquet               every list of one strategy, all shops
+    shops/<shop>/products/<xx>.json                     `Shard`: a product's lists; <xx> by `shard_name`
+    shops/<shop>/lists.json                             `ShopLists`: popular and trending
+    shops/<shop>/catalogue.json                         `Catalogue`: all that may be shown, and nothing else may
+    shops/<shop>/metafields.ndjson                      variables of Shopify's mutation metafieldsSet
+published/<version>/private/shops/<shop>/               for the read API alone
+    visitors/<xx>.json                                  `VisitorShard`: lists of persons, and whose a browser is
+    sessions.parquet                                    the sessions that a session in progress is compared with
+published/current ▶ the newest version, named after the moment of its making: 20261122T160455.123Z
 """
 
-import hashlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import duckdb
 import msgspec
@@ -19,8 +23,9 @@ import msgspec
 CURRENT = "current"
 MANIFEST = "manifest.json"
 ANALYTICS = "analytics.duckdb"
-BOUGHT_TOGETHER = "recommendations/bought_together.ndjson"
-SHARDS = "recommendations/products"
+RECOMMENDATIONS = "recommendations"
+PRIVATE = "private"
+SCHEMA = 1  # of the documents; a number that grows when a reader of the old one would misread the new one
 
 
 class NothingPublished(Exception):
@@ -37,13 +42,149 @@ class PublishedFile(msgspec.Struct):
 
 
 class Manifest(msgspec.Struct):
-    """What a version says of itself. as_of: newest received_at behind it, UTC; rows_by_table: of analytics.duckdb."""
+    """What a version says of itself.
+
+    as_of: newest received_at behind it, UTC; rows_by_table: of analytics.duckdb; model_version: of the recommendations;
+    ineligible_dropped: items that the last look before the export took out, which is a fault if it is not 0.
+    """
 
     version: str
     published_at: str
     as_of: str | None
     rows_by_table: dict[str, int]
     files: list[PublishedFile]
+    model_version: str = ""
+    ineligible_dropped: int = 0
+
+
+class Price(msgspec.Struct, frozen=True):
+    """amount: decimal as text. The storefront's own price counts; this one is of the last refresh."""
+
+    amount: str
+    currency: str | None
+
+
+class Product(msgspec.Struct, frozen=True):
+    """A product that may be shown. gid: Shopify's global id, null where only a file or events know the product."""
+
+    product_id: str
+    gid: str | None
+    handle: str | None
+    title: str | None
+    vendor: str | None
+    type: str | None
+    url: str | None
+    image: str | None
+    price: Price | None
+
+
+class Reason(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Why an item is shown. code: the strategy; support: orders or sessions with both; confidence, lift: of these."""
+
+    code: str
+    support: int | None = None
+    confidence: float | None = None
+    lift: float | None = None
+
+
+class Item(Product, frozen=True, kw_only=True):
+    """A product in a list. position: from 1; score: comparable within one strategy only."""
+
+    position: int
+    score: float
+    reason: Reason
+
+
+class Seed(msgspec.Struct, frozen=True):
+    """The product that is looked at. again: how readily it is looked at once more, on the scale of viewed_together."""
+
+    product_id: str
+    gid: str | None
+    handle: str | None
+    again: float
+
+
+class Document(msgspec.Struct, frozen=True):
+    """A product's lists by placement.
+
+    product_page: the fallback chain, filled; bought_together, viewed_together: what is known, never filled up. The
+    browser and the API combine the viewed_together lists of the last products of a session.
+    """
+
+    seed: Seed
+    placements: dict[str, list[Item]]
+
+
+class Header(msgspec.Struct, frozen=True, kw_only=True):
+    """What stands at the head of every public file. generated_at: as_of, UTC."""
+
+    schema: int = SCHEMA
+    shop: str
+    version: str
+    model_version: str
+    generated_at: str | None
+
+
+class Shard(Header, frozen=True, kw_only=True):
+    """Documents by product id."""
+
+    products: dict[str, Document]
+
+
+class ShopLists(Header, frozen=True, kw_only=True):
+    """Lists that need no product. collections by id; vendors and types by name; segments and channels for new visitors."""
+
+    popular: list[Item]
+    trending: list[Item]
+    collections: dict[str, list[Item]] = {}
+    vendors: dict[str, list[Item]] = {}
+    types: dict[str, list[Item]] = {}
+    segments: dict[str, list[Item]] = {}
+    channels: dict[str, list[Item]] = {}
+
+
+class Catalogue(Header, frozen=True, kw_only=True):
+    """All products of a shop that may be shown, by id. diversity: vendor and type, of which a list holds at most
+    `max_per_group`; products that are not in it have no such group."""
+
+    max_per_group: int
+    products: dict[str, Product]
+    diversity: dict[str, str]
+
+
+class Visitor(msgspec.Struct, frozen=True, array_like=True):
+    """A person's list: (strategy, segment, channel, [(product id, score, reason code)])."""
+
+    strategy: str
+    segment: str | None
+    channel: str | None
+    items: list[tuple[str, float, str]]
+
+
+class VisitorShard(msgspec.Struct, frozen=True):
+    """Lists by journey id; journey ids by client id. Each stands in the shard of its own id."""
+
+    journeys: dict[str, Visitor]
+    clients: dict[str, str]
+
+
+def shop_folder(shop: str) -> str:
+    """Where a version keeps the public files of a shop."""
+    return f"{RECOMMENDATIONS}/shops/{shop}"
+
+
+def private_folder(shop: str) -> str:
+    """Where a version keeps what only the read API may see of a shop."""
+    return f"{PRIVATE}/shops/{shop}"
+
+
+def shard_name(identifier: str) -> str:
+    """The shard that holds a product or a visitor: one of 256, by FNV-1a (32 bits, folded), which any language has in
+    three lines. The storefront's snippet computes the same."""
+    number = 0x811C9DC5
+    for byte in identifier.encode():
+        number = (number ^ byte) * 0x01000193 & 0xFFFFFFFF
+    return f"{(number ^ number >> 16) & 0xFF:02x}.json"
 
 
 @dataclass(frozen=True)
@@ -57,22 +198,29 @@ class Published:
         """The marts, read-only."""
         return duckdb.connect(str(self.folder / ANALYTICS), read_only=True)
 
-    def bought_together(self, shop: str, product_id: str) -> dict[str, Any] | None:
+    def document(self, shop: str, product_id: str) -> Document | None:
         """The recommendations of one product, as the storefront reads them."""
-        shard = self.folder / SHARDS / shard_name(shop, product_id)
-        if not shard.exists():
+        file = self.folder / shop_folder(shop) / "products" / shard_name(product_id)
+        if not file.exists():
             return None
-        return msgspec.json.decode(shard.read_bytes()).get(f"{shop}/{product_id}")
+        return msgspec.json.decode(file.read_bytes(), type=Shard).products.get(product_id)
+
+    def lists(self, shop: str) -> ShopLists:
+        """The lists of a shop that need no product."""
+        return msgspec.json.decode((self.folder / shop_folder(shop) / "lists.json").read_bytes(), type=ShopLists)
+
+    def catalogue(self, shop: str) -> Catalogue:
+        """All that may be shown in a shop."""
+        return msgspec.json.decode((self.folder / shop_folder(shop) / "catalogue.json").read_bytes(), type=Catalogue)
+
+    def shops(self) -> list[str]:
+        """The shops of this version."""
+        return sorted(path.name for path in (self.folder / RECOMMENDATIONS / "shops").iterdir())
 
 
 def published_folder(data: Path) -> Path:
     """The folder of all versions within a data folder."""
     return data / "published"
-
-
-def shard_name(shop: str, product_id: str) -> str:
-    """The shard file that holds a product: 256 of them, evenly filled."""
-    return hashlib.md5(f"{shop}/{product_id}".encode()).hexdigest()[:2] + ".json"
 
 
 def read_current(data: Path) -> Published:

@@ -16,6 +16,8 @@ from ingestion.sources.shops import shops_source
 from ingestion.warehouse import archive_loaded, landing_folder, not_loaded, open_pipeline, warehouse_file, workspace
 
 DBT_PROJECT = Path(__file__).resolve().parent.parent / "dbt_project"
+# Tests that run at the same time must not write one file of dbt's.
+TARGET = str(DBT_PROJECT / "target" / os.environ.get("PYTEST_XDIST_WORKER", "tests"))
 MARTS = ("core", "analytics", "recommendations", "operations")
 STORED = (
     "int_events",
@@ -26,6 +28,9 @@ STORED = (
     "int_order_lines",
     "int_checkouts",
     "int_product_mentions",
+    "int_session_products",
+    "int_view_pairs_daily",
+    "int_order_pairs_daily",
 )
 WORK_SETS = ("int_touched_events", "int_touched_identifiers", "int_touched_days")
 # What tells of the runs themselves differs between one run and many.
@@ -61,7 +66,7 @@ class Warehouse:
         before = dict(os.environ)
         os.environ |= {"PIXELNOVA_DATA": str(self.data), "DBT_SEND_ANONYMOUS_USAGE_STATS": "false", **(env or {})}
         try:
-            folders = ["--project-dir", str(DBT_PROJECT), "--profiles-dir", str(DBT_PROJECT)]
+            folders = ["--project-dir", str(DBT_PROJECT), "--profiles-dir", str(DBT_PROJECT), "--target-path", TARGET]
             kinds = ["--exclude-resource-type", "test", "unit_test"]
             done = dbtRunner().invoke(["build", "--quiet", *folders, *kinds, *arguments])
         finally:

@@ -25,6 +25,28 @@ class Device:
     height: int
 
 
+def custom_event(page: Event, name: str, happened_at: datetime, custom_data: dict[str, Any], rng: Random) -> Event:
+    """A custom event, published on the page of another event; its place in the order is the caller's to give."""
+    return {
+        "id": _event_id(rng),
+        "clientId": page["clientId"],
+        "name": name,
+        "seq": page["seq"],
+        "timestamp": _timestamp(happened_at),
+        "type": "custom",
+        "context": page["context"],
+        "customData": custom_data,
+    }
+
+
+def _event_id(rng: Random) -> str:
+    return f"sh-{UUID(int=rng.getrandbits(128), version=4)}"
+
+
+def _timestamp(at: datetime) -> str:
+    return f"{at.astimezone(UTC):%Y-%m-%dT%H:%M:%S}.{at.microsecond // 1000:03d}Z"
+
+
 @dataclass
 class Browser:
     """One browser storage: stamps each event with its client id, a sequence number and the page it stands on."""
@@ -51,11 +73,11 @@ class Browser:
         self.seq += 1
         self.events.append(
             {
-                "id": f"sh-{UUID(int=self.rng.getrandbits(128), version=4)}",
+                "id": _event_id(self.rng),
                 "clientId": self.client_id,
                 "name": name,
                 "seq": self.seq,
-                "timestamp": f"{happened_at.astimezone(UTC):%Y-%m-%dT%H:%M:%S}.{happened_at.microsecond // 1000:03d}Z",
+                "timestamp": _timestamp(happened_at),
                 "type": "standard",
                 "context": self._context(),
                 "data": data,
@@ -86,7 +108,7 @@ class Browser:
         }
 
     def cart_line(self, product: Product, variant: Variant, quantity: int) -> dict[str, Any]:
-        """CartLine of one variant."""
+        """CartLine of one variant. Shopify's type has no properties here: they show in a checkout's lines only."""
         return {
             "cost": {"totalAmount": self.money(variant.price_cents * quantity)},
             "merchandise": self.variant(product, variant),

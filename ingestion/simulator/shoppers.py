@@ -21,6 +21,7 @@ from ingestion.shops import Shop
 from ingestion.simulator.catalogue import COLLECTIONS, Catalogue, Product, Variant
 from ingestion.simulator.orders import PlacedOrder, till_orders, with_aftermath
 from ingestion.simulator.pixel_events import Browser, Checkout, Device, Event
+from ingestion.simulator.recommendations import Lists, Onlooker, lists_of
 
 PIXEL_VERSION = "simulator-1"
 EVENTS_PER_DELIVERY = 20
@@ -124,12 +125,14 @@ def simulate(shop: Shop, catalogue: Catalogue, seed: int, end: datetime, days: i
     """
     begin = end - timedelta(days=days)
     first_day, last_day = (begin - LIFE).date(), end.date()
+    lists = lists_of(catalogue)
     deliveries, orders = [], []
     for day in (first_day + timedelta(days=n) for n in range((last_day - first_day).days + 2)):
         rng = Random(f"visitors/{seed}/{day}")
         busy = 1.25 if day.weekday() >= 5 else 0.9
         for number in range(round(VISITORS_PER_DAY * busy * rng.uniform(0.85, 1.15))):
-            visitor = _Visitor(shop, catalogue, Random(f"visitor/{seed}/{day}/{number}"), day)
+            luck = Random(f"recommendations/{seed}/{day}/{number}")
+            visitor = _Visitor(shop, catalogue, Random(f"visitor/{seed}/{day}/{number}"), day, lists, luck)
             deliveries += visitor.deliveries(begin, end)
             orders += [order for order in visitor.placed if begin <= order.placed_at < end]
         orders += [order for order in till_orders(shop, catalogue, seed, day) if begin <= order.placed_at < end]
@@ -142,7 +145,9 @@ def simulate(shop: Shop, catalogue: Catalogue, seed: int, end: datetime, days: i
 class _Visitor:
     """One person: devices, taste, consent, and the sessions of one life."""
 
-    def __init__(self, shop: Shop, catalogue: Catalogue, rng: Random, first_day: date) -> None:
+    def __init__(
+        self, shop: Shop, catalogue: Catalogue, rng: Random, first_day: date, lists: Lists, luck: Random
+    ) -> None:
         self.shop, self.catalogue, self.rng, self.first_day = shop, catalogue, rng, first_day
         self.is_bot = rng.random() < 0.02
         consents = self.is_bot or rng.random() > 0.07
@@ -152,6 +157,7 @@ class _Visitor:
             "preferencesProcessingAllowed": consents,
             "saleOfDataAllowed": consents and rng.random() < 0.6,
         }
+        self.onlooker = Onlooker(lists, luck, may_see=consents and not self.is_bot)
         self.taste = rng.sample(list(COLLECTIONS), 2)
         self.browsers = [self._browser() for _ in range(1 if self.is_bot or rng.random() < 0.75 else 2)]
         self.customer_id = 6_100_000_000_000 + rng.randrange(10**9)
@@ -376,20 +382,29 @@ class _Visitor:
                 data = {"productVariant": browser.variant(product, product.variants[0])}
                 browser.emit("product_viewed", now + timedelta(milliseconds=80), data)
 
-    def _send(self, events: Sequence[Event], begin: datetime, end: datetime) -> Iterator[Delivery]:
-        rng = self.rng
-        for chunk in _chunks(events):
-            sent_at = datetime.fromisoformat(chunk[-1]["timestamp"])
+    def _send(self, visit: Sequence[Event], begin: datetime, end: datetime) -> Iterator[Delivery]:
+        """A visit's requests: standard events alone settle what is late, repeated, broken and in the window."""
+        rng, told = self.rng, iter(self.onlooker.tell(visit))
+        for chunk in _chunks(visit):
+            sent_at = _sent_at(chunk)
             late, twice, broken = rng.random() < 0.02, rng.random() < 0.015, rng.random() < 0.0015
             delay = timedelta(minutes=rng.randint(20, 60 * 24 * 3))
+            events = [event for _ in chunk for event in next(told)]
             if broken:
-                chunk[-1] = {**chunk[-1], "timestamp": "yesterday"}
+                events[-1] = {**events[-1], "timestamp": "yesterday"}
             if not begin <= sent_at < end:
                 continue
-            delivery = Delivery(sent_at + delay if late else sent_at, self.consent, chunk)
-            yield delivery
-            if twice:
-                yield Delivery(delivery.sent_at + timedelta(seconds=3), self.consent, chunk)
+            for part in _chunks(events):  # custom events may make it too large for one request
+                delivery = Delivery(sent_at + delay if late else sent_at, self.consent, part)
+                yield delivery
+                if twice:
+                    yield Delivery(delivery.sent_at + timedelta(seconds=3), self.consent, part)
+        if (last := next(told)) and begin <= _sent_at(last) < end:
+            yield Delivery(_sent_at(last), self.consent, last)
+
+
+def _sent_at(events: Sequence[Event]) -> datetime:
+    return datetime.fromisoformat(events[-1]["timestamp"])
 
 
 def _chunks(events: Sequence[Event]) -> Iterator[list[Event]]:

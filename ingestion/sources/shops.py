@@ -1,6 +1,7 @@
-"""dlt source `shops`: the stores of shops.toml, so that SQL knows each shop's timezone, currency and host names."""
+"""dlt source `shops`: the stores of shops.toml, so that SQL knows each shop's timezone, currency, host names and rules."""
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import dlt
 from dlt.extract import DltResource
@@ -10,8 +11,9 @@ from ingestion.sources import SCHEMA_CONTRACT
 
 
 @dlt.source(name="shops", schema_contract=SCHEMA_CONTRACT)
-def shops_source(shops: Sequence[Shop] = ()) -> tuple[DltResource, DltResource]:
-    """Tables raw_shops.shops, one row per shop, and raw_shops.hosts, one row per shop and host name of its pages."""
+def shops_source(shops: Sequence[Shop] = ()) -> tuple[DltResource, DltResource, DltResource]:
+    """Tables of raw_shops: shops, one row per shop; hosts, one row per shop and host name of its pages;
+    recommendation_rules, one row per shop, rule and product that the rule names."""
 
     @dlt.resource(
         name="shops",
@@ -46,4 +48,25 @@ def shops_source(shops: Sequence[Shop] = ()) -> tuple[DltResource, DltResource]:
             for host in sorted({shop.domain, *shop.hosts}):
                 yield {"shop": shop.domain, "host": host}
 
-    return rows, hosts
+    @dlt.resource(
+        name="recommendation_rules",
+        write_disposition="replace",
+        columns={
+            "shop": {"data_type": "text", "nullable": False},
+            "rule": {"data_type": "text", "nullable": False},
+            "beside": {"data_type": "text"},
+            "product": {"data_type": "text", "nullable": False},
+            "place": {"data_type": "bigint", "nullable": False},
+        },
+    )
+    def recommendation_rules() -> Iterator[Any]:
+        yield dlt.mark.materialize_table_schema()  # most shops have no rules, and SQL reads the table all the same
+        for shop in shops:
+            wanted = shop.recommendations
+            named = [("exclude", None, wanted.exclude), ("pin", None, wanted.pin)]
+            named += [("pin", beside, products) for beside, products in wanted.pin_beside.items()]
+            for rule, beside, products in named:
+                for place, product in enumerate(products, start=1):
+                    yield {"shop": shop.domain, "rule": rule, "beside": beside, "product": product, "place": place}
+
+    return rows, hosts, recommendation_rules

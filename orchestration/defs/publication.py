@@ -4,6 +4,7 @@ from datetime import timedelta
 
 import dagster as dg
 
+from orchestration.defs.recommendation import HISTORY, PERSONAL
 from orchestration.defs.resources import Warehouse
 from orchestration.defs.transformation import models
 from serving.publish import MART_SCHEMAS, publish
@@ -13,7 +14,7 @@ marts = [key for key in models.keys if key.path[0] in MART_SCHEMAS]
 
 @dg.asset(
     key=["published", "version"],
-    deps=marts,
+    deps=[*marts, PERSONAL, HISTORY],
     group_name="publication",
     kinds={"file"},
     freshness_policy=dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=3)),

@@ -8,6 +8,7 @@ import pytest
 from crawleruseragents import is_crawler
 
 from ingestion.collector.app import MAX_BODY_BYTES
+from ingestion.simulator import recommendations
 from ingestion.simulator.catalogue import build_catalogue
 from ingestion.simulator.shoppers import EVENTS_PER_DELIVERY, simulate
 
@@ -28,6 +29,15 @@ def deliveries(shop, catalogue):
 @pytest.fixture(scope="module")
 def events(deliveries):
     return [event for delivery in deliveries for event in delivery.events]
+
+
+@pytest.fixture(scope="module")
+def visitors(events):
+    """Each browser's events in their order, without repeats."""
+    browsers = defaultdict(dict)
+    for event in events:
+        browsers[event["clientId"]][event["seq"]] = event
+    return [[found[seq] for seq in sorted(found)] for found in browsers.values()]
 
 
 def happened_at(event) -> datetime:
@@ -54,8 +64,8 @@ def test_windows_that_overlap_hold_the_same_events(shop, catalogue, deliveries):
     assert within(deliveries) == within(later) != set()
 
 
-def test_a_month_is_about_3000_sessions_and_25000_events(events):
-    assert 22_000 < len(events) < 30_000
+def test_a_month_is_about_3000_sessions_and_25000_standard_events(events):
+    assert 22_000 < sum(event["type"] == "standard" for event in events) < 30_000
     times = defaultdict(list)
     for event in {event["id"]: event for event in events if event["timestamp"] != BROKEN}.values():
         times[event["clientId"]].append(happened_at(event))
@@ -75,7 +85,7 @@ def test_every_event_has_the_shape_that_shopify_publishes(events, shared_data):
         seen[event["name"]] += 1
         if seen[event["name"]] <= 40:
             validator.validate(event)
-    assert len(seen) == 13
+    assert len(seen) == 15
 
 
 def test_a_delivery_is_what_one_request_may_carry(deliveries):
@@ -126,3 +136,192 @@ def test_a_checkout_adds_up_to_the_cent(events):
         )
         assert parts == cents(checkout["totalPrice"])
     assert any(checkout["discountApplications"] for checkout in checkouts)
+
+
+def published(events, name) -> list[dict]:
+    return [event for event in events if event["name"] == f"pixelnova:recommendation_{name}"]
+
+
+def clicks_of(visitor) -> list[dict]:
+    return published(visitor, "clicked")
+
+
+def well_inside(event) -> bool:
+    """Not of a visit that the window may cut in two."""
+    return event["timestamp"] != BROKEN and abs(happened_at(event) - (END - timedelta(days=15))) < timedelta(days=14)
+
+
+def property_of(line) -> str | None:
+    return next((one["value"] for one in line["properties"] if one["key"] == "_pixelnova_rec"), None)
+
+
+def test_a_list_viewed_and_a_click_say_what_the_contract_asks_and_no_more(events):
+    text, product = {"type": "string", "minLength": 1}, {"type": "string", "pattern": "^[0-9]+$"}
+    strategy = {"enum": ["bought_together", "popular"]}
+    common = {
+        "v": {"const": 1},
+        "request_id": {"type": "string", "pattern": r"^[^.\s]+$"},
+        "placement": {"const": "product_page"},
+        "seed_product_id": product,
+        "model_version": {"const": "simulated"},
+        "version": {"const": "simulated"},
+    }
+    viewed = {
+        "strategies": {"type": "array", "items": strategy, "minItems": 1, "maxItems": 4},
+        "product_ids": {"type": "array", "items": product, "minItems": 1, "maxItems": 4, "uniqueItems": True},
+    }
+    clicked = {"strategy": strategy, "position": {"type": "integer", "minimum": 1, "maximum": 4}, "product_id": product}
+
+    def exactly(properties):
+        return {"type": "object", "properties": properties, "required": [*properties], "additionalProperties": False}
+
+    for name, own in (("viewed", viewed), ("clicked", clicked)):
+        envelope = {
+            **dict.fromkeys(("id", "clientId", "timestamp"), text),
+            "name": {"const": f"pixelnova:recommendation_{name}"},
+            "seq": {"type": "integer"},
+            "type": {"const": "custom"},
+            "context": {"type": "object", "required": ["document", "navigator", "window"]},
+            "customData": exactly({**common, **own}),
+        }
+        validator = jsonschema.Draft7Validator(exactly(envelope))
+        found = published(events, name)
+        assert len(found) > 100
+        for event in found:
+            validator.validate(event)
+
+
+def test_a_list_is_the_companion_and_then_what_is_popular_in_the_collection(events, catalogue):
+    products = {str(product.id): product for product in catalogue.products}
+    for event in published(events, "viewed"):
+        data = event["customData"]
+        seed = products[data["seed_product_id"]]
+        assert event["context"]["document"]["location"]["pathname"] == f"/products/{seed.handle}"
+        assert len(data["strategies"]) == len(data["product_ids"]) == 4
+        companion = catalogue.companions.get(seed.id)
+        first = 1 if companion else 0
+        assert data["strategies"] == ["bought_together"] * first + ["popular"] * (4 - first)
+        assert data["product_ids"][:first] == ([str(companion.id)] if companion else [])
+        assert data["seed_product_id"] not in data["product_ids"]
+        for product in (products[one] for one in data["product_ids"]):
+            assert product.is_published and product.in_stock and product.collection == seed.collection
+
+
+def test_a_list_is_viewed_after_a_second_on_the_page_and_once(visitors):
+    requests = Counter()
+    for visitor in visitors:
+        page = None
+        for event in visitor:
+            if event["name"] == "page_viewed":
+                page = event
+            elif event["name"] == "pixelnova:recommendation_viewed":
+                requests[event["customData"]["request_id"]] += 1
+                if page and page["timestamp"] != BROKEN and well_inside(event):
+                    assert event["context"] == page["context"]
+                    assert happened_at(event) - happened_at(page) > timedelta(seconds=1)
+    assert set(requests.values()) == {1}
+
+
+def test_a_click_follows_a_viewed_list_with_the_product_and_opens_its_page(visitors):
+    clicks = 0
+    for visitor in visitors:
+        for number, event in enumerate(visitor):
+            if event not in clicks_of(visitor) or not well_inside(event):
+                continue
+            clicks += 1
+            click = event["customData"]
+            [shown] = [
+                viewed["customData"]
+                for viewed in published(visitor[:number], "viewed")
+                if viewed["customData"]["request_id"] == click["request_id"]
+            ]
+            assert shown["seed_product_id"] == click["seed_product_id"]
+            assert shown["product_ids"][click["position"] - 1] == click["product_id"]
+            assert shown["strategies"][click["position"] - 1] == click["strategy"]
+            opened, viewed = visitor[number + 1 : number + 3]
+            assert (opened["name"], viewed["name"]) == ("page_viewed", "product_viewed")
+            assert viewed["data"]["productVariant"]["product"]["id"] == click["product_id"]
+            assert opened["timestamp"] == BROKEN or happened_at(event) < happened_at(opened)
+    assert clicks > 100
+
+
+def test_both_strategies_are_clicked_and_not_every_list(events):
+    clicked = Counter(event["customData"]["strategy"] for event in published(events, "clicked"))
+    assert clicked["bought_together"] > clicked["popular"] > 0
+    assert sum(clicked.values()) < len(published(events, "viewed")) / 2
+
+
+def test_a_checkout_line_carries_the_click_that_led_to_it(visitors):
+    carried, bare, expected_lines = 0, 0, 0
+    for visitor in visitors:
+        clicks, added_at, expected, just_opened = {}, {}, {}, None
+        for number, event in enumerate(visitor):
+            if event["name"] == "pixelnova:recommendation_clicked":
+                data = event["customData"]
+                value = f"{data['request_id']}.{data['placement']}.{data['strategy']}.{data['position']}"
+                clicks[value] = (number, data["product_id"])
+                just_opened = (data["product_id"], value)
+            elif event["name"] == "page_viewed" and visitor[number - 1]["name"] != "pixelnova:recommendation_clicked":
+                just_opened = None
+            elif event["name"] == "product_added_to_cart":
+                variant = event["data"]["cartLine"]["merchandise"]
+                added_at[variant["id"]] = number
+                expected.pop(variant["id"], None)
+                if just_opened and just_opened[0] == variant["product"]["id"]:
+                    expected[variant["id"]] = just_opened[1]
+            elif "checkout" in event.get("data", {}) and well_inside(event):
+                for line in event["data"]["checkout"]["lineItems"]:
+                    value, variant = property_of(line), line["variant"]
+                    if variant["id"] in expected:
+                        expected_lines += 1
+                        assert value == expected[variant["id"]]
+                    if value is None:
+                        bare += 1
+                        assert line["properties"] == []
+                    else:
+                        carried += 1
+                        clicked_at, product_id = clicks[value]
+                        assert product_id == variant["product"]["id"]
+                        assert clicked_at < added_at[variant["id"]] < number
+    assert bare > carried >= expected_lines > 50
+
+
+def test_bots_and_who_refuses_see_no_list_and_neither_do_some_of_the_others(deliveries):
+    kinds = defaultdict(Counter)
+    for delivery in deliveries:
+        for event in delivery.events:
+            is_bot = is_crawler(event["context"]["navigator"]["userAgent"])
+            kind = "bot" if is_bot else "shopper" if delivery.consent["analyticsProcessingAllowed"] else "refuses"
+            kinds[kind, event["clientId"]][event["name"]] += 1
+    for (kind, _), names in kinds.items():
+        assert kind == "shopper" or not any(name.startswith("pixelnova:") for name in names)
+    sees = Counter(
+        names["pixelnova:recommendation_viewed"] > 0
+        for (kind, _), names in kinds.items()
+        if kind == "shopper" and names["product_viewed"] > 7
+    )
+    assert sees[True] > sees[False] > 0
+
+
+def test_without_lists_the_shoppers_do_the_same(shop, catalogue, deliveries, monkeypatch):
+    monkeypatch.setattr(recommendations, "VISITORS_WITH_LISTS", 0)
+    without = simulate(shop, catalogue, 1, END).deliveries
+
+    def standard(found):
+        return sorted(
+            (delivery.sent_at, event["id"], event["clientId"], event["name"], event["timestamp"], _bare(event["data"]))
+            for delivery in found
+            for event in delivery.events
+            if event["type"] == "standard"
+        )
+
+    assert {event["type"] for delivery in without for event in delivery.events} == {"standard"}
+    assert standard(without) == standard(deliveries)
+
+
+def _bare(data) -> str:
+    """What a standard event says, but for the properties of lines."""
+    if "checkout" in data:
+        items = [{**item, "properties": []} for item in data["checkout"]["lineItems"]]
+        data = {"checkout": {**data["checkout"], "lineItems": items}}
+    return json.dumps(data)

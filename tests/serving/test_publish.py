@@ -8,32 +8,8 @@ import pytest
 
 from serving import publish as publishing
 from serving.publish import VERSIONS_KEPT, PublishError, publish
-from serving.published import (
-    ANALYTICS,
-    BOUGHT_TOGETHER,
-    CURRENT,
-    NothingPublished,
-    published_folder,
-    read_current,
-    shard_name,
-)
-
-MARTS = """
-    create schema core; create schema analytics; create schema recommendations; create schema operations;
-    create schema staging;
-    create table staging.secret (client_id varchar);
-    create table core.products as
-        select 's' as shop, unnest(['1', '2', '3']) as product_id, 'Title ' || product_id as title,
-            'handle-' || product_id as handle, '/products/' || product_id as url, null as image_url,
-            9.5::decimal(18, 4) as price_min, 'EUR' as currency;
-    create table analytics.funnel_daily as select 's' as shop, 7 as sessions;
-    comment on table analytics.funnel_daily is 'One row per shop''s day.';
-    comment on column analytics.funnel_daily.sessions is 'All sessions.';
-    create table recommendations.bought_together as
-        select 's' as shop, '1' as product_id, unnest(['3', '2']) as recommended_product_id,
-            unnest([1, 2]) as recommendation_rank, 0.5 as score, 2 as orders_together, 0.5 as confidence, 2.0 as lift;
-    create table operations.loads as select timestamp '2026-11-22 12:00:00' as newest_received_at;
-"""
+from serving.published import ANALYTICS, CURRENT, NothingPublished, published_folder, read_current
+from tests.serving.marts import MARTS
 
 
 @pytest.fixture
@@ -52,7 +28,7 @@ def test_a_version_holds_the_marts_with_their_descriptions_and_nothing_else(data
     run(data)
     with read_current(data).connect() as connection:
         assert connection.execute("select sessions from analytics.funnel_daily").fetchall() == [(7,)]
-        assert connection.execute("select count(*) from core.products").fetchall() == [(3,)]
+        assert connection.execute("select count(*) from core.products").fetchall() == [(5,)]
         comments = connection.execute("select comment from duckdb_columns() where column_name = 'sessions'").fetchall()
         assert comments == [("All sessions.",)]
         schemas = connection.execute("select distinct schema_name from duckdb_tables() order by all").fetchall()
@@ -62,12 +38,9 @@ def test_a_version_holds_the_marts_with_their_descriptions_and_nothing_else(data
 def test_the_manifest_is_true(data):
     published = run(data)
     assert published.manifest.as_of == "2026-11-22T12:00:00+00:00"
-    assert published.manifest.rows_by_table == {
-        "analytics.funnel_daily": 1,
-        "core.products": 3,
-        "operations.loads": 1,
-        "recommendations.bought_together": 2,
-    }
+    assert published.manifest.rows_by_table["analytics.funnel_daily"] == 1
+    assert published.manifest.rows_by_table["core.products"] == 5
+    assert published.manifest.model_version == "7"
     listed = {file.path: file for file in published.manifest.files}
     on_disk = {str(path.relative_to(published.folder)) for path in published.folder.rglob("*") if path.is_file()} - {
         "manifest.json"
@@ -76,17 +49,6 @@ def test_the_manifest_is_true(data):
     for name, file in listed.items():
         content = (published.folder / name).read_bytes()
         assert (file.bytes, file.sha256) == (len(content), hashlib.sha256(content).hexdigest())
-
-
-def test_a_product_has_its_recommendations_best_first_in_its_shard(data):
-    published = run(data)
-    document = published.bought_together("s", "1")
-    assert [item["product_id"] for item in document["items"]] == ["3", "2"]
-    assert document["items"][0]["price"] == {"amount": "9.5000", "currency": "EUR"}
-    lines = (published.folder / BOUGHT_TOGETHER).read_text().splitlines()
-    assert [json.loads(line) for line in lines] == [document]
-    assert shard_name("s", "1") == hashlib.md5(b"s/1").hexdigest()[:2] + ".json"
-    assert published.bought_together("s", "2") is None
 
 
 def test_a_reader_keeps_its_version_while_the_next_one_is_published(data):
@@ -101,7 +63,7 @@ def test_a_reader_keeps_its_version_while_the_next_one_is_published(data):
         assert reader.execute("select sessions from analytics.funnel_daily").fetchall() == [(8,)]
 
 
-@pytest.mark.parametrize("dies_in", ["_write_recommendations", "_sync_tree", "_switch"])
+@pytest.mark.parametrize("dies_in", ["export", "_sync_tree", "_switch"])
 def test_a_publication_that_dies_leaves_the_current_version_and_the_next_one_cleans_up(data, monkeypatch, dies_in):
     before = run(data)
 

@@ -23,6 +23,9 @@
     'funnel_daily',
     'checkout_funnel',
     'event_volume',
+    'int_session_products',
+    'int_view_pairs_daily',
+    'int_order_pairs_daily',
 ] %}
 
 {{ config(

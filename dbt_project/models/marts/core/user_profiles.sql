@@ -4,12 +4,6 @@
 
 with
 
-as_of as (
-
-    select * from {{ ref('int_as_of') }}
-
-),
-
 journeys as (
 
     select * from {{ ref('user_journeys') }}
@@ -202,73 +196,9 @@ last_viewed as (
 
 ),
 
-spent as (
-
-    select
-        journey_id,
-        currency,
-        count(*) as orders,
-        sum(gross_total_amount) as amount
-    from orders
-    where currency is not null
-    group by journey_id, currency
-
-),
-
--- Amounts of several currencies are not added: the one of most orders stands for the person.
-main_currencies as (
-
-    select
-        journey_id,
-        {{ earliest('currency', ['-orders', 'currency']) }} as currency,
-        count(*) as currencies
-    from spent
-    group by journey_id
-
-),
-
-bought_in_all as (
-
-    select
-        journey_id,
-        count(*) as orders,
-        min(ordered_at) as first_ordered_at,
-        max(ordered_at) as last_ordered_at
-    from orders
-    group by journey_id
-
-),
-
 customers as (
 
-    select
-        bought_in_all.*,
-        journeys.shop,
-        main_currencies.currency,
-        main_currencies.currencies,
-        spent.amount,
-        {{ elapsed('day', 'bought_in_all.last_ordered_at', 'as_of.as_of') }} as days_since_last_order
-    from bought_in_all
-    cross join as_of
-    inner join journeys on bought_in_all.journey_id = journeys.journey_id
-    left join main_currencies on bought_in_all.journey_id = main_currencies.journey_id
-    left join spent
-        on main_currencies.journey_id = spent.journey_id and main_currencies.currency = spent.currency
-
-),
-
--- Fifths of a shop's customers, 5 the best; who is alike has the same score.
-scored as (
-
-    select
-        *,
-        5 - cast(floor(4.999 * percent_rank() over (partition by shop order by days_since_last_order)) as integer)
-            as recency_score,
-        1 + cast(floor(4.999 * percent_rank() over (partition by shop order by orders)) as integer) as frequency_score,
-        1 + cast(
-            floor(4.999 * percent_rank() over (partition by shop, currency order by coalesce(amount, 0))) as integer
-        ) as monetary_score
-    from customers
+    select * from {{ ref('int_customer_segments') }}
 
 )
 
@@ -279,33 +209,24 @@ select
     journeys.first_seen_at,
     journeys.last_seen_at,
     journeys.sessions,
-    coalesce(scored.orders, 0) as orders,
-    scored.first_ordered_at,
-    scored.last_ordered_at,
-    scored.days_since_last_order,
-    scored.currency,
-    coalesce(scored.currencies, 0) as currencies,
-    {{ money('scored.amount') }} as gross_spent_amount,
-    scored.recency_score,
-    scored.frequency_score,
-    scored.monetary_score,
-    case
-        when scored.orders is null then 'visitor'
-        when scored.recency_score >= 4 and scored.frequency_score >= 4 then 'champion'
-        when scored.frequency_score >= 4 and scored.recency_score >= 2 then 'loyal'
-        when scored.frequency_score >= 4 then 'cannot lose'
-        when scored.recency_score >= 4 and scored.orders = 1 then 'new'
-        when scored.recency_score >= 3 then 'promising'
-        when scored.recency_score = 2 then 'at risk'
-        else 'lost'
-    end as segment,
+    coalesce(customers.orders, 0) as orders,
+    customers.first_ordered_at,
+    customers.last_ordered_at,
+    customers.days_since_last_order,
+    customers.currency,
+    coalesce(customers.currencies, 0) as currencies,
+    {{ money('customers.amount') }} as gross_spent_amount,
+    customers.recency_score,
+    customers.frequency_score,
+    customers.monetary_score,
+    coalesce(customers.segment, 'visitor') as segment,
     favourite_product_types.favourite as favourite_product_type,
     favourite_vendors.favourite as favourite_vendor,
     favourite_collections.favourite as favourite_collection,
     favourite_bands.price_band as favourite_price_band,
     last_viewed.last_viewed_product_ids
 from journeys
-left join scored on journeys.journey_id = scored.journey_id
+left join customers on journeys.journey_id = customers.journey_id
 left join favourite_product_types on journeys.journey_id = favourite_product_types.journey_id
 left join favourite_vendors on journeys.journey_id = favourite_vendors.journey_id
 left join favourite_collections on journeys.journey_id = favourite_collections.journey_id

@@ -1,0 +1,118 @@
+{#- Customers: what they spent, their fifths by recency, frequency and money, and the segment that follows from these. -#}
+
+{{ config(materialized='view') }}
+
+with
+
+as_of as (
+
+    select * from {{ ref('int_as_of') }}
+
+),
+
+journeys as (
+
+    select * from {{ ref('user_journeys') }}
+
+),
+
+orders as (
+
+    select * from {{ ref('orders') }}
+    where journey_id is not null and not is_test
+
+),
+
+spent as (
+
+    select
+        journey_id,
+        currency,
+        count(*) as orders,
+        sum(gross_total_amount) as amount
+    from orders
+    where currency is not null
+    group by journey_id, currency
+
+),
+
+-- Amounts of several currencies are not added: the one of most orders stands for the person.
+main_currencies as (
+
+    select
+        journey_id,
+        {{ earliest('currency', ['-orders', 'currency']) }} as currency,
+        count(*) as currencies
+    from spent
+    group by journey_id
+
+),
+
+bought_in_all as (
+
+    select
+        journey_id,
+        count(*) as orders,
+        min(ordered_at) as first_ordered_at,
+        max(ordered_at) as last_ordered_at
+    from orders
+    group by journey_id
+
+),
+
+customers as (
+
+    select
+        bought_in_all.*,
+        journeys.shop,
+        main_currencies.currency,
+        main_currencies.currencies,
+        spent.amount,
+        {{ elapsed('day', 'bought_in_all.last_ordered_at', 'as_of.as_of') }} as days_since_last_order
+    from bought_in_all
+    cross join as_of
+    inner join journeys on bought_in_all.journey_id = journeys.journey_id
+    left join main_currencies on bought_in_all.journey_id = main_currencies.journey_id
+    left join spent
+        on main_currencies.journey_id = spent.journey_id and main_currencies.currency = spent.currency
+
+),
+
+-- Fifths of a shop's customers, 5 the best; who is alike has the same score.
+scored as (
+
+    select
+        *,
+        5 - cast(floor(4.999 * percent_rank() over (partition by shop order by days_since_last_order)) as integer)
+            as recency_score,
+        1 + cast(floor(4.999 * percent_rank() over (partition by shop order by orders)) as integer) as frequency_score,
+        1 + cast(
+            floor(4.999 * percent_rank() over (partition by shop, currency order by coalesce(amount, 0))) as integer
+        ) as monetary_score
+    from customers
+
+)
+
+select
+    journey_id,
+    shop,
+    orders,
+    first_ordered_at,
+    last_ordered_at,
+    days_since_last_order,
+    currency,
+    currencies,
+    amount,
+    recency_score,
+    frequency_score,
+    monetary_score,
+    case
+        when recency_score >= 4 and frequency_score >= 4 then 'champion'
+        when frequency_score >= 4 and recency_score >= 2 then 'loyal'
+        when frequency_score >= 4 then 'cannot lose'
+        when recency_score >= 4 and orders = 1 then 'new'
+        when recency_score >= 3 then 'promising'
+        when recency_score = 2 then 'at risk'
+        else 'lost'
+    end as segment
+from scored

@@ -1,0 +1,34 @@
+{#-
+    The products of each order, each once. Wholesale orders say nothing about what belongs together, and would make pairs
+    by the thousand; tests were not bought.
+-#}
+
+{{ config(materialized='view') }}
+
+with
+
+products as (
+
+    select distinct
+        orders.shop,
+        orders.order_key,
+        orders.order_date,
+        orders.journey_id,
+        lines.product_id
+    from {{ ref('orders') }} as orders
+    inner join {{ ref('int_order_lines') }} as lines on orders.event_key = lines.event_key
+    where lines.product_id is not null and not orders.is_test
+
+),
+
+sized as (
+
+    select
+        *,
+        count(*) over (partition by order_key) as products
+    from products
+
+)
+
+select * from sized
+where products <= {{ var('max_basket_products') }}

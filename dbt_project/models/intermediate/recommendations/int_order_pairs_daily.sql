@@ -1,0 +1,30 @@
+{#- What was bought in the same orders of a day: like int_view_pairs_daily. -#}
+
+{{ config(
+    materialized='incremental',
+    incremental_strategy='replace_touched',
+    incremental_predicates=[
+        "(shop, order_date) in (select days.shop, days.touched_date from intermediate.int_touched_days as days)"
+    ],
+) }}
+
+with
+
+baskets as (
+
+    select * from {{ ref('int_baskets') }}
+    where {{ in_touched_days('shop', 'order_date') }}
+
+)
+
+select
+    one.shop,
+    one.order_date,
+    one.product_id,
+    other.product_id as other_product_id,
+    count(*) as orders,
+    -- A pair in a small basket says more than one in a large basket.
+    cast(sum(cast(1 / power(ln(1 + one.products), 2) as decimal(18, 9))) as decimal(18, 9)) as weight
+from baskets as one
+inner join baskets as other on one.order_key = other.order_key and one.product_id <= other.product_id
+group by one.shop, one.order_date, one.product_id, other.product_id

@@ -1,0 +1,11 @@
+{#-
+    Who makes a shop's personal lists: closed-form regression (serving/recommenders) inverts a matrix of all active products,
+    which ends at some ten thousand; above, similarities of products do.
+-#}
+
+select
+    shop,
+    count(distinct product_id) as active_products,
+    case when count(distinct product_id) <= {{ var('ease_max_products') }} then 'ease' else 'item_similarity' end as method
+from {{ ref('int_journey_interests') }}
+group by shop

@@ -1,0 +1,82 @@
+{#-
+    How much of each product is seen and bought of late, and how that compares with the weeks before. Products that nobody
+    has looked at stand here too, the newest first: so a shop without visitors has something to show.
+-#}
+
+with
+
+today as (
+
+    select * from {{ ref('int_shop_today') }}
+
+),
+
+days as (
+
+    select
+        daily.shop,
+        daily.product_id,
+        daily.viewers,
+        daily.orders,
+        {{ elapsed('day', 'daily.local_date', 'today.today') }} as age
+    from {{ ref('daily_product') }} as daily
+    inner join today on daily.shop = today.shop
+    where daily.local_date <= today.today
+
+),
+
+counted as (
+
+    select
+        shop,
+        product_id,
+        sum(case when age < {{ var('popular_days') }} then viewers else 0 end) as viewers,
+        sum(case when age < {{ var('popular_days') }} then orders else 0 end) as orders,
+        sum(case when age < {{ var('trending_days') }} then viewers else 0 end) as recent_viewers,
+        sum(
+            case
+                when age >= {{ var('trending_days') }} and age < {{ var('trending_days') + var('trending_base_days') }}
+                    then viewers
+                else 0
+            end
+        ) * {{ var('trending_days') }} / {{ var('trending_base_days') }}.0 as usual_viewers
+    from days
+    where age < {{ [var('popular_days'), var('trending_days') + var('trending_base_days')] | max }}
+    group by shop, product_id
+
+),
+
+scored as (
+
+    select
+        products.shop,
+        products.product_id,
+        products.created_at,
+        cast(coalesce(counted.viewers, 0) as bigint) as viewers,
+        cast(coalesce(counted.orders, 0) as bigint) as orders,
+        cast(coalesce(counted.viewers, 0) + {{ var('purchase_weight') }} * coalesce(counted.orders, 0) as double) as score,
+        cast(coalesce(counted.recent_viewers, 0) as bigint) as recent_viewers,
+        -- As far above the usual as chance would seldom bring it.
+        round(
+            (coalesce(counted.recent_viewers, 0) - coalesce(counted.usual_viewers, 0))
+            / sqrt(coalesce(counted.usual_viewers, 0) + 5),
+            9
+        ) as trend
+    from {{ ref('products') }} as products
+    left join counted on products.shop = counted.shop and products.product_id = counted.product_id
+
+)
+
+select
+    shop,
+    product_id,
+    viewers,
+    orders,
+    score,
+    recent_viewers,
+    trend,
+    row_number() over (
+        partition by shop
+        order by score desc, created_at desc nulls last, product_id desc
+    ) as popularity_rank
+from scored

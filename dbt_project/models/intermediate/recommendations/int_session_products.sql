@@ -1,0 +1,53 @@
+{#-
+    What was viewed in each session, counted from its end. Only the last views of a long session: who opens hundreds of
+    products is looking for something that a list cannot know, or is no person.
+-#}
+
+{{ config(
+    materialized='incremental',
+    incremental_strategy='replace_touched',
+    incremental_predicates=[
+        "(shop, session_date) in (select days.shop, days.touched_date from intermediate.int_touched_days as days)"
+    ],
+) }}
+
+with
+
+sessions as (
+
+    select
+        session_id,
+        shop,
+        session_date
+    from {{ ref('int_sessions') }}
+    where not is_bot and product_views > 0 and {{ in_touched_days('shop', 'session_date') }}
+
+),
+
+views as (
+
+    select
+        sessions.session_id,
+        sessions.shop,
+        sessions.session_date,
+        events.product_id,
+        max(events.event_at) over (partition by events.session_id) as last_viewed_at,
+        row_number() over (
+            partition by events.session_id
+            order by events.event_at desc, coalesce(events.event_sequence, 0) desc, events.event_key desc
+        ) as views_to_end
+    from {{ ref('int_events') }} as events
+    inner join sessions on events.session_id = sessions.session_id
+    where events.event_name = 'product_viewed' and events.product_id is not null
+
+)
+
+select
+    session_id,
+    shop,
+    session_date,
+    product_id,
+    views_to_end,
+    last_viewed_at
+from views
+where views_to_end <= {{ var('max_session_views') }}

@@ -1,0 +1,172 @@
+{#-
+    Products of the same collection, type or vendor in the same price band, the popular ones first: for products of which
+    nobody has said anything yet.
+-#}
+
+with
+
+products as (
+
+    select * from {{ ref('products') }}
+    where not is_deleted
+
+),
+
+eligible as (
+
+    select * from {{ ref('eligibility') }}
+    where is_eligible
+
+),
+
+popularity as (
+
+    select
+        shop,
+        product_id,
+        viewers,
+        popularity_rank
+    from {{ ref('int_product_popularity') }}
+
+),
+
+sizes as (
+
+    select
+        shop,
+        count(*) as products
+    from products
+    group by shop
+
+),
+
+members as (
+
+    select * from {{ ref('collection_products') }}
+
+),
+
+-- A collection of nearly everything says nothing.
+telling_collections as (
+
+    select
+        members.shop,
+        members.collection_id
+    from members
+    inner join sizes on members.shop = sizes.shop
+    group by members.shop, members.collection_id, sizes.products
+    having count(*) <= 0.5 * sizes.products
+
+),
+
+traits as (
+
+    select
+        shop,
+        product_id,
+        'type' as trait,
+        product_type as trait_value,
+        2 as points
+    from products
+    where product_type is not null
+
+    union all
+
+    select
+        shop,
+        product_id,
+        'vendor' as trait,
+        vendor as trait_value,
+        1 as points
+    from products
+    where vendor is not null
+
+    union all
+
+    select
+        members.shop,
+        members.product_id,
+        'collection' as trait,
+        members.collection_id as trait_value,
+        1 as points
+    from members
+    inner join telling_collections
+        on members.shop = telling_collections.shop and members.collection_id = telling_collections.collection_id
+
+),
+
+-- The most popular of each trait, so that the work does not grow with the square of the catalogue.
+leaders as (
+
+    select * from (
+        select
+            traits.shop,
+            traits.product_id,
+            traits.trait,
+            traits.trait_value,
+            traits.points,
+            eligible.price_min,
+            popularity.popularity_rank,
+            popularity.viewers,
+            row_number() over (
+                partition by traits.shop, traits.trait, traits.trait_value
+                order by popularity.popularity_rank
+            ) as place
+        from traits
+        inner join eligible on traits.shop = eligible.shop and traits.product_id = eligible.product_id
+        inner join popularity on traits.shop = popularity.shop and traits.product_id = popularity.product_id
+    ) as ranked
+    where place <= {{ var('similar_candidates') }}
+
+),
+
+shared as (
+
+    select
+        traits.shop,
+        traits.product_id,
+        leaders.product_id as recommended_product_id,
+        leaders.trait,
+        max(leaders.points) as points,
+        min(leaders.popularity_rank) as popularity_rank,
+        max(leaders.viewers) as support
+    from traits
+    inner join products on traits.shop = products.shop and traits.product_id = products.product_id
+    inner join leaders
+        on
+            traits.shop = leaders.shop
+            and traits.trait = leaders.trait
+            and traits.trait_value = leaders.trait_value
+            and traits.product_id <> leaders.product_id
+    where
+        products.price_min is null
+        or leaders.price_min is null
+        or leaders.price_min between products.price_min / {{ var('price_band') }} and products.price_min * {{ var('price_band') }}
+    group by traits.shop, traits.product_id, leaders.product_id, leaders.trait
+
+),
+
+candidates as (
+
+    select
+        shop,
+        product_id,
+        recommended_product_id,
+        -- Traits first, popularity among equals.
+        cast(sum(points) as double) + 1.0 / (1 + min(popularity_rank)) as score,
+        max(support) as support
+    from shared
+    group by shop, product_id, recommended_product_id
+
+),
+
+{{ best_of_each_list('candidates', ['product_id'], var('list_limit')) }}
+
+select
+    shop,
+    product_id,
+    recommended_product_id,
+    position,
+    round(score, 9) as score,
+    support
+from listed

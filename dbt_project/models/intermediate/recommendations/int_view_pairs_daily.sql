@@ -1,0 +1,80 @@
+{#-
+    What was viewed in the same sessions of a day: sums that add up over days, so that a run replaces the days that changed
+    and no others. Each pair stands here once, the smaller id first; a product's pair with itself counts its sessions.
+-#}
+
+{{ config(
+    materialized='incremental',
+    incremental_strategy='replace_touched',
+    incremental_predicates=[
+        "(shop, session_date) in (select days.shop, days.touched_date from intermediate.int_touched_days as days)"
+    ],
+) }}
+
+with
+
+views as (
+
+    select * from {{ ref('int_session_products') }}
+    where {{ in_touched_days('shop', 'session_date') }}
+
+),
+
+pairs as (
+
+    select
+        earlier.shop,
+        earlier.session_date,
+        earlier.session_id,
+        least(earlier.product_id, later.product_id) as product_id,
+        greatest(earlier.product_id, later.product_id) as other_product_id,
+        earlier.product_id <= later.product_id as is_forward,
+        cast(
+            1.0 / power(earlier.views_to_end - later.views_to_end, {{ var('view_distance_power') }}) as decimal(18, 9)
+        ) as weight
+    from views as earlier
+    inner join views as later
+        on
+            earlier.session_id = later.session_id
+            and earlier.views_to_end > later.views_to_end
+            and earlier.views_to_end <= later.views_to_end + {{ var('max_view_distance') }}
+
+    union all
+
+    select
+        shop,
+        session_date,
+        session_id,
+        product_id,
+        product_id as other_product_id,
+        true as is_forward,
+        0 as weight
+    from views
+
+),
+
+pairs_of_sessions as (
+
+    select
+        shop,
+        session_date,
+        session_id,
+        product_id,
+        other_product_id,
+        sum(case when is_forward then weight else 0 end) as forward_weight,
+        sum(case when is_forward then 0 else weight end) as backward_weight
+    from pairs
+    group by shop, session_date, session_id, product_id, other_product_id
+
+)
+
+select
+    shop,
+    session_date,
+    product_id,
+    other_product_id,
+    count(*) as sessions,
+    cast(sum(forward_weight) as decimal(18, 9)) as forward_weight,
+    cast(sum(backward_weight) as decimal(18, 9)) as backward_weight
+from pairs_of_sessions
+group by shop, session_date, product_id, other_product_id

@@ -1,0 +1,79 @@
+with
+
+products as (
+
+    select * from {{ ref('products') }}
+
+),
+
+excluded as (
+
+    select distinct
+        shop,
+        product_id
+    from {{ ref('int_recommendation_rules') }}
+    where rule = 'exclude'
+
+),
+
+judged as (
+
+    select
+        products.shop,
+        products.product_id,
+        products.vendor,
+        products.product_type,
+        products.price_min,
+        case
+            when products.is_deleted then 'deleted'
+            when not products.is_published then 'not published'
+            when not products.is_available then 'out of stock'
+            when products.title is null then 'without a title'
+            when
+                products.is_gift_card
+                or lower(trim(products.product_type)) in ('gift card', 'gift cards', 'gift_card')
+                then 'gift card'
+            when
+                lower(trim(products.product_type)) in ('sample', 'samples')
+                or lower(products.tags) like '%"sample"%'
+                or lower(products.tags) like '%"samples"%'
+                or products.price_max = 0
+                then 'sample'
+            when excluded.product_id is not null then 'excluded by the merchant'
+        end as reason
+    from products
+    left join excluded on products.shop = excluded.shop and products.product_id = excluded.product_id
+
+),
+
+grouped as (
+
+    select
+        *,
+        vendor || ' | ' || product_type as diversity_group
+    from judged
+
+),
+
+-- Where all that may be shown is of one kind there is nothing to vary.
+groups_per_shop as (
+
+    select
+        shop,
+        count(distinct coalesce(diversity_group, '')) as groups
+    from grouped
+    where reason is null
+    group by shop
+
+)
+
+select
+    {{ surrogate_key(['grouped.shop', 'grouped.product_id']) }} as product_key,
+    grouped.shop,
+    grouped.product_id,
+    grouped.reason is null as is_eligible,
+    grouped.reason as ineligible_reason,
+    case when groups_per_shop.groups > 1 then grouped.diversity_group end as diversity_group,
+    grouped.price_min
+from grouped
+left join groups_per_shop on grouped.shop = groups_per_shop.shop

@@ -1,0 +1,157 @@
+{#-
+    What to show on a product's page, every slot filled: pinned ▶ bought together ▶ viewed together ▶ similar ▶ popular in
+    its collections ▶ popular in the shop. Each item keeps the strategy that brought it.
+-#}
+
+with
+
+as_of as (
+
+    select * from {{ ref('int_as_of') }}
+
+),
+
+products as (
+
+    select
+        shop,
+        product_id
+    from {{ ref('products') }}
+    where not is_deleted
+
+),
+
+related as (
+
+    select * from {{ ref('related_products') }}
+
+),
+
+popular as (
+
+    select * from {{ ref('popular_products') }}
+    where strategy = 'popular'
+
+),
+
+rules as (
+
+    select * from {{ ref('int_recommendation_rules') }}
+    where rule = 'pin'
+
+),
+
+{% set tiers = ['pinned', 'bought_together', 'viewed_together', 'similar', 'popular_in_collection', 'popular'] %}
+
+offered as (
+
+    select
+        products.shop,
+        products.product_id,
+        rules.product_id as recommended_product_id,
+        'pinned' as strategy,
+        rules.place,
+        cast(null as bigint) as support,
+        cast(null as double) as confidence,
+        cast(null as double) as lift
+    from products
+    inner join rules
+        on
+            products.shop = rules.shop
+            and (rules.beside_product_id is null or products.product_id = rules.beside_product_id)
+
+    union all
+
+    select
+        related.shop,
+        related.product_id,
+        related.recommended_product_id,
+        related.strategy,
+        related.position as place,
+        related.support,
+        related.confidence,
+        related.lift
+    from related
+    inner join products on related.shop = products.shop and related.product_id = products.product_id
+
+    union all
+
+    select
+        products.shop,
+        products.product_id,
+        popular.recommended_product_id,
+        'popular_in_collection' as strategy,
+        popular.position as place,
+        popular.support,
+        null as confidence,
+        null as lift
+    from products
+    inner join {{ ref('collection_products') }} as members
+        on products.shop = members.shop and products.product_id = members.product_id
+    inner join popular
+        on members.shop = popular.shop and popular.scope = 'collection' and members.collection_id = popular.scope_value
+
+    union all
+
+    select
+        products.shop,
+        products.product_id,
+        popular.recommended_product_id,
+        'popular' as strategy,
+        popular.position as place,
+        popular.support,
+        null as confidence,
+        null as lift
+    from products
+    inner join popular on products.shop = popular.shop and popular.scope = 'shop'
+
+),
+
+tiered as (
+
+    select
+        *,
+        case strategy {% for tier in tiers %}when '{{ tier }}' then {{ loop.index }} {% endfor %}end as tier
+    from offered
+    where product_id <> recommended_product_id
+
+),
+
+-- What several strategies say is shown once, for the first of their reasons.
+first_reasons as (
+
+    select * from (
+        select
+            *,
+            row_number() over (partition by shop, product_id, recommended_product_id order by tier, place) as choice
+        from tiered
+    ) as reasons
+    where choice = 1
+
+),
+
+candidates as (
+
+    select
+        *,
+        -(1000.0 * tier + place) as score
+    from first_reasons
+
+),
+
+{{ best_of_each_list('candidates', ['product_id'], var('product_page_slots')) }}
+
+select
+    {{ surrogate_key(['listed.shop', 'listed.product_id', 'listed.position']) }} as slot_key,
+    listed.shop,
+    listed.product_id,
+    listed.position,
+    listed.recommended_product_id,
+    listed.strategy,
+    listed.support,
+    listed.confidence,
+    listed.lift,
+    as_of.as_of as computed_at,
+    '{{ var("model_version") }}' as model_version
+from listed
+cross join as_of

@@ -1,0 +1,68 @@
+with
+
+as_of as (
+
+    select * from {{ ref('int_as_of') }}
+
+),
+
+lists as (
+
+    select
+        'bought_together' as strategy,
+        shop,
+        product_id,
+        recommended_product_id,
+        position,
+        score,
+        support,
+        confidence,
+        lift
+    from {{ ref('int_bought_together') }}
+
+    union all
+
+    select
+        'viewed_together' as strategy,
+        shop,
+        product_id,
+        recommended_product_id,
+        position,
+        score,
+        support,
+        confidence,
+        lift
+    from {{ ref('int_viewed_together') }}
+
+    union all
+
+    select
+        'similar' as strategy,
+        shop,
+        product_id,
+        recommended_product_id,
+        position,
+        score,
+        support,
+        null as confidence,
+        null as lift
+    from {{ ref('int_similar_products') }}
+
+)
+
+select
+    {{ surrogate_key(['lists.shop', 'lists.strategy', 'lists.product_id', 'lists.recommended_product_id']) }}
+        as related_key,
+    lists.shop,
+    lists.strategy,
+    lists.product_id,
+    lists.recommended_product_id,
+    lists.position,
+    lists.score,
+    lists.support,
+    cast(lists.confidence as double) as confidence,
+    cast(lists.lift as double) as lift,
+    as_of.as_of as computed_at,
+    '{{ var("model_version") }}' as model_version
+from lists
+cross join as_of

@@ -1,0 +1,7 @@
+select
+    shop,
+    rule,
+    beside,
+    product,
+    place
+from {{ source('shops', 'recommendation_rules') }}

@@ -1,0 +1,166 @@
+"""Recommendations on the simulated store's product pages: who sees a list, what is clicked, what the cart keeps of it.
+
+A visit's standard events flow in; the same events flow out with the storefront's custom events among them, and with a
+line item property on what was clicked before it was bought. A click only explains a page that was opened anyway, so
+that the shoppers' own luck knows nothing of recommendations.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from itertools import count
+from random import Random
+from typing import Any
+from uuid import UUID
+
+from ingestion.simulator.catalogue import Catalogue, Product
+from ingestion.simulator.pixel_events import Event, custom_event
+
+VIEWED = "pixelnova:recommendation_viewed"
+CLICKED = "pixelnova:recommendation_clicked"
+PLACEMENT = "product_page"
+LINE_PROPERTY = "_pixelnova_rec"
+ITEMS_PER_LIST = 4
+VISITORS_WITH_LISTS = 0.9
+LISTS_IN_SIGHT = 0.6  # of product pages: who does not scroll that far has seen nothing
+FOUND_IN_LIST = 0.2  # of listed products that are opened next for another reason than a look at the companion
+
+
+@dataclass(frozen=True)
+class Item:
+    """A product in a list, and why it is there."""
+
+    product_id: str
+    strategy: str
+
+
+Lists = dict[str, list[Item]]  # product id ▶ what its page recommends
+
+
+def lists_of(catalogue: Catalogue) -> Lists:
+    """The list on each product's page: its companion, then what is most popular in the collection and can be bought."""
+    popular = {
+        product.collection: [one for one in catalogue.published(product.collection) if one.in_stock]
+        for product in catalogue.products
+    }
+    return {
+        str(product.id): _list_of(product, catalogue.companions.get(product.id), popular[product.collection])
+        for product in catalogue.products
+    }
+
+
+def _list_of(product: Product, companion: Product | None, popular: Sequence[Product]) -> list[Item]:
+    items = [Item(str(companion.id), "bought_together")] if companion else []
+    listed = {str(product.id), *(item.product_id for item in items)}
+    items += [Item(str(one.id), "popular") for one in popular if str(one.id) not in listed]
+    return items[:ITEMS_PER_LIST]
+
+
+class Onlooker:
+    """One visitor before the lists, with luck of its own."""
+
+    def __init__(self, lists: Lists, luck: Random, may_see: bool) -> None:
+        self._lists, self._luck = lists, luck
+        self._sees = luck.random() < VISITORS_WITH_LISTS and may_see
+        self._published: Counter[str] = Counter()  # custom events of each browser so far
+
+    def tell(self, visit: Sequence[Event]) -> list[list[Event]]:
+        """For each standard event what is published before it, and itself; at last what follows all of them."""
+        if not self._sees:
+            return [*([event] for event in visit), []]
+        told: list[list[Event]] = []
+        ahead: list[Event] = []  # custom events of the page that is open, in order
+        clicks: dict[str, str] = {}  # product id ▶ the line item property of its latest click
+        lines: dict[str, str] = {}  # variant id ▶ that of the cart's line
+        for number, event in enumerate(visit):
+            due = [custom for custom in ahead if custom["timestamp"] <= event["timestamp"]]
+            ahead = ahead[len(due) :]
+            clicks |= {data["product_id"]: _property_of(data) for data in _clicked(due)}
+            if event["name"] == "product_viewed":
+                ahead += self._look_at_list(visit[number:])
+            elif event["name"] == "product_added_to_cart":
+                variant = event["data"]["cartLine"]["merchandise"]
+                if variant["product"]["id"] in clicks:
+                    lines[variant["id"]] = clicks[variant["product"]["id"]]
+            told.append([*due, _with_properties(event, lines)])
+        told.append(ahead)
+        client = visit[0]["clientId"]
+        numbers = count(visit[0]["seq"] + self._published[client])
+        self._published[client] += sum(len(group) for group in told) - len(visit)
+        return [[{**event, "seq": next(numbers)} for event in group] for group in told]
+
+    def _look_at_list(self, visit: Sequence[Event]) -> list[Event]:
+        """What is published of the list on the product page with whose view the rest of the visit begins."""
+        luck, view = self._luck, visit[0]
+        in_sight, seconds = luck.random() < LISTS_IN_SIGHT, luck.uniform(1.5, 9)
+        viewed_at = _happened_at(view) + timedelta(seconds=seconds)
+        next_page = next((n for n, event in enumerate(visit) if event["name"] == "page_viewed"), None)
+        left_at = None if next_page is None else _happened_at(visit[next_page]) - timedelta(milliseconds=300)
+        if not in_sight or (left_at and left_at <= viewed_at):
+            return []
+        seed_product_id = view["data"]["productVariant"]["product"]["id"]
+        items = self._lists[seed_product_id]
+        common = {
+            "v": 1,
+            "request_id": str(UUID(int=luck.getrandbits(128), version=4)),
+            "placement": PLACEMENT,
+            "seed_product_id": seed_product_id,
+            "model_version": "simulated",
+            "version": "simulated",
+        }
+        listed = {
+            "strategies": [item.strategy for item in items],  # of each product, in the products' order
+            "product_ids": [item.product_id for item in items],
+        }
+        events = [custom_event(view, VIEWED, viewed_at, {**common, **listed}, luck)]
+        if left_at and (position := self._clicks(items, visit[:next_page], visit[next_page:])):
+            item = items[position - 1]
+            clicked = {"strategy": item.strategy, "position": position, "product_id": item.product_id}
+            events.append(custom_event(view, CLICKED, left_at, {**common, **clicked}, luck))
+        return events
+
+    def _clicks(self, items: Sequence[Item], on_page: Sequence[Event], afterwards: Sequence[Event]) -> int | None:
+        """The position that is clicked, if that is how the next page is opened."""
+        opened = _product_opened(afterwards)
+        position = next((n for n, item in enumerate(items, start=1) if item.product_id == opened), None)
+        if position is None:
+            return None
+        is_companion = items[position - 1].strategy == "bought_together"
+        has_bought = any(event["name"] == "product_added_to_cart" for event in on_page)
+        if is_companion and not has_bought:
+            return position
+        return position if self._luck.random() < FOUND_IN_LIST else None
+
+
+def _product_opened(visit: Sequence[Event]) -> str | None:
+    """The product on whose page the rest of the visit begins, if it is a product's."""
+    if len(visit) > 1 and visit[1]["name"] == "product_viewed":
+        return visit[1]["data"]["productVariant"]["product"]["id"]
+    return None
+
+
+def _clicked(events: Sequence[Event]) -> list[dict[str, Any]]:
+    return [event["customData"] for event in events if event["name"] == CLICKED]
+
+
+def _property_of(data: dict[str, Any]) -> str:
+    return f"{data['request_id']}.{data['placement']}.{data['strategy']}.{data['position']}"
+
+
+def _with_properties(event: Event, lines: dict[str, str]) -> Event:
+    """A checkout's event with the properties that its lines have had since they were put into the cart."""
+    if not lines or "checkout" not in event["data"]:
+        return event
+    checkout = event["data"]["checkout"]
+    items = [
+        {**item, "properties": [{"key": LINE_PROPERTY, "value": lines[item["variant"]["id"]]}]}
+        if item["variant"]["id"] in lines
+        else item
+        for item in checkout["lineItems"]
+    ]
+    return {**event, "data": {"checkout": {**checkout, "lineItems": items}}}
+
+
+def _happened_at(event: Event) -> datetime:
+    return datetime.fromisoformat(event["timestamp"])

@@ -1,0 +1,295 @@
+"""Personal lists, and how well they would have done.
+
+Interests of persons (intermediate.int_journey_interests) flow in; recommendations.personal and new rows of
+recommendations.evaluation_history flow out.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+from scipy import sparse
+
+from serving.recommenders.ease import best_products, product_weights
+
+LIST_LENGTH = 20
+FETCHED = 3 * LIST_LENGTH  # what diversity takes out is made up for
+HALF_LIFE_DAYS = 120
+ACTIVE_DAYS = 30  # who has not been seen for longer gets the lists of a segment
+STRONGEST = 5.0  # the weight of a purchase (var purchase_weight)
+CHUNK = 1_000  # persons scored at once
+EVALUATED_AT = 10
+EVALUATION_CASES = 2_000
+
+_PERSONAL = """
+create or replace table recommendations.personal as
+with owned as (
+    select interests.shop, interests.journey_id, interests.product_id
+    from intermediate.int_journey_interests as interests
+    left join intermediate.int_repurchased_products as repurchased using (shop, product_id)
+    where interests.orders > 0 and repurchased.product_id is null
+),
+candidates as (
+    select scores.*, coalesce(eligibility.diversity_group, scores.product_id) as diversity_group
+    from scores
+    inner join recommendations.eligibility as eligibility using (shop, product_id)
+    anti join owned using (shop, journey_id, product_id)
+    where eligibility.is_eligible and scores.score > 0
+),
+diverse as (
+    select *, row_number() over (
+        partition by shop, journey_id, diversity_group order by score desc, product_id
+    ) as place_in_group
+    from candidates
+),
+ranked as (
+    select *, row_number() over (partition by shop, journey_id order by score desc, product_id) as position
+    from diverse
+    where place_in_group <= $max_per_group
+)
+select
+    shop, journey_id, position, product_id as recommended_product_id, strategy, score,
+    (select as_of from intermediate.int_as_of) as computed_at, $model_version as model_version
+from ranked
+where position <= $list_length
+order by shop, journey_id, position
+"""
+
+_HISTORY = """
+create table if not exists recommendations.evaluation_history as
+select * exclude (trained_until), trained_until from recommendations.evaluation where false
+"""
+
+_DESCRIPTIONS = """
+comment on table recommendations.personal is
+    'One row per shop, person and position: what somebody would like, by closed-form regression on what everybody viewed,
+put into carts and bought; without what they own, unless it is bought again and again.';
+comment on table recommendations.evaluation_history is
+    'One row per shop, task, strategy and as_of of a refresh: what recommendations.evaluation said then, and how personal
+lists (task new_product) would have done.';
+"""
+
+
+@dataclass(frozen=True)
+class Interests:
+    """Interests of a shop's persons: persons x products, and which index stands for whom."""
+
+    journeys: np.ndarray
+    products: np.ndarray
+    shown: sparse.csr_matrix  # 1 for an interest, however strong
+    recency: sparse.csr_matrix  # 1 for a purchase of today, less for a view; halved with every HALF_LIFE_DAYS
+    age: np.ndarray  # days since each person's last interest
+
+
+def recommend(warehouse: Path) -> dict[str, int]:
+    """Write recommendations.personal and the history of evaluations.
+
+    Returns:
+        Persons with a list, by shop.
+    """
+    with duckdb.connect(str(warehouse)) as connection:
+        methods = connection.execute(
+            "select shop, method from intermediate.int_personal_methods order by shop"
+        ).fetchall()
+        evaluations = []
+        connection.execute(
+            "create temp table scores "
+            "(shop varchar, journey_id varchar, product_id varchar, strategy varchar, score double)"
+        )
+        for shop, method in methods:
+            if method == "ease":
+                for rows in _scores(connection, shop):
+                    connection.register("chunk", rows)
+                    connection.execute("insert into scores from chunk")
+                    connection.unregister("chunk")
+                evaluations += _evaluate(connection, shop)
+            else:
+                connection.execute(
+                    "insert into scores select shop, journey_id, product_id, 'item_similarity', score "
+                    "from intermediate.int_personal_scores where shop = $shop",
+                    {"shop": shop},
+                )
+        rules = dict(connection.execute("select name, value from intermediate.int_recommendation_settings").fetchall())
+        connection.execute("begin")
+        connection.execute(
+            _PERSONAL,
+            {
+                "max_per_group": int(rules["max_per_vendor_and_type"]),
+                "list_length": LIST_LENGTH,
+                "model_version": rules["model_version"],
+            },
+        )
+        _remember(connection, evaluations)
+        connection.execute(_DESCRIPTIONS)
+        connection.execute("commit")
+        return dict(
+            connection.execute(
+                "select shop, count(distinct journey_id) from recommendations.personal group by shop order by shop"
+            ).fetchall()
+        )
+
+
+def _interests(connection: duckdb.DuckDBPyConnection, table: str, shop: str) -> Interests | None:
+    rows = connection.execute(
+        f"select journey_id, product_id, weight, last_date from intermediate.{table} "
+        "where shop = $shop order by journey_id, product_id",
+        {"shop": shop},
+    ).fetchnumpy()
+    if not len(rows["journey_id"]):
+        return None
+    journeys, journey_index = np.unique(rows["journey_id"].astype(str), return_inverse=True)
+    products, product_index = np.unique(rows["product_id"].astype(str), return_inverse=True)
+    dates = rows["last_date"].astype("datetime64[D]")
+    ages = (dates.max() - dates).astype(int)
+    strength = np.asarray(rows["weight"], dtype=np.float32) / STRONGEST
+    shape = (len(journeys), len(products))
+    last = np.full(len(journeys), np.iinfo(np.int64).max)
+    np.minimum.at(last, journey_index, ages)
+    return Interests(
+        journeys,
+        products,
+        sparse.csr_matrix((np.ones_like(strength), (journey_index, product_index)), shape=shape),
+        sparse.csr_matrix(
+            (strength * np.float32(0.5) ** (ages / HALF_LIFE_DAYS), (journey_index, product_index)),
+            shape=shape,
+            dtype=np.float32,
+        ),
+        last,
+    )
+
+
+def _scores(connection: duckdb.DuckDBPyConnection, shop: str) -> Iterator[pa.Table]:
+    """Scores of what may be shown, for persons who were here of late."""
+    interests = _interests(connection, "int_journey_interests", shop)
+    if interests is None:
+        return
+    eligible = {
+        product
+        for (product,) in connection.execute(
+            "select product_id from recommendations.eligibility where shop = $shop and is_eligible", {"shop": shop}
+        ).fetchall()
+    }
+    shown = np.array([product in eligible for product in interests.products])
+    weights = product_weights(interests.shown)
+    weights[:, ~shown] = 0
+    active = np.flatnonzero(interests.age <= ACTIVE_DAYS)
+    for begin in range(0, len(active), CHUNK):
+        persons = active[begin : begin + CHUNK]
+        nothing = sparse.csr_matrix((len(persons), len(interests.products)))
+        products, scores = best_products(interests.recency[persons], weights, nothing, FETCHED + LIST_LENGTH)
+        count = products.shape[1]
+        yield pa.table(
+            {
+                "shop": pa.array([shop] * products.size),
+                "journey_id": np.repeat(interests.journeys[persons], count),
+                "product_id": interests.products[products.ravel()],
+                "strategy": pa.array(["ease"] * products.size),
+                "score": np.round(scores.ravel().astype(float), 6),
+            }
+        )
+
+
+def _evaluate(connection: duckdb.DuckDBPyConnection, shop: str) -> list[tuple[str, str, str, dict[str, float]]]:
+    """How well products that are new to a person are foretold, by what was known some days before."""
+    past = _interests(connection, "int_evaluation_interests", shop)
+    if past is None:
+        return []
+    new = connection.execute(
+        "select journey_id, product_id from intermediate.int_journey_interests where shop = $shop "
+        "except select journey_id, product_id from intermediate.int_evaluation_interests where shop = $shop "
+        "order by journey_id, product_id",
+        {"shop": shop},
+    ).fetchall()
+    journey_index = {journey: index for index, journey in enumerate(past.journeys)}
+    product_index = {product: index for index, product in enumerate(past.products)}
+    targets: dict[int, set[int]] = {}
+    for journey, product in new:
+        if journey in journey_index and product in product_index:
+            targets.setdefault(journey_index[journey], set()).add(product_index[product])
+    persons = sorted(targets)[:EVALUATION_CASES]
+    if not persons:
+        return []
+    known = past.shown[persons]
+    by_ease, _ = best_products(past.recency[persons], product_weights(past.shown), known, EVALUATED_AT)
+    popularity = np.asarray(past.shown.sum(axis=0)).ravel().astype(np.float32)
+    everybody = sparse.csr_matrix(np.ones((len(persons), 1), dtype=np.float32))
+    by_popularity, _ = best_products(everybody, popularity[np.newaxis, :], known, EVALUATED_AT)
+    wanted = [targets[person] for person in persons]
+    share = popularity / popularity.sum()
+    return [
+        (shop, "new_product", strategy, _measured(shown, wanted, share))
+        for strategy, shown in (("ease", by_ease), ("popular", by_popularity))
+    ]
+
+
+def _measured(shown: np.ndarray, wanted: list[set[int]], share: np.ndarray) -> dict[str, float]:
+    first = [
+        next((place for place, product in enumerate(row, start=1) if product in targets), 0)
+        for row, targets in zip(shown.tolist(), wanted, strict=True)
+    ]
+    hits = [len(targets.intersection(row)) for row, targets in zip(shown.tolist(), wanted, strict=True)]
+    return {
+        "cases": len(wanted),
+        "hit_rate": float(np.mean([place > 0 for place in first])),
+        "mrr": float(np.mean([1 / place if place else 0 for place in first])),
+        "recall": float(np.mean([hit / len(targets) for hit, targets in zip(hits, wanted, strict=True)])),
+        "coverage": len(np.unique(shown)) / len(share),
+        "novelty": float(np.mean(-np.log2(share[shown]))),
+    }
+
+
+def _remember(
+    connection: duckdb.DuckDBPyConnection, evaluations: list[tuple[str, str, str, dict[str, float]]]
+) -> None:
+    """What this refresh measured, once for each as_of."""
+    connection.execute(_HISTORY)
+    connection.execute(
+        "delete from recommendations.evaluation_history where computed_at = (select as_of from intermediate.int_as_of)"
+    )
+    connection.execute("insert into recommendations.evaluation_history by name from recommendations.evaluation")
+    for shop, task, strategy, measured in evaluations:
+        connection.execute(
+            "insert into recommendations.evaluation_history by name select "
+            "md5(concat_ws('|', $shop, $task, $strategy)) as evaluation_key, $shop as shop, $task as task, "
+            "$strategy as strategy, $cutoff as cutoff, $cases as cases, $hit_rate as hit_rate, $mrr as mrr, "
+            "$recall as recall, $coverage as coverage, $novelty as novelty, "
+            "(select max(last_date) from intermediate.int_evaluation_interests where shop = $shop) as trained_until, "
+            "(select as_of from intermediate.int_as_of) as computed_at, "
+            "(select value from intermediate.int_recommendation_settings where name = 'model_version') "
+            "as model_version",
+            {"shop": shop, "task": task, "strategy": strategy, "cutoff": EVALUATED_AT, **measured},
+        )
+
+
+@dataclass(frozen=True)
+class Fallen:
+    """A strategy that would have done worse than what everybody is shown."""
+
+    shop: str
+    task: str
+    strategy: str
+    hit_rate: float
+    popular_hit_rate: float
+    cases: int
+    trained_until: date
+
+
+def below_popularity(warehouse: Path, min_cases: int = 100) -> list[Fallen]:
+    """The strategies that were worse than popularity in the last evaluation; few cases prove nothing."""
+    with duckdb.connect(str(warehouse), read_only=True) as connection:
+        rows = connection.execute(
+            """
+            select own.shop, own.task, own.strategy, own.hit_rate, popular.hit_rate, own.cases, own.trained_until
+            from recommendations.evaluation_history as own
+            inner join recommendations.evaluation_history as popular using (shop, task, computed_at)
+            where popular.strategy = 'popular' and own.hit_rate < popular.hit_rate and own.cases >= $min_cases
+                and own.computed_at = (select as_of from intermediate.int_as_of)
+            order by all
+            """,
+            {"min_cases": min_cases},
+        ).fetchall()
+    return [Fallen(*row) for row in rows]

@@ -1,0 +1,182 @@
+"""What a session in progress should see next: sessions like it (session-kNN), blended with the item-item lists.
+
+sessions.parquet of a version and the products viewed so far flow in; products with scores, best first, flow out.
+"""
+
+import math
+from bisect import bisect_left
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from pyarrow import parquet
+
+LAST_PRODUCTS = 5  # of a session, that count
+SESSIONS_PER_PRODUCT = 500  # the newest ones that hold it are compared
+NEIGHBOURS = 200
+IDF_DIVISOR = 5.0  # how little rarity counts
+ITEM_ITEM_WEIGHT = 0.3  # beside the neighbours' 1; both chosen on the validation split of the benchmark
+SCORE_DECIMALS = 12  # sums in another order differ in the last bits, and a tie must stay one
+
+Ranked = list[tuple[str, float]]
+
+
+class ViewedTogether(NamedTuple):
+    """A product's published list viewed_together. again: of its seed; scores: by product id."""
+
+    again: float
+    scores: Mapping[str, float]
+
+
+def recent_weights(viewed: Sequence[str]) -> dict[str, float]:
+    """Weights of the last products of a session, newest first; a product counts at its newest place."""
+    weights: dict[str, float] = {}
+    for distance, product_id in enumerate(reversed(viewed[-LAST_PRODUCTS:]), 1):
+        weights.setdefault(product_id, 1 / (distance * math.sqrt(distance)))
+    return weights
+
+
+def combined_lists(
+    viewed: Sequence[str], lists: Mapping[str, ViewedTogether], *, answer_viewed: bool = False
+) -> Ranked:
+    """The item-item lists of the last products alone: what the storefront computes without the API.
+
+    Args:
+        viewed: product ids, oldest first.
+        lists: of those of them that have one.
+        answer_viewed: whether products of the session itself may be answered.
+    """
+    scores = _item_scores(recent_weights(viewed), lists)
+    own = set() if answer_viewed else set(viewed)
+    ranked = [
+        (product_id, round(score, SCORE_DECIMALS)) for product_id, score in scores.items() if product_id not in own
+    ]
+    return sorted(ranked, key=lambda pair: (-pair[1], pair[0]))
+
+
+def blend(
+    viewed: Sequence[str],
+    neighbours: "SessionNeighbours",
+    lists: Mapping[str, ViewedTogether],
+    *,
+    answer_viewed: bool = False,
+) -> Ranked:
+    """Sessions like this one and the item-item lists, each as parts of its best score, together.
+
+    Args:
+        viewed: product ids, oldest first.
+        neighbours: the sessions to compare with.
+        lists: of those of the last products that have one.
+        answer_viewed: whether products of the session itself may be answered; a best score may be theirs anyway.
+    """
+    weights = recent_weights(viewed)
+    ids, number_by_id = neighbours.product_ids, neighbours.number_by_id
+    scores = neighbours.scores(weights)
+    if best := scores.max(initial=0.0):
+        scores /= best
+    item_scores = _item_scores(weights, lists)
+    share = ITEM_ITEM_WEIGHT / (max(item_scores.values(), default=0.0) or 1.0)
+    strangers: dict[str, float] = {}  # products of the lists that no session holds
+    for product_id, score in item_scores.items():
+        number = number_by_id.get(product_id)
+        if number is None:
+            strangers[product_id] = score * share
+        else:
+            scores[number] += score * share
+    if not answer_viewed:
+        for product_id in set(viewed):
+            strangers.pop(product_id, None)
+            if product_id in number_by_id:
+                scores[number_by_id[product_id]] = 0.0
+    found = np.flatnonzero(scores)
+    names = [ids[number] for number in found.tolist()]
+    scores, ranks = scores[found], found
+    if strangers:
+        names += sorted(strangers)
+        scores = np.append(scores, [strangers[product_id] for product_id in names[len(found) :]])
+        # half a step before the id that follows, and stable: ties are broken by id, whoever holds it
+        ranks = np.append(found, [bisect_left(ids, product_id) - 0.5 for product_id in names[len(found) :]])
+    scores = scores.round(SCORE_DECIMALS)
+    order = np.lexsort((ranks, -scores))
+    return [(names[place], score) for place, score in zip(order.tolist(), scores[order].tolist(), strict=True)]
+
+
+def _item_scores(weights: Mapping[str, float], lists: Mapping[str, ViewedTogether]) -> dict[str, float]:
+    """Sums over the last products, and a product's own readiness to be viewed again; nothing that has no score."""
+    scores: dict[str, float] = {}
+    for product_id, weight in weights.items():
+        together = lists.get(product_id)
+        if together is None:
+            continue
+        scores[product_id] = scores.get(product_id, 0.0) + weight * together.again
+        for other, score in together.scores.items():
+            scores[other] = scores.get(other, 0.0) + weight * score
+    return {product_id: score for product_id, score in scores.items() if score}
+
+
+class SessionNeighbours:
+    """The sessions of a shop, to be found by their products and read as a whole."""
+
+    def __init__(
+        self, session_numbers: np.ndarray, places: np.ndarray, products: np.ndarray, product_ids: list[str]
+    ) -> None:
+        """Rows of sessions.parquet, of each session together; products: numbers of `product_ids`, which are sorted."""
+        self.product_ids = product_ids
+        self.number_by_id = {product_id: number for number, product_id in enumerate(product_ids)}
+        first_rows = np.flatnonzero(np.diff(session_numbers, prepend=-1))
+        self._row_bounds = np.append(first_rows, len(session_numbers))
+        self._places, self._products = places, products
+        sessions = np.repeat(np.arange(len(first_rows)), np.diff(self._row_bounds))
+        by_product = np.argsort(products, kind="stable")  # within a product the newest session stays first
+        self._sessions_by_product, self._places_by_product = sessions[by_product], places[by_product]
+        sessions_with = np.bincount(products, minlength=len(product_ids))
+        self._product_bounds = np.append(0, np.cumsum(sessions_with)).tolist()
+        self._rarity = 1 + np.log(len(first_rows) / np.maximum(sessions_with, 1)) / IDF_DIVISOR
+
+    @classmethod
+    def read(cls, file: Path) -> "SessionNeighbours":
+        """From sessions.parquet of a version."""
+        table = parquet.read_table(file, columns=["session_number", "place", "product_id"]).combine_chunks()
+        numbers, places = (table[name].to_numpy().astype(np.int64) for name in ("session_number", "place"))
+        product_ids, products = np.unique(table["product_id"].to_numpy(zero_copy_only=False), return_inverse=True)
+        return cls(numbers, places, products, product_ids.tolist())
+
+    def scores(self, weights: Mapping[str, float]) -> np.ndarray:
+        """The score of every product by its number, 0 where no neighbour holds it.
+
+        weights: of the last products, newest first.
+        """
+        sessions, similarities, matches = self._neighbours(weights)
+        if not len(sessions):
+            return np.zeros(len(self.product_ids))
+        firsts, lengths = self._row_bounds[sessions], self._row_bounds[sessions + 1] - self._row_bounds[sessions]
+        ends = np.cumsum(lengths)
+        rows = np.arange(ends[-1]) + np.repeat(firsts - ends + lengths, lengths)
+        nearness = 1 / (1 + np.abs(self._places[rows] - np.repeat(matches, lengths)))
+        sums = np.bincount(
+            self._products[rows], weights=np.repeat(similarities, lengths) * nearness, minlength=len(self.product_ids)
+        )
+        return sums * self._rarity
+
+    def _neighbours(self, weights: Mapping[str, float]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Sessions most like this one, how like, and the place in each of its newest match."""
+        spans, span_weights = [], []
+        for product_id, weight in weights.items():
+            number = self.number_by_id.get(product_id)
+            if number is not None:
+                first, end = self._product_bounds[number], self._product_bounds[number + 1]
+                spans.append(slice(first, min(end, first + SESSIONS_PER_PRODUCT)))
+                span_weights.append(weight)
+        if not spans:
+            return (np.empty(0, int),) * 3
+        held = np.concatenate([self._sessions_by_product[span] for span in spans])
+        places = np.concatenate([self._places_by_product[span] for span in spans])
+        held_weights = np.repeat(span_weights, [span.stop - span.start for span in spans])
+        order = np.argsort(held, kind="stable")  # the newest product stays first within its session
+        held = held[order]
+        firsts = np.flatnonzero(np.diff(held, prepend=-1))
+        sessions, matches = held[firsts], places[order[firsts]]
+        similarities = np.add.reduceat(held_weights[order], firsts)
+        best = np.argsort(-similarities, kind="stable")[:NEIGHBOURS]  # newest first among the equally like
+        return sessions[best], similarities[best], matches[best]

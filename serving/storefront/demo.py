@@ -1,0 +1,247 @@
+"""A small shop on this machine, to see recommendations and the pixel at work; it is no Shopify.
+
+Published files, the custom pixel's text and the read API's address flow in; pages flow out, whose events reach the
+collector through the pixel, in a sandbox like Shopify's.
+"""
+
+import contextlib
+import socket
+import sys
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qsl
+
+import uvicorn
+from jinja2 import Environment, FileSystemLoader
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import FileResponse, HTMLResponse, JSONResponse, RedirectResponse, Response
+from starlette.routing import Route
+
+from serving.published import CURRENT, RECOMMENDATIONS, Product, published_folder
+from serving.storefront.demo_shop import (
+    MAX_QUANTITY,
+    PER_PAGE,
+    Cart,
+    DemoShop,
+    currency_of,
+    product_facts,
+    properties_of,
+    tile,
+    variant_id,
+)
+
+HERE = Path(__file__).resolve().parent
+PAGES = HERE / "pages"
+ASSETS = {
+    "pixelnova-recommendations.js": HERE,
+    "storefront.css": PAGES,
+    "storefront.js": PAGES,
+    "pixel_manager.js": PAGES,
+}
+CART = "cart"  # the cookie
+MAX_FORM_BYTES = 16 * 1024
+FILES = f"/{RECOMMENDATIONS}"
+
+
+class CannotListen(Exception):
+    """The address cannot be used; the message names the remedy."""
+
+
+def serve_storefront(
+    host: str, port: int, published_data: Path, shop: str, pixel: str, recommendations_url: str | None
+) -> None:
+    """Run the demo shop until Ctrl-C; a line says where it is.
+
+    Args:
+        host: address to listen on.
+        port: 0 takes a free one.
+        published_data: the data folder.
+        shop: the shop's domain, as it is published.
+        pixel: the custom pixel's text, with the collector's address and the ingest key in it.
+        recommendations_url: of the read API, ending with /v1; without it the lists come from the published files.
+
+    Raises:
+        CannotListen: the port is taken.
+        NothingPublished: there is nothing to show yet.
+    """
+    app = create_storefront(published_data, shop, pixel, recommendations_url)
+    try:
+        listener = socket.create_server((host, port))
+    except OSError as error:
+        raise CannotListen(f"{host}:{port} cannot be listened on ({error.strerror}): choose another port.") from error
+    config = uvicorn.Config(app, ws="none", lifespan="off", log_level="warning", access_log=False)
+    with listener:
+        sys.stdout.write(f"Demo storefront on http://{host}:{listener.getsockname()[1]} (Ctrl-C ends it)\n")
+        sys.stdout.flush()
+        with contextlib.suppress(KeyboardInterrupt):  # asked to end is a good end
+            uvicorn.Server(config).run(sockets=[listener])
+
+
+def create_storefront(published_data: Path, shop: str, pixel: str, recommendations_url: str | None) -> Starlette:
+    """The application; arguments as of `serve_storefront`.
+
+    Raises:
+        NothingPublished: there is nothing to show yet.
+    """
+    return Storefront(DemoShop(published_data, shop), published_data, pixel, recommendations_url).app()
+
+
+class Storefront:
+    """The shop's pages."""
+
+    def __init__(self, demo: DemoShop, data: Path, pixel: str, recommendations_url: str | None) -> None:
+        demo.published()
+        self._demo = demo
+        self._files = published_folder(data) / CURRENT / RECOMMENDATIONS
+        self._sandbox = (PAGES / "pixel_sandbox.js").read_text() + pixel
+        self._source = (recommendations_url or FILES).rstrip("/")
+        self._pages = Environment(loader=FileSystemLoader(PAGES), autoescape=True, trim_blocks=True, lstrip_blocks=True)
+        self._pages.globals |= {"tile": tile, "variant_id": variant_id, "currency_of": currency_of}
+
+    def app(self) -> Starlette:
+        """The routes; those of the cart and the checkout are named as Shopify names them."""
+        routes = [
+            Route("/", self.home),
+            Route("/products/{handle}", self.product),
+            Route("/cart", self.cart),
+            Route("/cart/add", self.add, methods=["POST"]),
+            Route("/cart/add.js", self.add, methods=["POST"]),
+            Route("/cart/change", self.change, methods=["POST"]),
+            Route("/checkout", self.begin_checkout, methods=["POST"]),
+            Route("/checkouts/cn/{token}", self.checkout),
+            Route("/checkouts/cn/{token}/complete", self.complete, methods=["POST"]),
+            Route("/checkouts/cn/{token}/thank-you", self.thank_you),
+            Route("/assets/{name}", self.asset),
+            Route(FILES + "/{path:path}", self.file),
+        ]
+        return Starlette(routes=routes, exception_handlers={404: self.not_found})
+
+    async def home(self, request: Request) -> Response:
+        """Products, the popular first, in pages."""
+        products = self._demo.products()
+        pages = max(1, -(-len(products) // PER_PAGE))
+        wanted = request.query_params.get("page", "1")
+        number = min(max(int(wanted), 1), pages) if wanted.isdecimal() and len(wanted) < 9 else 1
+        shown = products[(number - 1) * PER_PAGE : number * PER_PAGE]
+        return self._page(request, "home.html", "Everything", {}, products=shown, number=number, pages=pages)
+
+    async def product(self, request: Request) -> Response:
+        """One product, and what is recommended with it."""
+        product = self._demo.product(request.path_params["handle"])
+        if product is None:
+            return await self.not_found(request, None)
+        facts = {"product": product_facts(product)}
+        return self._page(request, "product.html", product.title or "A product", facts, product=product)
+
+    async def cart(self, request: Request) -> Response:
+        """What was chosen."""
+        return self._page(request, "cart.html", "Your cart", {"viewed_cart": self._cart(request).facts()})
+
+    async def add(self, request: Request) -> Response:
+        """Put a product into the cart: a page's script gets the line as JSON, a form the cart's page."""
+        fields = await _fields(request)
+        product = self._demo.product_of_variant(fields.get("id", ""))
+        if product is None or product.price is None:
+            return JSONResponse({"message": "This cannot be bought here: choose another product."}, 422)
+        cart = self._cart(request)
+        line = cart.add(product, _quantity(fields.get("quantity", "1")) or 1, properties_of(fields))
+        if request.url.path.endswith(".js"):
+            return _remember(JSONResponse({**line.facts(), "cart_quantity": cart.quantity}), cart)
+        return _remember(RedirectResponse("/cart", 303), cart)
+
+    async def change(self, request: Request) -> Response:
+        """Set a line's quantity; 0 takes it out."""
+        fields, cart = await _fields(request), self._cart(request)
+        quantity, number = _quantity(fields.get("quantity", "0")), _quantity(fields.get("line", "0"))
+        if 1 <= number <= len(cart.lines):
+            cart.lines[number - 1].quantity = quantity
+            cart.lines = [line for line in cart.lines if line.quantity]
+        return _remember(RedirectResponse("/cart", 303), cart)
+
+    async def begin_checkout(self, request: Request) -> Response:
+        """From the cart to its checkout."""
+        cart = self._cart(request)
+        return RedirectResponse(f"/checkouts/cn/{cart.checkout}" if cart.lines else "/cart", 303)
+
+    async def checkout(self, request: Request) -> Response:
+        """What is about to be bought; nobody is asked for anything."""
+        cart = self._demo.of_checkout(request.path_params["token"])
+        if cart is None or not cart.lines:
+            return RedirectResponse("/cart", 303)
+        return self._page(request, "checkout.html", "Checkout", {"checkout": cart.facts()}, bought=cart)
+
+    async def complete(self, request: Request) -> Response:
+        """Buy it: once, however often it is asked."""
+        cart = self._demo.of_checkout(request.path_params["token"])
+        if cart is None or not cart.lines:
+            return RedirectResponse("/cart", 303)
+        self._demo.buy(cart)
+        return RedirectResponse(f"/checkouts/cn/{cart.checkout}/thank-you", 303)
+
+    async def thank_you(self, request: Request) -> Response:
+        """What was bought."""
+        cart = self._demo.of_checkout(request.path_params["token"])
+        if cart is None or not cart.order_id:
+            return RedirectResponse("/cart", 303)
+        return self._page(request, "thank_you.html", "Thank you", {"bought": cart.facts()}, bought=cart)
+
+    async def asset(self, request: Request) -> Response:
+        """Scripts and the style sheet."""
+        name = request.path_params["name"]
+        if name not in ASSETS:
+            return await self.not_found(request, None)
+        return FileResponse(ASSETS[name] / name, headers={"cache-control": "no-cache"})
+
+    async def file(self, request: Request) -> Response:
+        """A public file of the newest version, as a CDN would serve it."""
+        folder = self._files.resolve()
+        path = (folder / request.path_params["path"]).resolve()
+        if not path.is_relative_to(folder) or not path.is_file():
+            return Response(status_code=404)
+        return FileResponse(path, headers={"cache-control": "public, max-age=60"})
+
+    async def not_found(self, request: Request, _: Exception | None) -> Response:
+        """There is no such page."""
+        return self._page(request, "not_found.html", "Not here", {}, status=HTTPStatus.NOT_FOUND)
+
+    def _cart(self, request: Request) -> Cart:
+        return self._demo.cart(request.cookies.get(CART))
+
+    def _page(
+        self, request: Request, name: str, title: str, facts: dict[str, Any], status: int = HTTPStatus.OK, **more: Any
+    ) -> Response:
+        """facts: what the page's scripts tell the pixel; more: what the template shows."""
+        cart = self._cart(request)
+        product: Product | None = more.get("product")
+        html = self._pages.get_template(name).render(
+            title=title,
+            shop=self._demo.shop,
+            cart=cart,
+            product_id=product.product_id if product else None,
+            source=self._source,
+            files=FILES,
+            config={"shop": self._demo.shop, "sandbox": self._sandbox, **facts},
+            **more,
+        )
+        return _remember(HTMLResponse(html, status), cart)
+
+
+async def _fields(request: Request) -> dict[str, str]:
+    """A form's fields, if it is not too long."""
+    body = b""
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > MAX_FORM_BYTES:
+            return {}
+    return dict(parse_qsl(body.decode("utf-8", "replace")))
+
+
+def _quantity(text: str) -> int:
+    return min(int(text), MAX_QUANTITY) if text.isdecimal() and len(text) < 9 else 0
+
+
+def _remember(response: Response, cart: Cart) -> Response:
+    response.set_cookie(CART, cart.token, httponly=True, samesite="lax")
+    return response

@@ -1,0 +1,268 @@
+"""Writes published versions for tests, by the contract of serving/published.py and without a warehouse.
+
+A seed flows in; a version's folder flows out, and `current` points to it. The same seed gives the same recommendations.
+"""
+
+import hashlib
+import math
+import random
+from collections import defaultdict
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import msgspec
+import pyarrow
+from pyarrow import parquet
+
+from serving.published import (
+    CURRENT,
+    MANIFEST,
+    Catalogue,
+    Document,
+    Item,
+    Manifest,
+    Price,
+    Product,
+    Published,
+    PublishedFile,
+    Reason,
+    Seed,
+    Shard,
+    ShopLists,
+    Visitor,
+    VisitorShard,
+    private_folder,
+    published_folder,
+    shard_name,
+    shop_folder,
+)
+
+SHOP = "pixelnova-demo.myshopify.com"
+MODEL_VERSION = "test-model-1"
+GENERATED_AT = "2026-11-22T16:04:55.123000+00:00"
+MAX_PER_GROUP = 3
+ITEMS = 12
+VENDORS = ("Altona", "Barmbek", "Eimsbüttel", "Ottensen")
+TYPES = ("Lamp", "Chair", "Rug", "Vase & Bowl")
+COLLECTIONS = ("501", "502")
+SEGMENTS = ("champions", "new")
+CHANNELS = ("direct", "organic_search")
+FIRST_PRODUCT = 1001
+FIRST_HIDDEN = 900001  # of the products that are seen in sessions and may not be shown
+PIXEL = "data:image/gif;base64,R0lGODlhAQABAAAAACH5BAEKAAEALAAAAAABAAEAAAICTAEAOw=="
+
+
+def write_version(
+    data: Path, shop: str = SHOP, products: int = 40, seed: int = 1, *, sessions: int = 300, faulty: bool = False
+) -> Published:
+    """Write a version into the data folder and make it the current one.
+
+    The catalogue's last product has no document (it is too new for one), and one product that may not be shown has one.
+    faulty: the lists hold what they must not: hidden products, the seed itself, products twice, too many of a group.
+    """
+    chance = random.Random(f"{seed} {shop} {products}")
+    folder = published_folder(data)
+    folder.mkdir(parents=True, exist_ok=True)
+    version = _next_version(folder)
+    head = {"shop": shop, "version": version, "model_version": MODEL_VERSION, "generated_at": GENERATED_AT}
+    shown = [_product(str(FIRST_PRODUCT + number), chance) for number in range(products)]
+    hidden = [_product(str(FIRST_HIDDEN + number), chance) for number in range(max(1, products // 8))]
+    diversity = {
+        product.product_id: f"{product.vendor}|{product.type}" for product in shown[: products - products // 10]
+    }
+    lists = _Lists(shown, hidden, diversity, chance, faulty)
+    documents = {product.product_id: lists.document(product) for product in [*shown[:-1], hidden[0]]}
+    target = folder / version
+    _write_public(target, head, shown, diversity, documents, lists)
+    _write_private(target, shop, shown, hidden, chance, sessions)
+    manifest = _write_manifest(target, version)
+    link = folder / f".unfinished-{CURRENT}"
+    link.unlink(missing_ok=True)
+    link.symlink_to(version)
+    link.replace(folder / CURRENT)
+    return Published(target, manifest)
+
+
+class _Lists:
+    """Draws lists from a catalogue as the recommenders would, or, faulty, as they never should."""
+
+    def __init__(
+        self,
+        shown: list[Product],
+        hidden: list[Product],
+        diversity: dict[str, str],
+        chance: random.Random,
+        faulty: bool,
+    ) -> None:
+        self._shown, self._hidden, self._diversity = shown, hidden, diversity
+        self._chance, self._faulty = chance, faulty
+
+    def document(self, seed: Product) -> Document:
+        again = round(self._chance.random(), 4) if self._chance.random() < 0.7 else 0.0
+        placements = {
+            "product_page": self.draw(ITEMS, "similar", seed),
+            "bought_together": self.draw(self._chance.choice((0, 2, 6)), "bought_together", seed),
+            "viewed_together": self.draw(self._chance.choice((1, 8, 20)), "viewed_together", seed),
+        }
+        return Document(Seed(seed.product_id, seed.gid, seed.handle, again), placements)
+
+    def draw(
+        self, length: int, code: str, seed: Product | None = None, among: Iterable[Product] | None = None
+    ) -> list[Item]:
+        pool = list(self._shown if among is None else among)
+        if self._faulty:
+            pool += [*self._hidden, *pool[:3], *([seed] if seed else [])]
+        self._chance.shuffle(pool)
+        items, in_group = [], defaultdict(int)
+        for product in pool:
+            group = self._diversity.get(product.product_id)
+            forbidden = product == seed or (group and in_group[group] == MAX_PER_GROUP)
+            if len(items) == length or (forbidden and not self._faulty):
+                continue
+            in_group[group] += 1
+            items.append(_item(product, len(items) + 1, code))
+        return items
+
+
+def _next_version(folder: Path) -> str:
+    """Named after the moment, and newer than all there are."""
+    moment = datetime.now(UTC)
+    while True:
+        version = f"{moment:%Y%m%dT%H%M%S}.{moment.microsecond // 1000:03d}Z"
+        if all(path.name < version for path in folder.glob("2*Z")):
+            return version
+        moment += timedelta(milliseconds=1)
+
+
+def _product(product_id: str, chance: random.Random) -> Product:
+    vendor, kind = chance.choice(VENDORS), chance.choice(TYPES)
+    handle = f"{kind.split()[0].lower()}-{product_id}"
+    return Product(
+        product_id=product_id,
+        gid=f"gid://shopify/Product/{product_id}" if chance.random() < 0.9 else None,
+        handle=handle,
+        title=f"{kind} {product_id} “{vendor}”",
+        vendor=vendor,
+        type=kind,
+        url=f"/products/{handle}",
+        image=PIXEL if chance.random() < 0.8 else None,
+        price=Price(f"{chance.randrange(500, 90000) / 100:.2f}", "EUR") if chance.random() < 0.9 else None,
+    )
+
+
+def _item(product: Product, position: int, code: str) -> Item:
+    reason = (
+        Reason(code, support=20 - position % 10, confidence=0.25, lift=1.5)
+        if code.endswith("together")
+        else Reason(code)
+    )
+    return Item(
+        **msgspec.structs.asdict(product), position=position, score=round(1 / math.sqrt(position), 6), reason=reason
+    )
+
+
+def _write_public(
+    target: Path,
+    head: dict[str, str],
+    shown: list[Product],
+    diversity: dict[str, str],
+    documents: dict[str, Document],
+    lists: _Lists,
+) -> None:
+    folder = target / shop_folder(head["shop"])
+    catalogue = Catalogue(
+        **head,
+        max_per_group=MAX_PER_GROUP,
+        products={product.product_id: product for product in shown},
+        diversity=diversity,
+    )
+    shop_lists = ShopLists(
+        **head,
+        popular=lists.draw(len(shown), "popular"),
+        trending=lists.draw(ITEMS, "trending"),
+        collections={
+            collection: lists.draw(ITEMS, "popular_in_collection", among=shown[number :: len(COLLECTIONS)])
+            for number, collection in enumerate(COLLECTIONS)
+        },
+        vendors={
+            vendor: lists.draw(ITEMS, "popular_of_vendor", among=[one for one in shown if one.vendor == vendor])
+            for vendor in sorted({one.vendor for one in shown})
+        },
+        types={
+            kind: lists.draw(ITEMS, "popular_of_type", among=[one for one in shown if one.type == kind])
+            for kind in sorted({one.type for one in shown})
+        },
+        segments={segment: lists.draw(ITEMS, "popular_in_segment") for segment in SEGMENTS},
+        channels={channel: lists.draw(ITEMS, "popular_in_channel") for channel in CHANNELS},
+    )
+    _write(folder / "catalogue.json", catalogue)
+    _write(folder / "lists.json", shop_lists)
+    shards: dict[str, dict[str, Document]] = defaultdict(dict)
+    for product_id, document in documents.items():
+        shards[shard_name(product_id)][product_id] = document
+    for name, products in shards.items():
+        _write(folder / "products" / name, Shard(**head, products=products))
+
+
+def _write_private(
+    target: Path, shop: str, shown: list[Product], hidden: list[Product], chance: random.Random, sessions: int
+) -> None:
+    folder = target / private_folder(shop)
+    shards: dict[str, VisitorShard] = defaultdict(lambda: VisitorShard({}, {}))
+    for number in range(1, 11):
+        journey, client = f"journey-{number}", f"client-{number}"
+        chosen = chance.sample(shown, min(8, len(shown)))
+        items = [(one.product_id, round(1 / place, 4), "for_you") for place, one in enumerate(chosen, 1)]
+        visitor = Visitor("for_you", chance.choice(SEGMENTS), chance.choice(CHANNELS), items)
+        shards[shard_name(journey)].journeys[journey] = visitor
+        shards[shard_name(client)].clients[client] = journey
+    for name, shard in shards.items():
+        _write(folder / "visitors" / name, shard)
+    _write_sessions(folder / "sessions.parquet", [one.product_id for one in shown + hidden], chance, sessions)
+
+
+def _write_sessions(file: Path, product_ids: list[str], chance: random.Random, sessions: int) -> None:
+    rows = [
+        (session, place, product_id)
+        for session in range(sessions)
+        for place, product_id in enumerate(chance.sample(product_ids, min(len(product_ids), chance.randrange(2, 8))), 1)
+    ]
+    write_sessions(file, rows)
+
+
+def write_sessions(file: Path, rows: list[tuple[int, int, str]]) -> None:
+    """Write (session number, place, product id), which are sorted, as the sessions of a shop."""
+    columns = list(zip(*rows, strict=True)) or [(), (), ()]
+    names = ("session_number", "place", "product_id")
+    kinds = (pyarrow.int32(), pyarrow.int32(), pyarrow.string())
+    arrays = {name: pyarrow.array(column, kind) for name, column, kind in zip(names, columns, kinds, strict=True)}
+    file.parent.mkdir(parents=True, exist_ok=True)
+    parquet.write_table(pyarrow.table(arrays), file)
+
+
+def _write_manifest(target: Path, version: str) -> Manifest:
+    files = [
+        PublishedFile(
+            path=str(path.relative_to(target)),
+            bytes=path.stat().st_size,
+            sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
+        )
+        for path in sorted(target.rglob("*"))
+        if path.is_file()
+    ]
+    manifest = Manifest(
+        version=version,
+        published_at=datetime.now(UTC).isoformat(),
+        as_of=GENERATED_AT,
+        rows_by_table={},
+        files=files,
+        model_version=MODEL_VERSION,
+    )
+    (target / MANIFEST).write_bytes(msgspec.json.format(msgspec.json.encode(manifest), indent=2) + b"\n")
+    return manifest
+
+
+def _write(file: Path, content: msgspec.Struct) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_bytes(msgspec.json.encode(content))

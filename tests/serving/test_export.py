@@ -1,0 +1,171 @@
+"""What the storefront, Shopify and the read API get of a warehouse of a few rows."""
+
+import json
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from serving.publish import publish
+from serving.published import Published, VisitorShard, private_folder, shard_name, shop_folder
+from tests.serving.marts import MARTS
+
+SHOPPERS = ("journey-a", "journey-b", "journey-c", "client-1", "client-2", "customer-9", "session")
+
+
+def published(tmp_path: Path, change: str = "") -> Published:
+    with duckdb.connect(str(tmp_path / "warehouse.duckdb")) as connection:
+        connection.execute(MARTS + change)
+    return publish(tmp_path / "warehouse.duckdb", tmp_path)
+
+
+def shown(document, placement):
+    return [item.product_id for item in document.placements[placement]]
+
+
+def test_a_product_has_its_lists_best_first_with_all_that_a_theme_needs(tmp_path):
+    document = published(tmp_path).document("s", "1")
+    assert shown(document, "product_page") == ["3", "2", "handle:five"]
+    assert shown(document, "bought_together") == ["3", "2"]
+    assert shown(document, "viewed_together") == []
+    first = document.placements["product_page"][0]
+    assert (first.position, first.gid, first.handle) == (1, "gid://shopify/Product/3", "handle-3")
+    assert (first.price.amount, first.price.currency) == ("9.50", "EUR")
+    assert (first.reason.code, first.reason.support, first.reason.lift) == ("bought_together", 2, 2.0)
+    assert document.placements["product_page"][2].gid is None
+    assert document.seed.again == 0
+
+
+@pytest.mark.parametrize(
+    ("price", "said"), [("9.5", "9.50"), ("10", "10.00"), ("1.2345", "1.2345"), ("990000", "990000.00"), ("3.990", "3.99")]
+)
+def test_a_price_has_the_decimals_that_it_needs(tmp_path, price, said):
+    found = published(tmp_path, f"update core.products set price_min = {price};").document("s", "1")
+    assert found.placements["product_page"][0].price.amount == said
+
+
+def test_a_product_that_is_sold_out_is_a_seed_but_never_an_item(tmp_path):
+    version = published(tmp_path)
+    assert version.document("s", "4") is not None
+    assert "4" not in version.catalogue("s").products
+    assert version.catalogue("s").diversity == {"1": "V | T", "2": "V | T"}
+    assert version.manifest.ineligible_dropped == 0
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "update core.products set is_available = false where product_id = '3'",
+        "update core.products set is_published = false where product_id = '3'",
+        "update core.products set is_gift_card = true where product_id = '3'",
+        "update core.products set is_deleted = true where product_id = '3'",
+        "update core.products set price_max = 0 where product_id = '3'",
+        "update recommendations.eligibility set is_eligible = false where product_id = '3'",
+        "insert into raw_shops.recommendation_rules values ('s', 'exclude', null, '3', 1)",
+        "insert into raw_shops.recommendation_rules values ('s', 'exclude', null, 'handle-3', 1)",
+        "delete from recommendations.eligibility where product_id = '3'",
+    ],
+)
+def test_the_last_look_takes_out_what_may_not_be_shown_and_says_so(tmp_path, change):
+    version = published(tmp_path, change + ";")
+    assert shown(version.document("s", "1"), "product_page") == ["2", "handle:five"]
+    assert [item.position for item in version.document("s", "1").placements["product_page"]] == [1, 2]
+    assert version.manifest.ineligible_dropped > 0
+    for file in (version.folder / "recommendations").rglob("*.*json"):
+        found = [item["product_id"] for item in items_of(json_of(file))]
+        assert "3" not in found, file
+
+
+def json_of(file: Path) -> list:
+    return [json.loads(line) for line in file.read_text().splitlines()]
+
+
+def items_of(value) -> list[dict]:
+    if isinstance(value, list):
+        return [item for inner in value for item in items_of(inner)]
+    if isinstance(value, dict):
+        own = [value] if "position" in value else []
+        return own + [item for inner in value.values() for item in items_of(inner)]
+    return []
+
+
+def test_nothing_of_a_shopper_is_in_a_public_file(tmp_path):
+    version = published(tmp_path)
+    public = list((version.folder / "recommendations").rglob("*"))
+    assert len(public) > 15
+    for file in public:
+        if file.is_file():
+            content = file.read_bytes()
+            assert not [shopper for shopper in SHOPPERS if shopper.encode() in content], file
+
+
+def visitor_shard(version: Published, identifier: str) -> VisitorShard:
+    import msgspec
+
+    file = version.folder / private_folder("s") / "visitors" / shard_name(identifier)
+    return msgspec.json.decode(file.read_bytes(), type=VisitorShard)
+
+
+def test_a_visitor_gets_the_session_that_may_go_on_else_the_own_taste_else_a_segment(tmp_path):
+    version = published(tmp_path)
+    of_taste = visitor_shard(version, "journey-a").journeys["journey-a"]
+    assert (of_taste.strategy, of_taste.segment, of_taste.channel) == ("ease", "champion", "email")
+    assert of_taste.items == [("3", 0.75, "ease"), ("1", 0.75, "ease")]
+    in_session = visitor_shard(version, "journey-b").journeys["journey-b"]
+    assert in_session.items == [("2", 1.25, "session_blend")]
+    new = visitor_shard(version, "journey-c").journeys["journey-c"]
+    assert (new.strategy, new.segment, new.items) == ("segment", "visitor", [])
+    assert visitor_shard(version, "client-2").clients["client-2"] == "journey-a"
+
+
+def test_bots_are_no_visitors(tmp_path):
+    version = published(tmp_path)
+    for file in (version.folder / private_folder("s") / "visitors").iterdir():
+        assert "bot" not in file.read_text()
+
+
+def test_sessions_stand_newest_first_each_product_at_its_last_place(tmp_path):
+    version = published(tmp_path)
+    file = version.folder / private_folder("s") / "sessions.parquet"
+    with duckdb.connect() as connection:
+        rows = connection.execute(f"from '{file}'").fetchall()
+    assert rows == [(0, 1, "1"), (0, 2, "2"), (1, 1, "3")]
+
+
+def test_metafields_are_the_variables_of_a_mutation(tmp_path):
+    version = published(tmp_path)
+    [call] = json_of(version.folder / shop_folder("s") / "metafields.ndjson")
+    assert [metafield["ownerId"] for metafield in call["metafields"]] == [
+        "gid://shopify/Product/1",
+        "gid://shopify/Product/2",
+    ]
+    first = call["metafields"][0]
+    assert json.loads(first["value"]) == ["gid://shopify/Product/3", "gid://shopify/Product/2"]
+    assert first["type"] == "list.product_reference"
+
+
+def test_lists_of_the_shop_and_of_its_parts(tmp_path):
+    lists = published(tmp_path).lists("s")
+    assert [item.product_id for item in lists.popular] == ["1", "2"]
+    assert [item.product_id for item in lists.trending] == ["3"]
+    assert [item.product_id for item in lists.vendors["V"]] == ["2"]
+    assert lists.vendors["V"][0].reason.code == "popular_in_vendor"
+
+
+def test_each_strategy_is_a_file_of_lines_and_a_file_of_rows(tmp_path):
+    version = published(tmp_path)
+    [line] = json_of(version.folder / "recommendations" / "bought_together.ndjson")
+    assert (line["shop"], line["strategy"], line["list"]) == ("s", "bought_together", "1")
+    with duckdb.connect() as connection:
+        rows = connection.execute(
+            "select list, position, recommended_product_id, reason_code, support, price_amount "
+            f"from '{version.folder / 'recommendations' / 'bought_together.parquet'}'"
+        ).fetchall()
+    assert rows == [("1", 1, "3", "bought_together", 2, "9.50"), ("1", 2, "2", "bought_together", 2, "9.50")]
+
+
+def test_a_shop_without_a_product_or_a_visitor_has_files_all_the_same(tmp_path):
+    version = published(tmp_path, "insert into core.shops values ('new');")
+    assert version.shops() == ["new", "s"]
+    assert version.lists("new").popular == []
+    assert version.catalogue("new").products == {}

@@ -1,0 +1,163 @@
+import math
+import random
+from itertools import pairwise
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from unittest import mock
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from serving import session_neighbours
+from serving.session_neighbours import SessionNeighbours, ViewedTogether, blend, combined_lists, recent_weights
+from tests.serving.published_version import write_sessions
+
+PRODUCTS = ["10", "100", "2", "20", "3", "gamma", "ü"]
+STRANGER = "15"  # in a list, in no session; its place by id is among those that are
+LISTS = st.dictionaries(
+    st.sampled_from(PRODUCTS),
+    st.tuples(
+        st.sampled_from([0.0, 0.25, 1.0]),
+        st.dictionaries(st.sampled_from([*PRODUCTS, STRANGER]), st.sampled_from([0.125, 0.5, 1.0])),
+    ),
+)
+
+
+def neighbours_of(sessions: list[list[str]]) -> SessionNeighbours:
+    """Of sessions, newest first, each the products in the order of their places, which have gaps."""
+    rows = [
+        (number * 3, place * 2, product)
+        for number, products in enumerate(sessions)
+        for place, product in enumerate(products)
+    ]
+    with TemporaryDirectory() as folder:
+        write_sessions(Path(folder) / "sessions.parquet", rows)
+        return SessionNeighbours.read(Path(folder) / "sessions.parquet")
+
+
+def slow_blend(viewed, sessions, lists, answer_viewed, per_product=500, most=200):
+    """The definition, word by word, in plain Python; places as in `neighbours_of`."""
+    weights = {}
+    for distance in range(1, min(5, len(viewed)) + 1):
+        product = viewed[-distance]
+        if product not in weights:
+            weights[product] = 1 / (distance * math.sqrt(distance))
+    candidates = set()
+    for product in weights:
+        candidates |= set([number for number, products in enumerate(sessions) if product in products][:per_product])
+    held = {
+        number: [
+            product
+            for product in weights
+            if product in sessions[number] and number in holders(product, sessions, per_product)
+        ]
+        for number in candidates
+    }
+    similarity = {number: sum(weights[product] for product in products) for number, products in held.items()}
+    chosen = sorted(candidates, key=lambda number: (-similarity[number], number))[:most]
+    knn = {}
+    for number in chosen:
+        match = sessions[number].index(held[number][0]) * 2
+        for index, product in enumerate(sessions[number]):
+            rarity = math.log(len(sessions) / sum(product in other for other in sessions))
+            gain = similarity[number] * (1 + rarity / 5) / (1 + abs(index * 2 - match))
+            knn[product] = knn.get(product, 0) + gain
+    items = {}
+    for seed, weight in weights.items():
+        if seed in lists:
+            again, scores = lists[seed]
+            items[seed] = items.get(seed, 0) + weight * again
+            for product, score in scores.items():
+                items[product] = items.get(product, 0) + weight * score
+    total = {}
+    for scores, share in ((knn, 1), (items, 0.3)):
+        best = max(scores.values(), default=0)
+        for product, score in scores.items():
+            if score:
+                total[product] = total.get(product, 0) + share * score / best
+    return {product: score for product, score in total.items() if answer_viewed or product not in viewed}
+
+
+def holders(product, sessions, per_product):
+    return [number for number, products in enumerate(sessions) if product in products][:per_product]
+
+
+def assert_same(ranked, expected):
+    assert dict(ranked) == pytest.approx(expected, abs=1e-9)
+    assert len(ranked) == len(expected)
+    for (one, score), (next_one, next_score) in pairwise(ranked):
+        assert (-score, one) < (-next_score, next_one)
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    sessions=st.lists(st.lists(st.sampled_from(PRODUCTS), unique=True, min_size=1, max_size=6), max_size=25),
+    viewed=st.lists(st.sampled_from([*PRODUCTS, STRANGER, "unknown"]), min_size=1, max_size=8),
+    lists=LISTS,
+    answer_viewed=st.booleans(),
+    per_product=st.integers(1, 6),
+    most=st.integers(1, 6),
+)
+def test_the_blend_is_what_its_definition_says(sessions, viewed, lists, answer_viewed, per_product, most):
+    neighbours = neighbours_of(sessions)
+    given_lists = {product: ViewedTogether(*pair) for product, pair in lists.items()}
+    with (
+        mock.patch.object(session_neighbours, "SESSIONS_PER_PRODUCT", per_product),
+        mock.patch.object(session_neighbours, "NEIGHBOURS", most),
+    ):
+        ranked = blend(viewed, neighbours, given_lists, answer_viewed=answer_viewed)
+    assert_same(ranked, slow_blend(viewed, sessions, lists, answer_viewed, per_product, most))
+
+
+@settings(max_examples=200, deadline=None)
+@given(viewed=st.lists(st.sampled_from([*PRODUCTS, STRANGER]), min_size=1, max_size=8), lists=LISTS, own=st.booleans())
+def test_the_lists_alone_are_the_item_item_part_of_the_blend(viewed, lists, own):
+    given_lists = {product: ViewedTogether(*pair) for product, pair in lists.items()}
+    ranked = combined_lists(viewed, given_lists, answer_viewed=own)
+    expected = slow_blend(viewed, [], lists, True)
+    best = max((score for _, score in combined_lists(viewed, given_lists, answer_viewed=True)), default=0)
+    wanted = {product: score / 0.3 * best for product, score in expected.items() if own or product not in viewed}
+    assert_same(ranked, wanted)
+
+
+def test_with_more_sessions_than_are_compared_the_newest_and_most_alike_count():
+    chance = random.Random(5)
+    products = [str(number) for number in range(30)]
+    sessions = [chance.sample(products, chance.randrange(1, 9)) for _ in range(3000)]
+    neighbours = neighbours_of(sessions)
+    lists = {
+        product: (chance.random(), {other: chance.random() for other in chance.sample(products, 9)})
+        for product in products
+    }
+    for _ in range(10):
+        viewed = [chance.choice(products) for _ in range(7)]
+        given_lists = {product: ViewedTogether(*pair) for product, pair in lists.items()}
+        assert_same(blend(viewed, neighbours, given_lists), slow_blend(viewed, sessions, lists, False))
+
+
+def test_only_the_last_five_products_count_each_at_its_newest_place():
+    weights = recent_weights(["old", "a", "b", "c", "a", "d"])
+    assert weights == pytest.approx({"d": 1, "a": 2**-1.5, "c": 3**-1.5, "b": 4**-1.5})
+    assert list(weights) == ["d", "a", "c", "b"]
+
+
+def test_products_of_the_whole_session_are_kept_back_unless_they_may_be_answered():
+    neighbours = neighbours_of([["1", "2", "3"], ["1", "3"]])
+    viewed = ["2", "9", "9", "9", "9", "1"]  # the first one counts no more, but was viewed
+    assert [product for product, _ in blend(viewed, neighbours, {})] == ["3"]
+    assert {product for product, _ in blend(viewed, neighbours, {}, answer_viewed=True)} == {"1", "2", "3"}
+
+
+def test_equal_scores_are_in_the_order_of_ids_whether_or_not_a_session_holds_them():
+    neighbours = neighbours_of([["b", "d"], ["d"]])
+    lists = {"s": ViewedTogether(0.0, {"e": 0.5, "d": 0.5, "c": 0.5, "b": 0.5, "a": 0.5, "f": 1.0})}
+    ranked = blend(["s"], neighbours, lists)
+    assert [product for product, _ in ranked] == ["f", "a", "b", "c", "d", "e"]
+    assert [product for product, _ in combined_lists(["s"], lists)] == ["f", "a", "b", "c", "d", "e"]
+
+
+def test_a_shop_without_sessions_answers_from_its_lists():
+    neighbours = neighbours_of([])
+    assert blend(["s"], neighbours, {"s": ViewedTogether(0.0, {"a": 0.5})}) == [("a", 0.3)]
+    assert blend(["s"], neighbours, {}) == []
