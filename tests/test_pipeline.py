@@ -4,6 +4,7 @@ What the marts say is computed a second time here, in plain Python, from the lan
 """
 
 import json
+import math
 import os
 import subprocess
 import sys
@@ -27,7 +28,8 @@ from tests.questions import questions
 
 PROJECT = Path(__file__).resolve().parent.parent
 DEMO_SHOP = "pixelnova-demo.myshopify.com"
-END = "2026-11-01T00:00:00"
+# Lists and rankings look at the days before the last event was received, which is today.
+END = f"{datetime.now(UTC) - timedelta(days=1):%Y-%m-%d}T00:00:00"
 SEED = 1
 
 
@@ -172,10 +174,160 @@ def test_bought_together_finds_the_planted_companions(demo):
         (str(product_id), str(companion.id)) for product_id, companion in build_catalogue(SEED).companions.items()
     }
     both_ways = companions | {(other, product) for product, other in companions}
-    pairs = query(demo.published, "select product_id, recommended_product_id from recommendations.bought_together")
+    pairs = query(
+        demo.published,
+        "select product_id, recommended_product_id from recommendations.related_products "
+        "where strategy = 'bought_together'",
+    )
     planted = [pair for pair in pairs if pair in both_ways]
     assert len(pairs) > 20
     assert len(planted) / len(pairs) > 0.8
+
+
+def best_of(candidates, groups, seed):
+    """The first 20 of what may be shown, at most three of a vendor and type, as positions by product."""
+    shown, per_group = [], Counter()
+    ranked = sorted(
+        ((-score, -support, other) for other, (score, support) in candidates.items() if other in groups),
+    )
+    for _, _, other in ranked[:60]:
+        per_group[groups[other]] += 1
+        if other != seed and per_group[groups[other]] <= 3:
+            shown.append(other)
+    return shown[:20]
+
+
+@pytest.fixture(scope="module")
+def groups(demo) -> dict[str, str]:
+    """Vendor and type of each product that may be shown, by the catalogue itself."""
+    return {
+        str(product.id): f"{product.vendor} | {product.product_type}"
+        for product in build_catalogue(SEED).products
+        if product.is_published and product.in_stock
+    }
+
+
+def listed(demo, strategy):
+    found = defaultdict(dict)
+    for product, other, position, score, support in query(
+        demo.published,
+        "select product_id, recommended_product_id, position, score, support from recommendations.related_products "
+        f"where strategy = '{strategy}' order by product_id, position",
+    ):
+        found[product][other] = (position, score, support)
+    return found
+
+
+def test_what_is_viewed_together_is_what_plain_python_counts(demo, shop, sessions, groups):
+    timezone = ZoneInfo(shop.timezone)
+    today = datetime.fromisoformat(demo.published.manifest.as_of).astimezone(timezone).date()
+    weight, support, visits, own = defaultdict(Counter), defaultdict(Counter), Counter(), Counter()
+    for session in sessions:
+        if is_crawler(session[0]["context"]["navigator"]["userAgent"]):
+            continue
+        views = sorted(
+            (event["at"], event["seq"], event["data"]["productVariant"]["product"]["id"])
+            for event in session
+            if event["name"] == "product_viewed"
+        )
+        products = [product for _, _, product in views][-50:]
+        decay = 0.5 ** ((today - session[0]["at"].astimezone(timezone).date()).days / 30)
+        for product in set(products):
+            visits[product] += decay
+        for earlier, one in enumerate(products):
+            for later in range(earlier + 1, min(earlier + 11, len(products))):
+                other = products[later]
+                weight[one][other] += decay / (later - earlier)
+                weight[other][one] += 0.6 * decay / (later - earlier)
+        near = {
+            frozenset((products[earlier], products[later]))
+            for earlier in range(len(products))
+            for later in range(earlier + 1, min(earlier + 11, len(products)))
+        }
+        for pair in near:
+            if len(pair) == 2:
+                one, other = pair
+                support[one][other] += 1
+                support[other][one] += 1
+        own.update(set(products))
+    found = listed(demo, "viewed_together")
+    assert len(found) > 200
+    for product, others in found.items():
+        expected = {
+            other: (round(weight[product][other] / visits[product], 9), support[product][other])
+            for other in support[product]
+        }
+        for other, (_, score, counted) in others.items():
+            assert expected[other] == (pytest.approx(score, abs=1e-6), counted)
+        # What is almost equal may stand in either order.
+        assert [round(expected[other][0], 5) for other in best_of(expected, groups, product)] == [
+            round(expected[other][0], 5) for other in others
+        ]
+    assert {product for product in support if best_of(dict.fromkeys(support[product], (1, 1)), groups, product)} == set(
+        found
+    )
+
+
+def test_what_is_bought_together_is_what_plain_python_counts(demo, events, groups):
+    oldest = {}
+    for event in events:
+        if event["name"] == "checkout_completed":
+            order = event["data"]["checkout"]["order"]["id"].rpartition("/")[2]
+            oldest[order] = min(oldest.get(order, event), event, key=lambda event: (event["at"], event["id"]))
+    tests = {order for (order,) in query(demo.published, "select order_id from core.orders where is_test")}
+    baskets = [
+        {line["variant"]["product"]["id"] for line in event["data"]["checkout"]["lineItems"]}
+        for order, event in oldest.items()
+        if order not in tests
+    ]
+    own = Counter(product for basket in baskets for product in basket)
+    together, weight = defaultdict(Counter), defaultdict(Counter)
+    for basket in baskets:
+        for one in basket:
+            for other in basket - {one}:
+                together[one][other] += 1
+                weight[one][other] += 1 / math.log(1 + len(basket)) ** 2
+    expected = {}
+    for one, others in together.items():
+        kept = {
+            other: (round(weight[one][other] / own[one], 9), count)
+            for other, count in others.items()
+            if count >= 2 and count * len(baskets) > own[one] * own[other]
+        }
+        if shown := best_of(kept, groups, one):
+            expected[one] = {other: kept[other] for other in shown}
+    found = listed(demo, "bought_together")
+    assert {product: list(others) for product, others in found.items()} == {
+        product: list(others) for product, others in expected.items()
+    }
+    for product, others in found.items():
+        for other, (_, score, support) in others.items():
+            assert expected[product][other] == (pytest.approx(score, abs=1e-6), support)
+
+
+def test_every_slot_of_every_page_is_filled_and_says_why(demo):
+    [(pages, fewest, most)] = query(
+        demo.published,
+        "select count(*), min(slots), max(slots) "
+        "from (select count(*) as slots from recommendations.product_page group by product_id)",
+    )
+    [(products,)] = query(demo.published, "select count(*) from core.products where not is_deleted")
+    assert (pages, fewest, most) == (products, 12, 12)
+    strategies = query(demo.published, "select distinct strategy from recommendations.product_page")
+    assert {"bought_together", "viewed_together", "similar"} <= {strategy for (strategy,) in strategies}
+
+
+def test_the_lists_are_better_than_popular_products(demo):
+    rates = {
+        (task, strategy): rate
+        for task, strategy, rate in query(
+            demo.published, "select task, strategy, hit_rate from recommendations.evaluation_history"
+        )
+    }
+    assert rates["next_view", "viewed_together"] > 2 * rates["next_view", "popular"]
+    assert rates["next_view", "session_blend"] > 2 * rates["next_view", "popular"]
+    assert rates["bought_with", "bought_together"] > rates["bought_with", "popular"]
+    assert ("new_product", "ease") in rates
 
 
 def test_events_whose_time_is_no_time_are_quarantined_with_the_reason(demo):
@@ -280,15 +432,18 @@ def test_a_refresh_of_nothing_new_changes_no_row_and_analysts_read_on_meanwhile(
 
 
 def test_everything_again_from_the_archive_with_some_events_sent_twice_changes_no_number(demo, pixelnova, tmp_path):
-    [part] = (demo.data / "landing" / "archive").rglob("*.zst")
+    parts = sorted((demo.data / "landing" / "archive").rglob("*.zst"))
+    lines = [line for part in parts for line in read_lines(part)]
     some = tmp_path / "again.jsonl"
-    some.write_bytes(b"\n".join(line for number, line in enumerate(read_lines(part)) if number % 10 == 0) + b"\n")
+    some.write_bytes(b"\n".join(lines[::10]) + b"\n")
     pixelnova("replay", some, data=demo.data)
     pixelnova("refresh", "--full", data=demo.data)
     again = read_current(demo.data)
-    differing = differing_tables(demo.published, again, without={"recommendations.bought_together": ["computed_at"]})
-    assert differing.keys() == {"operations.loads"}
-    assert query(again, "select count(*), sum(landing_files) from operations.loads") == [(1, 2)]
+    of_lists = [table for table in again.manifest.rows_by_table if table.startswith("recommendations.")]
+    without = {table: ["computed_at"] for table in of_lists if table != "recommendations.eligibility"}
+    differing = differing_tables(demo.published, again, without)
+    assert differing.keys() == {"operations.loads", "recommendations.evaluation_history"}
+    assert query(again, "select count(*), sum(landing_files) from operations.loads") == [(1, len(parts) + 1)]
 
 
 def test_the_questions_of_analysts_are_answered_by_the_published_file(demo):
