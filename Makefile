@@ -11,8 +11,9 @@ export VIRTUAL_ENV := $(CURDIR)/.venv
 demo: .venv/core
 	pixelnova demo
 
+# Files of tests side by side: two cores have time for three, for much of it is waiting.
 test: .venv/dev
-	pytest
+	pytest --numprocesses 3 --dist loadfile
 
 # The SQL linter connects to a warehouse; an empty one is enough.
 check: .venv/dev

@@ -41,6 +41,7 @@ if TYPE_CHECKING:  # the simulator is for the demo and for tests, and is loaded 
 
 DEMO_SHOP = "pixelnova-demo.myshopify.com"
 DEMO_TOKEN = "demo-token-of-the-stand-in"
+COLLECTOR_PORT, API_PORT, SHOP_PORT = 8787, 8788, 8789
 
 
 class NotAllAccepted(Exception):
@@ -87,7 +88,14 @@ def options(
 
 
 @app.command()
-def demo(seed: Seed = 1, end: End = None, days: Days = 30) -> None:
+def demo(
+    seed: Seed = 1,
+    end: End = None,
+    days: Days = 30,
+    storefront: Annotated[
+        bool, typer.Option("--storefront", help="Then open the shop: pages with pixel and lists, until Ctrl-C.")
+    ] = False,
+) -> None:
     """Simulate a store, collect its events, load, build, publish, and show what came of it."""
     from ingestion.simulator.admin_api import AdminApi, Bucket, running_admin_api
     from ingestion.simulator.admin_store import AdminStore
@@ -112,6 +120,8 @@ def demo(seed: Seed = 1, end: End = None, days: Days = 30) -> None:
         f"analysts: {_relative(data_folder() / 'published' / 'current' / 'analytics.duckdb')}",
         soft_wrap=True,
     )
+    if storefront:
+        raise typer.Exit(_run_storefront())
 
 
 @app.command()
@@ -131,7 +141,9 @@ def simulate(
 @app.command()
 def collect(
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on; 0 takes a free one.")] = 8787,
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, help="Port to listen on; 0 takes a free one.")
+    ] = COLLECTOR_PORT,
     workers: Annotated[int, typer.Option(min=1, max=64, help="Processes that share the port.")] = 1,
     requests_per_second: Annotated[
         float, typer.Option(min=0, help="What one address may send per ingest key, to each worker; 0 is unlimited.")
@@ -203,6 +215,36 @@ def app_pixel(folder: Annotated[Path, typer.Argument(help="A folder that does no
 
 
 @app.command()
+def api(
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on; 0 takes a free one.")] = API_PORT,
+    workers: Annotated[int, typer.Option(min=1, max=64, help="Processes that share the port.")] = 1,
+    requests_per_second: Annotated[
+        int, typer.Option(min=0, help="What one address may ask of each worker; 0 is unlimited.")
+    ] = 50,
+) -> None:
+    """Answer with recommendations from the published files, until Ctrl-C."""
+    from serving.api import serve as serve_api
+
+    serve_api(host, port, data_folder(), workers, requests_per_second)
+
+
+@app.command()
+def storefront(
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on; 0 takes a free one.")] = SHOP_PORT,
+    shop: Annotated[str, typer.Option(help="The store whose products are shown.")] = DEMO_SHOP,
+    collector_url: Annotated[str, typer.Option(help="Where the pixel sends to.")] = f"http://127.0.0.1:{COLLECTOR_PORT}",
+    api_url: Annotated[str, typer.Option(help="Where lists come from.")] = f"http://127.0.0.1:{API_PORT}/v1",
+) -> None:
+    """Show a shop with the pixel and the lists at work, on this machine, until Ctrl-C; it is no Shopify."""
+    from serving.storefront.demo import serve_storefront
+
+    found = find_shop(load_shops(shops_file()), shop)
+    pixel = custom_pixel(collector_url, found.ingest_keys[0])
+    serve_storefront("127.0.0.1", port, data_folder(), found.domain, pixel, api_url)
+
+
+@app.command()
 def dev() -> None:
     """Run the collector (port 8787) and Dagster's web server (port 3000) together, until Ctrl-C."""
     os.environ.setdefault("DAGSTER_HOME", str(PROJECT_ROOT))
@@ -233,6 +275,13 @@ def status() -> None:
     except WarehouseInUse:
         last = "a run is at work"
     console.print(status(waiting, last, published))
+
+
+def _run_storefront() -> int:
+    """The collector, the read API and the shop together; the exit code of the one that ended first."""
+    console.print(f"\nThe shop: [bold]http://127.0.0.1:{SHOP_PORT}[/bold], until Ctrl-C.")
+    command = [sys.executable, "-m", "orchestration.cli"]
+    return run_together([[*command, name] for name in ("collect", "api", "storefront")], PROJECT_ROOT)
 
 
 @contextmanager

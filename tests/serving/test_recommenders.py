@@ -1,0 +1,166 @@
+"""Closed-form regression against the textbook's formula, and personal lists of a warehouse of a few rows."""
+
+from datetime import date, datetime
+
+import duckdb
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import sparse
+
+from serving.recommenders.ease import best_products, product_weights
+from serving.recommenders.personal import below_popularity, recommend
+
+# Two circles of friends: who likes 1 likes 2 and 3, who likes 7 likes 8 and 9.
+WAREHOUSE = """
+create schema intermediate; create schema recommendations;
+create table intermediate.int_as_of as select timestamp '2026-11-20 12:00:00' as as_of;
+create table intermediate.int_personal_methods as select 's' as shop, 'ease' as method;
+create table intermediate.int_recommendation_settings as
+    select unnest(['model_version', 'max_per_vendor_and_type']) as name, unnest(['7', '3']) as value;
+create table intermediate.int_journey_interests as
+    select 's' as shop, 'a' || person as journey_id, unnest(['1', '2', '3']) as product_id, 1 as weight, 0 as orders,
+        date '2026-11-19' as last_date
+    from range(20) as persons (person)
+    union all
+    select 's', 'b' || person, unnest(['7', '8', '9']), 1, 0, date '2026-11-19' from range(20) as persons (person)
+    union all
+    select 's', 'who bought', '1', 5, 1, date '2026-11-19'
+    union all
+    select 's', 'who bought', '2', 5, 1, date '2026-11-18'
+    union all
+    select 's', 'long ago', unnest(['1', '3']), 1, 0, date '2026-09-01';
+create table intermediate.int_evaluation_interests as
+    select * from intermediate.int_journey_interests
+    where journey_id <> 'who bought' and not (journey_id like 'a%' and product_id = '3');
+create table intermediate.int_repurchased_products (shop varchar, product_id varchar);
+create table intermediate.int_personal_scores (shop varchar, journey_id varchar, product_id varchar, score double);
+create table recommendations.eligibility as
+    select 's' as shop, unnest(['1', '2', '3', '7', '8', '9']) as product_id, product_id <> '9' as is_eligible,
+        null::varchar as diversity_group;
+create table recommendations.evaluation (
+    evaluation_key varchar, shop varchar, task varchar, strategy varchar, cutoff bigint, cases bigint,
+    hit_rate double, mrr double, recall double, coverage double, novelty double, trained_until date,
+    computed_at timestamp, model_version varchar
+);
+"""
+
+
+@pytest.fixture
+def warehouse(tmp_path):
+    with duckdb.connect(str(tmp_path / "warehouse.duckdb")) as connection:
+        connection.execute(WAREHOUSE)
+    return tmp_path / "warehouse.duckdb"
+
+
+def rows(warehouse, sql):
+    with duckdb.connect(str(warehouse), read_only=True) as connection:
+        return connection.execute(sql).fetchall()
+
+
+def change(warehouse, sql):
+    with duckdb.connect(str(warehouse)) as connection:
+        connection.execute(sql)
+
+
+def listed(warehouse, journey):
+    return [
+        product
+        for (product,) in rows(
+            warehouse,
+            f"select recommended_product_id from recommendations.personal where journey_id = '{journey}' "
+            "order by position",
+        )
+    ]
+
+
+@given(st.integers(0, 10**6), st.integers(2, 12), st.integers(1, 300))
+def test_weights_are_those_of_the_formula(seed, products, regularisation):
+    luck = np.random.default_rng(seed)
+    interests = (luck.random((25, products)) < 0.3).astype(np.float32)
+    precision = np.linalg.inv(interests.T.astype(float) @ interests + regularisation * np.eye(products))
+    expected = np.eye(products) - precision / np.diag(precision)
+    found = product_weights(sparse.csr_matrix(interests), regularisation)
+    assert np.allclose(found, expected, atol=1e-4)
+    assert (np.diag(found) == 0).all()
+
+
+def test_equal_scores_come_in_the_order_of_the_products_and_what_is_barred_last():
+    weights = np.array([[0, 1, 1, 2], [0, 0, 0, 0], [0, 0, 0, 0], [0, 0, 0, 0]], dtype=np.float32)
+    profile = sparse.csr_matrix(np.array([[1, 0, 0, 0]], dtype=np.float32))
+    barred = sparse.csr_matrix(np.array([[0, 0, 0, 1]], dtype=np.float32))
+    products, scores = best_products(profile, weights, barred, 10)
+    assert products.tolist() == [[1, 2, 0, 3]]
+    assert scores[0, 3] == -np.inf
+
+
+def test_friends_of_a_product_are_offered_what_the_others_like(warehouse):
+    assert recommend(warehouse) == {"s": 41}
+    assert listed(warehouse, "a1") == ["1", "2", "3"]
+    assert listed(warehouse, "b1") == ["7", "8"], "what may not be shown is not"
+
+
+def test_what_somebody_owns_is_not_offered_unless_it_is_bought_again_and_again(warehouse):
+    recommend(warehouse)
+    assert listed(warehouse, "who bought") == ["3"]
+    change(warehouse, "insert into intermediate.int_repurchased_products values ('s', '2')")
+    recommend(warehouse)
+    assert set(listed(warehouse, "who bought")) == {"2", "3"}
+
+
+def test_who_has_not_been_here_for_a_month_has_no_list_of_their_own(warehouse):
+    recommend(warehouse)
+    assert listed(warehouse, "long ago") == []
+
+
+def test_at_most_three_of_a_vendor_and_type(warehouse):
+    change(warehouse, "update recommendations.eligibility set diversity_group = 'v | t', is_eligible = true")
+    change(warehouse, "update intermediate.int_recommendation_settings set value = '1' where value = '3'")
+    recommend(warehouse)
+    assert len(listed(warehouse, "a1")) == 1
+
+
+def test_a_catalogue_too_large_for_a_matrix_is_served_by_similarities(warehouse):
+    change(warehouse, "update intermediate.int_personal_methods set method = 'item_similarity'")
+    change(warehouse, "insert into intermediate.int_personal_scores values ('s', 'a1', '8', 0.5), ('s', 'a1', '9', 0.9)")
+    recommend(warehouse)
+    assert rows(
+        warehouse, "select journey_id, recommended_product_id, strategy from recommendations.personal"
+    ) == [("a1", "8", "item_similarity")]
+
+
+def test_an_evaluation_is_remembered_once_for_each_as_of(warehouse):
+    recommend(warehouse)
+    recommend(warehouse)
+    measured = rows(
+        warehouse,
+        "select strategy, cases, hit_rate, trained_until from recommendations.evaluation_history order by strategy",
+    )
+    # Twenty persons came to like 3 since; who likes 1 and 2 is foretold it.
+    assert [(strategy, cases, rate) for strategy, cases, rate, _ in measured] == [("ease", 20, 1.0), ("popular", 20, 1.0)]
+    assert measured[0][3] == date(2026, 11, 19)
+    change(warehouse, f"update intermediate.int_as_of set as_of = timestamp '{datetime(2026, 11, 21)}'")
+    recommend(warehouse)
+    [(remembered,)] = rows(warehouse, "select count(distinct computed_at) from recommendations.evaluation_history")
+    assert remembered == 2
+
+
+def test_a_strategy_below_popularity_is_found_when_there_are_cases_enough(warehouse):
+    for strategy, rate in (("viewed_together", 0.1), ("session_blend", 0.3), ("popular", 0.2)):
+        change(
+            warehouse,
+            "insert into recommendations.evaluation by name select 's' as shop, 'next_view' as task, "
+            f"'{strategy}' as strategy, 20 as cutoff, 150 as cases, {rate} as hit_rate, date '2026-11-13' as "
+            "trained_until, timestamp '2026-11-20 12:00:00' as computed_at",
+        )
+    recommend(warehouse)
+    assert [fallen.strategy for fallen in below_popularity(warehouse)] == ["viewed_together"]
+    assert below_popularity(warehouse, min_cases=151) == []
+
+
+def test_a_shop_without_anybody_has_no_lists_and_no_error(warehouse):
+    for table in ("int_journey_interests", "int_evaluation_interests", "int_personal_methods"):
+        change(warehouse, f"delete from intermediate.{table}")
+    assert recommend(warehouse) == {}
+    assert rows(warehouse, "select count(*) from recommendations.personal") == [(0,)]

@@ -1,0 +1,313 @@
+"""Random catalogues, stock changes and merchants' words: nothing that may not be shown is in any file or answer.
+
+What may be shown is said here a second time, in plain Python. The models, the recommenders, the publication and the read API
+are the real ones; only the tables before the lists are written by the test.
+"""
+
+import json
+import random
+import shutil
+from collections import Counter
+from datetime import date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+from fastapi.testclient import TestClient
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from serving.api import ApiSettings, create_api
+from serving.publish import publish
+from serving.published import Published
+from serving.recommenders.personal import recommend
+from serving.visitor_access import VisitorSecrets
+from tests.conftest import PROJECT
+from tests.warehouse import Warehouse
+
+TODAY = date(2026, 11, 20)
+LISTS = ["marts.recommendations", "intermediate.recommendations"]
+GIVEN = ["int_session_products", "int_view_pairs_daily", "int_order_pairs_daily"]
+KEY = "a-key-for-visitors"
+
+
+@pytest.fixture(scope="module")
+def template(tmp_path_factory) -> Path:
+    """A warehouse in which every model stands, without a row of events."""
+    warehouse = Warehouse(tmp_path_factory.mktemp("template"), PROJECT / "shops.toml")
+    warehouse.load()
+    warehouse.build()
+    with duckdb.connect(str(warehouse.file)) as connection:
+        connection.execute("delete from core.shops")
+        connection.execute("delete from intermediate.int_as_of")
+        connection.execute("insert into intermediate.int_as_of values ($now)", {"now": datetime(2026, 11, 20, 12)})
+    return warehouse.file
+
+
+class Store:
+    """A shop with a random catalogue, visitors and rules."""
+
+    def __init__(self, name: str, luck: random.Random) -> None:
+        self.shop, self.luck = f"{name}.myshopify.com", luck
+        vendors = [f"Vendor {number}" for number in range(luck.randint(1, 3))] + [None] * luck.randint(0, 1)
+        types = ["Bowl", "Cup", "Gift Card", "Sample", None][: luck.randint(1, 5)]
+        self.products = []
+        for number in range(luck.randint(0, 30)):
+            known = luck.random() < 0.9
+            self.products.append(
+                {
+                    "product_id": str(1000 + number) if known else f"handle:h{number}",
+                    "title": f"Product {number}" if luck.random() < 0.97 else None,
+                    "handle": f"h{number}",
+                    "vendor": luck.choice(vendors),
+                    "product_type": luck.choice(types),
+                    "tags": luck.choice([None, '["blue"]', '["Sample","blue"]']) if luck.random() < 0.2 else None,
+                    "is_gift_card": luck.choice([None, False, False, luck.random() < 0.1]),
+                    "is_published": luck.random() < 0.85,
+                    "is_available": luck.random() < 0.8,
+                    "is_deleted": luck.random() < 0.05,
+                    "price": luck.choice([None, 0, 5, 10, 11, 40]) if luck.random() < 0.3 else luck.randint(5, 50),
+                }
+            )
+        named = [luck.choice([product["handle"], product["product_id"]]) for product in self.products]
+        self.excluded = luck.sample(named, min(len(named), luck.randint(0, 3)))
+        self.pinned = luck.sample(named, min(len(named), luck.randint(0, 3)))
+
+    def may_be_shown(self) -> dict[str, str | None]:
+        """The products that may, with vendor and type where both are known."""
+        shown = {}
+        for product in self.products:
+            sort = (product["product_type"] or "").lower()
+            if (
+                product["is_published"]
+                and product["is_available"]
+                and not product["is_deleted"]
+                and product["title"]
+                and not product["is_gift_card"]
+                and sort not in ("gift card", "sample")
+                and "sample" not in (product["tags"] or "").lower()
+                and product["price"] != 0
+                and not {product["handle"], product["product_id"]} & set(self.excluded)
+            ):
+                both = product["vendor"] and product["product_type"]
+                shown[product["product_id"]] = f"{product['vendor']} | {product['product_type']}" if both else None
+        if len({group or "" for group in shown.values()}) <= 1:
+            return dict.fromkeys(shown)
+        return shown
+
+    def restock(self) -> None:
+        """What was there may be gone, and the other way round."""
+        for product in self.products:
+            if self.luck.random() < 0.4:
+                product["is_available"] = not product["is_available"]
+
+    def write(self, connection: duckdb.DuckDBPyConnection) -> None:
+        """The catalogue and the rules; they replace what was there."""
+        for table in ("core.products", "core.collection_products", "raw_shops.recommendation_rules"):
+            connection.execute(f"delete from {table} where shop = $shop", {"shop": self.shop})
+        for product in self.products:
+            told = {name: value for name, value in product.items() if name != "price"}
+            there = not product["is_deleted"]
+            self.insert(
+                connection,
+                "core.products",
+                **told
+                | {
+                    "product_key": f"{self.shop}/{product['product_id']}",
+                    "is_published": product["is_published"] and there,
+                    "is_available": product["is_available"] and there,
+                    "price_min": product["price"],
+                    "price_max": product["price"],
+                    "currency": "EUR",
+                    "source": "catalogue_file",
+                },
+            )
+            collection = f"c{self.luck.randrange(2)}"
+            self.insert(
+                connection,
+                "core.collection_products",
+                collection_product_key=f"{self.shop}/{product['product_id']}",
+                collection_id=collection,
+                product_id=product["product_id"],
+            )
+        for rule, names in (("exclude", self.excluded), ("pin", self.pinned)):
+            for place, name in enumerate(names, start=1):
+                loaded = {"_dlt_load_id": "1", "_dlt_id": f"{self.shop}/{rule}/{place}"}
+                self.insert(
+                    connection, "raw_shops.recommendation_rules", rule=rule, product=name, place=place, **loaded
+                )
+
+    def write_visits(self, connection: duckdb.DuckDBPyConnection) -> None:
+        """Sessions of a few products, orders of some, and who they were."""
+        self.insert(connection, "core.shops", name=self.shop, timezone="UTC", currency="EUR")
+        self.insert(connection, "intermediate.int_shop_today", today=TODAY)
+        ids = [product["product_id"] for product in self.products]
+        for number in range(self.luck.randint(0, 40) if ids else 0):
+            day = TODAY - timedelta(days=self.luck.randrange(14))
+            session, journey = f"{self.shop}/{number}", f"{self.shop}-j{number % 7}"
+            viewed = [self.luck.choice(ids) for _ in range(self.luck.randint(1, 5))]
+            self.insert(connection, "intermediate.int_visits", session_id=session, journey_id=journey)
+            if number < 7:
+                self.insert(
+                    connection, "core.user_journeys", journey_id=journey, last_seen_at=datetime(2026, 11, 19), is_bot=False
+                )
+            for place, product in enumerate(viewed, start=1):
+                self.insert(
+                    connection,
+                    "intermediate.int_session_products",
+                    session_id=session,
+                    session_date=day,
+                    product_id=product,
+                    views_to_end=place,
+                    last_viewed_at=datetime.combine(day, datetime.min.time()),
+                )
+            for one in set(viewed):
+                for other in set(viewed):
+                    if one <= other:
+                        pair = {"product_id": one, "other_product_id": other}
+                        self.insert(
+                            connection,
+                            "intermediate.int_view_pairs_daily",
+                            **pair,
+                            session_date=day,
+                            sessions=1,
+                            forward_weight=1,
+                            backward_weight=1,
+                        )
+                        self.insert(
+                            connection,
+                            "intermediate.int_order_pairs_daily",
+                            **pair,
+                            order_date=day,
+                            orders=2,
+                            weight=1,
+                        )
+
+    def insert(self, connection: duckdb.DuckDBPyConnection, table: str, **values: Any) -> None:
+        """A row of this shop; what is not named is null."""
+        named = {"shop": self.shop, **values}
+        columns = ", ".join(f"${name} as {name}" for name in named)
+        connection.execute(f"insert into {table} by name select {columns}", named)
+
+
+def check(shown: list[str], store: Store, where: Any, seed: str | None = None) -> int:
+    """The law, of one list."""
+    allowed = store.may_be_shown()
+    assert len(shown) == len(set(shown)), where
+    assert set(shown) <= set(allowed), (where, set(shown) - set(allowed))
+    assert seed not in shown, where
+    groups = Counter(group for product in shown if (group := allowed[product]) is not None)
+    assert all(count <= 3 for count in groups.values()), (where, groups)
+    return len(shown)
+
+
+def lists_of(value: Any, path: str = "") -> list[tuple[str, list[str]]]:
+    """Every list of items within a document."""
+    if isinstance(value, list):
+        if value and isinstance(value[0], dict) and "position" in value[0]:
+            assert [item["position"] for item in value] == list(range(1, len(value) + 1)), path
+            return [(path, [item["product_id"] for item in value])]
+        return []
+    if isinstance(value, dict):
+        return [found for key, inner in value.items() for found in lists_of(inner, f"{path}/{key}")]
+    return []
+
+
+def check_files(version: Published, stores: list[Store]) -> int:
+    items = 0
+    by_shop = {store.shop: store for store in stores}
+    for store in stores:
+        folder = version.folder / "recommendations" / "shops" / store.shop
+        for shard in (folder / "products").iterdir():
+            for product, document in json.loads(shard.read_text())["products"].items():
+                for path, shown in lists_of(document):
+                    items += check(shown, store, (shard, product, path), product)
+        for path, shown in lists_of(json.loads((folder / "lists.json").read_text())):
+            items += check(shown, store, path)
+        catalogue = json.loads((folder / "catalogue.json").read_text())
+        assert set(catalogue["products"]) == set(store.may_be_shown()), (store.products, store.excluded)
+        for call in map(json.loads, (folder / "metafields.ndjson").read_text().splitlines()):
+            for metafield in call["metafields"]:
+                seed = metafield["ownerId"].rpartition("/")[2]
+                check([gid.rpartition("/")[2] for gid in json.loads(metafield["value"])], store, metafield, seed)
+        private = version.folder / "private" / "shops" / store.shop / "visitors"
+        for shard in private.iterdir():
+            for journey, (_, _, _, listed) in json.loads(shard.read_text())["journeys"].items():
+                items += check([product for product, _, _ in listed], store, journey)
+    for file in (version.folder / "recommendations").glob("*.ndjson"):
+        for line in map(json.loads, file.read_text().splitlines()):
+            shown = [item["product_id"] for item in line["items"]]
+            items += check(shown, by_shop[line["shop"]], (file.name, line["list"]), line["list"])
+    for file in (version.folder / "recommendations").glob("*.parquet"):
+        with duckdb.connect() as connection:
+            for shop, shown in connection.execute(
+                f"select shop, list(recommended_product_id) from '{file}' group by shop, list"
+            ).fetchall():
+                items += check(shown, by_shop[shop], file)
+    return items
+
+
+def check_answers(client: TestClient, stores: list[Store], luck: random.Random) -> int:
+    items = 0
+    for store in stores:
+        base = f"/v1/shops/{store.shop}"
+        ids = [product["product_id"] for product in store.products]
+        for seed in ids:
+            excluded = luck.sample(ids, min(len(ids), luck.randint(0, 3)))
+            for placement in ("product_page", "bought_together", "viewed_together"):
+                answer = client.get(
+                    f"{base}/products/{seed}/recommendations",
+                    params={"placement": placement, "limit": 20, "exclude": ",".join(excluded)},
+                )
+                if answer.status_code == 404:
+                    continue
+                shown = [item["product_id"] for item in answer.json()["items"]]
+                items += check(shown, store, (seed, placement), seed)
+                assert not set(shown) & set(excluded)
+        for path in ("popular", "trending"):
+            answer = client.get(f"{base}/{path}")
+            items += check([item["product_id"] for item in answer.json()["items"]], store, path)
+        if ids:
+            viewed = [luck.choice(ids) for _ in range(5)]
+            answer = client.post(f"{base}/session", json={"products": viewed})
+            assert answer.status_code == 200, answer.text
+            items += check([item["product_id"] for item in answer.json()["items"]], store, ("session", viewed))
+        for number in range(8):
+            visitor = f"{base}/visitors/{store.shop}-j{number}"  # of whom nobody has heard, the last one
+            answer = client.get(visitor, headers={"Authorization": f"Bearer {KEY}"})
+            assert answer.status_code == 200, answer.text
+            items += check([item["product_id"] for item in answer.json()["items"]], store, "visitor")
+    return items
+
+
+@settings(
+    max_examples=4,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+)
+@given(seed=st.integers(0, 10**9))
+def test_no_ineligible_item_is_in_any_file_or_answer(template, tmp_path_factory, seed):
+    luck = random.Random(seed)
+    data = tmp_path_factory.mktemp("store")
+    shutil.copy(template, data / "warehouse.duckdb")
+    warehouse = Warehouse.__new__(Warehouse)
+    warehouse.data, warehouse.file = data, data / "warehouse.duckdb"
+    stores = [Store(f"s{number}", luck) for number in range(5)]
+    items = 0
+    for step in range(2):
+        with duckdb.connect(str(warehouse.file)) as connection:
+            for store in stores:
+                if step:
+                    store.restock()
+                else:
+                    store.write_visits(connection)
+                store.write(connection)
+        warehouse.build("--select", *LISTS, "--exclude", *GIVEN)
+        recommend(warehouse.file)
+        version = publish(warehouse.file, data)
+        assert version.manifest.ineligible_dropped == 0
+        items += check_files(version, stores)
+        with TestClient(create_api(data, ApiSettings(requests_per_second=0, secrets=VisitorSecrets(api_keys=[KEY.encode()])))) as client:
+            items += check_answers(client, stores, luck)
+    assert items > 0
