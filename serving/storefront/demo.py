@@ -149,6 +149,7 @@ class Storefront:
         line = cart.add(product, _quantity(fields.get("quantity", "1")) or 1, properties_of(fields))
         if request.url.path.endswith(".js"):
             return _remember(JSONResponse({**line.facts(), "cart_quantity": cart.quantity}), cart)
+        cart.untold.append(line)
         return _remember(RedirectResponse("/cart", 303), cart)
 
     async def change(self, request: Request) -> Response:
@@ -215,6 +216,7 @@ class Storefront:
         """facts: what the page's scripts tell the pixel; more: what the template shows."""
         cart = self._cart(request)
         product: Product | None = more.get("product")
+        added, cart.untold = [line.facts() for line in cart.untold], []
         html = self._pages.get_template(name).render(
             title=title,
             shop=self._demo.shop,
@@ -222,7 +224,7 @@ class Storefront:
             product_id=product.product_id if product else None,
             source=self._source,
             files=FILES,
-            config={"shop": self._demo.shop, "sandbox": self._sandbox, **facts},
+            config={"shop": self._demo.shop, "sandbox": self._sandbox, "added": added, **facts},
             **more,
         )
         return _remember(HTMLResponse(html, status), cart)

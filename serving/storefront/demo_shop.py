@@ -42,12 +42,17 @@ class Line:
 
 @dataclass
 class Cart:
-    """What one browser has chosen. checkout: the token of what becomes of it; order_id: once it is bought."""
+    """What one browser has chosen.
+
+    checkout: the token of what becomes of it. order_id: once it is bought. untold: lines that a form without scripts
+    has added, of which the next page tells the pixel.
+    """
 
     token: str
     lines: list[Line] = field(default_factory=list)
     checkout: str = field(default_factory=lambda: secrets.token_hex(16))
     order_id: str | None = None
+    untold: list[Line] = field(default_factory=list)
 
     @property
     def total(self) -> Decimal:

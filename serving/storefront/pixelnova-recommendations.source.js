@@ -41,7 +41,7 @@
       (before ?? []).filter((id) => id != product).concat(product ?? []).slice(-5), // the newest last
     );
 
-    // The product that is looked at was clicked in a list: what adds it to the cart says so, the forms of others do not.
+    // Was the product on this page clicked in a list? Then its forms say so to the cart; those of others do not.
     const value = clicks()[product];
     if (value)
       for (const form of page.querySelectorAll('form[action*="/cart/add"]'))
@@ -74,7 +74,8 @@
         const lists = await Promise.all(viewed.map((seed) => read("viewed_together", seed).catch(() => [])));
         lists.map((items, index) =>
           items.map(
-            (item) => ((sums[item.product_id] ??= {...item, score: 0}).score += item.score / (viewed.length - index) ** 1.5),
+            (item) =>
+              ((sums[item.product_id] ??= {...item, score: 0}).score += item.score / (viewed.length - index) ** 1.5),
           ),
         );
         return Object.keys(sums)
@@ -122,7 +123,8 @@
       try {
         const strategy = reason.code;
         const currency = price?.currency;
-        const amount = currency && (+price.amount).toLocaleString(page.documentElement.lang || [], {style: "currency", currency});
+        const amount =
+          currency && (+price.amount).toLocaleString(page.documentElement.lang || [], {style: "currency", currency});
         const card = template.content.cloneNode(true);
         card.querySelectorAll("[data-field]").forEach((node) => {
           const field = node.dataset.field;
@@ -137,8 +139,8 @@
             node.alt = title;
             (node.src = safe(image)) || node.remove();
           } else
-            node.textContent =
-              {title, price: amount}[field] ?? node.dataset[strategy]; // a reason is the theme's: data-popular="Popular now"
+            // A reason has the theme's own words: data-popular="Popular now".
+            node.textContent = {title, price: amount}[field] ?? node.dataset[strategy];
         });
         const position = product_ids.push(product_id);
         strategies.push(strategy);

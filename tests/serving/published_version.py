@@ -186,11 +186,11 @@ def _write_public(
             for number, collection in enumerate(COLLECTIONS)
         },
         vendors={
-            vendor: lists.draw(ITEMS, "popular_of_vendor", among=[one for one in shown if one.vendor == vendor])
+            vendor: lists.draw(ITEMS, "popular_in_vendor", among=[one for one in shown if one.vendor == vendor])
             for vendor in sorted({one.vendor for one in shown})
         },
         types={
-            kind: lists.draw(ITEMS, "popular_of_type", among=[one for one in shown if one.type == kind])
+            kind: lists.draw(ITEMS, "popular_in_type", among=[one for one in shown if one.type == kind])
             for kind in sorted({one.type for one in shown})
         },
         segments={segment: lists.draw(ITEMS, "popular_in_segment") for segment in SEGMENTS},

@@ -43,24 +43,20 @@ def slow_blend(viewed, sessions, lists, answer_viewed, per_product=500, most=200
         product = viewed[-distance]
         if product not in weights:
             weights[product] = 1 / (distance * math.sqrt(distance))
-    candidates = set()
-    for product in weights:
-        candidates |= set([number for number, products in enumerate(sessions) if product in products][:per_product])
-    held = {
-        number: [
-            product
-            for product in weights
-            if product in sessions[number] and number in holders(product, sessions, per_product)
-        ]
-        for number in candidates
+    holders = {
+        product: [number for number, products in enumerate(sessions) if product in products]
+        for product in known_to(sessions)
     }
+    newest = {product: set(holders.get(product, [])[:per_product]) for product in weights}
+    candidates = set().union(*newest.values())
+    held = {number: [product for product in weights if number in newest[product]] for number in candidates}
     similarity = {number: sum(weights[product] for product in products) for number, products in held.items()}
     chosen = sorted(candidates, key=lambda number: (-similarity[number], number))[:most]
     knn = {}
     for number in chosen:
         match = sessions[number].index(held[number][0]) * 2
         for index, product in enumerate(sessions[number]):
-            rarity = math.log(len(sessions) / sum(product in other for other in sessions))
+            rarity = math.log(len(sessions) / len(holders[product]))
             gain = similarity[number] * (1 + rarity / 5) / (1 + abs(index * 2 - match))
             knn[product] = knn.get(product, 0) + gain
     items = {}
@@ -79,8 +75,8 @@ def slow_blend(viewed, sessions, lists, answer_viewed, per_product=500, most=200
     return {product: score for product, score in total.items() if answer_viewed or product not in viewed}
 
 
-def holders(product, sessions, per_product):
-    return [number for number, products in enumerate(sessions) if product in products][:per_product]
+def known_to(sessions):
+    return {product for products in sessions for product in products}
 
 
 def assert_same(ranked, expected):

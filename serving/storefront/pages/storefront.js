@@ -90,6 +90,7 @@
 
   publishStandard("page_viewed");
   if (config.product) publishStandard("product_viewed", {productVariant: variantOf(config.product)});
+  for (const line of config.added) publishStandard("product_added_to_cart", {cartLine: cartLine(line)});
   if (config.viewed_cart) publishStandard("cart_viewed", {cart: cartOf(config.viewed_cart)});
   if (config.checkout) {
     const {checkout} = config;

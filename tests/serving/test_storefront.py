@@ -1,0 +1,679 @@
+"""The snippet in a real browser: on a page of the tests' own, and in the demo shop with pixel, collector and read API.
+
+Shopify is imitated: its pixel manager in the demo shop, its globals on the tests' own page.
+"""
+
+import hashlib
+import json
+import math
+import random
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter, defaultdict
+from datetime import UTC, datetime
+from pathlib import Path
+from types import SimpleNamespace
+from urllib.parse import urlsplit
+
+import httpx
+import pytest
+
+from ingestion.collector.app import Collector, CollectorSettings
+from ingestion.landing import decode_envelope, open_files
+from ingestion.pixel.packaging import custom_pixel
+from ingestion.simulator.catalogue import build_catalogue
+from ingestion.simulator.pixel_events import Browser, Checkout, Device
+from serving.api import ApiSettings, create_api
+from serving.published import NothingPublished, Published, read_current, shard_name
+from serving.storefront.demo import FILES, HERE, create_storefront
+from tests.ingestion.test_pixel import ARGUMENTS, CHROMIUM
+from tests.ingestion.test_pixel import serving as running
+from tests.serving.published_version import write_version
+
+PROJECT = Path(__file__).resolve().parents[2]
+SNIPPET = HERE / "pixelnova-recommendations.js"
+SOURCE = HERE / "pixelnova-recommendations.source.js"
+SECTION = HERE / "pixelnova-recommendations.liquid"
+PRODUCTS = 120
+VIEWED, CLICKED = "pixelnova:recommendation_viewed", "pixelnova:recommendation_clicked"
+PROPERTY = "properties[_pixelnova_rec]"
+SITE = "https://shop.test"
+CARD = """
+    <h2>For you</h2>
+    <ol><template><li>
+        <a data-field="link"><img data-field="image"><b data-field="title"></b></a>
+        <i data-field="price"></i><small data-field="reason" data-popular="Popular now" data-similar="Like it"></small>
+    </li></template></ol>
+"""
+# What a page's own scripts have, and what the tests see of it: timers of a second wait until they are let go.
+SHOPIFY = """
+    window.told = [];
+    window.seconds = new Map();
+    window.Shopify = {
+        analytics: {publish: (name, data) => told.push({name, data})},
+        customerPrivacy: {preferencesProcessingAllowed: () => MAY_STORE},
+    };
+    const {setTimeout: set, clearTimeout: clear} = window;
+    window.setTimeout = (act, delay, ...more) => {
+        if (delay !== 1000) return set(act, delay, ...more);
+        const id = set(() => {}, 1e9);
+        seconds.set(id, act);
+        return id;
+    };
+    window.clearTimeout = (id) => { seconds.delete(id); clear(id); };
+    window.aSecondPasses = () => { for (const [id, act] of seconds) { seconds.delete(id); act(); } };
+"""
+
+
+@pytest.fixture(scope="module")
+def chromium():
+    if not CHROMIUM:
+        pytest.skip("no Chromium here: apt-get install chromium, or name one in PIXELNOVA_CHROMIUM")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def published(shop, tmp_path_factory) -> Published:
+    return write_version(tmp_path_factory.mktemp("data"), shop.domain, PRODUCTS, 4)
+
+
+class Site:
+    """A page of the tests' own, whose answers are all made here; the published files are under /recommendations."""
+
+    def __init__(self, chromium, folder: Path | None) -> None:
+        self.context = chromium.new_context()
+        self.page = self.context.new_page()
+        self.errors: list[str] = []
+        self.asked: list[str] = []
+        self.answers: dict[str, object] = {}  # path ▶ body, status, or None: no answer at all
+        self._folder = folder
+        self.page.on("pageerror", lambda error: self.errors.append(str(error)))
+        self.context.route("**/*", self._answer)
+
+    def open(self, body: str, path: str = "/", may_store: bool = True):
+        """Open a page with this body, and wait until every list is drawn or given up."""
+        shopify = SHOPIFY.replace("MAY_STORE", json.dumps(may_store))
+        script = '<script src="/snippet.js" defer></script>'
+        head = f"<meta charset=utf-8><script>{shopify}</script>{script}"
+        self.answers[path] = f'<!doctype html><html lang="en-GB">{head}{body}'
+        self.page.goto(SITE + path)
+        self.settle()
+        return self.page
+
+    def settle(self) -> None:
+        elements = "[...document.querySelectorAll('pixelnova-recommendations,[data-pixelnova]')]"
+        self.page.evaluate(f"Promise.all({elements}.map((element) => element.drawn))")
+
+    def shown(self) -> list[str]:
+        """The titles that can be seen."""
+        return [title.text_content() for title in self.page.locator("[data-field=title]:visible").all()]
+
+    def kept(self) -> dict[str, str]:
+        """What the snippet has put into the browser's storages."""
+        return self.page.evaluate("({...localStorage, ...sessionStorage})")
+
+    def _answer(self, route) -> None:
+        path = urlsplit(route.request.url).path
+        self.asked.append(path)
+        answer = self.answers.get(path, 404)
+        if path == "/snippet.js":
+            answer = SNIPPET.read_text()
+        elif path not in self.answers and self._folder and path.startswith(FILES):
+            file = self._folder / path.removeprefix("/")
+            answer = file.read_text() if file.is_file() else 404
+        if answer is None:
+            route.abort()
+        elif isinstance(answer, int):
+            route.fulfill(status=answer, body='{"error": "no"}')
+        else:
+            kind = "text/html" if route.request.is_navigation_request() else "text/javascript"
+            route.fulfill(body=answer if isinstance(answer, str) else json.dumps(answer), content_type=kind)
+
+
+@pytest.fixture
+def site(chromium, published):
+    made = Site(chromium, published.folder)
+    yield made
+    assert made.errors == []
+    made.context.close()
+
+
+@pytest.fixture(scope="module")
+def demo(shop, published, tmp_path_factory):
+    """The demo shop, with the real collector and the real read API."""
+    data, landing = published.folder.parents[1], tmp_path_factory.mktemp("landing")
+    collector = Collector(CollectorSettings([shop], landing, landing / "salts", requests_per_second=0))
+    api = create_api(data, ApiSettings(requests_per_second=0))
+    with running(collector) as collector_port, running(api) as api_port:
+        pixel = custom_pixel(f"http://127.0.0.1:{collector_port}", shop.ingest_keys[0])
+        api_url = f"http://127.0.0.1:{api_port}/v1"
+
+        def stored(name: str) -> list[dict]:
+            lines = [line for file in open_files(landing) for line in file.read_bytes().splitlines()]
+            events = [json.loads(bytes(decode_envelope(line).event)) for line in lines]
+            return list({event["id"]: event for event in events if event["name"] == name}.values())
+
+        with running(create_storefront(data, shop.domain, pixel, api_url)) as port:
+            yield SimpleNamespace(url=f"http://127.0.0.1:{port}", api=api_url, stored=stored)
+
+
+@pytest.fixture
+def shopper(chromium, demo):
+    """A browser in the demo shop; events are those of this browser."""
+    context = chromium.new_context(viewport={"width": 1200, "height": 800})
+    page = context.new_page()
+    errors: list[str] = []
+    page.on("pageerror", lambda error: errors.append(str(error)))
+
+    def told(name: str, count: int = 1) -> list[dict]:
+        """This browser's events of a name, as the collector wrote them; there are as many as that."""
+        client = page.evaluate("localStorage.getItem('demo:client')")
+        deadline = time.monotonic() + 15
+        while True:
+            events = [event for event in demo.stored(name) if event["clientId"] == client]
+            if len(events) >= count or time.monotonic() > deadline:
+                break
+            page.wait_for_timeout(50)
+        assert len(events) == count, name
+        return events
+
+    yield SimpleNamespace(page=page, told=told)
+    assert errors == []
+    context.close()
+
+
+def element(shop: str, placement: str, *, product: str | None = None, limit: int = 4, source: str = FILES) -> str:
+    of_product = f'data-product="{product}"' if product else ""
+    return (
+        f'<pixelnova-recommendations hidden style="display: block" data-shop="{shop}" data-placement="{placement}" '
+        f'data-limit="{limit}" data-source="{source}" {of_product}>{CARD}</pixelnova-recommendations>'
+        "<style>[hidden] { display: none !important }</style>"
+    )
+
+
+def item(product_id: str, **more) -> dict:
+    price, reason = {"amount": "1234.50", "currency": "EUR"}, {"code": "popular"}
+    made = {"product_id": product_id, "title": f"No. {product_id}", "handle": f"h-{product_id}", "url": None}
+    return {
+        **made,
+        "image": "/p.png",
+        "vendor": None,
+        "type": None,
+        "price": price,
+        "reason": reason,
+        "score": 1,
+        **more,
+    }
+
+
+def lists_of(*items: dict) -> dict[str, object]:
+    head = {"schema": 1, "shop": "s", "version": "v7", "model_version": "m7", "generated_at": None}
+    return {f"{FILES}/shops/s/lists.json": {**head, "popular": list(items), "trending": []}}
+
+
+def test_what_is_shipped_is_small_and_made_of_its_source():
+    shipped = SNIPPET.read_bytes()
+    assert len(shipped) <= 3072
+    stamp = hashlib.sha256(SOURCE.read_bytes()).hexdigest()[:6]
+    assert shipped.endswith(f"//{stamp}\n".encode()), "the source has changed: make the snippet anew as README.md says"
+    for forbidden in (b"innerHTML", b"insertAdjacentHTML", b"outerHTML", b"document.write", b"eval("):
+        assert forbidden not in shipped
+
+
+def test_the_browser_finds_the_shard_that_python_wrote(site):
+    ids = [str(7_300_000_000_000 + number * 3_571) for number in range(300)] + ["0", "ü", "€uro", "😀", "a-b_c"]
+    site.open("".join(element(f"s{n}", "viewed_together", product=one) for n, one in enumerate(ids)))
+    asked = {path for path in site.asked if path.startswith(FILES)}
+    assert asked == {f"{FILES}/shops/s{n}/products/{shard_name(one)}" for n, one in enumerate(ids)}
+    assert len({shard_name(one) for one in ids}) > 100
+
+
+@pytest.mark.parametrize("placement", ["product_page", "viewed_together", "popular", "trending"])
+def test_a_list_is_shown_in_the_themes_own_markup(site, shop, published, placement):
+    lists = published.lists(shop.domain)
+    document = published.document(shop.domain, "1001")
+    listed = getattr(lists, placement, None) or document.placements[placement]
+    wanted = [one for one in listed if one.product_id != "1001"][:4]
+    page = site.open(element(shop.domain, placement, product="1001"))
+    assert site.shown() == [one.title for one in wanted]
+    cards = page.locator("ol > li").all()
+    assert [card.locator("a").get_attribute("href") for card in cards] == [
+        f"{SITE}/products/{one.handle}" for one in wanted
+    ]
+    words = {"popular": "Popular now", "similar": "Like it"}
+    assert [card.locator("small").text_content() for card in cards] == [
+        words.get(one.reason.code, "") for one in wanted
+    ]
+    assert page.locator("ol > :last-child").evaluate("(last) => last.tagName") == "TEMPLATE"
+
+
+def test_a_price_is_written_as_the_page_writes_money_and_a_missing_one_not_at_all(site):
+    site.answers |= lists_of(item("1"), item("2", price=None), item("3", price={"amount": "5", "currency": None}))
+    page = site.open(element("s", "popular"))
+    assert page.locator("[data-field=price]").all_text_contents() == ["€1,234.50", "", ""]
+
+
+def test_hostile_products_are_text_and_lead_nowhere(site):
+    evil = "<img src=x onerror='window.harmed = 1'>"
+    site.answers |= lists_of(
+        item("1", title=evil, handle=None, url="javascript:window.harmed = 1", image="javascript:window.harmed = 1"),
+        item("2", handle=None, url="java\nscript:window.harmed = 1", image="data:text/html,x", reason={"code": evil}),
+        item("3", handle='"><script>window.harmed = 1</script>', image=None),
+        item("4", handle=None, url="https://elsewhere.test/p", image="https://cdn.test/p.png"),
+        item("__proto__", handle="../../x"),
+        item("6", price={"amount": "1", "currency": "not money"}),
+        item("7", handle=None, url="http://[", image=None),
+        {"product_id": "8"},
+        None,
+    )
+    page = site.open(element("s", "popular", limit=20))
+    assert site.shown() == []  # the list holds what is no item: it is not taken
+    site.answers |= lists_of(*site.answers[f"{FILES}/shops/s/lists.json"]["popular"][:-1])
+    page = site.open(element("s", "popular", limit=20))
+    assert site.shown() == [evil, "No. 2", "No. 3", "No. 4", "No. __proto__"]
+    links = [link.get_attribute("href") for link in page.locator("li a").all()]
+    assert links[0] == links[1] == ""
+    assert links[2].startswith(f"{SITE}/products/%22")
+    assert links[3] == "https://elsewhere.test/p"
+    assert links[4].startswith(f"{SITE}/")
+    assert page.locator("li img").evaluate_all("(all) => all.map((one) => one.src)") == [
+        "https://cdn.test/p.png",
+        f"{SITE}/p.png",
+    ]
+    page.locator("li a").first.click()
+    page.wait_for_load_state()
+    assert page.evaluate("window.harmed") is None
+    assert page.evaluate("({}).score") is None
+
+
+@pytest.mark.parametrize(
+    "answer", [404, 500, None, "", "no json", "null", "[]", "{}", '{"items": 7, "popular": "x"}'], ids=str
+)
+def test_without_an_answer_the_page_stays_as_it_was(chromium, answer):
+    site = Site(chromium, None)
+    files = [f"{FILES}/shops/s/lists.json", f"{FILES}/shops/s/products/{shard_name('1')}"]
+    api = [f"/v1/shops/s/{end}" for end in ("products/1/recommendations", "session", "popular")]
+    site.answers |= dict.fromkeys([*files, *api], answer)
+    placements = ("product_page", "session", "bought_together", "popular")
+    lists = [element("s", one, product="1", source=source) for source in (FILES, "/v1") for one in placements]
+    page = site.open("".join(lists) + "<p>The page</p>")
+    assert {*files, *api} <= set(site.asked)
+    for hidden in page.locator("pixelnova-recommendations").all():
+        assert hidden.get_attribute("hidden") == ""
+        assert hidden.inner_html().strip() == CARD.strip()
+    assert (site.errors, page.evaluate("told")) == ([], [])
+    site.context.close()
+
+
+@pytest.mark.parametrize("broken", ["<ol></ol>", ""])
+def test_a_theme_without_a_template_shows_nothing(site, broken):
+    site.answers |= lists_of(item("1"))
+    page = site.open(element("s", "popular").replace(CARD, broken))
+    assert page.locator("pixelnova-recommendations").get_attribute("hidden") == ""
+
+
+def test_a_page_that_brings_the_snippet_twice_shows_a_list_once(site):
+    site.answers |= lists_of(item("1"), item("2"))
+    again = '<script src="/snippet.js" defer></script>'
+    site.open(element("s", "popular").replace("<pixelnova-recommendations", "<section data-pixelnova") + again)
+    assert site.shown() == ["No. 1", "No. 2"]
+
+
+def test_what_has_nothing_gives_way_to_the_next_list_but_is_not_filled_up(site, shop, published):
+    newest = max(published.catalogue(shop.domain).products, key=int)  # it has no document
+    site.open(element(shop.domain, "session", product=newest))
+    popular = [one.title for one in published.lists(shop.domain).popular if one.product_id != newest]
+    assert site.shown() == popular[:4]
+    site.open(element(shop.domain, "bought_together", product=newest))
+    assert site.shown() == []
+
+
+def scroll_to(page, y: int) -> None:
+    page.evaluate("(y) => scrollTo({top: y, behavior: 'instant'})", y)
+
+
+def test_half_a_list_in_sight_for_a_second_was_viewed_once(site):
+    site.answers |= lists_of(item("1"), item("2", reason={"code": "trending"}))
+    sized = "<style>body { margin: 0 } ol { height: 400px; margin: 0; overflow: hidden } h2 { display: none }</style>"
+    tall = '<div style="height: 2000px"></div>'
+    page = site.open(sized + tall + element("s", "popular", product="9") + tall)
+    height = page.viewport_size["height"]
+    waiting, none = "seconds.size === 1", "seconds.size === 0"
+    scroll_to(page, 2000 - height + 150)  # less than half
+    page.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+    assert page.evaluate(none)
+    scroll_to(page, 2000 - height + 250)
+    page.wait_for_function(waiting)
+    scroll_to(page, 0)  # before the second was over
+    page.wait_for_function(none)
+    page.evaluate("aSecondPasses()")
+    assert page.evaluate("told") == []
+    scroll_to(page, 2000)
+    page.wait_for_function(waiting)
+    assert page.evaluate("told") == []
+    page.evaluate("aSecondPasses()")
+    [viewed] = page.evaluate("told")
+    request_id = viewed["data"].pop("request_id")
+    assert len(request_id) > 10
+    assert viewed == {
+        "name": VIEWED,
+        "data": {
+            "v": 1,
+            "placement": "popular",
+            "seed_product_id": "9",
+            "model_version": "m7",
+            "version": "v7",
+            "product_ids": ["1", "2"],
+            "strategies": ["popular", "trending"],
+        },
+    }
+    scroll_to(page, 0)
+    scroll_to(page, 2000)
+    page.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+    page.evaluate("aSecondPasses()")
+    assert len(page.evaluate("told")) == 1
+
+
+@pytest.mark.parametrize("may_store", [True, False])
+def test_nothing_is_kept_while_the_shopper_refuses_it(site, shop, may_store):
+    page = site.open(element(shop.domain, "product_page", product="1001"), may_store=may_store)
+    page.evaluate("addEventListener('click', (event) => event.preventDefault())")
+    page.locator("li a").nth(1).click()
+    [clicked] = page.evaluate("told")
+    assert clicked["name"] == CLICKED
+    assert len(site.shown()) == 4
+    assert sorted(site.kept()) == (["pixelnova:clicked", "pixelnova:viewed"] if may_store else [])
+
+
+@pytest.mark.parametrize("nonsense", ["no json", '"text"', "7", '{"a": 1}', "[null, {}]"])
+def test_nonsense_in_the_storages_is_no_harm(site, shop, nonsense):
+    site.open("")
+    keep = "(text) => { for (const s of [localStorage, sessionStorage]) for (const key of ['viewed', 'clicked']) "
+    site.page.evaluate(keep + "s['pixelnova:' + key] = text }", nonsense)
+    site.open(element(shop.domain, "session", product="1001"))
+    assert len(site.shown()) == 4
+
+
+def test_the_last_five_distinct_products_are_remembered_the_newest_last(site):
+    for one in ["1", "2", "3", "2", "4", "5", "6", "6"]:
+        site.open(element("s", "popular", product=one) + element("s", "session", product=one))
+    assert json.loads(site.kept()["pixelnova:viewed"]) == ["3", "2", "4", "5", "6"]
+    site.open(element("s", "session"))
+    assert json.loads(site.kept()["pixelnova:viewed"]) == ["3", "2", "4", "5", "6"]
+
+
+def test_only_the_forms_of_a_product_that_was_clicked_say_so(site):
+    site.answers |= lists_of(item("1"), item("2"))
+    page = site.open(element("s", "popular", product="9"))
+    page.evaluate("addEventListener('click', (event) => event.preventDefault())")
+    page.locator("li a").nth(1).click()
+    forms = """
+        <form id=own action="/cart/add"></form>
+        <form id=named action="/de/cart/add?x"><input name="product-id" value="2"></form>
+        <form id=other action="/cart/add"><input name="product-id" value="3"></form>
+        <form id=search action="/search"></form>
+    """
+    page = site.open(forms + element("s", "popular", product="2") + element("s", "session", product="2"), "/2")
+    marked = page.locator(f"input[name='{PROPERTY}']").evaluate_all("(all) => all.map((one) => one.form.id)")
+    assert marked == ["own", "named"]
+    request_id, *rest = page.locator(f"#own [name='{PROPERTY}']").input_value().split(".")
+    assert rest == ["popular", "popular", "2"]
+    assert len(request_id) > 10
+    page = site.open(forms + element("s", "popular", product="1"), "/1")
+    assert page.locator(f"input[name='{PROPERTY}']").count() == 0
+
+
+def combined(published: Published, shop: str, viewed: list[str], most_of_a_group: int) -> list[str]:
+    """The session list by its definition, apart from what computes it elsewhere."""
+    scores: dict[str, float] = defaultdict(float)
+    items = {}
+    for distance, seed in enumerate(reversed(viewed[-5:]), 1):
+        document = published.document(shop, seed)
+        for one in document.placements["viewed_together"] if document else []:
+            scores[one.product_id] += one.score / (distance * math.sqrt(distance))
+            items[one.product_id] = one
+    groups: Counter = Counter()
+    found = []
+    for one in sorted(scores, key=lambda one: (-round(scores[one], 9), one)):
+        group = (items[one].vendor, items[one].type)
+        if one not in viewed and groups[group] < most_of_a_group:
+            groups[group] += 1
+            found.append(items[one].title)
+    return found
+
+
+def test_a_session_is_combined_as_python_combines_it(site, shop, published):
+    chance = random.Random(5)
+    ids = sorted(published.catalogue(shop.domain).products)[:-1]
+    capped = 0
+    for number in range(12):
+        viewed = chance.sample(ids, 1 + number % 5)
+        site.open("")
+        site.page.evaluate("(ids) => localStorage['pixelnova:viewed'] = JSON.stringify(ids)", viewed)
+        product = viewed[-1] if number % 2 else None  # on its own page, or on one of no product
+        site.open(element(shop.domain, "session", product=product, limit=200))
+        wanted = combined(published, shop.domain, viewed, 3)
+        assert site.shown() == wanted
+        capped += wanted != combined(published, shop.domain, viewed, 1000)
+    assert capped > 3
+
+
+def test_what_scores_the_same_in_a_session_stands_by_id(site):
+    ids = ["7300000000300", "7300000000100", "99", "7300000000200"]
+    document = {"placements": {"viewed_together": [item(one, score=0.1) for one in ids]}}
+    site.answers[f"{FILES}/shops/s/products/{shard_name('1')}"] = {"products": {"1": document}}
+    site.open(element("s", "session", product="1"))
+    assert site.shown() == [f"No. {one}" for one in sorted(ids)]
+
+
+def test_a_shard_that_fails_leaves_the_rest_of_the_session(site, shop, published):
+    viewed = ["1002", "gone", "1003"]
+    site.open("")
+    site.page.evaluate("(ids) => localStorage['pixelnova:viewed'] = JSON.stringify(ids)", viewed)
+    site.open(element(shop.domain, "session", limit=200))
+    assert site.shown() == combined(published, shop.domain, viewed, 3)
+
+
+def test_the_section_of_a_theme_is_filled_by_the_snippet(site, shop, published):
+    text = SECTION.read_text()
+    schema = json.loads(re.search(r"{% schema %}(.*){% endschema %}", text, re.DOTALL)[1])
+    settings = {one["id"]: one for one in schema["settings"]}
+    assert {one["value"] for one in settings["placement"]["options"]} == {
+        *("product_page", "bought_together", "viewed_together", "session", "popular", "trending")
+    }
+    used = set(re.findall(r"settings\.(\w+)", text))
+    assert used == set(settings)
+    values = {
+        "shop.permanent_domain": shop.domain,
+        "product.id": "1001",
+        "source": FILES,
+        **{f"settings.{name}": str(one.get("default", "")) for name, one in settings.items()},
+    }
+    body = text.partition("{% stylesheet %}")[0].partition("<script")[0]
+    body = re.sub(r"{%-? comment -?%}.*?{%-? endcomment -?%}|{%.*?%}", "", body, flags=re.DOTALL)
+    body = re.sub(r"{{ ([\w.]+)(?: \| escape)? }}", lambda found: values[found[1]], body)
+    assert "{" not in body
+    site.open(body)
+    wanted = published.document(shop.domain, "1001").placements["product_page"][:4]
+    assert site.shown() == [one.title for one in wanted]
+    assert site.page.locator("small").all_text_contents() == ["Much like it"] * 4
+
+
+def visible_titles(page, heading: str) -> list[str]:
+    found = page.locator("pixelnova-recommendations", has=page.get_by_role("heading", name=heading))
+    found.locator(".title").first.wait_for()
+    return found.locator(".title").all_text_contents()
+
+
+def test_what_a_shopper_sees_clicks_and_buys_reaches_the_landing_files(shopper, demo, shop, published):
+    page = shopper.page
+    document = published.document(shop.domain, "1003")
+    asked = {"placement": "product_page", "limit": 4}
+    path = f"{demo.api}/shops/{shop.domain}/products/1003/recommendations"
+    answer = httpx.get(path, params=asked).json()
+    listed = [one for one in answer["items"] if one["price"]]
+    page.goto(f"{demo.url}/products/{document.seed.handle}")
+    assert visible_titles(page, "You may also like") == [one["title"] for one in answer["items"]]
+    [seen] = [event for event in shopper.told("product_viewed") if event["type"] == "standard"]
+    assert seen["data"]["productVariant"]["product"]["id"] == "1003"
+
+    heading = page.get_by_role("heading", name="You may also like")
+    heading.scroll_into_view_if_needed()
+    page.locator("pixelnova-recommendations", has=heading).locator("li").last.scroll_into_view_if_needed()
+    deadline = time.monotonic() + 15
+    viewed = []
+    while not viewed and time.monotonic() < deadline:
+        page.wait_for_timeout(100)
+        viewed = [e["customData"] for e in demo.stored(VIEWED) if e["customData"]["placement"] == "product_page"]
+    assert viewed[0]["product_ids"] == [one["product_id"] for one in answer["items"]]
+    assert viewed[0]["strategies"] == [one["reason"]["code"] for one in answer["items"]]
+    assert (viewed[0]["version"], viewed[0]["model_version"]) == (answer["version"], answer["model_version"])
+
+    chosen = listed[1]
+    page.locator("pixelnova-recommendations", has=heading).get_by_text(chosen["title"], exact=True).last.click()
+    page.wait_for_url(f"**/products/{chosen['handle']}")
+    page.get_by_role("button", name="Add to cart").click()
+    page.get_by_text("is in your cart").wait_for()
+    page.get_by_role("link", name="Cart").click()
+    page.get_by_role("button", name="Check out").click()
+    page.get_by_role("button", name="Complete the order").click()
+    page.get_by_role("heading", name="Thank you").wait_for()
+    page.reload()
+
+    [clicked] = shopper.told(CLICKED)
+    data = clicked["customData"]
+    assert data == {
+        "v": 1,
+        "request_id": viewed[0]["request_id"],
+        "placement": "product_page",
+        "strategy": chosen["reason"]["code"],
+        "position": answer["items"].index(chosen) + 1,
+        "seed_product_id": "1003",
+        "product_id": chosen["product_id"],
+        "model_version": answer["model_version"],
+        "version": answer["version"],
+    }
+    [added] = shopper.told("product_added_to_cart")
+    assert added["data"]["cartLine"]["merchandise"]["product"]["id"] == chosen["product_id"]
+    said = f"{data['request_id']}.product_page.{data['strategy']}.{data['position']}"
+    for name in ("checkout_started", "checkout_completed"):
+        [event] = shopper.told(name)
+        [line] = event["data"]["checkout"]["lineItems"]
+        assert line["properties"] == [{"key": "_pixelnova_rec", "value": said}]
+    assert event["data"]["checkout"]["order"]["id"].startswith("gid://shopify/OrderIdentity/")
+    assert float(event["data"]["checkout"]["totalPrice"]["amount"]) == float(chosen["price"]["amount"])
+    assert len(shopper.told("cart_viewed")) == 1
+    shopper.told("page_viewed", 6)
+
+
+def shape(value):
+    """Keys all the way down; lists by their first element."""
+    if isinstance(value, dict):
+        return {key: shape(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [shape(value[0])] if value else []
+    return None
+
+
+def test_the_demos_events_have_the_shapes_of_the_simulated_ones(shopper, demo):
+    page = shopper.page
+    page.goto(f"{demo.url}/?page=1")
+    page.get_by_role("list").last.locator("li:has(data) a:has(img)").first.click()
+    page.get_by_role("button", name="Add to cart").wait_for()
+    page.evaluate("document.querySelector('form').submit()")  # as on a page whose scripts have not run yet
+    page.get_by_role("button", name="Check out").click()
+    page.get_by_role("button", name="Complete the order").click()
+    page.get_by_role("heading", name="Thank you").wait_for()
+
+    device = Device("agent", "en-US", 1200, 900)
+    browser = Browser("c", device, "shop.test", "USD", random.Random(1))
+    product = build_catalogue(1).products[0]
+    lines = [(product, product.variants[0], 1)]
+    at = datetime(2026, 11, 22, tzinfo=UTC)
+    checkout = Checkout("t", lines, 0, 0, 0, None, True)
+    browser.open_page("/", "Home", at)
+    browser.emit("product_viewed", at, {"productVariant": browser.variant(product, product.variants[0])})
+    browser.emit("product_added_to_cart", at, {"cartLine": browser.cart_line(*lines[0])})
+    browser.emit("checkout_started", at, checkout.data(browser))
+    browser.emit("checkout_completed", at, checkout.data(browser, 5, paid=True))
+    for simulated in browser.events:
+        [event, *_] = shopper.told(simulated["name"], 5 if simulated["name"] == "page_viewed" else 1)
+        assert shape(event) == shape(simulated)
+
+
+def test_the_demos_session_list_of_the_api_is_that_of_the_api(shopper, demo, shop):
+    page, viewed = shopper.page, ["1003", "1004"]
+    page.goto(demo.url)
+    page.evaluate("(ids) => localStorage['pixelnova:viewed'] = JSON.stringify(ids)", viewed)
+    page.evaluate(
+        """([markup]) => {
+            document.querySelector("main").innerHTML = markup;
+            const script = document.createElement("script");
+            script.src = "/assets/pixelnova-recommendations.js";
+            document.head.append(script);
+        }""",
+        [element(shop.domain, "session", source=demo.api)],
+    )
+    page.locator("[data-field=title]:visible").first.wait_for()
+    answer = httpx.post(f"{demo.api}/shops/{shop.domain}/session", json={"products": viewed}).json()
+    assert page.locator("[data-field=title]:visible").all_text_contents() == [
+        one["title"] for one in answer["items"][:4]
+    ]
+
+
+def test_a_shopper_who_refuses_is_not_told_of(shopper, demo):
+    page = shopper.page
+    page.goto(demo.url)
+    shopper.told("page_viewed")
+    page.get_by_role("button", name="Tracking allowed").click()
+    page.get_by_role("button", name="Tracking refused").wait_for()
+    page.evaluate("delete localStorage['pixelnova:viewed']; delete sessionStorage['pixelnova:clicked']")
+    page.goto(f"{demo.url}/cart")
+    page.locator(".cards a").first.click()
+    page.get_by_role("button", name="Add to cart").wait_for()
+    visible_titles(page, "You may also like")
+    assert page.evaluate("localStorage['pixelnova:viewed'] ?? sessionStorage['pixelnova:clicked'] ?? null") is None
+    page.get_by_role("button", name="Tracking refused").click()
+    page.goto(demo.url)
+    shopper.told("page_viewed", 2)
+    shopper.told(CLICKED, 0)
+
+
+def test_the_demo_follows_the_newest_version_and_gives_out_public_files_only(shop, tmp_path):
+    with pytest.raises(NothingPublished):
+        create_storefront(tmp_path, shop.domain, "", None)
+    write_version(tmp_path, shop.domain, 10, 1)
+    app = create_storefront(tmp_path, shop.domain, "", None)
+    with running(app) as port:
+        client = httpx.Client(base_url=f"http://127.0.0.1:{port}")
+        assert client.get("/products/nothing").status_code == 404
+        newest = write_version(tmp_path, shop.domain, 30, 2)
+        assert client.get(f"{FILES}/shops/{shop.domain}/lists.json").json()["version"] == newest.manifest.version
+        last = read_current(tmp_path).catalogue(shop.domain).products["1030"]
+        assert last.title in client.get(f"/products/{last.handle}").text.replace("&amp;", "&")
+        for secret in ("private", "../private", "%2e%2e/private", "%2e%2e%2fmanifest.json", "/etc/passwd"):
+            assert client.get(f"{FILES}/{secret}/shops/{shop.domain}/sessions.parquet").status_code == 404
+        assert client.get(f"{FILES}/%2e%2e/manifest.json").status_code == 404
+        assert client.post("/cart/add", data={"id": "10301' or 1"}).status_code == 422
+
+
+def test_the_demo_says_where_it_is_and_ends_when_asked(shop, tmp_path):
+    write_version(tmp_path, shop.domain, 5, 1)
+    program = (
+        "import sys; from pathlib import Path; from serving.storefront.demo import serve_storefront; "
+        "serve_storefront('127.0.0.1', 0, Path(sys.argv[1]), sys.argv[2], '', None)"
+    )
+    command = [sys.executable, "-c", program, str(tmp_path), shop.domain]
+    with subprocess.Popen(command, cwd=PROJECT, stdout=subprocess.PIPE, text=True) as process:
+        url = re.search(r"http://\S+", process.stdout.readline())[0]
+        assert httpx.get(url).status_code == 200
+        process.send_signal(signal.SIGINT)
+        assert process.wait(20) == 0
