@@ -12,6 +12,7 @@ import duckdb
 
 from ingestion.sources.pixel import classifier
 from orchestration.settings import DBT_PROJECT
+from serving.publish import MART_SCHEMAS, REMEMBERED
 
 FINGERPRINT_VARIABLE = "PIXELNOVA_FINGERPRINT"
 _MARK = "intermediate.int_landing_files_processed"
@@ -54,6 +55,13 @@ def must_build_anew(warehouse: Path, current: str) -> bool:
 
 
 def build_anew(warehouse: Path) -> None:
-    """Make the next build a full one, also if this process dies now."""
+    """Make the next build a full one, also if this process dies now, and leave no mart that nothing makes any more."""
     with duckdb.connect(str(warehouse)) as connection:
         connection.execute(f"drop table if exists {_MARK}")
+        marts = connection.execute(
+            "select table_schema, table_name, table_type from information_schema.tables "
+            "where list_contains($schemas, table_schema) and not list_contains($remembered, table_name)",
+            {"schemas": list(MART_SCHEMAS), "remembered": list(REMEMBERED)},
+        ).fetchall()
+        for schema, name, kind in marts:
+            connection.execute(f"drop {'view' if kind == 'VIEW' else 'table'} {schema}.{name}")

@@ -233,7 +233,9 @@ def api(
 def storefront(
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on; 0 takes a free one.")] = SHOP_PORT,
     shop: Annotated[str, typer.Option(help="The store whose products are shown.")] = DEMO_SHOP,
-    collector_url: Annotated[str, typer.Option(help="Where the pixel sends to.")] = f"http://127.0.0.1:{COLLECTOR_PORT}",
+    collector_url: Annotated[
+        str, typer.Option(help="Where the pixel sends to.")
+    ] = f"http://127.0.0.1:{COLLECTOR_PORT}",
     api_url: Annotated[str, typer.Option(help="Where lists come from.")] = f"http://127.0.0.1:{API_PORT}/v1",
 ) -> None:
     """Show a shop with the pixel and the lists at work, on this machine, until Ctrl-C; it is no Shopify."""

@@ -126,6 +126,13 @@ with journeys as (
     from warehouse.core.user_journeys
     where not is_bot and last_seen_at > (select as_of from warehouse.intermediate.int_as_of) - to_days($days)
 ),
+-- Global Privacy Control asks not to be profiled: who sends it gets the lists that everybody gets.
+objecting as (
+    select distinct visits.journey_id
+    from warehouse.intermediate.int_events as events
+    inner join warehouse.intermediate.int_visits as visits on events.session_id = visits.session_id
+    where events.has_global_privacy_control
+),
 personal as (
     select shop, journey_id, strategy, position, recommended_product_id, score
     from warehouse.recommendations.personal
@@ -138,6 +145,7 @@ shown as (
     select personal.*
     from personal
     inner join allowed on personal.shop = allowed.shop and personal.recommended_product_id = allowed.product_id
+    anti join objecting on personal.journey_id = objecting.journey_id
 ),
 lists as (
     select
@@ -148,10 +156,12 @@ lists as (
 )
 select
     journeys.shop, journeys.journey_id, coalesce(lists.strategy, 'segment'),
-    coalesce(segments.segment, 'visitor'), journeys.channel, coalesce(lists.items, [])
+    case when objecting.journey_id is null then coalesce(segments.segment, 'visitor') end,
+    case when objecting.journey_id is null then journeys.channel end, coalesce(lists.items, [])
 from journeys
 left join lists on journeys.shop = lists.shop and journeys.journey_id = lists.journey_id
 left join warehouse.intermediate.int_customer_segments as segments on journeys.journey_id = segments.journey_id
+left join objecting on journeys.journey_id = objecting.journey_id
 order by journeys.shop, journeys.journey_id
 """
 
@@ -259,9 +269,7 @@ def _write_strategies(connection: duckdb.DuckDBPyConnection, folder: Path) -> di
             )
             while rows := cursor.fetchmany(10_000):
                 for shop, name_of_list, items in rows:
-                    file.write(
-                        f'{{"shop":{shop},"strategy":"{strategy}","list":{name_of_list},"items":{items}}}\n'
-                    )
+                    file.write(f'{{"shop":{shop},"strategy":"{strategy}","list":{name_of_list},"items":{items}}}\n')
                 lines += len(rows)
         written[f"{name}.ndjson"] = lines
     return written

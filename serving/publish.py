@@ -26,10 +26,12 @@ from serving.published import (
 )
 
 MART_SCHEMAS = ("core", "analytics", "recommendations", "operations")
+REMEMBERED = ("evaluation_history",)  # the marts that no rebuild makes again
 VERSIONS_KEPT = 5
 VERSION = re.compile(r"\d{8}T\d{6}\.\d{3}Z")
 UNFINISHED = ".unfinished-"
 STORAGE_VERSION = "v1.4.0"  # so that older DuckDB tools open the file too
+
 
 class PublishError(Exception):
     """There is nothing to publish, or no place for it; the message names the remedy."""

@@ -150,7 +150,11 @@ class Store:
             self.insert(connection, "intermediate.int_visits", session_id=session, journey_id=journey)
             if number < 7:
                 self.insert(
-                    connection, "core.user_journeys", journey_id=journey, last_seen_at=datetime(2026, 11, 19), is_bot=False
+                    connection,
+                    "core.user_journeys",
+                    journey_id=journey,
+                    last_seen_at=datetime(2026, 11, 19),
+                    is_bot=False,
                 )
             for place, product in enumerate(viewed, start=1):
                 self.insert(
@@ -308,6 +312,8 @@ def test_no_ineligible_item_is_in_any_file_or_answer(template, tmp_path_factory,
         version = publish(warehouse.file, data)
         assert version.manifest.ineligible_dropped == 0
         items += check_files(version, stores)
-        with TestClient(create_api(data, ApiSettings(requests_per_second=0, secrets=VisitorSecrets(api_keys=[KEY.encode()])))) as client:
+        with TestClient(
+            create_api(data, ApiSettings(requests_per_second=0, secrets=VisitorSecrets(api_keys=[KEY.encode()])))
+        ) as client:
             items += check_answers(client, stores, luck)
     assert items > 0

@@ -242,9 +242,7 @@ def _measured(shown: np.ndarray, wanted: list[set[int]], share: np.ndarray) -> d
     }
 
 
-def _remember(
-    connection: duckdb.DuckDBPyConnection, evaluations: list[tuple[str, str, str, dict[str, float]]]
-) -> None:
+def _remember(connection: duckdb.DuckDBPyConnection, evaluations: list[tuple[str, str, str, dict[str, float]]]) -> None:
     """What this refresh measured, once for each as_of."""
     connection.execute(_HISTORY)
     connection.execute(

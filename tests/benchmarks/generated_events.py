@@ -58,7 +58,7 @@ events as (
         md5('e' || session || '-' || step) as id,
         started_at + to_microseconds(cast(step * 25e6 + hash(session, step) % 20000000 as bigint)) as event_at,
         -- A few products have most of the views.
-        cast(power(hash(session, step, 3) % 1000000 / 1e6, 3) * 500 as bigint) as product
+        {product} as product
     from steps
 )
 select
@@ -69,6 +69,18 @@ select
     end as received_at
 from events
 order by received_at, id
+"""
+
+_ANY_PRODUCT = "cast(power(hash(session, step, 3) % 1000000 / 1e6, 3) * 500 as bigint)"
+# Three in four views of a session are of neighbours of one product.
+_NEIGHBOUR = """
+        cast(case
+            when hash(session, step, 4) % 4 = 0 then power(hash(session, step, 3) % 1000000 / 1e6, 3) * {products}
+            else abs(
+                power(hash(session, 3) % 1000000 / 1e6, 3) * {products}
+                + power(hash(session, step, 3) % 1000000 / 5e5 - 1, 3) * 40
+            )
+        end as bigint) % {products}
 """
 
 _LINES = """
@@ -145,13 +157,14 @@ from (
 """
 
 
-def write_landing_files(landing: Path, work: Path, counts: list[int]) -> list[list[Path]]:
+def write_landing_files(landing: Path, work: Path, counts: list[int], products: int | None = None) -> list[list[Path]]:
     """Write so many events, one list of files per count, each received after all of the one before.
 
     Args:
         landing: where the sealed files are to lie; the first count only. The others are left in `work`, to be moved.
         work: a folder for what comes between.
         counts: events of each part.
+        products: how many the shop has, sessions keeping to a few that lie together; without it 500, viewed at random.
     """
     landing.mkdir(parents=True, exist_ok=True)
     work.mkdir(parents=True, exist_ok=True)
@@ -167,6 +180,7 @@ def write_landing_files(landing: Path, work: Path, counts: list[int]) -> list[li
                 per_session=EVENTS_PER_SESSION,
                 per_day=EVENTS_PER_DAY,
                 sessions=total // 6 + 1000,  # more than enough
+                product=_ANY_PRODUCT if products is None else _NEIGHBOUR.format(products=products),
             )
         )
         written = 0

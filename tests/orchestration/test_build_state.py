@@ -52,3 +52,18 @@ def test_building_anew_once_asked_for_is_not_forgotten(tmp_path):
     build_anew(file)
     build_anew(file)
     assert must_build_anew(file, "rules")
+
+
+def test_a_mart_that_nothing_makes_any_more_is_gone_and_what_is_remembered_stays(tmp_path):
+    file = warehouse(tmp_path, "rules")
+    with duckdb.connect(str(file)) as connection:
+        connection.execute("create schema recommendations; create schema core; create schema raw_shopify")
+        connection.execute(
+            "create table recommendations.of_last_year (x int); create view core.orders_seen as select 1"
+        )
+        connection.execute("create table recommendations.evaluation_history (x int)")
+        connection.execute("create table raw_shopify.products (x int)")
+    build_anew(file)
+    with duckdb.connect(str(file)) as connection:
+        left = connection.execute("select table_name from information_schema.tables order by 1").fetchall()
+    assert left == [("evaluation_history",), ("products",)]

@@ -55,6 +55,9 @@ create table intermediate.int_as_of as select timestamp '2026-11-22 12:00:00' as
 create table intermediate.int_recommendation_settings as
     select unnest(['model_version', 'max_per_vendor_and_type']) as name, unnest(['7', '3']) as value;
 create table intermediate.int_viewed_products as select 's' as shop, '2' as product_id, 0.125 as again;
+create table intermediate.int_visits as
+    select unnest(['of a', 'of c']) as session_id, unnest(['journey-a', 'journey-c']) as journey_id;
+create table intermediate.int_events as select 'of a' as session_id, false as has_global_privacy_control;
 create table intermediate.int_customer_segments as select 'journey-a' as journey_id, 'champion' as segment;
 create table intermediate.int_session_products as
     select 's' as shop, unnest(['new', 'new', 'new', 'old']) as session_id,

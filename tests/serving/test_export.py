@@ -37,7 +37,8 @@ def test_a_product_has_its_lists_best_first_with_all_that_a_theme_needs(tmp_path
 
 
 @pytest.mark.parametrize(
-    ("price", "said"), [("9.5", "9.50"), ("10", "10.00"), ("1.2345", "1.2345"), ("990000", "990000.00"), ("3.990", "3.99")]
+    ("price", "said"),
+    [("9.5", "9.50"), ("10", "10.00"), ("1.2345", "1.2345"), ("990000", "990000.00"), ("3.990", "3.99")],
 )
 def test_a_price_has_the_decimals_that_it_needs(tmp_path, price, said):
     found = published(tmp_path, f"update core.products set price_min = {price};").document("s", "1")
@@ -116,6 +117,12 @@ def test_a_visitor_gets_the_session_that_may_go_on_else_the_own_taste_else_a_seg
     new = visitor_shard(version, "journey-c").journeys["journey-c"]
     assert (new.strategy, new.segment, new.items) == ("segment", "visitor", [])
     assert visitor_shard(version, "client-2").clients["client-2"] == "journey-a"
+
+
+def test_who_asks_not_to_be_profiled_gets_what_everybody_gets(tmp_path):
+    version = published(tmp_path, "update intermediate.int_events set has_global_privacy_control = true;")
+    objecting = visitor_shard(version, "journey-a").journeys["journey-a"]
+    assert (objecting.segment, objecting.channel, objecting.items) == (None, None, [])
 
 
 def test_bots_are_no_visitors(tmp_path):

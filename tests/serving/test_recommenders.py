@@ -123,11 +123,13 @@ def test_at_most_three_of_a_vendor_and_type(warehouse):
 
 def test_a_catalogue_too_large_for_a_matrix_is_served_by_similarities(warehouse):
     change(warehouse, "update intermediate.int_personal_methods set method = 'item_similarity'")
-    change(warehouse, "insert into intermediate.int_personal_scores values ('s', 'a1', '8', 0.5), ('s', 'a1', '9', 0.9)")
+    change(
+        warehouse, "insert into intermediate.int_personal_scores values ('s', 'a1', '8', 0.5), ('s', 'a1', '9', 0.9)"
+    )
     recommend(warehouse)
-    assert rows(
-        warehouse, "select journey_id, recommended_product_id, strategy from recommendations.personal"
-    ) == [("a1", "8", "item_similarity")]
+    assert rows(warehouse, "select journey_id, recommended_product_id, strategy from recommendations.personal") == [
+        ("a1", "8", "item_similarity")
+    ]
 
 
 def test_an_evaluation_is_remembered_once_for_each_as_of(warehouse):
@@ -138,7 +140,10 @@ def test_an_evaluation_is_remembered_once_for_each_as_of(warehouse):
         "select strategy, cases, hit_rate, trained_until from recommendations.evaluation_history order by strategy",
     )
     # Twenty persons came to like 3 since; who likes 1 and 2 is foretold it.
-    assert [(strategy, cases, rate) for strategy, cases, rate, _ in measured] == [("ease", 20, 1.0), ("popular", 20, 1.0)]
+    assert [(strategy, cases, rate) for strategy, cases, rate, _ in measured] == [
+        ("ease", 20, 1.0),
+        ("popular", 20, 1.0),
+    ]
     assert measured[0][3] == date(2026, 11, 19)
     change(warehouse, f"update intermediate.int_as_of set as_of = timestamp '{datetime(2026, 11, 21)}'")
     recommend(warehouse)

@@ -143,6 +143,35 @@ most_popular as (
 
 ),
 
+-- The chain of a product's page: what is bought with it, then what is viewed with it.
+page_lists as (
+
+    select
+        shop,
+        product_id,
+        recommended_product_id,
+        max(score) as score
+    from (
+        select
+            shop,
+            product_id,
+            recommended_product_id,
+            2.0 / place as score
+        from viewed_lists
+
+        union all
+
+        select
+            shop,
+            product_id,
+            recommended_product_id,
+            1000.0 / place as score
+        from bought_lists
+    ) as chained
+    group by shop, product_id, recommended_product_id
+
+),
+
 scores as (
 
     select
@@ -176,6 +205,19 @@ scores as (
         lists.score
     from cases
     inner join bought_lists as lists on cases.shop = lists.shop and cases.product_id = lists.product_id
+    where cases.task = 'bought_with'
+
+    union all
+
+    select
+        'bought_with' as task,
+        'product_page' as strategy,
+        cases.case_id,
+        cases.shop,
+        lists.recommended_product_id,
+        lists.score
+    from cases
+    inner join page_lists as lists on cases.shop = lists.shop and cases.product_id = lists.product_id
     where cases.task = 'bought_with'
 
     union all

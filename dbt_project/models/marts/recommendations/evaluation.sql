@@ -73,6 +73,7 @@ strategies (task, strategy, cutoff) as (
     ('next_view', 'session_blend', {{ var('list_limit') }}),
     ('next_view', 'popular', {{ var('list_limit') }}),
     ('bought_with', 'bought_together', 10),
+    ('bought_with', 'product_page', 10),
     ('bought_with', 'popular', 10)
 
 ),

@@ -1,0 +1,140 @@
+"""Lists composed for one request: beside a product, of a part of the shop, for a session, for a person.
+
+A shop as it was published flows in; an answer flows out. `Selection` is the one gate that every item passes.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+
+from serving.api.documents import Placement, ProductList, Recommendations, VisitorList
+from serving.api.refusals import Problem
+from serving.api.shops import Candidate, Shop
+from serving.published import Item, Reason, Seed, Visitor
+from serving.session_neighbours import LAST_PRODUCTS, blend, combined_lists
+
+SESSION = Reason("session")
+VIEWED_TOGETHER = Reason("viewed_together")
+
+
+async def beside_product(
+    shop: Shop, product_id: str, placement: Placement, limit: int, excluded: set[str]
+) -> Recommendations:
+    """A product's own list, or, while it has none, what is popular of its type."""
+    known, product = await shop.known(product_id), shop.catalogue.products.get(product_id)
+    if known is not None:
+        seed, candidates, fill = (
+            known.lists.seed,
+            known.lists.placements.get(placement, []),
+            placement == "product_page",
+        )
+    elif product is not None:
+        seed, fill = Seed(product_id, product.gid, product.handle, 0.0), True
+        candidates = shop.lists.types.get(product.type or "", [])
+    else:
+        raise Problem(
+            404,
+            f"The product {product_id} is not known in {shop.name}.",
+            "Ask for a product id as Shopify numbers it, without gid://; a new product is known after a refresh.",
+        )
+    items = _chosen(shop, candidates, limit, {product_id}, excluded, fill)
+    return Recommendations(**shop.head, placement=placement, seed=seed, items=items)
+
+
+def shop_list(shop: Shop, name: str, key: str | None, limit: int, excluded: set[str]) -> ProductList:
+    """One of the lists of lists.json."""
+    candidates = getattr(shop.lists, name)
+    if key is not None:
+        if key not in candidates:
+            raise Problem(
+                404, f"There is no list {name}/{key} in {shop.name}.", "Take a name of lists.json, or leave it out."
+            )
+        candidates = candidates[key]
+    items = _chosen(shop, candidates, limit, set(), excluded, fill=False)
+    return ProductList(**shop.head, list_name=name, key=key, items=items)
+
+
+async def for_session(shop: Shop, viewed: Sequence[str], limit: int, excluded: set[str]) -> ProductList:
+    """What follows in sessions like this one. Products that are not known say nothing."""
+    together = {
+        product_id: known.together for product_id in viewed[-LAST_PRODUCTS:] if (known := await shop.known(product_id))
+    }
+    if shop.neighbours is None:
+        ranked, reason = combined_lists(viewed, together), VIEWED_TOGETHER
+    else:
+        ranked, reason = blend(viewed, shop.neighbours, together), SESSION
+    candidates = (Candidate(product_id, score, reason) for product_id, score in ranked)
+    items = _chosen(shop, candidates, limit, set(viewed), excluded, fill=True)
+    return ProductList(**shop.head, list_name="session", items=items)
+
+
+async def for_visitor(shop: Shop, visitor_id: str, by_journey: bool, limit: int, excluded: set[str]) -> VisitorList:
+    """A person's list, or the popular one. by_journey: whether a journey id opens it as well as a client id."""
+    visitor = await shop.visitor(visitor_id, by_journey) or Visitor("popular", None, None, [])
+    candidates = [Candidate(product_id, score, Reason(code)) for product_id, score, code in visitor.items]
+    return VisitorList(
+        **shop.head,
+        strategy=visitor.strategy,
+        segment=visitor.segment,
+        channel=visitor.channel,
+        items=_chosen(shop, candidates, limit, set(), excluded, fill=True),
+    )
+
+
+def _chosen(
+    shop: Shop,
+    candidates: Iterable[Candidate | Item],
+    limit: int,
+    seeds: set[str],
+    excluded: set[str],
+    fill: bool,
+) -> list[Item]:
+    """What may be shown. fill: up with popular products; without it, only where `excluded` took all there was."""
+    selection = Selection(shop, limit, excluded | seeds)
+    selection.take(candidates)
+    if fill or (not selection.items and any(one.product_id in excluded for one in candidates)):
+        selection.take(shop.lists.popular)
+    return selection.items
+
+
+class Selection:
+    """The one gate of all items: of the catalogue, not seen or excluded, not twice, not too many of a group."""
+
+    def __init__(self, shop: Shop, limit: int, banned: set[str]) -> None:
+        self._catalogue, self._limit, self._banned = shop.catalogue, limit, set(banned)
+        self._in_group: dict[str, int] = defaultdict(int)
+        self.items: list[Item] = []
+
+    def take(self, candidates: Iterable[Candidate | Item]) -> None:
+        """Take what may be shown, in this order, until the list is full."""
+        products, groups, most = self._catalogue.products, self._catalogue.diversity, self._catalogue.max_per_group
+        if len(self.items) >= self._limit:
+            return
+        for candidate in candidates:
+            product_id = candidate.product_id
+            product = products.get(product_id)
+            if product is None or product_id in self._banned:
+                continue
+            group = groups.get(product_id)
+            if group is not None:
+                if self._in_group[group] >= most:
+                    continue
+                self._in_group[group] += 1
+            self._banned.add(product_id)
+            self.items.append(
+                Item(
+                    product_id=product_id,
+                    gid=product.gid,
+                    handle=product.handle,
+                    title=product.title,
+                    vendor=product.vendor,
+                    type=product.type,
+                    url=product.url,
+                    image=product.image,
+                    price=product.price,
+                    position=len(self.items) + 1,
+                    score=candidate.score,
+                    reason=candidate.reason,
+                )
+            )
+            if len(self.items) == self._limit:
+                return

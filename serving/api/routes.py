@@ -1,0 +1,273 @@
+"""The application: routes, their parameters, and who may ask.
+
+Requests flow in; answers encoded as JSON flow out, with what caches need to know of them.
+"""
+
+import asyncio
+import contextlib
+import hashlib
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+from fastapi import FastAPI, Request, Response
+from fastapi import Path as InPath
+from fastapi import Query as InQuery
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+
+from serving.api.documents import (
+    DEFAULT_LIMIT,
+    MAX_ID,
+    MAX_LIMIT,
+    Health,
+    Placement,
+    ProductList,
+    Recommendations,
+    SessionSoFar,
+    VisitorList,
+    describe,
+    reference,
+    responses,
+)
+from serving.api.gate import Gate, Metrics
+from serving.api.lists import beside_product, for_session, for_visitor, shop_list
+from serving.api.refusals import Problem, refuse, refuse_parameters, refuse_route
+from serving.api.shops import Version
+from serving.api.versions import Versions
+from serving.published import SCHEMA
+from serving.visitor_access import VisitorSecrets, why_refused
+
+MAX_EXCLUDE = 4096  # characters of the parameter
+MAX_BODY_BYTES = 16 * 1024
+BODY_SECONDS = 10.0
+CACHE_PUBLIC = "public, max-age=60, stale-while-revalidate=600"
+CACHE_PRIVATE = "private, no-store"
+
+ShopName = Annotated[str, InPath(max_length=255, description="The shop's domain: my-store.myshopify.com")]
+Limit = Annotated[int, InQuery(ge=1, le=MAX_LIMIT)]
+Exclude = Annotated[str, InQuery(max_length=MAX_EXCLUDE, description="Product ids, comma separated")]
+Name = Annotated[str | None, InQuery(min_length=1, max_length=255)]
+Compose = Callable[[Version], Awaitable[Any]]
+
+
+def create_api(data: Path, settings: "ApiSettings") -> FastAPI:
+    """The application that answers from the published versions in a data folder."""
+    versions = Versions(data)
+    metrics = Metrics(versions)
+
+    @contextlib.asynccontextmanager
+    async def follow(_: FastAPI) -> AsyncIterator[None]:
+        with contextlib.suppress(Problem):  # nothing published yet is said to who asks
+            await versions.current()
+        watch = asyncio.create_task(versions.watch())
+        yield
+        watch.cancel()
+
+    app = FastAPI(
+        title="Pixelnova", version=str(SCHEMA), docs_url=None, redoc_url=None, redirect_slashes=False, lifespan=follow
+    )
+    app.add_middleware(Gate, requests_per_second=settings.requests_per_second, metrics=metrics)
+    app.add_exception_handler(Problem, refuse)
+    app.add_exception_handler(RequestValidationError, refuse_parameters)
+    app.add_exception_handler(HTTPException, refuse_route)
+    _add_public_routes(app, versions)
+    _add_visitor_route(app, versions, settings.secrets)
+    _add_operations_routes(app, versions, metrics)
+    app.openapi = lambda: describe(app)
+    return app
+
+
+def _add_public_routes(app: FastAPI, versions: Versions) -> None:
+    async def answer(request: Request, query: tuple, excluded: set[str], compose: Compose) -> Response:
+        """A GET: from the answers kept, or composed and, if nobody else's exclusions are in it, kept."""
+
+        async def encoded(version: Version) -> tuple[str, bytes]:
+            body = None if excluded else version.answers.get(query)
+            if body is None:
+                body = msgspec.json.encode(await compose(version))
+                if not excluded:
+                    version.answers.put(query, body, len(body))
+            return version.name, body
+
+        version_name, body = await versions.answer(encoded)
+        described = repr((SCHEMA, version_name, query, sorted(excluded)))
+        tag = f'"{hashlib.blake2b(described.encode("utf-8", "replace"), digest_size=12).hexdigest()}"'
+        headers = {"etag": tag, "cache-control": CACHE_PUBLIC}
+        if _matches(request.headers.get("if-none-match"), tag):
+            return Response(status_code=304, headers=headers)
+        return Response(body, media_type="application/json", headers=headers)
+
+    @app.get(
+        "/v1/shops/{shop}/products/{product_id}/recommendations",
+        summary="What to show beside a product",
+        responses=responses(Recommendations, 304, 404),
+    )
+    async def recommendations(
+        request: Request,
+        shop: ShopName,
+        product_id: Annotated[str, InPath(max_length=MAX_ID)],
+        placement: Placement = "product_page",
+        limit: Limit = DEFAULT_LIMIT,
+        exclude: Exclude = "",
+    ) -> Response:
+        """product_page is filled up to `limit`; the others hold what is known, unless `exclude` empties them."""
+        excluded = _ids(exclude)
+
+        async def compose(version: Version) -> Recommendations:
+            return await beside_product(version.shop(shop), product_id, placement, limit, excluded)
+
+        return await answer(request, ("product", shop, product_id, placement, limit), excluded, compose)
+
+    @app.get(
+        "/v1/shops/{shop}/popular",
+        summary="What sells, in the shop or one part of it",
+        responses=responses(ProductList, 304, 404),
+    )
+    async def popular(
+        request: Request,
+        shop: ShopName,
+        collection: Name = None,
+        vendor: Name = None,
+        type: Name = None,
+        segment: Name = None,
+        channel: Name = None,
+        limit: Limit = DEFAULT_LIMIT,
+        exclude: Exclude = "",
+    ) -> Response:
+        """At most one of collection (an id), vendor, type, segment and channel narrows it."""
+        narrowed = {"collections": collection, "vendors": vendor, "types": type, "segments": segment}
+        chosen = [(name, key) for name, key in {**narrowed, "channels": channel}.items() if key is not None]
+        if len(chosen) > 1:
+            raise Problem(422, "The list is narrowed twice.", "Give one of collection, vendor, type, segment, channel.")
+        name, key = chosen[0] if chosen else ("popular", None)
+        excluded = _ids(exclude)
+
+        async def compose(version: Version) -> ProductList:
+            return shop_list(version.shop(shop), name, key, limit, excluded)
+
+        return await answer(request, (name, shop, key, limit), excluded, compose)
+
+    @app.get("/v1/shops/{shop}/trending", summary="What rises", responses=responses(ProductList, 304, 404))
+    async def trending(
+        request: Request, shop: ShopName, limit: Limit = DEFAULT_LIMIT, exclude: Exclude = ""
+    ) -> Response:
+        excluded = _ids(exclude)
+
+        async def compose(version: Version) -> ProductList:
+            return shop_list(version.shop(shop), "trending", None, limit, excluded)
+
+        return await answer(request, ("trending", shop, limit), excluded, compose)
+
+    @app.post(
+        "/v1/shops/{shop}/session",
+        summary="What a session in progress should see next",
+        responses=responses(ProductList, 404, 408, 413),
+        openapi_extra={
+            "requestBody": {"required": True, "content": {"application/json": {"schema": reference(SessionSoFar)}}}
+        },
+    )
+    async def session(request: Request, shop: ShopName) -> Response:
+        """Sessions like this one, blended with the lists of its last five products; filled up with popular products."""
+        try:
+            so_far = msgspec.json.decode(await _body(request), type=SessionSoFar)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise Problem(422, f"The body cannot be read: {error}", 'Send {"products": ["…", "…"]}.') from error
+        viewed, excluded = [str(one) for one in so_far.products], {str(one) for one in so_far.exclude}
+
+        async def compose(version: Version) -> ProductList:
+            return await for_session(version.shop(shop), viewed, so_far.limit, excluded)
+
+        body = msgspec.json.encode(await versions.answer(compose))
+        return Response(body, media_type="application/json", headers={"cache-control": "no-store"})
+
+
+def _add_visitor_route(app: FastAPI, versions: Versions, secrets: VisitorSecrets) -> None:
+    @app.get(
+        "/v1/shops/{shop}/visitors/{visitor_id}",
+        summary="What to show a person",
+        responses=responses(VisitorList, 401, 404),
+        openapi_extra={"security": [{"apiKey": []}, {"appProxy": []}]},
+    )
+    async def visitor(
+        request: Request,
+        shop: ShopName,
+        visitor_id: Annotated[
+            str, InPath(max_length=255, description="A pixel's client id; with an API key also a journey id")
+        ],
+        limit: Limit = DEFAULT_LIMIT,
+        exclude: Exclude = "",
+    ) -> Response:
+        """Needs an API key, or Shopify's app proxy in front, which opens client ids alone. Who is not known, or asks
+        through the proxy by a journey id, gets the popular list."""
+        authorization, now = request.headers.get("authorization", ""), time.time()
+        refusal = why_refused(authorization, request.scope["query_string"], shop, secrets, now)
+        if refusal:
+            raise Problem(
+                401,
+                refusal,
+                "Send `Authorization: Bearer <a key of PIXELNOVA_API_KEY>`, or come through the app proxy whose secret "
+                "is in PIXELNOVA_APP_SECRET.",
+                {"www-authenticate": "Bearer", "cache-control": CACHE_PRIVATE},
+            )
+        # anybody's browser comes through the proxy, and a journey id is an md5 that can be guessed: it needs a key, and
+        # nothing but a key opens without a query
+        by_journey = why_refused(authorization, b"", shop, secrets, now) is None
+        excluded = _ids(exclude)
+
+        async def compose(version: Version) -> VisitorList:
+            return await for_visitor(version.shop(shop), visitor_id, by_journey, limit, excluded)
+
+        body = msgspec.json.encode(await versions.answer(compose))
+        return Response(body, media_type="application/json", headers={"cache-control": CACHE_PRIVATE})
+
+
+def _add_operations_routes(app: FastAPI, versions: Versions, metrics: Metrics) -> None:
+    @app.get("/healthz", summary="Whether anything is served", responses=responses(Health))
+    async def healthz() -> Response:
+        version = await versions.current()
+        body = msgspec.json.encode(Health(version.name, version.model_version, version.as_of))
+        return Response(body, media_type="application/json", headers={"cache-control": "no-store"})
+
+    @app.get(
+        "/metrics", summary="Prometheus text", response_class=Response, responses={200: {"content": {"text/plain": {}}}}
+    )
+    async def prometheus() -> Response:
+        return Response(await asyncio.to_thread(metrics.text), media_type="text/plain; version=0.0.4; charset=utf-8")
+
+
+def _ids(text: str) -> set[str]:
+    return {product_id for part in text.split(",") if (product_id := part.strip())} if text else set()
+
+
+def _matches(header: str | None, tag: str) -> bool:
+    """Whether one of the tags of an If-None-Match is ours; the weak comparison, as that header asks for."""
+    return header is not None and any(one.strip().removeprefix("W/") in (tag, "*") for one in header.split(","))
+
+
+async def _body(request: Request) -> bytes:
+    too_large = Problem(413, f"The body is over {MAX_BODY_BYTES} bytes.", "Send the last products of the session only.")
+    length = request.headers.get("content-length", "0")
+    if length.isdigit() and int(length) > MAX_BODY_BYTES:
+        raise too_large
+    body = bytearray()
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            async for piece in request.stream():
+                body += piece
+                if len(body) > MAX_BODY_BYTES:
+                    raise too_large
+    except TimeoutError:
+        raise Problem(408, "The body did not come in time.", "Send it at once.") from None
+    return bytes(body)
+
+
+@dataclass(frozen=True)
+class ApiSettings:
+    """requests_per_second: of each address, in each worker; 0 is unlimited. secrets: what opens visitors' lists."""
+
+    requests_per_second: int = 50
+    secrets: VisitorSecrets = field(default_factory=VisitorSecrets)

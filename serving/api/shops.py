@@ -1,0 +1,188 @@
+"""One published version in memory, shop by shop.
+
+A version's files flow in: catalogue, lists and sessions at once, documents when asked for; what they say flows out.
+"""
+
+import asyncio
+from collections import OrderedDict
+from typing import Generic, NamedTuple, TypeVar
+
+import msgspec
+
+from serving.api.refusals import Problem
+from serving.published import (
+    SCHEMA,
+    Published,
+    Reason,
+    Seed,
+    Visitor,
+    VisitorShard,
+    private_folder,
+    shard_name,
+    shop_folder,
+)
+from serving.session_neighbours import SessionNeighbours, ViewedTogether
+
+SHARD_BYTES = 64 * 1024 * 1024  # of shards kept as they are, per shop
+DOCUMENTS = 2048  # kept decoded, per shop
+ANSWER_BYTES = 32 * 1024 * 1024  # of whole answers kept, per version
+
+Key = TypeVar("Key")
+Value = TypeVar("Value")
+
+
+class VersionGone(Exception):
+    """Files of a version have been removed, because there are newer ones."""
+
+
+class Candidate(msgspec.Struct, frozen=True):
+    """What of a published item counts before it is chosen; the product itself is looked up in the catalogue."""
+
+    product_id: str
+    score: float
+    reason: Reason
+
+
+class Lists(msgspec.Struct, frozen=True):
+    """A published document, as far as it is needed here."""
+
+    seed: Seed
+    placements: dict[str, list[Candidate]]
+
+
+class Known(NamedTuple):
+    """A product's lists, ready for use."""
+
+    lists: Lists
+    together: ViewedTogether
+
+
+class RawShard(msgspec.Struct):
+    """Documents of a shard, not yet decoded: most of them are not asked for."""
+
+    products: dict[str, msgspec.Raw]
+
+
+class Recent(Generic[Key, Value]):
+    """What was used last, up to a sum of weights."""
+
+    def __init__(self, bound: int) -> None:
+        self._bound, self._weight = bound, 0
+        self._entries: OrderedDict[Key, tuple[Value, int]] = OrderedDict()
+
+    def get(self, key: Key) -> Value | None:
+        """What was put there, if it is still kept."""
+        entry = self._entries.get(key)
+        if entry is None:
+            return None
+        self._entries.move_to_end(key)
+        return entry[0]
+
+    def put(self, key: Key, value: Value, weight: int = 1) -> None:
+        """Keep it, and forget what was not used for longest."""
+        if key in self._entries:
+            self._weight -= self._entries.pop(key)[1]
+        self._entries[key] = (value, weight)
+        self._weight += weight
+        while self._weight > self._bound:
+            self._weight -= self._entries.popitem(last=False)[1][1]
+
+
+class Shop:
+    """What one version says of a shop: catalogue, lists and sessions in memory, documents read when asked for."""
+
+    def __init__(self, published: Published, name: str, files: set[str]) -> None:
+        """files: all of the version, by its manifest: what is missing of them has been removed since.
+
+        Raises:
+            OSError: the version cannot be read, or is no longer there.
+        """
+        self.name = name
+        self.catalogue, self.lists = published.catalogue(name), published.lists(name)
+        for document in (self.catalogue, self.lists):
+            if document.schema > SCHEMA:
+                raise ValueError(
+                    f"its documents are of schema {document.schema}, and this API reads {SCHEMA}: update it"
+                )
+        self.head = {name: getattr(self.lists, name) for name in ("shop", "version", "model_version", "generated_at")}
+        self._folder, self._files = published.folder, files
+        sessions = f"{private_folder(name)}/sessions.parquet"
+        self.neighbours = SessionNeighbours.read(self._folder / sessions) if self._has(sessions) else None
+        self._shards: Recent[str, RawShard] = Recent(SHARD_BYTES)
+        self._known: Recent[str, Known] = Recent(DOCUMENTS)
+
+    async def known(self, product_id: str) -> Known | None:
+        """A product's lists.
+
+        Raises:
+            VersionGone: they have been removed.
+        """
+        known = self._known.get(product_id)
+        if known is not None:
+            return known
+        name = shard_name(product_id)
+        shard = self._shards.get(name)
+        if shard is None:
+            content = await asyncio.to_thread(self._read, f"{shop_folder(self.name)}/products/{name}")
+            shard = RawShard({}) if content is None else msgspec.json.decode(content, type=RawShard)
+            self._shards.put(name, shard, len(content or b""))
+        document = shard.products.get(product_id)
+        if document is None:
+            return None
+        lists = msgspec.json.decode(document, type=Lists)
+        scores = {one.product_id: one.score for one in lists.placements.get("viewed_together", [])}
+        known = Known(lists, ViewedTogether(lists.seed.again, scores))
+        self._known.put(product_id, known)
+        return known
+
+    async def visitor(self, visitor_id: str, by_journey: bool) -> Visitor | None:
+        """A person's list, by client id. Nothing of persons is kept in memory.
+
+        by_journey: whether a journey id opens it as well.
+
+        Raises:
+            VersionGone: it has been removed.
+        """
+        shard = await self._visitors(visitor_id)
+        if by_journey and visitor_id in shard.journeys:
+            return shard.journeys[visitor_id]
+        journey_id = shard.clients.get(visitor_id)
+        return None if journey_id is None else (await self._visitors(journey_id)).journeys.get(journey_id)
+
+    async def _visitors(self, identifier: str) -> VisitorShard:
+        path = f"{private_folder(self.name)}/visitors/{shard_name(identifier)}"
+        content = await asyncio.to_thread(self._read, path)
+        return VisitorShard({}, {}) if content is None else msgspec.json.decode(content, type=VisitorShard)
+
+    def _read(self, path: str) -> bytes | None:
+        try:
+            return (self._folder / path).read_bytes()
+        except FileNotFoundError as error:
+            if path in self._files:
+                raise VersionGone(f"{self._folder} is no longer whole") from error
+            return None
+
+    def _has(self, path: str) -> bool:
+        return path in self._files or (self._folder / path).exists()
+
+
+class Version:
+    """A published version in memory, and the answers that were given from it."""
+
+    def __init__(self, published: Published) -> None:
+        manifest = published.manifest
+        self.name, self.model_version, self.as_of = published.folder.name, manifest.model_version, manifest.as_of
+        files = {file.path for file in manifest.files}
+        shops = {path.split("/")[2] for path in files if path.startswith(shop_folder(""))}  # though folders be removed
+        self.shops = {name: Shop(published, name, files) for name in shops.union(published.shops())}
+        self.answers: Recent[tuple, bytes] = Recent(ANSWER_BYTES)
+
+    def shop(self, name: str) -> Shop:
+        """A shop of this version."""
+        if name not in self.shops:
+            raise Problem(
+                404,
+                f"The shop {name} is not in the published version.",
+                "Name a shop of shops.toml by its domain; a new one is there after `pixelnova refresh`.",
+            )
+        return self.shops[name]

@@ -1,0 +1,1162 @@
+"""Measures the recommendations: how well they foretell, what they cost, and how fast the read API gives them out.
+
+Four parts, each step in a process of its own; every figure of a part comes from one run over the same data.
+sessions: the next click of Yoochoose's sessions, foretold by what a browser, the batch and the read API know.
+retail: the rest of an Online Retail basket, and what is new to a customer, beside `implicit`. speed: 3 million
+generated events, built in full, with 1 % more, with none. api: the server under a load by wrk, while versions switch.
+"""
+
+import argparse
+import contextlib
+import hashlib
+import json
+import os
+import resource
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from tests.benchmarks.generated_events import write_landing_files
+from tests.conftest import PROJECT
+
+SHARED = Path(os.environ.get("PIXELNOVA_SHARED_DATA", PROJECT / ".." / "shared" / "data")).resolve()
+CLICKS = SHARED / "rsc15_100k"
+RETAIL = SHARED / "online_retail" / "online_retail.parquet"
+SHOP = "benchmark.myshopify.com"
+SHOPS = """[[shops]]
+domain = "{shop}"
+name = "Benchmark"
+timezone = "{timezone}"
+currency = "GBP"
+ingest_keys = ["key-of-the-benchmark"]
+"""
+TARGETS = {
+    "lists, as a browser combines them": (0.67, 0.355),
+    "SQL batch blend": (0.69, 0.37),
+    "read API's blend": (0.69, 0.37),
+}
+CUTOFF = 20  # of the next click
+SHOWN = 10  # of a basket and a customer
+# What session-rec does: a session is what the data calls one, nothing ages, and nobody is a robot.
+AS_SESSION_REC = {
+    "session_gap_minutes": 10_000_000,
+    "bot_session_hours": 1_000_000,
+    "bot_page_views": 1_000_000,
+    "max_session_views": 1_000_000,
+    "view_window_days": 10_000,
+    "view_half_life_days": 0,
+}
+ASSOCIATIONS = {
+    "ar": {"view_distance_power": 0, "max_view_distance": 1_000_000, "backward_view_weight": 1},
+    "sr": {"view_distance_power": 2, "max_view_distance": 20, "backward_view_weight": 0},
+}
+RETAIL_SPLIT = "2011-11-01"
+BASKET_CAPS = (50, 100, 100_000)  # the first is the project's
+EVENTS, NEWS, PRODUCTS = 3_000_000, 30_000, 20_000
+MEMORY = "600MB"  # of DuckDB, so that the process stays under 1 GB
+MEMORY_ELSEWHERE = "3GB"
+LISTS = ["--select", "intermediate.recommendations", "marts.recommendations"]
+TRIALS = ["int_evaluation_cases", "int_evaluation_interests", "int_evaluation_ranks", "evaluation"]
+API_PRODUCTS = 5_000
+API_SECONDS, SWITCH_SECONDS = 30, 5
+API_LOADS = (  # workers, connections, requests a second or 0 for no limit, whether versions switch
+    (2, 16, 1250, True),
+    (2, 16, 1250, False),
+    (2, 4, 0, True),
+    (1, 16, 1250, True),
+    (1, 4, 0, True),
+)
+EASE_SIZES = (4_000, 10_000)
+
+Figures = dict[str, Any]
+
+
+# What the parts share
+
+
+def warehouse_of(data: Path, timezone: str | None = None) -> Any:
+    """The warehouse in a data folder, made with its shop if a timezone is given."""
+    from ingestion.warehouse import landing_folder, warehouse_file
+    from tests.warehouse import Warehouse
+
+    if timezone:
+        data.mkdir(parents=True)
+        shops = data / "shops.toml"
+        shops.write_text(SHOPS.format(shop=SHOP, timezone=timezone))
+        return Warehouse(data, shops)
+    warehouse = Warehouse.__new__(Warehouse)  # its other sources were loaded when it was made
+    warehouse.data, warehouse.landing, warehouse.file = data, landing_folder(data), warehouse_file(data)
+    return warehouse
+
+
+def build(data: Path, *arguments: str, **variables: Any) -> list[Any]:
+    """dbt's models, without tests, in a target folder that no test writes at the same time."""
+    words = ["--vars", json.dumps(variables)] if variables else []
+    return warehouse_of(data).build("--target-path", str(data.parent / "target"), *words, *arguments)
+
+
+def land_received(data: Path, events: Iterable[dict[str, Any]]) -> None:
+    """Land events as if each had been received a second after it happened: as_of is near the last."""
+    from ingestion.warehouse import landing_folder
+    from tests.landing_files import land, line
+
+    def lines() -> Iterator[bytes]:
+        for number, event in enumerate(events):
+            received_at = datetime.fromisoformat(event["timestamp"]).astimezone(UTC) + timedelta(seconds=1)
+            yield line(event, shop=SHOP, request_id=f"r{number}", received_at=received_at)
+
+    land(landing_folder(data), lines())
+
+
+def recommend_and_publish(data: Path) -> Any:
+    """The two steps of a refresh that follow dbt's."""
+    from serving.publish import publish
+    from serving.recommenders.personal import recommend
+
+    recommend(warehouse_of(data).file)
+    return publish(warehouse_of(data).file, data)
+
+
+def execution_seconds(results: Iterable[Any]) -> Figures:
+    """What dbt says of models: the sum of their times, and the slowest."""
+    models = [result for result in results if result.node.resource_type == "model"]
+    slowest = sorted(models, key=lambda result: -result.execution_time)[:8]
+    return {
+        "models": len(models),
+        "execution_seconds": round(sum(result.execution_time for result in models), 2),
+        "slowest": {result.node.name: round(result.execution_time, 2) for result in slowest},
+    }
+
+
+def of_recommendations(results: Iterable[Any]) -> list[Any]:
+    return [result for result in results if "/recommendations/" in f"/{result.node.original_file_path}"]
+
+
+def without_trials(results: Iterable[Any]) -> list[Any]:
+    return [result for result in results if result.node.name not in TRIALS]
+
+
+# sessions
+
+
+def clicks(name: str) -> list[tuple[str, list[str]]]:
+    """Sessions of session-rec's split and their products, in order of time."""
+    sessions: dict[int, list[tuple[float, str]]] = defaultdict(list)
+    with (CLICKS / f"yoochoose-clicks-100k_{name}.txt").open() as file:
+        next(file)
+        for row in file:
+            session, product, seconds = row.split()
+            sessions[int(session)].append((float(seconds), product))
+    return [
+        (str(session), [product for _, product in sorted(views, key=lambda view: view[0])])
+        for session, views in sorted(sessions.items())
+    ]
+
+
+def next_clicks() -> list[tuple[str, list[str], str]]:
+    """Every event of a test session but its first: (case, what was viewed before, what follows)."""
+    return [
+        (f"{session}/{place}", views[:place], views[place])
+        for session, views in clicks("test")
+        for place in range(1, len(views))
+    ]
+
+
+def hits(found: Iterable[tuple[str, list[str]]]) -> Figures:
+    """HR and MRR at 20 of (what follows, what was foretold, best first)."""
+    places = [foretold[:CUTOFF].index(target) + 1 if target in foretold[:CUTOFF] else 0 for target, foretold in found]
+    return {
+        "cases": len(places),
+        "hit_rate": round(sum(place > 0 for place in places) / len(places), 4),
+        "mrr": round(sum(1 / place for place in places if place) / len(places), 4),
+    }
+
+
+def sessions_build(work: Path) -> Figures:
+    """Training clicks through the whole path; a copy of what was loaded is kept for AR and SR."""
+    from tests.real_events import yoochoose_clicks
+
+    data = work / "sessions" / "data"
+    warehouse = warehouse_of(data, "UTC")
+    land_received(data, yoochoose_clicks(CLICKS / "yoochoose-clicks-100k_train_full.txt"))
+    warehouse.load()
+    shutil.copytree(data, work / "sessions_loaded" / "data")
+    build(data)
+    published = recommend_and_publish(data)
+    [(events, sessions, products)] = warehouse.query(
+        "select count(*), count(distinct session_id), count(distinct product_id) from intermediate.int_session_products"
+    )
+    return {
+        "views": events,
+        "sessions": sessions,
+        "products": products,
+        "sessions_of_the_data": len(clicks("train_full")),
+        "ineligible_dropped": published.manifest.ineligible_dropped,
+    }
+
+
+def published_lists(data: Path) -> Figures:
+    """All viewed_together lists of the published version, as the storefront and the API read them."""
+    import msgspec
+
+    from serving.published import Shard, read_current, shop_folder
+    from serving.session_neighbours import ViewedTogether
+
+    lists = {}
+    for file in sorted((read_current(data).folder / shop_folder(SHOP) / "products").glob("*.json")):
+        for product, document in msgspec.json.decode(file.read_bytes(), type=Shard).products.items():
+            scores = {item.product_id: item.score for item in document.placements["viewed_together"]}
+            lists[product] = ViewedTogether(document.seed.again, scores)
+    return lists
+
+
+def sessions_lists(work: Path) -> Figures:
+    """The exported lists alone, and what is viewed most."""
+    from collections import Counter
+
+    from serving.session_neighbours import combined_lists
+
+    lists = published_lists(work / "sessions" / "data")
+    cases = next_clicks()
+    found = [
+        (target, [product for product, _ in combined_lists(viewed, lists, answer_viewed=True)[:CUTOFF]])
+        for _, viewed, target in cases
+    ]
+    counts = Counter(product for _, views in clicks("train_full") for product in views)
+    popular = [product for product, _ in counts.most_common(CUTOFF)]
+    return {
+        "lists": hits(found),
+        "popular": hits((target, popular) for _, _, target in cases),
+        "items_of_the_longest_list": max(len(together.scores) for together in lists.values()),
+        "repeats": round(sum(target in viewed for _, viewed, target in cases) / len(cases), 4),
+    }
+
+
+BLEND = """
+with
+prefixes as (select * from benchmark.prefixes),
+views as (select * from {{ ref('int_session_products') }}),
+lists as (
+    select shop, product_id, recommended_product_id, score from {{ ref('int_viewed_together') }}
+    union all
+    select shop, product_id, product_id as recommended_product_id, again as score from {{ ref('int_viewed_products') }}
+),
+{{ session_neighbours('prefixes', 'views') }},
+{{ combined_lists('prefixes', 'lists') }},
+{{ blended_scores() }}
+select * from (
+    select
+        prefix_id, recommended_product_id,
+        row_number() over (partition by prefix_id order by score desc, recommended_product_id) as position
+    from blended
+) as ranked
+where position <= 20
+order by prefix_id, position
+"""
+
+
+def compiled(data: Path, sql: str) -> str:
+    """What dbt makes of a statement with macros and refs."""
+    from dbt.adapters.duckdb.connections import DuckDBConnectionManager
+    from dbt.cli.main import dbtRunner
+
+    from tests.warehouse import DBT_PROJECT
+
+    os.environ["PIXELNOVA_DATA"] = str(data)
+    folders = ["--project-dir", str(DBT_PROJECT), "--profiles-dir", str(DBT_PROJECT)]
+    target = ["--target-path", str(data.parent / "target")]
+    done = dbtRunner().invoke(["compile", "--quiet", *folders, *target, "--inline", sql])
+    DuckDBConnectionManager.close_all_connections()
+    assert done.success, done.exception
+    return done.result.results[0].node.compiled_code
+
+
+def sessions_sql(work: Path) -> Figures:
+    """All cases at once, by the macros of the warehouse."""
+    import duckdb
+    import pandas as pd
+
+    data = work / "sessions" / "data"
+    cases = next_clicks()
+    rows = []
+    for case, viewed, _ in cases:
+        distances: dict[str, int] = {}
+        for distance, product in enumerate(reversed(viewed[-5:]), 1):
+            distances.setdefault(product, distance)
+        rows += [(case, SHOP, case, product, distance) for product, distance in distances.items()]
+    prefixes = pd.DataFrame(rows, columns=["prefix_id", "shop", "session_id", "product_id", "distance"])
+    sql = compiled(data, BLEND)
+    foretold: dict[str, list[str]] = defaultdict(list)
+    with duckdb.connect(str(warehouse_of(data).file)) as connection:
+        connection.execute("create schema if not exists benchmark")
+        connection.execute("create or replace table benchmark.prefixes as from prefixes")
+        begun = time.monotonic()
+        for case, product, _ in connection.execute(sql).fetchall():
+            foretold[case].append(product)
+        seconds = time.monotonic() - begun
+    del prefixes
+    (work / "sql.json").write_text(json.dumps(foretold))
+    return {
+        "blend": hits((target, foretold[case]) for case, _, target in cases),
+        "seconds": round(seconds, 2),
+        "ms_per_case": round(1000 * seconds / len(cases), 3),
+    }
+
+
+def sessions_api(work: Path) -> Figures:
+    """One case after the other, by what the read API asks; and how many lists are the batch's, product for product."""
+    from serving.published import private_folder, read_current
+    from serving.session_neighbours import SessionNeighbours, blend
+
+    data = work / "sessions" / "data"
+    lists = published_lists(data)
+    neighbours = SessionNeighbours.read(read_current(data).folder / private_folder(SHOP) / "sessions.parquet")
+    cases, foretold, milliseconds = next_clicks(), {}, []
+    for case, viewed, _ in cases:
+        begun = time.perf_counter()
+        ranked = blend(viewed, neighbours, lists, answer_viewed=True)
+        milliseconds.append(1000 * (time.perf_counter() - begun))
+        foretold[case] = [product for product, _ in ranked[:CUTOFF]]
+    batch = json.loads((work / "sql.json").read_text())
+    milliseconds.sort()
+    return {
+        "blend": hits((target, foretold[case]) for case, _, target in cases),
+        "as_the_batch": sum(batch.get(case, []) == shown for case, shown in foretold.items()),
+        "same_products_as_the_batch": sum(set(batch.get(case, [])) == set(shown) for case, shown in foretold.items()),
+        "p50_ms": round(milliseconds[len(milliseconds) // 2], 3),
+        "p90_ms": round(milliseconds[len(milliseconds) * 9 // 10], 3),
+    }
+
+
+def association_weights(data: Path, algorithm: str) -> dict[str, dict[str, float]]:
+    """The daily pairs of views, built with the settings of an algorithm of session-rec: weights by seed and product."""
+    variables = AS_SESSION_REC | ASSOCIATIONS[algorithm]
+    build(data, "--full-refresh", "--select", "+int_view_pairs_daily", **variables)
+    back = variables["backward_view_weight"]
+    weights: dict[str, dict[str, float]] = defaultdict(dict)
+    for seed, product, weight in warehouse_of(data).query(
+        f"""
+        with pairs as (
+            select
+                product_id, other_product_id,
+                sum(forward_weight) as forward_weight, sum(backward_weight) as backward_weight
+            from intermediate.int_view_pairs_daily
+            group by all
+        )
+        select product_id, other_product_id, (forward_weight + {back} * backward_weight)::double from pairs
+        where product_id <> other_product_id
+        union all
+        select other_product_id, product_id, (backward_weight + {back} * forward_weight)::double from pairs
+        where product_id <> other_product_id
+        union all
+        select product_id, product_id, ((1 + {back}) * forward_weight)::double from pairs
+        where product_id = other_product_id
+        """
+    ):
+        if weight > 0:
+            weights[seed][product] = weight
+    return weights
+
+
+def associations(work: Path, algorithm: str) -> Figures:
+    """The stored predictions of session-rec, one by one, and the whole test."""
+    import csv
+
+    weights = association_weights(work / "sessions_loaded" / "data", algorithm)
+    test = dict(clicks("test"))
+    predictions, reproduced, greatest = 0, 0, 0.0
+    with (CLICKS / f"recoms_rsc15_100k_{algorithm}.csv").open() as file:
+        for row in csv.DictReader(file, delimiter=";"):
+            of_seed = weights.get(test[row["SessionId"]][int(row["Position"])], {})
+            largest = max(of_seed.values(), default=1.0)
+            stored = zip(row["Recommendations"].split(","), map(float, row["Scores"].split(",")), strict=True)
+            difference = max((abs(of_seed.get(one, 0) / largest - score) for one, score in stored if score), default=0)
+            predictions, reproduced = predictions + 1, reproduced + (difference < 1e-6)
+            greatest = max(greatest, difference)
+    best = {seed: sorted(row, key=lambda one: (-row[one], one))[:CUTOFF] for seed, row in weights.items()}
+    return {
+        "stored_predictions": predictions,
+        "reproduced": reproduced,
+        "greatest_difference": greatest,
+        "test": hits((target, best.get(viewed[-1], [])) for _, viewed, target in next_clicks()),
+    }
+
+
+def sessions_ar(work: Path) -> Figures:
+    """Association rules: every two products of a session."""
+    return associations(work, "ar")
+
+
+def sessions_sr(work: Path) -> Figures:
+    """Sequential rules: what came after, within 20 steps, by the square of the distance."""
+    return associations(work, "sr")
+
+
+def sessions(work: Path) -> Figures:
+    """How well the next click is foretold."""
+    found = {name: measured(f"sessions_{name}", work) for name in ("build", "lists", "sql", "api", "ar", "sr")}
+    scores = {
+        "lists, as a browser combines them": found["lists"]["lists"],
+        "SQL batch blend": found["sql"]["blend"],
+        "read API's blend": found["api"]["blend"],
+        "popular": found["lists"]["popular"],
+        "AR by our daily pairs": found["ar"]["test"],
+        "SR by our daily pairs": found["sr"]["test"],
+    }
+    print(f"  {'next click, 20 shown':48s}{'HR':>8s}{'MRR':>8s}   to reach")
+    for name, score in scores.items():
+        asked = " / ".join(map(str, TARGETS.get(name, ())))
+        print(f"  {name:48s}{score['hit_rate']:8.4f}{score['mrr']:8.4f}   {asked}")
+    reference = {}
+    for row in (CLICKS / "reference_scores.txt").read_text().splitlines():
+        name, _, cases, _, hit_rate, _, mrr, *_ = row.split()
+        reference[name] = {"cases": int(cases), "hit_rate": float(hit_rate), "mrr": float(mrr)}
+        print(f"  {'session-rec ' + name:48s}{float(hit_rate):8.4f}{float(mrr):8.4f}")
+    print(
+        f"  batch and API: {found['api']['as_the_batch']} of {found['api']['blend']['cases']} lists are the same; "
+        f"stored predictions reproduced: AR {found['ar']['reproduced']}, SR {found['sr']['reproduced']} of "
+        f"{found['ar']['stored_predictions']}",
+        flush=True,
+    )
+    return {"scores": scores, "reference": reference, "steps": found}
+
+
+# retail
+
+
+def retail_lines() -> Any:
+    """Lines of invoices that sold something, with a number for each code, in the order of the file."""
+    import duckdb
+
+    with duckdb.connect() as connection:
+        return connection.execute(
+            """
+            select
+                InvoiceNo as invoice, InvoiceDate as invoiced_at, CustomerID::bigint as customer,
+                (100000 + dense_rank() over (order by StockCode))::varchar as product, Description as title,
+                Quantity as quantity, UnitPrice::decimal(18, 4) as price, InvoiceDate >= $split as is_test
+            from (select *, row_number() over () as place from read_parquet($path))
+            where not starts_with(InvoiceNo, 'C') and Quantity > 0 and UnitPrice > 0
+            order by place
+            """,
+            {"path": str(RETAIL), "split": RETAIL_SPLIT},
+        ).df()
+
+
+def retail_orders(lines: Any) -> Iterator[dict[str, Any]]:
+    """One checkout_completed event per invoice, its products with numbers as Shopify's have."""
+    for invoice, rows in lines.groupby("invoice", sort=True):
+        customer = None if rows["customer"].isna().any() else str(int(rows["customer"].iloc[0]))
+        total = float((rows["quantity"] * rows["price"].astype(float)).sum())
+        yield {
+            "id": f"invoice-{invoice}",
+            "clientId": customer,
+            "name": "checkout_completed",
+            "timestamp": f"{rows['invoiced_at'].min():%Y-%m-%dT%H:%M:%S}.000Z",
+            "data": {
+                "checkout": {
+                    "currencyCode": "GBP",
+                    "order": {"id": invoice, "customer": {"id": customer} if customer else None},
+                    "lineItems": [
+                        {
+                            "title": row.title,
+                            "quantity": int(row.quantity),
+                            "finalLinePrice": money(row.quantity * float(row.price)),
+                            "variant": {
+                                "id": row.product,
+                                "sku": row.product,
+                                "price": money(row.price),
+                                "product": {"id": row.product, "title": row.title or row.product},
+                            },
+                        }
+                        for row in rows.itertuples()
+                    ],
+                    "subtotalPrice": money(total),
+                    "totalPrice": money(total),
+                }
+            },
+        }
+
+
+def money(amount: Any) -> dict[str, Any]:
+    return {"amount": float(amount), "currencyCode": "GBP"}
+
+
+def retail_load(work: Path) -> Figures:
+    """Invoices before the split, landed and loaded."""
+    lines = retail_lines()
+    train = lines[~lines["is_test"]]
+    data = work / "retail" / "data"
+    warehouse = warehouse_of(data, "Europe/London")
+    land_received(data, retail_orders(train))
+    warehouse.load()
+    return {"invoices": int(train["invoice"].nunique()), "products": int(train["product"].nunique())}
+
+
+def baskets_to_foretell(lines: Any, given: str) -> list[tuple[str, set[str]]]:
+    """One product of each invoice since the split, and the others.
+
+    given: the `first` line's, which in this file has the smallest code of its invoice; or `any`, the same every time.
+    """
+    found = []
+    for invoice, rows in lines[lines["is_test"]].groupby("invoice", sort=True):
+        products = list(dict.fromkeys(rows["product"]))
+        if given == "any":
+            products.sort(key=lambda product: hashlib.md5(f"{invoice}/{product}".encode()).hexdigest())
+        if len(products) > 1:
+            found.append((products[0], set(products[1:])))
+    return found
+
+
+def new_products(lines: Any) -> dict[str, set[str]]:
+    """What customers bought since the split that they had not before, of what was sold before."""
+    known = lines.dropna(subset="customer")
+    train, test = known[~known["is_test"]], known[known["is_test"]]
+    sold = set(lines[~lines["is_test"]]["product"])
+    owned = train.groupby("customer")["product"].agg(set).to_dict()
+    found = {}
+    for customer, products in test.groupby("customer")["product"].agg(set).items():
+        news = (products & sold) - owned.get(customer, set())
+        if customer in owned and news:
+            found[str(int(customer))] = news
+    return found
+
+
+def shown_hits(found: Iterable[tuple[set[str], list[str]]]) -> Figures:
+    """HR and recall at 10 of (what was bought, what was shown).
+
+    recall: of all that was bought; recall_at_most_10: of as many of it as could have been shown.
+    """
+    pairs = [(wanted, len(wanted.intersection(shown[:SHOWN]))) for wanted, shown in found]
+    return {
+        "cases": len(pairs),
+        "hit_rate": round(sum(hit > 0 for _, hit in pairs) / len(pairs), 4),
+        "recall": round(sum(hit / len(wanted) for wanted, hit in pairs) / len(pairs), 4),
+        "recall_at_most_10": round(sum(hit / min(len(wanted), SHOWN) for wanted, hit in pairs) / len(pairs), 4),
+    }
+
+
+def matrix(rows: Iterable[tuple[str, str]]) -> tuple[Any, list[str], dict[str, int], dict[str, int]]:
+    """Owners x products of 1s, the products, and the index of each product and owner."""
+    import numpy as np
+    from scipy import sparse
+
+    pairs = sorted(set(rows))
+    owners = {owner: number for number, owner in enumerate(sorted({owner for owner, _ in pairs}))}
+    products = sorted({product for _, product in pairs})
+    numbers = {product: number for number, product in enumerate(products)}
+    places = ([owners[owner] for owner, _ in pairs], [numbers[product] for _, product in pairs])
+    shape = (len(owners), len(products))
+    return sparse.csr_matrix((np.ones(len(pairs), np.float32), places), shape=shape), products, numbers, owners
+
+
+def retail_baskets(data: Path, lines: Any) -> Figures:
+    """bought_together, popularity and `implicit`, of the same baskets."""
+    from implicit.nearest_neighbours import BM25Recommender, CosineRecommender
+
+    warehouse = warehouse_of(data)
+    ours: dict[str, list[str]] = defaultdict(list)
+    for product, other in warehouse.query(
+        "select product_id, recommended_product_id from recommendations.related_products "
+        "where strategy = 'bought_together' order by product_id, position"
+    ):
+        ours[product].append(other)
+    baskets = warehouse.query("select order_key, product_id from intermediate.int_baskets")
+    interests, products, numbers, _ = matrix(baskets)
+    popularity = interests.sum(axis=0).A1
+    popular = [products[number] for number in sorted(range(len(products)), key=lambda one: (-popularity[one], one))]
+    models = {"implicit cosine": CosineRecommender(K=50), "implicit BM25": BM25Recommender(K=50)}
+    for model in models.values():
+        model.fit(interests, show_progress=False)
+
+    def similar(model: Any, given: str) -> list[str]:
+        if given not in numbers:
+            return []
+        ids, _ = model.similar_items(numbers[given], N=SHOWN + 1)
+        return [products[one] for one in ids.tolist() if one >= 0 and products[one] != given]
+
+    found: Figures = {"baskets": len({basket for basket, _ in baskets}), "rows": len(baskets)}
+    for given in ("first", "any"):
+        cases = baskets_to_foretell(lines, given)
+        found[given] = {
+            "ours": shown_hits((wanted, ours.get(one, [])) for one, wanted in cases),
+            "popular": shown_hits((wanted, [other for other in popular[:11] if other != one]) for one, wanted in cases),
+            **{
+                name: shown_hits((wanted, similar(model, one)) for one, wanted in cases)
+                for name, model in models.items()
+            },
+        }
+    return found
+
+
+def retail_customers(data: Path, lines: Any) -> Figures:
+    """EASE with the profiles of personal lists, popularity and `implicit`, of the same interests.
+
+    Who has no interests (all of their orders are wholesale) is shown what is popular, by all of them.
+    """
+    import duckdb
+    import numpy as np
+    from implicit.als import AlternatingLeastSquares
+    from implicit.nearest_neighbours import BM25Recommender, CosineRecommender
+
+    from serving.recommenders.ease import best_products, product_weights
+    from serving.recommenders.personal import _interests
+
+    warehouse = warehouse_of(data)
+    with duckdb.connect(str(warehouse.file), read_only=True) as connection:
+        interests = _interests(connection, "int_journey_interests", SHOP)
+        journeys = dict(
+            connection.execute(
+                "select identifier, journey_id from core.identity_map where identifier_kind = 'client'"
+            ).fetchall()
+        )
+    wanted = new_products(lines)
+    rows = {journey: number for number, journey in enumerate(interests.journeys)}
+    known = {customer: rows[journeys[customer]] for customer in wanted if journeys.get(customer) in rows}
+    persons = np.array(list(known.values()))
+    shown, recency = interests.shown[persons], interests.recency[persons]
+    popularity = interests.shown.sum(axis=0).A1
+    popular = [interests.products[one] for one in np.argsort(-popularity, kind="stable")]
+
+    def measured_of(best: np.ndarray) -> Figures:
+        lists = {customer: interests.products[best[number]].tolist() for number, customer in enumerate(known)}
+        return shown_hits((news, lists.get(customer, popular[:SHOWN])) for customer, news in wanted.items())
+
+    owned = [set(shown[number].indices) for number in range(len(persons))]
+    order = np.argsort(-popularity, kind="stable").tolist()
+    unowned = [[one for one in order if one not in has][:SHOWN] for has in owned]
+    ease, _ = best_products(recency, product_weights(interests.shown), shown, SHOWN)
+    found = {
+        "customers_without_interests": len(wanted) - len(known),
+        "EASE": measured_of(ease),
+        "popular": measured_of(np.array(unowned)),
+    }
+    for name, model in {
+        "implicit cosine": CosineRecommender(K=100),
+        "implicit BM25": BM25Recommender(K=100),
+    }.items():
+        model.fit(interests.shown, show_progress=False)
+        for profile, of_persons in (("", shown), (", our profiles", recency)):
+            best, _ = model.recommend(np.arange(len(persons)), of_persons, N=SHOWN)
+            found[name + profile] = measured_of(best)
+    for factors, regularization in ((32, 10), (64, 10), (32, 1), (128, 10)):
+        model = AlternatingLeastSquares(factors=factors, regularization=regularization, random_state=1)
+        model.fit(interests.shown, show_progress=False)
+        best, _ = model.recommend(persons, shown, N=SHOWN)
+        found[f"implicit ALS, {factors} factors, regularization {regularization}"] = measured_of(best)
+    return found
+
+
+def retail_measure(work: Path, cap: int) -> Figures:
+    """All that is made of baskets, once with each limit of their size."""
+    data = work / "retail" / "data"
+    if cap == BASKET_CAPS[0]:
+        build(data)
+    else:
+        build(data, "--full-refresh", "--select", "int_baskets+", max_basket_products=cap)
+    lines = retail_lines()
+    return {"baskets": retail_baskets(data, lines), "customers": retail_customers(data, lines)}
+
+
+def retail(work: Path) -> Figures:
+    """How well the rest of a basket is foretold, and what is new to a customer."""
+    found = {"load": measured("retail_load", work)}
+    for cap in BASKET_CAPS:
+        found[f"at most {cap} products"] = figures = measured(f"retail_{cap}", work)
+        tables = {
+            f"rest of a basket, its {given} product given": figures["baskets"][given] for given in ("first", "any")
+        }
+        for name, scores in (tables | {"what is new to a customer": figures["customers"]}).items():
+            print(f"  {name}; orders of at most {cap} products known{'HR':>{66 - len(name) - len(str(cap))}s}  recall")
+            for strategy, score in scores.items():
+                if isinstance(score, dict):
+                    told = f"{score['hit_rate']:8.4f}{score['recall']:8.4f}{score['recall_at_most_10']:8.4f}"
+                    print(f"    {strategy:50s}{told}   of {score['cases']}", flush=True)
+    return found
+
+
+# speed
+
+
+def speed_generate(work: Path) -> Figures:
+    """A history, and what comes after it."""
+    data = work / "speed" / "data"
+    write_landing_files(data / "landing", work / "speed" / "later", [EVENTS, NEWS], products=PRODUCTS)
+    return {"events": EVENTS, "news": NEWS, "products": PRODUCTS}
+
+
+def speed_load(work: Path) -> Figures:
+    """What has landed, into a warehouse that is made if there is none."""
+    from tests.warehouse import Warehouse
+
+    data = work / "speed" / "data"
+    fresh = not warehouse_of(data).file.exists()
+    warehouse = Warehouse(data, PROJECT / "shops.toml") if fresh else warehouse_of(data)
+    warehouse.load()
+    return {}
+
+
+def speed_build(data: Path, *arguments: str) -> Figures:
+    """A build in which all events count, though they are of more days than a window usually holds."""
+    results = of_recommendations(build(data, *arguments, view_window_days=400))
+    return {"without_trials": execution_seconds(without_trials(results)), "all": execution_seconds(results)}
+
+
+def speed_whole(work: Path) -> Figures:
+    """Every model of the warehouse; what those of the recommendations took of it."""
+    return speed_build(work / "speed" / "data")
+
+
+def speed_others(work: Path) -> Figures:
+    """Every model but those of the recommendations."""
+    return speed_build(work / "speed" / "data", "--exclude", *LISTS[1:])
+
+
+def speed_lists_full(work: Path) -> Figures:
+    return speed_build(work / "speed" / "data", *LISTS, "--exclude", *TRIALS, "--full-refresh")
+
+
+def speed_trials_full(work: Path) -> Figures:
+    return speed_build(work / "speed" / "data", "--select", *TRIALS, "--full-refresh")
+
+
+def speed_lists(work: Path) -> Figures:
+    return speed_build(work / "speed" / "data", *LISTS, "--exclude", *TRIALS)
+
+
+def speed_trials(work: Path) -> Figures:
+    return speed_build(work / "speed" / "data", "--select", *TRIALS)
+
+
+def speed_personal(work: Path) -> Figures:
+    """The recommenders outside of dbt, with the method that suits the size of the catalogue."""
+    from serving.recommenders.personal import recommend
+
+    data = work / "speed" / "data"
+    lists = recommend(warehouse_of(data).file)
+    return {"methods": warehouse_of(data).query("select * from intermediate.int_personal_methods"), "lists": lists}
+
+
+def speed_publish(work: Path) -> Figures:
+    """A version: the marts, and the lists as files."""
+    from serving.publish import publish
+
+    data = work / "speed" / "data"
+    published = publish(warehouse_of(data).file, data)
+    files = published.manifest.files
+    return {
+        "files": len(files),
+        "mb": sum(file.bytes for file in files) >> 20,
+        "mb_of_analytics": sum(file.bytes for file in files if file.path == "analytics.duckdb") >> 20,
+        "ineligible_dropped": published.manifest.ineligible_dropped,
+    }
+
+
+def speed_ease(work: Path, products: int) -> Figures:
+    """EASE alone, of the products that most persons looked at, and the lists of 1,000 persons."""
+    import duckdb
+    import numpy as np
+
+    from serving.recommenders.ease import best_products, product_weights
+    from serving.recommenders.personal import FETCHED, _interests
+    from tests.benchmarks.generated_events import SHOP as GENERATED
+
+    with duckdb.connect(str(warehouse_of(work / "speed" / "data").file), read_only=True) as connection:
+        interests = _interests(connection, "int_journey_interests", GENERATED)
+    order = np.argsort(-interests.shown.sum(axis=0).A1, kind="stable")[:products]
+    shown, recency = interests.shown[:, order], interests.recency[:1_000, order]
+    begun = time.monotonic()
+    weights = product_weights(shown)
+    weighed = time.monotonic()
+    best_products(recency, weights, recency, FETCHED)
+    return {
+        "persons": len(interests.journeys),
+        "products": len(order),
+        "weights_seconds": round(weighed - begun, 2),
+        "lists_seconds": round(time.monotonic() - weighed, 2),
+    }
+
+
+def speed_sql(work: Path) -> Figures:
+    """Daily pairs and lists of what is viewed together, by dbt."""
+    selected = ["--select", "int_view_pairs_daily", "int_viewed_together", "--full-refresh"]
+    return {"seconds": speed_build(work / "speed" / "data", *selected)["all"]["execution_seconds"]}
+
+
+def viewed_products(work: Path) -> Any:
+    """The table that the lists are made of: sessions and products, each pair once, as numbers."""
+    import duckdb
+
+    with duckdb.connect(str(warehouse_of(work / "speed" / "data").file), read_only=True) as connection:
+        return connection.execute(
+            "select distinct dense_rank() over (order by session_id) - 1 as session, "
+            "dense_rank() over (order by product_id) - 1 as product from intermediate.int_session_products"
+        ).df()
+
+
+def speed_library(work: Path, name: str) -> Figures:
+    """Lists of 20 by another way, without decay, support, direction or eligibility; the numbering is not counted."""
+    views = viewed_products(work)
+    begun = time.monotonic()
+    if name == "pandas":
+        pairs = views.merge(views, on="session", suffixes=("", "_other"))
+        pairs = pairs[pairs["product"] != pairs["product_other"]]
+        counts = pairs.groupby(["product", "product_other"]).size().rename("sessions").reset_index()
+        counts = counts.sort_values(["product", "sessions"], ascending=[True, False])
+        rows = len(counts.groupby("product").head(CUTOFF))
+    else:
+        import numpy as np
+        from implicit.nearest_neighbours import BM25Recommender, CosineRecommender
+        from scipy import sparse
+
+        ones = np.ones(len(views), np.float32)
+        interests = sparse.csr_matrix((ones, (views["session"].to_numpy(), views["product"].to_numpy())))
+        model = {"cosine": CosineRecommender, "bm25": BM25Recommender}[name](K=CUTOFF)
+        model.fit(interests, show_progress=False)
+        rows = model.similarity.nnz
+    return {"views": len(views), "seconds": round(time.monotonic() - begun, 2), "rows": int(rows)}
+
+
+def speed(work: Path) -> Figures:
+    """What the recommendations of a large shop cost: in full, with 1 % more events, with none."""
+    found: Figures = {"memory_limit_of_duckdb": MEMORY, "generate": measured("speed_generate", work)}
+    found["load"] = measured("speed_load", work)
+    found["whole_full"] = measured("speed_whole", work)
+    for step in ("lists_full", "trials_full", "personal", "publish"):
+        found[step] = measured(f"speed_{step}", work, MEMORY)
+    for step in ("sql", "cosine", "bm25", "pandas"):  # side by side, twice
+        found[step] = measured(f"speed_{step}", work)
+    for step in ("sql", "cosine", "bm25", "pandas"):
+        found[f"{step}_again"] = measured(f"speed_{step}", work)
+    for size in EASE_SIZES:
+        found[f"ease_{size}"] = measured(f"speed_ease_{size}", work)
+    for file in (work / "speed" / "later").iterdir():
+        file.rename(work / "speed" / "data" / "landing" / file.name)
+    found["load_news"] = measured("speed_load", work)
+    found["others_news"] = measured("speed_others", work)
+    for step in ("lists", "trials"):
+        found[f"{step}_news"] = measured(f"speed_{step}", work, MEMORY)
+    found["whole_news"] = measured("speed_whole", work)  # only a whole run takes its files as done
+    for step in ("lists", "trials"):
+        found[f"{step}_empty"] = measured(f"speed_{step}", work, MEMORY)
+    found["whole_empty"] = measured("speed_whole", work)
+    found["lists_full_again"] = measured("speed_lists_full", work, MEMORY)
+    full = min(found[step]["all"]["execution_seconds"] for step in ("lists_full", "lists_full_again"))
+    ratios = {
+        f"1 % new / full, {of}": found["lists_news"]["all"]["execution_seconds"] / seconds
+        for of, seconds in (("lists", full),)
+    } | {
+        "nothing new / full, lists": found["lists_empty"]["all"]["execution_seconds"] / full,
+        "1 % new / full, lists in a whole run": found["whole_news"]["without_trials"]["execution_seconds"]
+        / found["whole_full"]["without_trials"]["execution_seconds"],
+    }
+    for library in ("cosine", "bm25", "pandas"):
+        ratios[f"SQL / {library}"] = min(found[step]["seconds"] for step in ("sql", "sql_again")) / min(
+            found[step]["seconds"] for step in (library, f"{library}_again")
+        )
+    found["ratios"] = {name: round(ratio, 3) for name, ratio in ratios.items()}
+    for name, step in found.items():
+        if "all" in step:
+            slowest = ", ".join(f"{model} {seconds}" for model, seconds in list(step["all"]["slowest"].items())[:5])
+            print(
+                f"  {name:18s}{step['all']['execution_seconds']:8.2f} s in models {step['step_seconds']:8.2f} s wall "
+                f"{step['cpu_seconds']:8.1f} s CPU {step['peak_mb']:6d} MB  {slowest}"
+            )
+        elif "step_seconds" in step:
+            seconds = step.get("seconds", step.get("weights_seconds", step["step_seconds"]))
+            print(f"  {name:18s}{seconds:8.2f} s {step['peak_mb']:6d} MB")
+    print(json.dumps(found["ratios"], indent=2), flush=True)
+    return found
+
+
+# api
+
+# Arguments: a folder with products.txt and bodies.txt, the path of the shop, a seed, the mean pause in milliseconds.
+LOAD = """
+local products, bodies, path, pause = {}, {}, "", 0
+function init(args)
+    path = args[2]
+    math.randomseed(tonumber(args[3]))
+    pause = tonumber(args[4])
+    for line in io.lines(args[1] .. "/products.txt") do products[#products + 1] = line end
+    for line in io.lines(args[1] .. "/bodies.txt") do bodies[#bodies + 1] = line end
+end
+function request()
+    local luck = math.random()
+    if luck < 0.7 then
+        return wrk.format("GET", path .. "/products/" .. products[math.random(#products)] .. "/recommendations")
+    elseif luck < 0.8 then
+        return wrk.format("GET", path .. "/popular")
+    end
+    local body = bodies[math.random(#bodies)]
+    return wrk.format("POST", path .. "/session", {["Content-Type"] = "application/json"}, body)
+end
+function done(summary, latency)
+    local errors = summary.errors
+    io.write(string.format(
+        '\\n{"requests": %d, "seconds": %.3f, "p50_ms": %.2f, "p90_ms": %.2f, "p99_ms": %.2f, "max_ms": %.2f, ' ..
+        '"errors": %d}\\n',
+        summary.requests, summary.duration / 1e6, latency:percentile(50) / 1000, latency:percentile(90) / 1000,
+        latency:percentile(99) / 1000, latency.max / 1000,
+        errors.connect + errors.read + errors.write + errors.status + errors.timeout
+    ))
+end
+"""
+# Pauses as of many shoppers who know nothing of each other.
+PAUSES = "function delay() return -math.log(1 - math.random()) * pause end\n"
+SERVER = "import sys; from pathlib import Path; from serving.api import serve; serve({}, Path({!r}), {}, 0)"
+
+
+def storefront_views() -> Iterator[dict[str, Any]]:
+    """Yoochoose's clicks with all that a storefront says of a product, and products that few look at."""
+    from tests.real_events import yoochoose_clicks
+
+    def filled(product: str) -> dict[str, Any]:
+        number = int(product)
+        return {
+            "id": f"{product}1",
+            "price": {"amount": 5 + number % 90, "currencyCode": "GBP"},
+            "image": {"src": f"https://cdn.example/s/files/1/0001/products/product-{product}.jpg?v=1700000000"},
+            "product": {
+                "id": product,
+                "title": f"The product of the number {product}",
+                "vendor": f"Vendor {number % 41}",
+                "type": f"Type {number % 59}",
+                "url": f"/products/product-{product}",
+            },
+        }
+
+    seen, begun_at = set(), None
+    for event in yoochoose_clicks(CLICKS / "yoochoose-clicks-100k_train_full.txt"):
+        product = event["data"]["productVariant"]["product"]["id"]
+        seen.add(product)
+        begun_at = begun_at or datetime.fromisoformat(event["timestamp"])
+        yield event | {"data": {"productVariant": filled(product)}}
+    for number in range(API_PRODUCTS - len(seen)):
+        viewed_at = begun_at + timedelta(seconds=20 * number)
+        yield {
+            "id": f"few-{number}",
+            "clientId": f"few-{number // 3}",
+            "name": "product_viewed",
+            "timestamp": f"{viewed_at:%Y-%m-%dT%H:%M:%S}.000Z",
+            "data": {"productVariant": filled(str(900_000_000 + number))},
+        }
+
+
+def api_publish(work: Path) -> Figures:
+    """Three versions of the same, and what will be asked of them."""
+    from serving.publish import publish
+    from serving.published import read_current
+
+    data = work / "api" / "data"
+    warehouse = warehouse_of(data, "UTC")
+    land_received(data, storefront_views())
+    warehouse.load()
+    build(data)
+    recommend_and_publish(data)
+    for _ in range(2):
+        publish(warehouse.file, data)
+    products = read_current(data).catalogue(SHOP).products
+    (work / "products.txt").write_text("\n".join(sorted(products)))
+    bodies = [json.dumps({"products": viewed}) for _, viewed, _ in next_clicks() if len(viewed) <= 50]
+    (work / "bodies.txt").write_text("\n".join(bodies))
+    [(sessions,)] = warehouse.query("select count(distinct session_id) from intermediate.int_session_products")
+    return {"products": len(products), "sessions": sessions}
+
+
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
+
+
+def descendants(pid: int) -> list[int]:
+    """A process and all that it started."""
+    found = [pid]
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        for child in (task / "children").read_text().split():
+            found += descendants(int(child))
+    return found
+
+
+def memory_and_cpu(pid: int) -> tuple[int, float]:
+    """Peak MB of the largest process of a tree, and CPU seconds of all."""
+    peak, ticks = 0, 0
+    for one in descendants(pid):
+        status = Path(f"/proc/{one}/status").read_text()
+        peak = max(peak, int(status.split("VmHWM:")[1].split()[0]) // 1024)
+        fields = Path(f"/proc/{one}/stat").read_text().rpartition(")")[2].split()
+        ticks += int(fields[11]) + int(fields[12])
+    return peak, ticks / os.sysconf("SC_CLK_TCK")
+
+
+@contextlib.contextmanager
+def api_server(data: Path, workers: int) -> Iterator[tuple[str, int]]:
+    """The server as a process of its own: where it listens, and its pid."""
+    port = free_port()
+    code = SERVER.format(f"'127.0.0.1', {port}", str(data), workers)
+    server = subprocess.Popen([sys.executable, "-c", code], cwd=PROJECT, stdout=subprocess.PIPE, text=True)
+    try:
+        assert "listening" in server.stdout.readline(), "the API did not start"
+        yield f"http://127.0.0.1:{port}", server.pid
+    finally:
+        server.send_signal(signal.SIGTERM)
+        server.wait(timeout=30)
+
+
+@contextlib.contextmanager
+def switching(data: Path, every: float) -> Iterator[list[str]]:
+    """`current` moves on to another version again and again, as publications would."""
+    folder = data / "published"
+    versions = sorted(path.name for path in folder.iterdir() if path.is_dir() and not path.is_symlink())
+    switched: list[str] = []
+    over = threading.Event()
+
+    def switch() -> None:
+        while every and not over.wait(every):
+            switched.append(versions[len(switched) % len(versions)])
+            link = folder / ".switching"
+            link.symlink_to(switched[-1])
+            link.replace(folder / "current")
+
+    thread = threading.Thread(target=switch)
+    thread.start()
+    try:
+        yield switched
+    finally:
+        over.set()
+        thread.join()
+
+
+def load_of(work: Path, workers: int, connections: int, rate: int, switches: bool = True) -> Figures:
+    """What wrk sees of the mix. rate: requests a second that are asked for, 0 for as many as are answered."""
+    data = work / "api" / "data"
+    script = work / "load.lua"
+    script.write_text(LOAD + (PAUSES if rate else ""))
+    with api_server(data, workers) as (url, pid):
+
+        def ask(seconds: int) -> Figures:
+            pause = 1000 * connections / rate - 1.0 if rate else 0  # a request itself takes about a millisecond
+            command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "-s", str(script), url, "--", str(work)]
+            words = [*command, f"/v1/shops/{SHOP}", "7", str(pause)]
+            return json.loads(subprocess.run(words, capture_output=True, text=True, check=True).stdout.splitlines()[-1])
+
+        ask(3)
+        _, before = memory_and_cpu(pid)
+        with switching(data, SWITCH_SECONDS if switches else 0) as switched:
+            asked = ask(API_SECONDS)
+        peak, after = memory_and_cpu(pid)
+    return {
+        "workers": workers,
+        "connections": connections,
+        "rate_asked": rate or None,
+        "switches": len(switched),
+        "requests_per_second": round(asked["requests"] / asked["seconds"], 1),
+        **{name: asked[name] for name in ("requests", "p50_ms", "p90_ms", "p99_ms", "max_ms", "errors")},
+        "server_cpu_ms_per_request": round(1000 * (after - before) / asked["requests"], 3),
+        "peak_mb_of_a_worker": peak,
+    }
+
+
+def api(work: Path) -> Figures:
+    """The read API under a mix of 70 % products, 10 % popular, 20 % sessions, while versions switch."""
+    if not shutil.which("wrk"):
+        sys.exit("wrk is missing: apt-get install wrk")
+    found: Figures = {"publish": measured("api_publish", work), "loads": []}
+    for workers, connections, rate, switches in API_LOADS:
+        figures = load_of(work, workers, connections, rate, switches)
+        found["loads"].append(figures)
+        print(
+            f"  {workers} workers, {connections:2d} connections, {rate or 'no'} limit, {figures['switches']} switches: "
+            f"{figures['requests_per_second']:8.1f}/s p50 {figures['p50_ms']} p90 {figures['p90_ms']} "
+            f"p99 {figures['p99_ms']} ms, {figures['errors']} errors, {figures['peak_mb_of_a_worker']} MB",
+            flush=True,
+        )
+    return found
+
+
+# The whole
+
+PARTS: dict[str, Callable[[Path], Figures]] = {"sessions": sessions, "retail": retail, "speed": speed, "api": api}
+STEPS: dict[str, Callable[[Path], Figures]] = {
+    step.__name__: step
+    for step in (
+        sessions_build,
+        sessions_lists,
+        sessions_sql,
+        sessions_api,
+        sessions_ar,
+        sessions_sr,
+        retail_load,
+        speed_generate,
+        speed_load,
+        speed_whole,
+        speed_others,
+        speed_lists_full,
+        speed_trials_full,
+        speed_lists,
+        speed_trials,
+        speed_personal,
+        speed_publish,
+        speed_sql,
+        api_publish,
+    )
+}
+STEPS |= {f"retail_{cap}": (lambda work, cap=cap: retail_measure(work, cap)) for cap in BASKET_CAPS}
+STEPS |= {f"speed_ease_{size}": (lambda work, size=size: speed_ease(work, size)) for size in EASE_SIZES}
+STEPS |= {f"speed_{name}": (lambda work, name=name: speed_library(work, name)) for name in ("cosine", "bm25", "pandas")}
+
+
+def measured(step: str, work: Path, memory: str = MEMORY_ELSEWHERE) -> Figures:
+    """Run a step in a process of its own."""
+    environment = {**os.environ, "PIXELNOVA_MEMORY": memory}
+    if step.startswith("retail"):  # `implicit` has threads of its own, and asks for this
+        environment["OPENBLAS_NUM_THREADS"] = "1"
+    command = [sys.executable, "-m", "tests.benchmarks.recommendations", "--step", step, str(work)]
+    begun = time.monotonic()
+    done = subprocess.run(command, cwd=PROJECT, env=environment, stdout=subprocess.PIPE, text=True, check=True)
+    return {"process_seconds": round(time.monotonic() - begun, 2), **json.loads(done.stdout.splitlines()[-1])}
+
+
+def main() -> None:
+    """Measure, print, and write the figures to a file if one is named."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--json", type=Path)
+    parser.add_argument("--only", nargs="+", choices=PARTS, default=list(PARTS))
+    parser.add_argument("--step", nargs=2, metavar=("STEP", "WORK"))
+    arguments = parser.parse_args()
+    if arguments.step:
+        step, work = arguments.step
+        begun = time.monotonic()
+        figures = STEPS[step](Path(work))
+        usage = resource.getrusage(resource.RUSAGE_SELF)
+        figures |= {
+            "step_seconds": round(time.monotonic() - begun, 2),
+            "cpu_seconds": round(usage.ru_utime + usage.ru_stime, 1),
+            "peak_mb": usage.ru_maxrss // 1024,
+        }
+        print(json.dumps(figures))
+        return
+    result: Figures = {}
+    if arguments.json and arguments.json.exists():  # the parts that are not measured now
+        result = json.loads(arguments.json.read_text())
+    for part in arguments.only:
+        print(part, flush=True)
+        with tempfile.TemporaryDirectory() as work:
+            result[part] = {"measured_on": f"{datetime.now(UTC):%Y-%m-%d}", **PARTS[part](Path(work))}
+        if arguments.json:
+            arguments.json.write_text(json.dumps(result, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,156 @@
+"""What the tests of the read API share: an API in this process, one as the command runs it, and the laws of answers."""
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import httpx
+import pytest
+
+from serving.api import ApiSettings, create_api
+from serving.api import versions as api_versions
+from serving.published import Published, shop_folder
+from serving.visitor_access import VisitorSecrets
+from tests.conftest import PROJECT
+from tests.serving.published_version import FIRST_HIDDEN, FIRST_PRODUCT, SHOP, write_version
+
+ROOT = f"/v1/shops/{SHOP}"
+PRODUCTS = 40
+SEED = str(FIRST_PRODUCT)
+WITHOUT_DOCUMENT = str(FIRST_PRODUCT + PRODUCTS - 1)
+HIDDEN = str(FIRST_HIDDEN)
+SECRETS = VisitorSecrets(api_keys=(b"old-key", b"new-key"), app_secrets=(b"hush",))
+KEY = {"authorization": "Bearer new-key"}
+PATHS = (
+    f"{ROOT}/products/{SEED}/recommendations",
+    f"{ROOT}/products/{SEED}/recommendations?placement=viewed_together",
+    f"{ROOT}/products/{SEED}/recommendations?placement=bought_together",
+    f"{ROOT}/products/{WITHOUT_DOCUMENT}/recommendations",
+    f"{ROOT}/products/{HIDDEN}/recommendations",
+    f"{ROOT}/popular",
+    f"{ROOT}/popular?collection=501",
+    f"{ROOT}/popular?segment=new",
+    f"{ROOT}/popular?channel=direct",
+    f"{ROOT}/trending",
+    f"{ROOT}/visitors/client-3",
+    f"{ROOT}/visitors/nobody",
+)
+ROUTES = (
+    "get /v1/shops/{shop}/products/{product_id}/recommendations",
+    "get /v1/shops/{shop}/popular",
+    "get /v1/shops/{shop}/trending",
+    "post /v1/shops/{shop}/session",
+    "get /v1/shops/{shop}/visitors/{visitor_id}",
+    "get /healthz",
+    "get /metrics",
+)
+
+
+def ids(answer: httpx.Response) -> list[str]:
+    assert answer.status_code == 200, answer.text
+    return [item["product_id"] for item in answer.json()["items"]]
+
+
+def codes(answer: httpx.Response) -> list[str]:
+    return [item["reason"]["code"] for item in answer.json()["items"]]
+
+
+def catalogue_of(published: Published) -> dict:
+    return json.loads((published.folder / shop_folder(SHOP) / "catalogue.json").read_bytes())
+
+
+def broken_laws(answer: dict, catalogue: dict, banned: set[str], limit: int) -> list[str]:
+    """What is wrong with the items of an answer, by the catalogue's file alone."""
+    items = answer["items"]
+    shown = [item["product_id"] for item in items]
+    groups = Counter(catalogue["diversity"][one] for one in shown if one in catalogue["diversity"])
+    laws = {
+        "is not in the catalogue": any(one not in catalogue["products"] for one in shown),
+        "is the seed or excluded": any(one in banned for one in shown),
+        "stands twice": len(set(shown)) < len(shown),
+        "is one too many of its group": any(count > catalogue["max_per_group"] for count in groups.values()),
+        "is over the limit": len(items) > limit,
+        "has a wrong position": [item["position"] for item in items] != list(range(1, len(items) + 1)),
+        "is not as the catalogue says": any(
+            item.get(name) != value
+            for item in items
+            for name, value in catalogue["products"].get(item["product_id"], {}).items()
+        ),
+        "is of another version": answer["version"] != catalogue["version"],
+    }
+    return [law for law, broken in laws.items() if broken]
+
+
+def wait_until(done: Callable, seconds: float = 60.0):
+    deadline = time.monotonic() + seconds
+    while not (result := done()):
+        assert time.monotonic() < deadline, "it did not come about"
+        time.sleep(0.01)
+    return result
+
+
+@contextlib.contextmanager
+def served(data: Path, workers: int = 1):
+    """The API as the command runs it; its address."""
+    code = (
+        "import sys; from pathlib import Path; from serving.api import serve\n"
+        "if __name__ == '__main__': serve('127.0.0.1', 0, Path(sys.argv[1]), int(sys.argv[2]), 0)"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, data, str(workers)],
+        cwd=PROJECT,
+        env={**os.environ, "PIXELNOVA_API_KEY": "new-key"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        line = process.stdout.readline()
+        assert line.startswith("Pixelnova API listening on http://127.0.0.1:"), process.communicate()
+        yield line.split()[-1], process
+    finally:
+        if process.poll() is None:
+            process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=30)
+
+
+class Asking:
+    """An API in this process, asked one request after another."""
+
+    def __init__(self, data: Path, requests_per_second: int = 0, secrets: VisitorSecrets = SECRETS) -> None:
+        self.app = create_api(data, ApiSettings(requests_per_second, secrets))
+
+    def __call__(self, path: str, method: str = "GET", address: str = "192.0.2.1", **request) -> httpx.Response:
+        async def ask() -> httpx.Response:
+            transport = httpx.ASGITransport(self.app, client=(address, 1))
+            async with httpx.AsyncClient(transport=transport, base_url="http://api") as client:
+                return await client.request(method, path, **request)
+
+        return asyncio.run(ask())
+
+    def session(self, products: list, **more) -> httpx.Response:
+        return self(f"{ROOT}/session", "POST", json={"products": products, **more})
+
+
+@pytest.fixture(scope="session")
+def published(tmp_path_factory) -> Published:
+    return write_version(tmp_path_factory.mktemp("data"), products=PRODUCTS)
+
+
+@pytest.fixture(scope="session")
+def ask(published) -> Asking:
+    return Asking(published.folder.parent.parent)
+
+
+@pytest.fixture
+def looks_at_once(monkeypatch) -> None:
+    """`current` is looked at with every request, so that no test waits."""
+    monkeypatch.setattr(api_versions, "LOOK_SECONDS", 0.0)

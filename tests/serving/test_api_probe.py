@@ -1,0 +1,67 @@
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from schemathesis import GenerationMode
+from schemathesis.checks import not_a_server_error
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
+
+from tests.serving.conftest import KEY, ROUTES, SEED
+from tests.serving.published_version import SHOP
+
+
+@pytest.fixture(scope="module")
+def description(ask):
+    return schemathesis.openapi.from_asgi("/openapi.json", ask.app)
+
+
+@pytest.mark.parametrize(
+    ("route", "mode"),
+    [
+        *((route, GenerationMode.POSITIVE) for route in ROUTES),
+        *((route, GenerationMode.NEGATIVE) for route in ROUTES if "{" in route),  # others have nothing to be wrong
+    ],
+)
+def test_answers_are_as_the_description_says(description, route, mode):
+    """Valid requests, and requests that are wrong in some way; to a shop that there is, and to random ones."""
+    method, _, path = route.partition(" ")
+    existing = {"shop": SHOP, "product_id": SEED, "visitor_id": "client-1"}
+    operation = description[path][method]
+    to_existing = operation.as_strategy(
+        mode, path_parameters={name: value for name, value in existing.items() if f"{{{name}}}" in path}
+    )
+    checks = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
+    statuses = __import__("collections").Counter()
+
+    @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+    @given(case=st.one_of(to_existing, operation.as_strategy(mode)))
+    def check(case):
+        answer = case.call_and_validate(headers=KEY, checks=checks)
+        statuses[answer.status_code] += 1
+
+    check()
+    print("\nCOUNT", route, mode, dict(statuses))
+    assert (200 if mode is GenerationMode.POSITIVE else 422) in statuses
+
+
+def test_the_description_names_every_route_and_the_shape_of_every_refusal(ask):
+    described = ask("/openapi.json").json()
+    assert {f"{method} {path}" for path, item in described["paths"].items() for method in item} == set(ROUTES)
+    for path, item in described["paths"].items():
+        for operation in item.values():
+            for status, response in operation["responses"].items():
+                if int(status) >= 400:
+                    assert response["content"]["application/json"]["schema"] == {
+                        "$ref": "#/components/schemas/Refusal"
+                    }, path
+
+
+def test_the_description_says_what_a_key_opens_and_a_signature_does_not(ask):
+    described = ask("/openapi.json").json()
+    schemes = described["components"]["securitySchemes"]
+    assert "journey ids" in schemes["apiKey"]["description"]
+    assert "client ids alone" in schemes["appProxy"]["description"]
