@@ -1,7 +1,7 @@
 """Lists of the warehouse as files: for a CDN, for Shopify's metafields, for the read API.
 
-A connection to the warehouse flows in; the files that serving/published.py describes flow out. No shopper is in the public
-ones. What may be shown is looked at once more here, by the catalogue itself: zero ineligible items, ever.
+A connection to the warehouse flows in; the files that serving/published.py describes flow out. No shopper is in the
+public ones. What may be shown is looked at once more here, by the catalogue itself: zero ineligible items, ever.
 """
 
 from collections import defaultdict

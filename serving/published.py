@@ -132,7 +132,7 @@ class Shard(Header, frozen=True, kw_only=True):
 
 
 class ShopLists(Header, frozen=True, kw_only=True):
-    """Lists that need no product. collections by id; vendors and types by name; segments and channels for new visitors."""
+    """Lists that need no product: collections by id, the others by name; segments and channels for new visitors."""
 
     popular: list[Item]
     trending: list[Item]

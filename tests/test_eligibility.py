@@ -1,7 +1,7 @@
 """Random catalogues, stock changes and merchants' words: nothing that may not be shown is in any file or answer.
 
-What may be shown is said here a second time, in plain Python. The models, the recommenders, the publication and the read API
-are the real ones; only the tables before the lists are written by the test.
+What may be shown is said here a second time, in plain Python. The models, the recommenders, the publication and the
+read API are the real ones; only the tables before the lists are written by the test.
 """
 
 import json

@@ -1,4 +1,4 @@
--- By the catalogue itself, not by the table of what is eligible: published, available, no gift card, not the product itself.
+-- By the catalogue itself, not by the table of what is eligible.
 with
 
 shown as (

@@ -1,4 +1,4 @@
-"""dlt source `shops`: the stores of shops.toml, so that SQL knows each shop's timezone, currency, host names and rules."""
+"""dlt source `shops`: the stores of shops.toml, for SQL: timezone, currency, host names and rules of each shop."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any

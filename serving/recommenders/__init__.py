@@ -1,4 +1,4 @@
 """What SQL models badly: recommenders that are linear algebra.
 
-Tables of the warehouse flow in, after dbt has built them; rows of `recommendations` flow out, before they are published.
+Tables of the warehouse flow in, after dbt has built them; rows of `recommendations` flow out, to be published.
 """

@@ -66,11 +66,11 @@ select * exclude (trained_until), trained_until from recommendations.evaluation 
 
 _DESCRIPTIONS = """
 comment on table recommendations.personal is
-    'One row per shop, person and position: what somebody would like, by closed-form regression on what everybody viewed,
-put into carts and bought; without what they own, unless it is bought again and again.';
+    'One row per shop, person and position: what somebody would like, by closed-form regression on what everybody
+viewed, put into carts and bought; without what they own, unless it is bought again and again.';
 comment on table recommendations.evaluation_history is
-    'One row per shop, task, strategy and as_of of a refresh: what recommendations.evaluation said then, and how personal
-lists (task new_product) would have done.';
+    'One row per shop, task, strategy and as_of of a refresh: what recommendations.evaluation said then, and how
+personal lists (task new_product) would have done.';
 """
 
 

@@ -1,4 +1,4 @@
-{#- Customers: what they spent, their fifths by recency, frequency and money, and the segment that follows from these. -#}
+{#- Customers: what they spent, their fifths by recency, frequency and money, and the segment that follows. -#}
 
 {{ config(materialized='view') }}
 

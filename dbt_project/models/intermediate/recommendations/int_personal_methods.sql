@@ -6,6 +6,9 @@
 select
     shop,
     count(distinct product_id) as active_products,
-    case when count(distinct product_id) <= {{ var('ease_max_products') }} then 'ease' else 'item_similarity' end as method
+    case
+        when count(distinct product_id) <= {{ var('ease_max_products') }} then 'ease'
+        else 'item_similarity'
+    end as method
 from {{ ref('int_journey_interests') }}
 group by shop

@@ -81,8 +81,9 @@ active as (
     select
         interests.*,
         interests.weight
-        * power(0.5, {{ elapsed('day', 'interests.last_date', 'today.today') }} / {{ var('interest_half_life_days') }}.0)
-            as strength
+        * power(
+            0.5, {{ elapsed('day', 'interests.last_date', 'today.today') }} / {{ var('interest_half_life_days') }}.0
+        ) as strength
     from interests
     inner join persons on interests.journey_id = persons.journey_id
     inner join today on interests.shop = today.shop

@@ -54,7 +54,9 @@ scored as (
         products.created_at,
         cast(coalesce(counted.viewers, 0) as bigint) as viewers,
         cast(coalesce(counted.orders, 0) as bigint) as orders,
-        cast(coalesce(counted.viewers, 0) + {{ var('purchase_weight') }} * coalesce(counted.orders, 0) as double) as score,
+        cast(
+            coalesce(counted.viewers, 0) + {{ var('purchase_weight') }} * coalesce(counted.orders, 0) as double
+        ) as score,
         cast(coalesce(counted.recent_viewers, 0) as bigint) as recent_viewers,
         -- As far above the usual as chance would seldom bring it.
         round(

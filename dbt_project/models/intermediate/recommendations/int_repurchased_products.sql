@@ -22,4 +22,6 @@ select
     sum(case when orders > 1 then 1 else 0 end) as repeat_buyers
 from buyers
 group by shop, product_id
-having count(*) >= {{ var('repurchase_min_buyers') }} and sum(case when orders > 1 then 1 else 0 end) >= {{ var('repurchase_share') }} * count(*)
+having
+    count(*) >= {{ var('repurchase_min_buyers') }}
+    and sum(case when orders > 1 then 1 else 0 end) >= {{ var('repurchase_share') }} * count(*)

@@ -141,7 +141,8 @@ shared as (
     where
         products.price_min is null
         or leaders.price_min is null
-        or leaders.price_min between products.price_min / {{ var('price_band') }} and products.price_min * {{ var('price_band') }}
+        or leaders.price_min
+        between products.price_min / {{ var('price_band') }} and products.price_min * {{ var('price_band') }}
     group by traits.shop, traits.product_id, leaders.product_id, leaders.trait
 
 ),

@@ -109,8 +109,9 @@ measured as (
         round(count(hits.case_id) / cast(count(*) as double), 9) as hit_rate,
         round(cast(sum(cast(coalesce(1.0 / hits.first_hit, 0) as decimal(18, 9))) as double) / count(*), 9) as mrr,
         round(
-            cast(sum(cast(coalesce(cast(hits.hits as double) / targets_per_case.targets, 0) as decimal(18, 9))) as double)
-            / count(*),
+            cast(
+                sum(cast(coalesce(cast(hits.hits as double) / targets_per_case.targets, 0) as decimal(18, 9))) as double
+            ) / count(*),
             9
         ) as recall
     from targets_per_case

@@ -111,7 +111,11 @@ tiered as (
 
     select
         *,
-        case strategy {% for tier in tiers %}when '{{ tier }}' then {{ loop.index }} {% endfor %}end as tier
+        case strategy
+            {% for tier in tiers %}
+                when '{{ tier }}' then {{ loop.index }}
+            {% endfor %}
+        end as tier
     from offered
     where product_id <> recommended_product_id
 
