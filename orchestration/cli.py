@@ -391,6 +391,7 @@ def main() -> None:
 
 def _known(error: BaseException | None) -> BaseException | None:
     """The innermost error with a sentence of its own: Dagster and dlt wrap what happens inside a step."""
+    from serving import listening
     from serving.publish import PublishError
     from serving.published import NothingPublished
 
@@ -407,6 +408,7 @@ def _known(error: BaseException | None) -> BaseException | None:
         RefreshFailed,
         SendError,
         ShopsFileError,
+        listening.CannotListen,
         WarehouseBusy,
     )
     found = None

@@ -5,7 +5,6 @@ collector through the pixel, in a sandbox like Shopify's.
 """
 
 import contextlib
-import socket
 import sys
 from http import HTTPStatus
 from pathlib import Path
@@ -19,6 +18,7 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, HTMLResponse, JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
+from serving.listening import listen
 from serving.published import CURRENT, RECOMMENDATIONS, Product, published_folder
 from serving.storefront.demo_shop import (
     MAX_QUANTITY,
@@ -45,10 +45,6 @@ MAX_FORM_BYTES = 16 * 1024
 FILES = f"/{RECOMMENDATIONS}"
 
 
-class CannotListen(Exception):
-    """The address cannot be used; the message names the remedy."""
-
-
 def serve_storefront(
     host: str, port: int, published_data: Path, shop: str, pixel: str, recommendations_url: str | None
 ) -> None:
@@ -67,10 +63,7 @@ def serve_storefront(
         NothingPublished: there is nothing to show yet.
     """
     app = create_storefront(published_data, shop, pixel, recommendations_url)
-    try:
-        listener = socket.create_server((host, port))
-    except OSError as error:
-        raise CannotListen(f"{host}:{port} cannot be listened on ({error.strerror}): choose another port.") from error
+    listener = listen(host, port)
     config = uvicorn.Config(app, ws="none", lifespan="off", log_level="warning", access_log=False)
     with listener:
         sys.stdout.write(f"Demo storefront on http://{host}:{listener.getsockname()[1]} (Ctrl-C ends it)\n")

@@ -128,12 +128,18 @@ def recommend_and_publish(data: Path) -> Any:
 
 
 def execution_seconds(results: Iterable[Any]) -> Figures:
-    """What dbt says of models: the sum of their times, and the slowest."""
+    """What dbt says of models: the sum of their times, from the first's begin to the last's end, and the slowest.
+
+    Two run at a time and share two cores, so that the sum is more than they would take one after the other.
+    """
     models = [result for result in results if result.node.resource_type == "model"]
+    told = [timing for model in models for timing in model.timing if timing.name == "execute"]
+    begun, ended = [one.started_at for one in told], [one.completed_at for one in told]
     slowest = sorted(models, key=lambda result: -result.execution_time)[:8]
     return {
         "models": len(models),
         "execution_seconds": round(sum(result.execution_time for result in models), 2),
+        "span_seconds": round((max(ended) - min(begun)).total_seconds(), 2) if told else 0,
         "slowest": {result.node.name: round(result.execution_time, 2) for result in slowest},
     }
 
