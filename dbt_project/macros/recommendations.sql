@@ -51,7 +51,7 @@
             product_id,
             sessions,
             recent_sessions,
-            round(forward_weight * {{ 1 + back }} / recent_sessions, 9) as again
+            round(forward_weight * {{ 1 + back }} / nullif(recent_sessions, 0), 9) as again
         from view_totals
         where product_id = other_product_id
 
@@ -105,7 +105,7 @@
             views.support,
             round(views.support / cast(one.sessions as double), 9) as confidence,
             round(views.support * viewing_sessions.sessions / (cast(one.sessions as double) * other.sessions), 9) as lift,
-            round(views.weight / one.recent_sessions, 9) as score
+            round(views.weight / nullif(one.recent_sessions, 0), 9) as score
         from directed_views as views
         inner join viewed_products as one on views.shop = one.shop and views.product_id = one.product_id
         inner join viewed_products as other
@@ -191,7 +191,7 @@
             pairs.support,
             round(pairs.support / cast(one.orders as double), 9) as confidence,
             round(pairs.support * orders_of_shops.orders / (cast(one.orders as double) * other.orders), 9) as lift,
-            round(pairs.weight / one.recent_orders, 9) as score
+            round(pairs.weight / nullif(one.recent_orders, 0), 9) as score
         from directed_orders as pairs
         inner join bought_products as one on pairs.shop = one.shop and pairs.product_id = one.product_id
         inner join bought_products as other
