@@ -164,6 +164,7 @@ class Store:
                     session_date=day,
                     product_id=product,
                     views_to_end=place,
+                    is_last_view=product not in viewed[: place - 1],
                     last_viewed_at=datetime.combine(day, datetime.min.time()),
                 )
             for one in set(viewed):

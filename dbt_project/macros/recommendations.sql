@@ -14,12 +14,12 @@
     (1 / ({{ distance }} * sqrt({{ distance }})))
 {%- endmacro %}
 
-{% macro viewed_together_pairs(windows) -%}
+{% macro viewed_together_pairs(windows, limit, eligible=true) -%}
     {#-
         CTEs from the daily pairs of views within `windows` (shop, first_date, last_date): viewed_products (shop,
         product_id, sessions, again: how readily it is viewed once more) and viewed_pairs (shop, product_id,
-        recommended_product_id, support, confidence, lift, score), each pair in both directions. What came after counts
-        more than what came before.
+        recommended_product_id, support, confidence, lift, score): of each product the `limit` best, all of them
+        or the eligible ones. What came after counts more than what came before.
     -#}
     {%- set back, half_life = var('backward_view_weight'), var('view_half_life_days') -%}
     view_totals as (
@@ -96,22 +96,45 @@
 
     ),
 
+    -- The rank within a product's list needs the weight only: what is measured is measured of few.
+    heaviest_views as (
+
+        select * from (
+            select
+                views.*,
+                row_number() over (
+                    partition by views.shop, views.product_id
+                    order by views.weight desc, views.support desc, views.recommended_product_id
+                ) as place
+            from directed_views as views
+            {%- if eligible %}
+            inner join {{ ref('eligibility') }} as eligibility
+                on views.shop = eligibility.shop and views.recommended_product_id = eligibility.product_id
+            where eligibility.is_eligible and views.support >= {{ var('min_sessions_together') }} and views.weight > 0
+            {%- else %}
+            where views.support >= {{ var('min_sessions_together') }} and views.weight > 0
+            {%- endif %}
+        ) as ranked
+        where place <= {{ limit }}
+
+    ),
+
     viewed_pairs as (
 
         select
             views.shop,
             views.product_id,
             views.recommended_product_id,
+            views.place,
             views.support,
             round(views.support / cast(one.sessions as double), 9) as confidence,
             round(views.support * viewing_sessions.sessions / (cast(one.sessions as double) * other.sessions), 9) as lift,
             round(views.weight / nullif(one.recent_sessions, 0), 9) as score
-        from directed_views as views
+        from heaviest_views as views
         inner join viewed_products as one on views.shop = one.shop and views.product_id = one.product_id
         inner join viewed_products as other
             on views.shop = other.shop and views.recommended_product_id = other.product_id
         inner join viewing_sessions on views.shop = viewing_sessions.shop
-        where views.support >= {{ var('min_sessions_together') }}
 
     )
 {%- endmacro %}
@@ -154,6 +177,7 @@
         from {{ ref('int_baskets') }} as baskets
         inner join {{ windows }} as windows
             on baskets.shop = windows.shop and baskets.order_date between windows.first_date and windows.last_date
+        where baskets.products <= {{ var('max_basket_products') }}
         group by baskets.shop
 
     ),

@@ -1,7 +1,4 @@
-{#-
-    The products of each order, each once. Wholesale orders say nothing about what belongs together, and would make pairs
-    by the thousand; tests were not bought.
--#}
+{#- The products of each order, each once; tests were not bought. -#}
 
 {{ config(materialized='view') }}
 
@@ -19,16 +16,9 @@ products as (
     inner join {{ ref('int_order_lines') }} as lines on orders.event_key = lines.event_key
     where lines.product_id is not null and not orders.is_test
 
-),
-
-sized as (
-
-    select
-        *,
-        count(*) over (partition by order_key) as products
-    from products
-
 )
 
-select * from sized
-where products <= {{ var('max_basket_products') }}
+select
+    *,
+    count(*) over (partition by order_key) as products
+from products

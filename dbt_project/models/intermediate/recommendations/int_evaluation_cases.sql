@@ -65,7 +65,7 @@ baskets as (
     where
         baskets.order_date > cast({{ dbt.dateadd('day', -var('evaluation_days'), 'today.today') }} as date)
         and baskets.order_date <= today.today
-        and baskets.products > 1
+        and baskets.products between 2 and {{ var('max_basket_products') }}
 
 ),
 

@@ -26,26 +26,30 @@ popular_windows as (
 
 ),
 
-{{ viewed_together_pairs('windows') }},
+{{ viewed_together_pairs('windows', var('list_limit'), eligible=false) }},
 
 {{ bought_together_pairs('order_windows') }},
 
-{% for strategy, pairs in {'viewed': 'viewed_pairs', 'bought': 'bought_pairs'}.items() %}
-    {{ strategy }}_lists as (
+viewed_lists as (
 
-        select * from (
-            select
-                *,
-                row_number() over (
-                    partition by shop, product_id
-                    order by score desc, support desc, recommended_product_id
-                ) as place
-            from {{ pairs }}
-        ) as ranked
-        where place <= {{ var('list_limit') }}
+    select * from viewed_pairs
 
-    ),
-{% endfor %}
+),
+
+bought_lists as (
+
+    select * from (
+        select
+            *,
+            row_number() over (
+                partition by shop, product_id
+                order by score desc, support desc, recommended_product_id
+            ) as place
+        from bought_pairs
+    ) as ranked
+    where place <= {{ var('list_limit') }}
+
+),
 
 views as (
 
@@ -53,12 +57,20 @@ views as (
 
 ),
 
+neighbour_windows as (
+
+    {{ last_days(var('neighbour_days'), var('evaluation_days')) }}
+
+),
+
 past_views as (
 
     select views.*
     from views
-    inner join windows
-        on views.shop = windows.shop and views.session_date between windows.first_date and windows.last_date
+    inner join neighbour_windows
+        on
+            views.shop = neighbour_windows.shop
+            and views.session_date between neighbour_windows.first_date and neighbour_windows.last_date
 
 ),
 

@@ -12,8 +12,9 @@ with
 
 baskets as (
 
+    -- Wholesale orders say nothing about what belongs together, and would make pairs by the thousand.
     select * from {{ ref('int_baskets') }}
-    where {{ in_touched_days('shop', 'order_date') }}
+    where products <= {{ var('max_basket_products') }} and {{ in_touched_days('shop', 'order_date') }}
 
 )
 

@@ -26,7 +26,8 @@ persons as (
     select
         shop,
         journey_id,
-        count(*) as products
+        count(*) as products,
+        max(last_date) as last_date
     from interests
     group by shop, journey_id
     having count(*) <= {{ var('max_personal_products') }}
@@ -76,10 +77,13 @@ similarities as (
 
 ),
 
+-- Who has not been here of late gets the lists of a segment.
 active as (
 
     select
-        interests.*,
+        interests.shop,
+        interests.journey_id,
+        interests.product_id,
         interests.weight
         * power(
             0.5, {{ elapsed('day', 'interests.last_date', 'today.today') }} / {{ var('interest_half_life_days') }}.0
@@ -87,14 +91,32 @@ active as (
     from interests
     inner join persons on interests.journey_id = persons.journey_id
     inner join today on interests.shop = today.shop
+    where persons.last_date > cast({{ dbt.dateadd('day', -var('personal_active_days'), 'today.today') }} as date)
+
+),
+
+scores as (
+
+    select
+        active.shop,
+        active.journey_id,
+        similarities.other_product_id as product_id,
+        cast(sum(cast(active.strength * similarities.similarity as decimal(18, 9))) as double) as score
+    from active
+    inner join similarities on active.shop = similarities.shop and active.product_id = similarities.product_id
+    group by active.shop, active.journey_id, similarities.other_product_id
 
 )
 
 select
-    active.shop,
-    active.journey_id,
-    similarities.other_product_id as product_id,
-    cast(sum(cast(active.strength * similarities.similarity as decimal(18, 9))) as double) as score
-from active
-inner join similarities on active.shop = similarities.shop and active.product_id = similarities.product_id
-group by active.shop, active.journey_id, similarities.other_product_id
+    shop,
+    journey_id,
+    product_id,
+    score
+from (
+    select
+        *,
+        row_number() over (partition by shop, journey_id order by score desc, product_id) as place
+    from scores
+) as ranked
+where place <= {{ 4 * var('list_limit') }}

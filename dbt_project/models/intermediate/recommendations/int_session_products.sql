@@ -48,6 +48,7 @@ select
     session_date,
     product_id,
     views_to_end,
+    row_number() over (partition by session_id, product_id order by views_to_end) = 1 as is_last_view,
     last_viewed_at
 from views
 where views_to_end <= {{ var('max_session_views') }}

@@ -25,46 +25,40 @@ pairs as (
     select
         earlier.shop,
         earlier.session_date,
-        earlier.session_id,
         least(earlier.product_id, later.product_id) as product_id,
         greatest(earlier.product_id, later.product_id) as other_product_id,
         earlier.product_id <= later.product_id as is_forward,
-        cast(
-            1.0 / power(earlier.views_to_end - later.views_to_end, {{ var('view_distance_power') }}) as decimal(18, 9)
-        ) as weight
+        case
+            when earlier.views_to_end <= later.views_to_end + {{ var('max_view_distance') }}
+                then cast(
+                    1.0 / power(earlier.views_to_end - later.views_to_end, {{ var('view_distance_power') }})
+                    as decimal(18, 9)
+                )
+            else 0
+        end as weight,
+        -- Both for the last time: so that a session counts once for each pair.
+        case
+            when earlier.is_last_view and later.is_last_view and earlier.product_id <> later.product_id then 1
+            else 0
+        end as sessions
     from views as earlier
     inner join views as later
         on
             earlier.session_id = later.session_id
             and earlier.views_to_end > later.views_to_end
-            and earlier.views_to_end <= later.views_to_end + {{ var('max_view_distance') }}
 
     union all
 
     select
         shop,
         session_date,
-        session_id,
         product_id,
         product_id as other_product_id,
         true as is_forward,
-        0 as weight
+        0 as weight,
+        1 as sessions
     from views
-
-),
-
-pairs_of_sessions as (
-
-    select
-        shop,
-        session_date,
-        session_id,
-        product_id,
-        other_product_id,
-        sum(case when is_forward then weight else 0 end) as forward_weight,
-        sum(case when is_forward then 0 else weight end) as backward_weight
-    from pairs
-    group by shop, session_date, session_id, product_id, other_product_id
+    where is_last_view
 
 )
 
@@ -73,8 +67,8 @@ select
     session_date,
     product_id,
     other_product_id,
-    count(*) as sessions,
-    cast(sum(forward_weight) as decimal(18, 9)) as forward_weight,
-    cast(sum(backward_weight) as decimal(18, 9)) as backward_weight
-from pairs_of_sessions
+    cast(sum(sessions) as bigint) as sessions,
+    cast(sum(case when is_forward then weight else 0 end) as decimal(18, 9)) as forward_weight,
+    cast(sum(case when is_forward then 0 else weight end) as decimal(18, 9)) as backward_weight
+from pairs
 group by shop, session_date, product_id, other_product_id

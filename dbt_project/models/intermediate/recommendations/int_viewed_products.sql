@@ -8,7 +8,7 @@ windows as (
 
 ),
 
-{{ viewed_together_pairs('windows') }}
+{{ viewed_together_pairs('windows', 0) }}
 
 select
     shop,

@@ -8,7 +8,7 @@ windows as (
 
 ),
 
-{{ viewed_together_pairs('windows') }},
+{{ viewed_together_pairs('windows', 3 * var('list_limit')) }},
 
 {{ best_of_each_list('viewed_pairs', ['product_id'], var('list_limit')) }}
 

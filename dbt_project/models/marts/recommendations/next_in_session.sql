@@ -63,7 +63,23 @@ lists as (
 
 ),
 
-{{ session_neighbours('prefixes', 'views') }},
+-- Of each product only the newest sessions count, which are not old.
+windows as (
+
+    {{ last_days(var('neighbour_days')) }}
+
+),
+
+recent_views as (
+
+    select views.*
+    from views
+    inner join windows
+        on views.shop = windows.shop and views.session_date between windows.first_date and windows.last_date
+
+),
+
+{{ session_neighbours('prefixes', 'recent_views') }},
 
 {{ combined_lists('prefixes', 'lists') }},
 
@@ -88,7 +104,6 @@ candidates as (
 {{ best_of_each_list('candidates', ['session_id'], var('list_limit')) }}
 
 select
-    {{ surrogate_key(['listed.shop', 'listed.session_id', 'listed.position']) }} as next_key,
     listed.shop,
     visits.journey_id,
     listed.session_id,

@@ -184,8 +184,6 @@ candidates as (
 {{ best_of_each_list('candidates', ['strategy', 'scope', 'scope_value'], var('popular_limit')) }}
 
 select
-    {{ surrogate_key(['listed.shop', 'listed.strategy', 'listed.scope', 'listed.scope_value', 'listed.position']) }}
-        as popular_key,
     listed.shop,
     listed.strategy,
     listed.scope,

@@ -43,6 +43,52 @@ rules as (
 
 {% set tiers = ['pinned', 'bought_together', 'viewed_together', 'similar', 'popular_in_collection', 'popular'] %}
 
+eligibility as (
+
+    select * from {{ ref('eligibility') }}
+    where is_eligible
+
+),
+
+-- The slots that related products fill; where these are all, nothing popular is needed.
+groups_of_related as (
+
+    select
+        related.shop,
+        related.product_id,
+        least(
+            count(distinct related.recommended_product_id),
+            case when eligibility.diversity_group is null then 1000 else {{ var('max_per_vendor_and_type') }} end
+        ) as slots
+    from related
+    inner join eligibility
+        on related.shop = eligibility.shop and related.recommended_product_id = eligibility.product_id
+    group by related.shop, related.product_id, eligibility.diversity_group
+
+),
+
+filled as (
+
+    select
+        shop,
+        product_id
+    from groups_of_related
+    group by shop, product_id
+    having sum(slots) >= {{ var('product_page_slots') }}
+
+),
+
+unfilled as (
+
+    select
+        products.shop,
+        products.product_id
+    from products
+    left join filled on products.shop = filled.shop and products.product_id = filled.product_id
+    where filled.product_id is null
+
+),
+
 offered as (
 
     select
@@ -85,7 +131,7 @@ offered as (
         popular.support,
         null as confidence,
         null as lift
-    from products
+    from unfilled as products
     inner join {{ ref('collection_products') }} as members
         on products.shop = members.shop and products.product_id = members.product_id
     inner join popular
@@ -102,7 +148,7 @@ offered as (
         popular.support,
         null as confidence,
         null as lift
-    from products
+    from unfilled as products
     inner join popular on products.shop = popular.shop and popular.scope = 'shop'
 
 ),
@@ -146,7 +192,6 @@ candidates as (
 {{ best_of_each_list('candidates', ['product_id'], var('product_page_slots')) }}
 
 select
-    {{ surrogate_key(['listed.shop', 'listed.product_id', 'listed.position']) }} as slot_key,
     listed.shop,
     listed.product_id,
     listed.position,

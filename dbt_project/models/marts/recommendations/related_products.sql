@@ -51,8 +51,6 @@ lists as (
 )
 
 select
-    {{ surrogate_key(['lists.shop', 'lists.strategy', 'lists.product_id', 'lists.recommended_product_id']) }}
-        as related_key,
     lists.shop,
     lists.strategy,
     lists.product_id,
