@@ -102,18 +102,20 @@
         select * from (
             select
                 views.*,
+                seeds.product_number,
                 row_number() over (
-                    partition by views.shop, views.product_id
-                    order by views.weight desc, views.support desc, views.recommended_product_id
+                    partition by seeds.product_number
+                    order by views.weight desc, views.support desc, eligibility.product_number
                 ) as place
             from directed_views as views
-            {%- if eligible %}
+            inner join {{ ref('eligibility') }} as seeds
+                on views.shop = seeds.shop and views.product_id = seeds.product_id
             inner join {{ ref('eligibility') }} as eligibility
                 on views.shop = eligibility.shop and views.recommended_product_id = eligibility.product_id
-            where eligibility.is_eligible and views.support >= {{ var('min_sessions_together') }} and views.weight > 0
-            {%- else %}
-            where views.support >= {{ var('min_sessions_together') }} and views.weight > 0
-            {%- endif %}
+            where
+                views.support >= {{ var('min_sessions_together') }}
+                and views.weight > 0
+                {{ 'and eligibility.is_eligible' if eligible }}
         ) as ranked
         where place <= {{ limit }}
 
@@ -125,6 +127,7 @@
             views.shop,
             views.product_id,
             views.recommended_product_id,
+            views.product_number,
             views.place,
             views.support,
             round(views.support / cast(one.sessions as double), 9) as confidence,
@@ -233,19 +236,21 @@
     )
 {%- endmacro %}
 
-{% macro best_of_each_list(candidates, list_columns, limit) -%}
+{% macro best_of_each_list(candidates, list_columns, limit, is_cut=false) -%}
     {#-
         The CTEs that end with `listed`: of `candidates` (shop, …, recommended_product_id, support, score) the eligible
-        ones, best first, at most so many of one vendor and type, `position` from 1. A list is named by its shop and
-        `list_columns`. Eligibility comes after the score and before the rank, so that no slot is lost.
+        ones, best first, at most so many of one vendor and type, `position` from 1. `list_columns` name a list; whose
+        candidates are cut to the best already, says so. Eligibility comes after the score and before the rank, so that
+        no slot is lost.
     -#}
-    {%- set lists = ['shop'] + list_columns -%}
-    {%- set order_by = 'score desc, support desc, recommended_product_id' -%}
+    {%- set lists = list_columns | join(', ') -%}
+    {%- set order_by = 'score desc, support desc, recommended_number' -%}
     eligible_candidates as (
 
         select
             candidates.*,
-            coalesce(eligibility.diversity_group, candidates.recommended_product_id) as diversity_group
+            eligibility.product_number as recommended_number,
+            coalesce(eligibility.diversity_number, -eligibility.product_number) as diversity_number
         from {{ candidates }} as candidates
         inner join {{ ref('eligibility') }} as eligibility
             on
@@ -255,18 +260,20 @@
 
     ),
 
-    -- Three times as many as there are slots: what the next step takes out is made up for.
-    fetched as (
+    {% if not is_cut %}
+        -- Three times as many as there are slots: what the next step takes out is made up for.
+        fetched as (
 
-        select * from (
-            select
-                *,
-                row_number() over (partition by {{ lists | join(', ') }} order by {{ order_by }}) as place
-            from eligible_candidates
-        ) as placed
-        where place <= {{ 3 * limit }}
+            select * from (
+                select
+                    *,
+                    row_number() over (partition by {{ lists }} order by {{ order_by }}) as fetched_place
+                from eligible_candidates
+            ) as placed
+            where fetched_place <= {{ 3 * limit }}
 
-    ),
+        ),
+    {% endif %}
 
     diverse as (
 
@@ -274,10 +281,10 @@
             select
                 *,
                 row_number() over (
-                    partition by {{ lists | join(', ') }}, diversity_group
+                    partition by {{ lists }}, diversity_number
                     order by {{ order_by }}
                 ) as place_in_group
-            from fetched
+            from {{ 'eligible_candidates' if is_cut else 'fetched' }}
         ) as grouped
         where place_in_group <= {{ var('max_per_vendor_and_type') }}
 
@@ -288,7 +295,7 @@
         select * from (
             select
                 *,
-                row_number() over (partition by {{ lists | join(', ') }} order by {{ order_by }}) as position
+                row_number() over (partition by {{ lists }} order by {{ order_by }}) as position
             from diverse
         ) as ranked
         where position <= {{ limit }}

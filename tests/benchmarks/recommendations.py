@@ -683,11 +683,12 @@ def retail(work: Path) -> Figures:
             f"rest of a basket, its {given} product given": figures["baskets"][given] for given in ("first", "any")
         }
         for name, scores in (tables | {"what is new to a customer": figures["customers"]}).items():
-            print(f"  {name}; orders of at most {cap} products known{'HR':>{66 - len(name) - len(str(cap))}s}  recall")
+            title = f"{name}; orders of at most {cap} products make pairs"
+            print(f"  {title:74s}HR recall of at most 10")
             for strategy, score in scores.items():
                 if isinstance(score, dict):
                     told = f"{score['hit_rate']:8.4f}{score['recall']:8.4f}{score['recall_at_most_10']:8.4f}"
-                    print(f"    {strategy:50s}{told}   of {score['cases']}", flush=True)
+                    print(f"    {strategy:66s}{told}   of {score['cases']}", flush=True)
     return found
 
 
@@ -796,7 +797,7 @@ def speed_ease(work: Path, products: int) -> Figures:
 def speed_sql(work: Path) -> Figures:
     """Daily pairs and lists of what is viewed together, by dbt."""
     selected = ["--select", "int_view_pairs_daily", "int_viewed_together", "--full-refresh"]
-    return {"seconds": speed_build(work / "speed" / "data", *selected)["all"]["execution_seconds"]}
+    return {"seconds": speed_build(work / "speed" / "data", *selected)["all"]["span_seconds"]}
 
 
 def viewed_products(work: Path) -> Any:
@@ -857,15 +858,15 @@ def speed(work: Path) -> Figures:
         found[f"{step}_empty"] = measured(f"speed_{step}", work, MEMORY)
     found["whole_empty"] = measured("speed_whole", work)
     found["lists_full_again"] = measured("speed_lists_full", work, MEMORY)
-    full = min(found[step]["all"]["execution_seconds"] for step in ("lists_full", "lists_full_again"))
-    ratios = {
-        f"1 % new / full, {of}": found["lists_news"]["all"]["execution_seconds"] / seconds
-        for of, seconds in (("lists", full),)
-    } | {
-        "nothing new / full, lists": found["lists_empty"]["all"]["execution_seconds"] / full,
-        "1 % new / full, lists in a whole run": found["whole_news"]["without_trials"]["execution_seconds"]
-        / found["whole_full"]["without_trials"]["execution_seconds"],
-    }
+    ratios = {}
+    for what in ("execution_seconds", "span_seconds"):
+        full = min(found[step]["all"][what] for step in ("lists_full", "lists_full_again"))
+        for run in ("news", "empty"):
+            ratios[f"lists, {run} / full, {what}"] = found[f"lists_{run}"]["all"][what] / full
+    ratios["lists within whole runs, news / full, execution_seconds"] = (
+        found["whole_news"]["without_trials"]["execution_seconds"]
+        / found["whole_full"]["without_trials"]["execution_seconds"]
+    )
     for library in ("cosine", "bm25", "pandas"):
         ratios[f"SQL / {library}"] = min(found[step]["seconds"] for step in ("sql", "sql_again")) / min(
             found[step]["seconds"] for step in (library, f"{library}_again")
@@ -875,7 +876,8 @@ def speed(work: Path) -> Figures:
         if "all" in step:
             slowest = ", ".join(f"{model} {seconds}" for model, seconds in list(step["all"]["slowest"].items())[:5])
             print(
-                f"  {name:18s}{step['all']['execution_seconds']:8.2f} s in models {step['step_seconds']:8.2f} s wall "
+                f"  {name:18s}{step['all']['execution_seconds']:8.2f} s in models "
+                f"{step['all']['span_seconds']:8.2f} s from first to last {step['step_seconds']:8.2f} s process "
                 f"{step['cpu_seconds']:8.1f} s CPU {step['peak_mb']:6d} MB  {slowest}"
             )
         elif "step_seconds" in step:
@@ -1150,6 +1152,7 @@ def main() -> None:
             "step_seconds": round(time.monotonic() - begun, 2),
             "cpu_seconds": round(usage.ru_utime + usage.ru_stime, 1),
             "peak_mb": usage.ru_maxrss // 1024,
+            "load_of_the_machine": round(os.getloadavg()[0], 1),
         }
         print(json.dumps(figures))
         return

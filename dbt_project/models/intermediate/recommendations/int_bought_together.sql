@@ -10,7 +10,7 @@ windows as (
 
 {{ bought_together_pairs('windows') }},
 
-{{ best_of_each_list('bought_pairs', ['product_id'], var('list_limit')) }}
+{{ best_of_each_list('bought_pairs', ['shop', 'product_id'], var('list_limit')) }}
 
 select
     shop,

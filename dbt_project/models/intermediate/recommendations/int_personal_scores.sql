@@ -5,12 +5,29 @@
 
 with
 
+numbers as (
+
+    select
+        shop,
+        product_id,
+        product_number
+    from {{ ref('eligibility') }}
+
+),
+
 interests as (
 
-    select interests.*
+    select
+        interests.shop,
+        interests.journey_id,
+        dense_rank() over (order by interests.journey_id) as journey_number,
+        numbers.product_number,
+        interests.weight,
+        interests.last_date
     from {{ ref('int_journey_interests') }} as interests
     inner join {{ ref('int_personal_methods') }} as methods
         on interests.shop = methods.shop and methods.method = 'item_similarity'
+    inner join numbers on interests.shop = numbers.shop and interests.product_id = numbers.product_id
 
 ),
 
@@ -24,12 +41,11 @@ today as (
 persons as (
 
     select
-        shop,
-        journey_id,
+        journey_number,
         count(*) as products,
         max(last_date) as last_date
     from interests
-    group by shop, journey_id
+    group by journey_number
     having count(*) <= {{ var('max_personal_products') }}
 
 ),
@@ -37,43 +53,54 @@ persons as (
 popularity as (
 
     select
-        shop,
-        product_id,
+        product_number,
         count(*) as persons
     from interests
-    group by shop, product_id
+    group by product_number
 
 ),
 
 pairs as (
 
     select
-        one.shop,
-        one.product_id,
-        other.product_id as other_product_id,
+        one.product_number,
+        other.product_number as other_number,
         sum(cast(1.0 / persons.products as decimal(18, 9))) as weight
     from interests as one
-    inner join persons on one.journey_id = persons.journey_id
-    inner join interests as other on one.journey_id = other.journey_id and one.product_id <> other.product_id
-    group by one.shop, one.product_id, other.product_id
+    inner join persons on one.journey_number = persons.journey_number
+    inner join interests as other
+        on one.journey_number = other.journey_number and one.product_number <> other.product_number
+    group by one.product_number, other.product_number
+
+),
+
+-- Within the list of one product its own number of persons is the same for all.
+nearest as (
+
+    select * from (
+        select
+            pairs.product_number,
+            pairs.other_number,
+            cast(pairs.weight as double) / sqrt(cast(other.persons as double)) as weight,
+            row_number() over (
+                partition by pairs.product_number
+                order by cast(pairs.weight as double) / sqrt(cast(other.persons as double)) desc, pairs.other_number
+            ) as place
+        from pairs
+        inner join popularity as other on pairs.other_number = other.product_number
+    ) as ranked
+    where place <= {{ var('similar_candidates') }}
 
 ),
 
 similarities as (
 
-    select * from (
-        select
-            pairs.*,
-            cast(pairs.weight as double) / sqrt(cast(one.persons as double) * other.persons) as similarity,
-            row_number() over (
-                partition by pairs.shop, pairs.product_id
-                order by cast(pairs.weight as double) / sqrt(cast(other.persons as double)) desc, pairs.other_product_id
-            ) as place
-        from pairs
-        inner join popularity as one on pairs.shop = one.shop and pairs.product_id = one.product_id
-        inner join popularity as other on pairs.shop = other.shop and pairs.other_product_id = other.product_id
-    ) as ranked
-    where place <= {{ var('similar_candidates') }}
+    select
+        nearest.product_number,
+        nearest.other_number,
+        cast(nearest.weight / sqrt(cast(one.persons as double)) as decimal(18, 9)) as similarity
+    from nearest
+    inner join popularity as one on nearest.product_number = one.product_number
 
 ),
 
@@ -81,15 +108,15 @@ similarities as (
 active as (
 
     select
-        interests.shop,
-        interests.journey_id,
-        interests.product_id,
-        interests.weight
-        * power(
-            0.5, {{ elapsed('day', 'interests.last_date', 'today.today') }} / {{ var('interest_half_life_days') }}.0
+        interests.journey_number,
+        interests.product_number,
+        cast(
+            interests.weight * power(
+                0.5, {{ elapsed('day', 'interests.last_date', 'today.today') }} / {{ var('interest_half_life_days') }}.0
+            ) as decimal(9, 4)
         ) as strength
     from interests
-    inner join persons on interests.journey_id = persons.journey_id
+    inner join persons on interests.journey_number = persons.journey_number
     inner join today on interests.shop = today.shop
     where persons.last_date > cast({{ dbt.dateadd('day', -var('personal_active_days'), 'today.today') }} as date)
 
@@ -98,25 +125,41 @@ active as (
 scores as (
 
     select
-        active.shop,
-        active.journey_id,
-        similarities.other_product_id as product_id,
-        cast(sum(cast(active.strength * similarities.similarity as decimal(18, 9))) as double) as score
+        active.journey_number,
+        similarities.other_number as product_number,
+        round(cast(sum(active.strength * similarities.similarity) as double), 9) as score
     from active
-    inner join similarities on active.shop = similarities.shop and active.product_id = similarities.product_id
-    group by active.shop, active.journey_id, similarities.other_product_id
+    inner join similarities on active.product_number = similarities.product_number
+    group by active.journey_number, similarities.other_number
+
+),
+
+best as (
+
+    select * from (
+        select
+            *,
+            row_number() over (partition by journey_number order by score desc, product_number) as place
+        from scores
+    ) as ranked
+    where place <= {{ 4 * var('list_limit') }}
+
+),
+
+journeys as (
+
+    select distinct
+        journey_number,
+        journey_id
+    from interests
 
 )
 
 select
-    shop,
-    journey_id,
-    product_id,
-    score
-from (
-    select
-        *,
-        row_number() over (partition by shop, journey_id order by score desc, product_id) as place
-    from scores
-) as ranked
-where place <= {{ 4 * var('list_limit') }}
+    numbers.shop,
+    journeys.journey_id,
+    numbers.product_id,
+    best.score
+from best
+inner join journeys on best.journey_number = journeys.journey_number
+inner join numbers on best.product_number = numbers.product_number

@@ -147,7 +147,7 @@ shared as (
 
 ),
 
-candidates as (
+summed as (
 
     select
         shop,
@@ -161,7 +161,18 @@ candidates as (
 
 ),
 
-{{ best_of_each_list('candidates', ['product_id'], var('list_limit')) }}
+candidates as (
+
+    select
+        summed.*,
+        seeds.product_number
+    from summed
+    inner join {{ ref('eligibility') }} as seeds
+        on summed.shop = seeds.shop and summed.product_id = seeds.product_id
+
+),
+
+{{ best_of_each_list('candidates', ['product_number'], var('list_limit')) }}
 
 select
     shop,

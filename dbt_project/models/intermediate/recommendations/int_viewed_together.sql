@@ -10,7 +10,7 @@ windows as (
 
 {{ viewed_together_pairs('windows', 3 * var('list_limit')) }},
 
-{{ best_of_each_list('viewed_pairs', ['product_id'], var('list_limit')) }}
+{{ best_of_each_list('viewed_pairs', ['product_number'], var('list_limit'), is_cut=true) }}
 
 select
     shop,

@@ -181,7 +181,7 @@ candidates as (
 
 ),
 
-{{ best_of_each_list('candidates', ['strategy', 'scope', 'scope_value'], var('popular_limit')) }}
+{{ best_of_each_list('candidates', ['shop', 'strategy', 'scope', 'scope_value'], var('popular_limit')) }}
 
 select
     listed.shop,

@@ -14,10 +14,13 @@ as_of as (
 products as (
 
     select
-        shop,
-        product_id
-    from {{ ref('products') }}
-    where not is_deleted
+        products.shop,
+        products.product_id,
+        numbers.product_number
+    from {{ ref('products') }} as products
+    inner join {{ ref('eligibility') }} as numbers
+        on products.shop = numbers.shop and products.product_id = numbers.product_id
+    where not products.is_deleted
 
 ),
 
@@ -58,12 +61,12 @@ groups_of_related as (
         related.product_id,
         least(
             count(distinct related.recommended_product_id),
-            case when eligibility.diversity_group is null then 1000 else {{ var('max_per_vendor_and_type') }} end
+            case when eligibility.diversity_number is null then 1000 else {{ var('max_per_vendor_and_type') }} end
         ) as slots
     from related
     inner join eligibility
         on related.shop = eligibility.shop and related.recommended_product_id = eligibility.product_id
-    group by related.shop, related.product_id, eligibility.diversity_group
+    group by related.shop, related.product_id, eligibility.diversity_number
 
 ),
 
@@ -82,7 +85,8 @@ unfilled as (
 
     select
         products.shop,
-        products.product_id
+        products.product_id,
+        products.product_number
     from products
     left join filled on products.shop = filled.shop and products.product_id = filled.product_id
     where filled.product_id is null
@@ -94,6 +98,7 @@ offered as (
     select
         products.shop,
         products.product_id,
+        products.product_number,
         rules.product_id as recommended_product_id,
         'pinned' as strategy,
         rules.place,
@@ -111,6 +116,7 @@ offered as (
     select
         related.shop,
         related.product_id,
+        products.product_number,
         related.recommended_product_id,
         related.strategy,
         related.position as place,
@@ -125,6 +131,7 @@ offered as (
     select
         products.shop,
         products.product_id,
+        products.product_number,
         popular.recommended_product_id,
         'popular_in_collection' as strategy,
         popular.position as place,
@@ -142,6 +149,7 @@ offered as (
     select
         products.shop,
         products.product_id,
+        products.product_number,
         popular.recommended_product_id,
         'popular' as strategy,
         popular.position as place,
@@ -173,7 +181,7 @@ first_reasons as (
     select * from (
         select
             *,
-            row_number() over (partition by shop, product_id, recommended_product_id order by tier, place) as choice
+            row_number() over (partition by product_number, recommended_product_id order by tier, place) as choice
         from tiered
     ) as reasons
     where choice = 1
@@ -189,7 +197,7 @@ candidates as (
 
 ),
 
-{{ best_of_each_list('candidates', ['product_id'], var('product_page_slots')) }}
+{{ best_of_each_list('candidates', ['product_number'], var('product_page_slots')) }}
 
 select
     listed.shop,
