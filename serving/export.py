@@ -7,10 +7,12 @@ public ones. What may be shown is looked at once more here, by the catalogue its
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 
 import duckdb
 import msgspec
+import pyarrow as pa
 
 from serving.published import RECOMMENDATIONS, SCHEMA, private_folder, shard_name, shop_folder
 
@@ -19,19 +21,26 @@ METAFIELDS_PER_CALL = 25  # what metafieldsSet takes
 METAFIELD = {"namespace": "$app:pixelnova", "key": "recommendations", "type": "list.product_reference"}
 SHOP_LIST_LENGTH = 20
 SESSIONS_KEPT = 100_000  # of each shop, the newest: what the read API holds in memory
+SESSION_DAYS = 90
 VISITOR_DAYS = 30
 
 # Who may be shown, by the catalogue and the merchant's words alone; `eligibility` has said the same in other words.
+# Addresses may come from events, which anybody can send and which carry what shoppers came with: the page's is made of
+# the handle, and an image lies where the shop's images lie.
 _ALLOWED = """
 create temp table allowed as
 select
-    products.shop, products.product_id, eligibility.diversity_group,
+    products.shop, products.product_id, eligibility.diversity_group, products.source,
     {
         product_id: products.product_id,
         gid: case when regexp_full_match(products.product_id, '[0-9]+')
             then 'gid://shopify/Product/' || products.product_id end,
         handle: products.handle, title: products.title, vendor: products.vendor, type: products.product_type,
-        url: coalesce(products.url, '/products/' || products.handle), image: products.image_url,
+        url: '/products/' || products.handle,
+        image: case when lower(regexp_extract(products.image_url, '^https://([^/?#:]+)/', 1)) in (
+            select 'cdn.shopify.com' union all
+            select hosts.host from warehouse.raw_shops.hosts as hosts where hosts.shop = products.shop
+        ) then products.image_url end,
         price: case when products.price_min is not null then {
             amount: regexp_replace(cast(products.price_min as varchar), '(\\.[0-9]{2}[0-9]*?)0*$', '\\1'),
             currency: products.currency
@@ -39,6 +48,7 @@ select
     } as product
 from warehouse.core.products as products
 inner join warehouse.recommendations.eligibility as eligibility using (shop, product_id)
+inner join warehouse.core.shops as shops on products.shop = shops.shop
 where
     eligibility.is_eligible and products.is_published and products.is_available and not products.is_deleted
     and not coalesce(products.is_gift_card, false) and coalesce(products.price_max > 0, true)
@@ -46,6 +56,10 @@ where
         select 1 from warehouse.raw_shops.recommendation_rules as rules
         where rules.shop = products.shop and rules.rule = 'exclude'
             and rules.product in (products.product_id, products.handle)
+    )
+    and not exists (
+        select 1 from warehouse.intermediate.int_recommendation_rules as rules
+        where rules.shop = products.shop and rules.rule = 'exclude' and rules.product_id = products.product_id
     )
 """
 
@@ -76,7 +90,7 @@ select
     row_number() over (
         partition by offered.strategy, offered.shop, offered.list order by offered.position
     ) as position,
-    offered.recommended_product_id, offered.score, offered.reason, allowed.product
+    offered.recommended_product_id, offered.score, offered.reason, allowed.product, allowed.source
 from offered
 inner join allowed on offered.shop = allowed.shop and offered.recommended_product_id = allowed.product_id
 where offered.list <> offered.recommended_product_id
@@ -106,7 +120,8 @@ select
         handle: products.handle,
         again: coalesce(viewed.again, 0)
     }) as varchar) as seed,
-    coalesce(product_page.items, '[]'), coalesce(bought.items, '[]'), coalesce(viewed_lists.items, '[]')
+    coalesce(product_page.items, '[]') as page, coalesce(bought.items, '[]') as bought,
+    coalesce(viewed_lists.items, '[]') as viewed
 from warehouse.core.products as products
 left join warehouse.intermediate.int_viewed_products as viewed using (shop, product_id)
 left join lists as product_page on product_page.strategy = 'product_page'
@@ -116,7 +131,6 @@ left join lists as bought on bought.strategy = 'bought_together'
 left join lists as viewed_lists on viewed_lists.strategy = 'viewed_together'
     and products.shop = viewed_lists.shop and products.product_id = viewed_lists.list
 where not products.is_deleted
-order by products.shop, products.product_id
 """
 
 # A session that may go on says more of the next click than the taste of months; who is new gets what a segment likes.
@@ -178,7 +192,7 @@ _SESSIONS = """
 with products as (
     select session_id, product_id, max(last_viewed_at) as last_viewed_at, min(views_to_end) as views_to_end
     from warehouse.intermediate.int_session_products
-    where shop = $shop
+    where shop = $shop and last_viewed_at > (select as_of from warehouse.intermediate.int_as_of) - to_days($days)
     group by session_id, product_id
 ),
 numbered as (
@@ -232,7 +246,7 @@ def export(connection: duckdb.DuckDBPyConnection, folder: Path, version: str, as
         }
         for shop in shops
     }
-    (folder / RECOMMENDATIONS).mkdir(parents=True)
+    (folder / RECOMMENDATIONS / "shops").mkdir(parents=True)
     rows |= _write_strategies(connection, folder)
     for shop in shops:
         (folder / shop_folder(shop) / "products").mkdir(parents=True)
@@ -262,7 +276,7 @@ def _write_strategies(connection: duckdb.DuckDBPyConnection, folder: Path) -> di
             "select count(*) from items where strategy = $strategy", {"strategy": strategy}
         ).fetchall()[0][0]
         lines = 0
-        with (folder / f"{name}.ndjson").open("w") as file:
+        with (folder / f"{name}.ndjson").open("w", encoding="utf-8") as file:
             cursor = connection.execute(
                 "select to_json(shop), to_json(list), items from lists where strategy = $strategy order by shop, list",
                 {"strategy": strategy},
@@ -319,7 +333,8 @@ def _write_lists(connection: duckdb.DuckDBPyConnection, folder: Path, header: di
 def _write_sessions(connection: duckdb.DuckDBPyConnection, folder: Path, shop: str) -> dict[str, int]:
     name = f"{private_folder(shop)}/sessions.parquet"
     connection.execute(
-        f"create or replace temp table sessions_of_shop as {_SESSIONS}", {"shop": shop, "sessions": SESSIONS_KEPT}
+        f"create or replace temp table sessions_of_shop as {_SESSIONS}",
+        {"shop": shop, "sessions": SESSIONS_KEPT, "days": SESSION_DAYS},
     )
     connection.execute(
         f"copy (from sessions_of_shop order by session_number, place) to '{_path(folder / name)}' (format parquet)"
@@ -331,24 +346,37 @@ def _write_sessions(connection: duckdb.DuckDBPyConnection, folder: Path, shop: s
 def _write_shards(
     connection: duckdb.DuckDBPyConnection, folder: Path, headers: dict[str, dict[str, object]]
 ) -> dict[str, int]:
-    shards: dict[tuple[str, str], list[str]] = defaultdict(list)
-    cursor = connection.execute(_SEEDS)
-    while rows := cursor.fetchmany(10_000):
-        for shop, product_id, seed, page, bought, viewed in rows:
-            document = (
-                f'{{"seed":{seed},"placements":'
+    """One shard after the other: all of them at once are gigabytes in a large shop."""
+    connection.execute(f"create temp table documents as {_SEEDS}")
+    products = connection.execute("select shop, product_id from documents").fetchall()
+    places = [(shop, product_id, shard_name(product_id)) for shop, product_id in products if shop in headers]
+    connection.register(
+        "places",
+        pa.table(
+            {
+                name: pa.array([place[column] for place in places], pa.string())
+                for column, name in enumerate(("shop", "product_id", "shard"))
+            }
+        ),
+    )
+    cursor = connection.execute(
+        "select places.shard, documents.* from documents inner join places using (shop, product_id) "
+        "order by documents.shop, places.shard, documents.product_id"
+    )
+    written = {}
+    for (shop, shard), rows in groupby(_fetched(cursor), key=lambda row: (row[1], row[0])):
+        documents = []
+        for _, _, product_id, seed, page, bought, viewed in rows:
+            key = msgspec.json.encode(product_id).decode()
+            documents.append(
+                f'{key}:{{"seed":{seed},"placements":'
                 f'{{"product_page":{page},"bought_together":{bought},"viewed_together":{viewed}}}}}'
             )
-            key = msgspec.json.encode(product_id).decode()
-            shards[shop, shard_name(product_id)].append(f"{key}:{document}")
-    written = {}
-    for (shop, shard), documents in sorted(shards.items()):
-        if shop not in headers:
-            continue  # a shop that was taken out of shops.toml
         name = f"{shop_folder(shop)}/products/{shard}"
         header = msgspec.json.encode(headers[shop]).decode()[:-1]
-        (folder / name).write_text(f'{header},"products":{{{",".join(documents)}}}}}')
+        (folder / name).write_text(f'{header},"products":{{{",".join(documents)}}}}}', encoding="utf-8")
         written[name] = len(documents)
+    connection.unregister("places")
     return written
 
 
@@ -358,7 +386,8 @@ def _write_metafields(connection: duckdb.DuckDBPyConnection, folder: Path, shops
     for shop in shops:
         found = connection.execute(
             "select list, list(product.gid order by position) from items "
-            "where strategy = 'product_page' and shop = $shop and product.gid is not null "
+            "where strategy = 'product_page' and shop = $shop and product.gid is not null and source <> 'events' "
+            "and list in (select product_id from warehouse.core.products where shop = $shop and source <> 'events') "
             "and regexp_full_match(list, '[0-9]+') group by list order by list",
             {"shop": shop},
         ).fetchall()
@@ -403,6 +432,11 @@ def _write_visitors(connection: duckdb.DuckDBPyConnection, folder: Path, shops: 
 
 def _rows(connection: duckdb.DuckDBPyConnection, sql: str) -> Iterator[tuple[object, ...]]:
     yield from connection.execute(sql, {"days": VISITOR_DAYS}).fetchall()
+
+
+def _fetched(cursor: duckdb.DuckDBPyConnection) -> Iterator[tuple[str, ...]]:
+    while rows := cursor.fetchmany(1_000):
+        yield from rows
 
 
 def _path(path: Path) -> str:

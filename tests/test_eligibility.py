@@ -30,6 +30,7 @@ TODAY = date(2026, 11, 20)
 LISTS = ["marts.recommendations", "intermediate.recommendations"]
 GIVEN = ["int_session_products", "int_view_pairs_daily", "int_order_pairs_daily"]
 KEY = "a-key-for-visitors"
+PRICES = [None, 0, -5, 5, 10, 11, 40, 99_999_999_999_999]
 
 
 @pytest.fixture(scope="module")
@@ -67,9 +68,11 @@ class Store:
                     "is_published": luck.random() < 0.85,
                     "is_available": luck.random() < 0.8,
                     "is_deleted": luck.random() < 0.05,
-                    "price": luck.choice([None, 0, 5, 10, 11, 40]) if luck.random() < 0.3 else luck.randint(5, 50),
+                    "price": luck.choice(PRICES) if luck.random() < 0.3 else luck.randint(5, 50),
+                    "source": luck.choice(["catalogue_file", "catalogue_file", "catalogue_file", "events"]),
                 }
             )
+        self.has_catalogue = luck.random() < 0.5
         named = [luck.choice([product["handle"], product["product_id"]]) for product in self.products]
         self.excluded = luck.sample(named, min(len(named), luck.randint(0, 3)))
         self.pinned = luck.sample(named, min(len(named), luck.randint(0, 3)))
@@ -87,7 +90,8 @@ class Store:
                 and not product["is_gift_card"]
                 and sort not in ("gift card", "sample")
                 and "sample" not in (product["tags"] or "").lower()
-                and product["price"] != 0
+                and (product["price"] is None or product["price"] > 0)
+                and not (self.has_catalogue and product["source"] == "events")
                 and not {product["handle"], product["product_id"]} & set(self.excluded)
             ):
                 both = product["vendor"] and product["product_type"]
@@ -120,7 +124,6 @@ class Store:
                     "price_min": product["price"],
                     "price_max": product["price"],
                     "currency": "EUR",
-                    "source": "catalogue_file",
                 },
             )
             collection = f"c{self.luck.randrange(2)}"
@@ -142,6 +145,8 @@ class Store:
         """Sessions of a few products, orders of some, and who they were."""
         self.insert(connection, "core.shops", name=self.shop, timezone="UTC", currency="EUR")
         self.insert(connection, "intermediate.int_shop_today", today=TODAY)
+        if self.has_catalogue:
+            self.insert(connection, "intermediate.int_catalogue_shops", source="catalogue_file")
         ids = [product["product_id"] for product in self.products]
         for number in range(self.luck.randint(0, 40) if ids else 0):
             day = TODAY - timedelta(days=self.luck.randrange(14))
@@ -287,7 +292,7 @@ def check_answers(client: TestClient, stores: list[Store], luck: random.Random) 
 
 
 @settings(
-    max_examples=4,
+    max_examples=3,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )
@@ -318,3 +323,25 @@ def test_no_ineligible_item_is_in_any_file_or_answer(template, tmp_path_factory,
         ) as client:
             items += check_answers(client, stores, luck)
     assert items > 0
+
+
+def test_a_catalogue_of_which_nobody_has_looked_at_anything_yet_has_its_lists(template, tmp_path):
+    shutil.copy(template, tmp_path / "warehouse.duckdb")
+    warehouse = Warehouse.__new__(Warehouse)
+    warehouse.data, warehouse.file = tmp_path, tmp_path / "warehouse.duckdb"
+    store = Store("new", random.Random(7))
+    while len(store.may_be_shown()) < 13:
+        store = Store("new", store.luck)
+    with duckdb.connect(str(warehouse.file)) as connection:
+        connection.execute("update intermediate.int_as_of set as_of = null")
+        store.insert(connection, "core.shops", name=store.shop, timezone="UTC", currency="EUR")
+        store.insert(connection, "intermediate.int_shop_today", today=None)
+        store.insert(connection, "intermediate.int_catalogue_shops", source="catalogue_file")
+        store.has_catalogue = True
+        store.write(connection)
+    warehouse.build("--select", *LISTS, "--exclude", *GIVEN)
+    recommend(warehouse.file)
+    version = publish(warehouse.file, tmp_path)
+    assert check_files(version, [store]) > 0
+    assert len(version.lists(store.shop).popular) > 3
+    assert all(version.document(store.shop, product).placements["product_page"] for product in store.may_be_shown())

@@ -18,8 +18,9 @@
     {#-
         CTEs from the daily pairs of views within `windows` (shop, first_date, last_date): viewed_products (shop,
         product_id, sessions, again: how readily it is viewed once more) and viewed_pairs (shop, product_id,
-        recommended_product_id, support, confidence, lift, score): of each product the `limit` best, all of them
-        or the eligible ones. What came after counts more than what came before.
+        recommended_product_id, place, support, confidence, lift, score): of each product the `limit` best, either of
+        all or of those that may be shown, and then of each vendor and type a few. What came after counts more than
+        what came before.
     -#}
     {%- set back, half_life = var('backward_view_weight'), var('view_half_life_days') -%}
     view_totals as (
@@ -97,25 +98,54 @@
     ),
 
     -- The rank within a product's list needs the weight only: what is measured is measured of few.
+    numbered_views as (
+
+        select
+            views.*,
+            seeds.product_number,
+            shown.product_number as recommended_number,
+            coalesce(shown.diversity_number, -shown.product_number) as diversity_number
+        from directed_views as views
+        inner join {{ ref('eligibility') }} as seeds
+            on views.shop = seeds.shop and views.product_id = seeds.product_id
+        inner join {{ ref('eligibility') }} as shown
+            on views.shop = shown.shop and views.recommended_product_id = shown.product_id
+        where
+            views.support >= {{ var('min_sessions_together') }}
+            and views.weight > 0
+            {{ 'and shown.is_eligible' if eligible }}
+
+    ),
+
+    diverse_views as (
+
+        select * from (
+            select
+                *,
+                {% if eligible %}
+                    row_number() over (
+                        partition by product_number, diversity_number
+                        order by weight desc, support desc, recommended_number
+                    ) as place_in_group
+                {% else %}
+                    1 as place_in_group
+                {% endif %}
+            from numbered_views
+        ) as grouped
+        where place_in_group <= {{ var('max_per_vendor_and_type') }}
+
+    ),
+
     heaviest_views as (
 
         select * from (
             select
-                views.*,
-                seeds.product_number,
+                *,
                 row_number() over (
-                    partition by seeds.product_number
-                    order by views.weight desc, views.support desc, eligibility.product_number
+                    partition by product_number
+                    order by weight desc, support desc, recommended_number
                 ) as place
-            from directed_views as views
-            inner join {{ ref('eligibility') }} as seeds
-                on views.shop = seeds.shop and views.product_id = seeds.product_id
-            inner join {{ ref('eligibility') }} as eligibility
-                on views.shop = eligibility.shop and views.recommended_product_id = eligibility.product_id
-            where
-                views.support >= {{ var('min_sessions_together') }}
-                and views.weight > 0
-                {{ 'and eligibility.is_eligible' if eligible }}
+            from diverse_views
         ) as ranked
         where place <= {{ limit }}
 
@@ -236,12 +266,11 @@
     )
 {%- endmacro %}
 
-{% macro best_of_each_list(candidates, list_columns, limit, is_cut=false) -%}
+{% macro best_of_each_list(candidates, list_columns, limit) -%}
     {#-
         The CTEs that end with `listed`: of `candidates` (shop, …, recommended_product_id, support, score) the eligible
-        ones, best first, at most so many of one vendor and type, `position` from 1. `list_columns` name a list; whose
-        candidates are cut to the best already, says so. Eligibility comes after the score and before the rank, so that
-        no slot is lost.
+        ones, best first, at most so many of one vendor and type, `position` from 1. `list_columns` name a list.
+        Eligibility and variety come after the score and before the rank, so that no slot is lost.
     -#}
     {%- set lists = list_columns | join(', ') -%}
     {%- set order_by = 'score desc, support desc, recommended_number' -%}
@@ -260,21 +289,6 @@
 
     ),
 
-    {% if not is_cut %}
-        -- Three times as many as there are slots: what the next step takes out is made up for.
-        fetched as (
-
-            select * from (
-                select
-                    *,
-                    row_number() over (partition by {{ lists }} order by {{ order_by }}) as fetched_place
-                from eligible_candidates
-            ) as placed
-            where fetched_place <= {{ 3 * limit }}
-
-        ),
-    {% endif %}
-
     diverse as (
 
         select * from (
@@ -284,7 +298,7 @@
                     partition by {{ lists }}, diversity_number
                     order by {{ order_by }}
                 ) as place_in_group
-            from {{ 'eligible_candidates' if is_cut else 'fetched' }}
+            from eligible_candidates
         ) as grouped
         where place_in_group <= {{ var('max_per_vendor_and_type') }}
 
@@ -546,14 +560,17 @@
     interests as (
 
         select
-            shop,
-            journey_id,
-            product_id,
-            max(weight) as weight,
-            cast(sum(orders) as bigint) as orders,
-            max(last_date) as last_date
+            signals.shop,
+            signals.journey_id,
+            signals.product_id,
+            max(signals.weight) as weight,
+            cast(sum(signals.orders) as bigint) as orders,
+            max(signals.last_date) as last_date
         from signals
-        group by shop, journey_id, product_id
+        inner join {{ ref('eligibility') }} as eligibility
+            on signals.shop = eligibility.shop and signals.product_id = eligibility.product_id
+        where coalesce(eligibility.ineligible_reason, '') <> 'not in the catalogue'
+        group by signals.shop, signals.journey_id, signals.product_id
 
     )
 {%- endmacro %}

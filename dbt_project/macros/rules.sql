@@ -20,8 +20,8 @@
 {%- endmacro %}
 
 {% macro shopify_id(text) -%}
-    {#- Shopify's ids come as numbers, numeric texts or gid://…: the trailing digits, or null. -#}
-    nullif(regexp_extract({{ text }}, '(?:^|/)([0-9]+)$', 1), '')
+    {#- Shopify's ids (of 64 bits) come as numbers, numeric texts or gid://…: the trailing digits, or null. -#}
+    nullif(regexp_extract({{ text }}, '(?:^|/)([0-9]{1,20})$', 1), '')
 {%- endmacro %}
 
 {% macro money(text) -%}

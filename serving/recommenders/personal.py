@@ -17,7 +17,7 @@ from scipy import sparse
 from serving.recommenders.ease import best_products, product_weights
 
 LIST_LENGTH = 20
-FETCHED = 3 * LIST_LENGTH  # what diversity takes out is made up for
+FETCHED = 5 * LIST_LENGTH  # what diversity takes out is made up for
 HALF_LIFE_DAYS = 120
 ACTIVE_DAYS = 30  # who has not been seen for longer gets the lists of a segment
 STRONGEST = 5.0  # the weight of a purchase (var purchase_weight)
@@ -60,8 +60,7 @@ order by shop, journey_id, position
 """
 
 _HISTORY = """
-create table if not exists recommendations.evaluation_history as
-select * exclude (trained_until), trained_until from recommendations.evaluation where false
+create table if not exists recommendations.evaluation_history as select * from recommendations.evaluation where false
 """
 
 _DESCRIPTIONS = """
@@ -82,6 +81,7 @@ class Interests:
     products: np.ndarray
     shown: sparse.csr_matrix  # 1 for an interest, however strong
     recency: sparse.csr_matrix  # 1 for a purchase of today, less for a view; halved with every HALF_LIFE_DAYS
+    owned: sparse.csr_matrix  # 1 for what somebody has and will hardly buy again
     age: np.ndarray  # days since each person's last interest
 
 
@@ -135,17 +135,22 @@ def recommend(warehouse: Path) -> dict[str, int]:
 
 def _interests(connection: duckdb.DuckDBPyConnection, table: str, shop: str) -> Interests | None:
     rows = connection.execute(
-        f"select journey_id, product_id, weight, last_date from intermediate.{table} "
-        "where shop = $shop order by journey_id, product_id",
+        "select interests.journey_id, interests.product_id, interests.weight, "
+        "date_diff('day', interests.last_date, today.today) as age, "
+        "interests.orders > 0 and repurchased.product_id is null as is_owned "
+        f"from intermediate.{table} as interests "
+        "inner join intermediate.int_shop_today as today using (shop) "
+        "left join intermediate.int_repurchased_products as repurchased using (shop, product_id) "
+        "where shop = $shop order by interests.journey_id, interests.product_id",
         {"shop": shop},
     ).fetchnumpy()
     if not len(rows["journey_id"]):
         return None
     journeys, journey_index = np.unique(rows["journey_id"].astype(str), return_inverse=True)
     products, product_index = np.unique(rows["product_id"].astype(str), return_inverse=True)
-    dates = rows["last_date"].astype("datetime64[D]")
-    ages = (dates.max() - dates).astype(int)
+    ages = np.maximum(np.asarray(rows["age"], dtype=np.int64), 0)
     strength = np.asarray(rows["weight"], dtype=np.float32) / STRONGEST
+    owned = np.asarray(rows["is_owned"], dtype=bool)
     shape = (len(journeys), len(products))
     last = np.full(len(journeys), np.iinfo(np.int64).max)
     np.minimum.at(last, journey_index, ages)
@@ -157,6 +162,9 @@ def _interests(connection: duckdb.DuckDBPyConnection, table: str, shop: str) -> 
             (strength * np.float32(0.5) ** (ages / HALF_LIFE_DAYS), (journey_index, product_index)),
             shape=shape,
             dtype=np.float32,
+        ),
+        sparse.csr_matrix(
+            (np.ones(owned.sum(), dtype=np.float32), (journey_index[owned], product_index[owned])), shape=shape
         ),
         last,
     )
@@ -179,8 +187,7 @@ def _scores(connection: duckdb.DuckDBPyConnection, shop: str) -> Iterator[pa.Tab
     active = np.flatnonzero(interests.age <= ACTIVE_DAYS)
     for begin in range(0, len(active), CHUNK):
         persons = active[begin : begin + CHUNK]
-        nothing = sparse.csr_matrix((len(persons), len(interests.products)))
-        products, scores = best_products(interests.recency[persons], weights, nothing, FETCHED + LIST_LENGTH)
+        products, scores = best_products(interests.recency[persons], weights, interests.owned[persons], FETCHED)
         count = products.shape[1]
         yield pa.table(
             {
@@ -245,6 +252,9 @@ def _measured(shown: np.ndarray, wanted: list[set[int]], share: np.ndarray) -> d
 def _remember(connection: duckdb.DuckDBPyConnection, evaluations: list[tuple[str, str, str, dict[str, float]]]) -> None:
     """What this refresh measured, once for each as_of."""
     connection.execute(_HISTORY)
+    # What is remembered outlives the version that wrote it: columns that are new are added, and none is taken away.
+    for name, kind, *_ in connection.execute("describe recommendations.evaluation").fetchall():
+        connection.execute(f"alter table recommendations.evaluation_history add column if not exists {name} {kind}")
     connection.execute(
         "delete from recommendations.evaluation_history where computed_at = (select as_of from intermediate.int_as_of)"
     )

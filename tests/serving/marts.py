@@ -8,6 +8,8 @@ create table operations.loads as select timestamp '2026-11-22 12:00:00' as newes
 create table analytics.funnel_daily as select 's' as shop, 7 as sessions;
 comment on table analytics.funnel_daily is 'One row per shop''s day.';
 comment on column analytics.funnel_daily.sessions is 'All sessions.';
+create table raw_shops.hosts as select 's' as shop, 'shop.example' as host;
+create table intermediate.int_recommendation_rules (shop varchar, rule varchar, product_id varchar);
 create table raw_shops.recommendation_rules
     (shop varchar, rule varchar, beside varchar, product varchar, place bigint);
 create table core.shops as select 's' as shop;
@@ -15,7 +17,8 @@ create table core.shops as select 's' as shop;
 create table core.products as
     select 's' as shop, unnest(['1', '2', '3', '4', 'handle:five']) as product_id, 'Title ' || product_id as title,
         'handle-' || product_id as handle, 'V' as vendor, 'T' as product_type, '/products/' || product_id as url,
-        null::varchar as image_url, 9.5::decimal(18, 4) as price_min, 9.5::decimal(18, 4) as price_max,
+        'https://cdn.shopify.com/' || product_id || '.jpg' as image_url, 'admin_api' as source,
+        9.5::decimal(18, 4) as price_min, 9.5::decimal(18, 4) as price_max,
         'EUR' as currency, true as is_published, product_id <> '4' as is_available, false as is_deleted,
         false as is_gift_card;
 create table recommendations.eligibility as

@@ -64,6 +64,7 @@ def test_a_product_that_is_sold_out_is_a_seed_but_never_an_item(tmp_path):
         "update recommendations.eligibility set is_eligible = false where product_id = '3'",
         "insert into raw_shops.recommendation_rules values ('s', 'exclude', null, '3', 1)",
         "insert into raw_shops.recommendation_rules values ('s', 'exclude', null, 'handle-3', 1)",
+        "insert into intermediate.int_recommendation_rules values ('s', 'exclude', '3')",
         "delete from recommendations.eligibility where product_id = '3'",
     ],
 )
@@ -98,6 +99,35 @@ def test_nothing_of_a_shopper_is_in_a_public_file(tmp_path):
         if file.is_file():
             content = file.read_bytes()
             assert not [shopper for shopper in SHOPPERS if shopper.encode() in content], file
+
+
+@pytest.mark.parametrize(
+    ("image", "shown"),
+    [
+        ("https://cdn.shopify.com/s/3.jpg?v=1", True),
+        ("https://SHOP.example/3.jpg", True),
+        ("https://evil.example/pixel.gif", False),
+        ("https://evil.example/cdn.shopify.com/3.jpg", False),
+        ("https://cdn.shopify.com.evil.example/3.jpg", False),
+        ("javascript:alert(1)", False),
+    ],
+)
+def test_addresses_that_events_bring_lead_nowhere_else(tmp_path, image, shown):
+    change = f"update core.products set image_url = '{image}', url = '/products/x?email=jane@x.example';"
+    item = published(tmp_path, change).document("s", "1").placements["product_page"][0]
+    assert item.url == "/products/handle-3"
+    assert item.image == (image if shown else None)
+
+
+def test_a_shop_that_is_served_no_more_is_in_no_file(tmp_path):
+    version = published(tmp_path, "delete from core.shops;")
+    assert version.shops() == []
+    assert {file.rows for file in version.manifest.files if file.path.endswith("json")} <= {0}
+
+
+def test_metafields_name_only_what_the_catalogue_knows(tmp_path):
+    version = published(tmp_path, "update core.products set source = 'events' where product_id in ('1', '3');")
+    assert json_of(version.folder / shop_folder("s") / "metafields.ndjson") == []
 
 
 def visitor_shard(version: Published, identifier: str) -> VisitorShard:

@@ -16,6 +16,7 @@ from serving.recommenders.personal import below_popularity, recommend
 WAREHOUSE = """
 create schema intermediate; create schema recommendations;
 create table intermediate.int_as_of as select timestamp '2026-11-20 12:00:00' as as_of;
+create table intermediate.int_shop_today as select 's' as shop, date '2026-11-20' as today;
 create table intermediate.int_personal_methods as select 's' as shop, 'ease' as method;
 create table intermediate.int_recommendation_settings as
     select unnest(['model_version', 'max_per_vendor_and_type']) as name, unnest(['7', '3']) as value;
@@ -112,6 +113,19 @@ def test_what_somebody_owns_is_not_offered_unless_it_is_bought_again_and_again(w
 def test_who_has_not_been_here_for_a_month_has_no_list_of_their_own(warehouse):
     recommend(warehouse)
     assert listed(warehouse, "long ago") == []
+
+
+def test_a_shop_that_has_long_been_silent_has_no_active_persons(warehouse):
+    change(warehouse, "update intermediate.int_shop_today set today = date '2027-09-01'")
+    assert recommend(warehouse) == {}
+
+
+def test_what_was_remembered_by_an_older_version_stays(warehouse):
+    change(warehouse, "create table recommendations.evaluation_history (shop varchar, computed_at timestamp, old int)")
+    change(warehouse, "insert into recommendations.evaluation_history values ('s', timestamp '2025-01-01', 7)")
+    recommend(warehouse)
+    remembered = rows(warehouse, "select old, strategy from recommendations.evaluation_history order by all")
+    assert remembered == [(7, None), (None, "ease"), (None, "popular")]
 
 
 def test_at_most_three_of_a_vendor_and_type(warehouse):

@@ -32,7 +32,24 @@ popular_windows as (
 
 viewed_lists as (
 
-    select * from viewed_pairs
+    select
+        shop,
+        product_id,
+        recommended_product_id,
+        place,
+        score
+    from viewed_pairs
+
+    union all
+
+    select
+        shop,
+        product_id,
+        product_id as recommended_product_id,
+        0 as place,
+        again as score
+    from viewed_products
+    where again > 0
 
 ),
 
@@ -169,7 +186,7 @@ page_lists as (
             product_id,
             recommended_product_id,
             2.0 / place as score
-        from viewed_lists
+        from viewed_pairs
 
         union all
 

@@ -89,7 +89,7 @@ nearest as (
         from pairs
         inner join popularity as other on pairs.other_number = other.product_number
     ) as ranked
-    where place <= {{ var('similar_candidates') }}
+    where place <= {{ var('item_neighbours') }}
 
 ),
 

@@ -18,6 +18,21 @@ products as (
 
 ),
 
+-- "Never shown" holds under every name that a product ever had: anybody can send another.
+former_names as (
+
+    select distinct
+        shop,
+        {{ product_handle('url') }} as name,
+        product_id
+    from {{ ref('int_product_mentions') }}
+    where
+        shop in (select rules.shop from rules where rules.rule = 'exclude')
+        and product_id is not null
+        and {{ product_handle('url') }} is not null
+
+),
+
 -- A handle that two products had names both.
 names as (
 
@@ -43,9 +58,21 @@ select
     rules.rule,
     beside.product_id as beside_product_id,
     named.product_id,
-    min(rules.place) as place
+    case when rules.rule = 'exclude' then 0 else min(rules.place) end as place
 from rules
 inner join names as named on rules.shop = named.shop and rules.product = named.name
 left join names as beside on rules.shop = beside.shop and rules.beside = beside.name
 where rules.beside is null or beside.product_id is not null
 group by rules.shop, rules.rule, beside.product_id, named.product_id
+
+union
+
+select
+    rules.shop,
+    rules.rule,
+    null as beside_product_id,
+    former_names.product_id,
+    0 as place
+from rules
+inner join former_names on rules.shop = former_names.shop and rules.product = former_names.name
+where rules.rule = 'exclude'

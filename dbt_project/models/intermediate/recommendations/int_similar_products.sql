@@ -109,7 +109,12 @@ leaders as (
             popularity.popularity_rank,
             popularity.viewers,
             row_number() over (
-                partition by traits.shop, traits.trait, traits.trait_value
+                partition by
+                    traits.shop,
+                    traits.trait,
+                    traits.trait_value,
+                    -- Of every doubling of the price some, so that each band has its own.
+                    case when eligible.price_min > 0 then floor(ln(cast(eligible.price_min as double)) / ln(2)) end
                 order by popularity.popularity_rank
             ) as place
         from traits
@@ -142,7 +147,8 @@ shared as (
         products.price_min is null
         or leaders.price_min is null
         or leaders.price_min
-        between products.price_min / {{ var('price_band') }} and products.price_min * {{ var('price_band') }}
+        between cast(products.price_min as double) / {{ var('price_band') }}
+        and cast(products.price_min as double) * {{ var('price_band') }}
     group by traits.shop, traits.product_id, leaders.product_id, leaders.trait
 
 ),

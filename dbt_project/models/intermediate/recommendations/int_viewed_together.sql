@@ -8,17 +8,15 @@ windows as (
 
 ),
 
-{{ viewed_together_pairs('windows', 3 * var('list_limit')) }},
-
-{{ best_of_each_list('viewed_pairs', ['product_number'], var('list_limit'), is_cut=true) }}
+{{ viewed_together_pairs('windows', var('list_limit')) }}
 
 select
     shop,
     product_id,
     recommended_product_id,
-    position,
+    place as position,
     score,
     support,
     confidence,
     lift
-from listed
+from viewed_pairs

@@ -16,6 +16,14 @@ excluded as (
 
 ),
 
+-- Where a catalogue says what there is, what only events tell of is not there.
+catalogue_shops as (
+
+    select shop
+    from {{ ref('int_catalogue_shops') }}
+
+),
+
 judged as (
 
     select
@@ -28,7 +36,8 @@ judged as (
             when products.is_deleted then 'deleted'
             when not products.is_published then 'not published'
             when not products.is_available then 'out of stock'
-            when products.title is null then 'without a title'
+            when products.source = 'events' and catalogue_shops.shop is not null then 'not in the catalogue'
+            when coalesce(trim(products.title), '') = '' then 'without a title'
             when
                 products.is_gift_card
                 or lower(trim(products.product_type)) in ('gift card', 'gift cards', 'gift_card')
@@ -37,12 +46,13 @@ judged as (
                 lower(trim(products.product_type)) in ('sample', 'samples')
                 or lower(products.tags) like '%"sample"%'
                 or lower(products.tags) like '%"samples"%'
-                or products.price_max = 0
+                or products.price_max <= 0
                 then 'sample'
             when excluded.product_id is not null then 'excluded by the merchant'
         end as reason
     from products
     left join excluded on products.shop = excluded.shop and products.product_id = excluded.product_id
+    left join catalogue_shops on products.shop = catalogue_shops.shop
 
 ),
 

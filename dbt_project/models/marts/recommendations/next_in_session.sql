@@ -32,7 +32,11 @@ warm_sessions as (
         row_number() over (
             partition by visits.journey_id
             order by views.last_viewed_at desc, views.session_id
-        ) as recency
+        ) as recency,
+        row_number() over (
+            partition by views.shop
+            order by views.last_viewed_at desc, views.session_id
+        ) as place
     from views
     cross join as_of
     inner join visits on views.session_id = visits.session_id
@@ -52,14 +56,33 @@ prefixes as (
         min(views.views_to_end) as distance
     from warm_sessions
     inner join views on warm_sessions.session_id = views.session_id
-    where warm_sessions.recency = 1 and views.views_to_end <= {{ var('session_views') }}
+    where
+        warm_sessions.recency = 1
+        and warm_sessions.place <= {{ var('warm_sessions') }}
+        and views.views_to_end <= {{ var('session_views') }}
     group by warm_sessions.session_id, views.shop, views.session_id, views.product_id
 
 ),
 
 lists as (
 
-    select * from {{ ref('int_viewed_together') }}
+    select
+        shop,
+        product_id,
+        recommended_product_id,
+        score
+    from {{ ref('int_viewed_together') }}
+
+    union all
+
+    -- What is viewed once more is not shown again, but it is on the scale.
+    select
+        shop,
+        product_id,
+        product_id as recommended_product_id,
+        again as score
+    from {{ ref('int_viewed_products') }}
+    where again > 0
 
 ),
 

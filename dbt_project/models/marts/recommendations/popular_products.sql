@@ -178,6 +178,7 @@ candidates as (
         count(distinct journey_id) as support
     from interests
     group by shop, scope, scope_value, product_id
+    having count(distinct journey_id) >= {{ var('min_group_visitors') }}
 
 ),
 
