@@ -26,8 +26,7 @@ select
     max_by(left(vendor, 255), recency) filter (where vendor is not null) as vendor,
     max_by(left(product_type, 255), recency) filter (where product_type is not null) as product_type,
     max_by(url, recency) filter (where length(url) < 2000) as url,
-    max_by({{ product_handle('url') }}, recency)
-        filter (where length({{ product_handle('url') }}) <= 255) as handle,
+    max_by({{ product_handle('url') }}, recency) filter (where length({{ product_handle('url') }}) <= 255) as handle,
     max_by(image_url, recency) filter (where length(image_url) < 2000) as image_url,
     max_by(price, recency) filter (where price is not null and currency is not null) as price,
     max_by(currency, recency) filter (where price is not null and currency is not null) as currency

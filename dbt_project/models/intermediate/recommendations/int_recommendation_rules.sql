@@ -27,7 +27,11 @@ former_names as (
         product_id
     from {{ ref('int_product_mentions') }}
     where
-        shop in (select rules.shop from rules where rules.rule = 'exclude')
+        shop in (
+            select rules.shop
+            from rules
+            where rules.rule = 'exclude'
+        )
         and product_id is not null
         and {{ product_handle('url') }} is not null
 
