@@ -14,6 +14,7 @@ from pathlib import Path
 import duckdb
 import msgspec
 
+from serving.duckdb_settings import connect
 from serving.export import export
 from serving.published import (
     ANALYTICS,
@@ -65,7 +66,8 @@ def publish(warehouse: Path, data: Path) -> Published:
 
 
 def _write_version(warehouse: Path, folder: Path, version: str, published_at: datetime) -> Manifest:
-    with duckdb.connect() as connection:
+    with connect() as connection:
+        connection.execute(f"set temp_directory = {_literal(str(folder / '.spilled'))}")
         connection.execute(f"attach {_literal(str(warehouse))} as warehouse (read_only)")
         connection.execute("use warehouse")  # where views look for their tables
         rows_by_table = _copy_marts(connection, folder / ANALYTICS)

@@ -14,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 from scipy import sparse
 
+from serving.duckdb_settings import connect
 from serving.recommenders.ease import best_products, product_weights
 
 LIST_LENGTH = 20
@@ -91,7 +92,7 @@ def recommend(warehouse: Path) -> dict[str, int]:
     Returns:
         Persons with a list, by shop.
     """
-    with duckdb.connect(str(warehouse)) as connection:
+    with connect(str(warehouse)) as connection:
         methods = connection.execute(
             "select shop, method from intermediate.int_personal_methods order by shop"
         ).fetchall()
