@@ -11,9 +11,8 @@ export VIRTUAL_ENV := $(CURDIR)/.venv
 demo: .venv/core
 	pixelnova demo
 
-# Files of tests side by side: two cores have time for three, for much of it is waiting.
 test: .venv/dev
-	pytest --numprocesses 3 --dist loadfile
+	pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder
 
 # The SQL linter connects to a warehouse; an empty one is enough.
 check: .venv/dev
@@ -25,7 +24,7 @@ check: .venv/dev
 	sqlfluff lint --disable-progress-bar dbt_project/models dbt_project/tests && \
 	dg check defs
 
-# bench-collector (needs wrk, nginx-light and libnginx-mod-http-echo from Debian), bench-shopify, bench-warehouse.
+# bench-collector (needs wrk, nginx-light, libnginx-mod-http-echo), -shopify, -warehouse, -recommendations (wrk).
 bench-%: .venv/dev
 	python -m tests.benchmarks.$* --json docs/benchmark-$*.json
 

@@ -13,6 +13,15 @@ from ingestion.shops import Shop, load_shops
 PROJECT = Path(__file__).resolve().parent.parent
 
 
+# Files that take minutes. They begin first, so that no core waits for one of them at the end.
+LONGEST = ("test_incremental.py", "test_pipeline.py", "test_real_data.py", "test_eligibility.py", "test_cli.py")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest files first; within a file nothing changes."""
+    items.sort(key=lambda item: LONGEST.index(item.path.name) if item.path.name in LONGEST else len(LONGEST))
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     """`--long`: what takes half an hour; run it before an issue that asks for it is resolved."""
     parser.addoption("--long", action="store_true", help="try many streams of events, and stop after every model")
