@@ -29,7 +29,21 @@ def one_sentence(done) -> str:
 
 
 @pytest.mark.parametrize(
-    "command", ["demo", "simulate", "collect", "replay", "refresh", "publish", "status", "dev", "pixel", "app-pixel"]
+    "command",
+    [
+        "demo",
+        "simulate",
+        "collect",
+        "replay",
+        "refresh",
+        "publish",
+        "status",
+        "dev",
+        "pixel",
+        "app-pixel",
+        "api",
+        "storefront",
+    ],
 )
 def test_every_command_has_help(pixelnova, tmp_path, command):
     said = pixelnova(command, "--help", data=tmp_path).stdout
@@ -66,12 +80,17 @@ def test_a_data_folder_that_dlt_cannot_load_from_is_refused(pixelnova, tmp_path)
     assert not data.exists()
 
 
-def test_a_taken_port_is_said(pixelnova, tmp_path):
+def test_a_shop_of_which_nothing_is_published_yet_cannot_be_shown(pixelnova, tmp_path):
+    assert "run `pixelnova refresh`" in one_sentence(pixelnova("storefront", data=tmp_path, check=False))
+
+
+@pytest.mark.parametrize("command", ["collect", "api"])
+def test_a_taken_port_is_said(pixelnova, tmp_path, command):
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        done = pixelnova("collect", "--port", str(port), data=tmp_path, check=False)
+        done = pixelnova(command, "--port", str(port), data=tmp_path, check=False)
     assert f"127.0.0.1:{port} cannot be listened on" in one_sentence(done)
 
 
