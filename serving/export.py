@@ -19,6 +19,7 @@ from serving.published import RECOMMENDATIONS, SCHEMA, private_folder, shard_nam
 STRATEGIES = ("bought_together", "viewed_together", "similar", "product_page", "popular", "trending")
 METAFIELDS_PER_CALL = 25  # what metafieldsSet takes
 METAFIELD = {"namespace": "$app:pixelnova", "key": "recommendations", "type": "list.product_reference"}
+LIST_PARTS = 8
 SHOP_LIST_LENGTH = 20
 SESSIONS_KEPT = 100_000  # of each shop, the newest: what the read API holds in memory
 SESSION_DAYS = 90
@@ -96,8 +97,9 @@ inner join allowed on offered.shop = allowed.shop and offered.recommended_produc
 where offered.list <> offered.recommended_product_id
 """
 
+# A part of them at a time: an aggregated list has to fit into memory.
 _LISTS = """
-create temp table lists as
+insert into lists
 select
     strategy, shop, list,
     cast(to_json(list({
@@ -106,7 +108,8 @@ select
         position: position, score: score, reason: reason
     } order by position)) as varchar) as items
 from items
-where position <= case when strategy in ('popular', 'trending') then $shop_list_length else 1000 end
+where strategy = $strategy and hash(list) % $parts = $part
+    and position <= case when strategy in ('popular', 'trending') then $shop_list_length else 1000 end
 group by strategy, shop, list
 """
 
@@ -225,7 +228,11 @@ def export(connection: duckdb.DuckDBPyConnection, folder: Path, version: str, as
     """
     for statement in (_ALLOWED, _LISTED, _ITEMS):
         connection.execute(statement)
-    connection.execute(_LISTS, {"shop_list_length": SHOP_LIST_LENGTH})
+    connection.execute("create temp table lists (strategy varchar, shop varchar, list varchar, items varchar)")
+    for strategy in STRATEGIES:
+        for part in range(LIST_PARTS):
+            which = {"strategy": strategy, "parts": LIST_PARTS, "part": part}
+            connection.execute(_LISTS, {"shop_list_length": SHOP_LIST_LENGTH, **which})
     [(offered, kept)] = connection.execute(
         "select (select count(*) from offered), (select count(*) from items)"
     ).fetchall()

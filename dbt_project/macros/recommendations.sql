@@ -574,3 +574,16 @@
 
     )
 {%- endmacro %}
+
+{% macro reason_in_words(strategy, support) -%}
+    {#- Why an item is shown, as a merchant would say it. -#}
+    case {{ strategy }}
+        when 'pinned' then 'pinned by the merchant'
+        when 'bought_together' then {{ support }} || ' orders hold both'
+        when 'viewed_together' then {{ support }} || ' sessions viewed both'
+        when 'similar' then 'same collection, type or vendor at a like price'
+        when 'popular_in_collection' then 'popular in a collection of the product'
+        when 'trending' then {{ support }} || ' visitors in a week, more than usual'
+        else 'popular: ' || {{ support }} || ' visitors of late'
+    end
+{%- endmacro %}

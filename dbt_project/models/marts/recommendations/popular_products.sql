@@ -193,6 +193,7 @@ select
     listed.position,
     listed.score,
     listed.support,
+    {{ reason_in_words('listed.strategy', 'listed.support') }} as reason,
     as_of.as_of as computed_at,
     '{{ var("model_version") }}' as model_version
 from listed

@@ -208,6 +208,7 @@ select
     listed.support,
     listed.confidence,
     listed.lift,
+    {{ reason_in_words('listed.strategy', 'listed.support') }} as reason,
     as_of.as_of as computed_at,
     '{{ var("model_version") }}' as model_version
 from listed

@@ -60,6 +60,7 @@ select
     lists.support,
     cast(lists.confidence as double) as confidence,
     cast(lists.lift as double) as lift,
+    {{ reason_in_words('lists.strategy', 'lists.support') }} as reason,
     as_of.as_of as computed_at,
     '{{ var("model_version") }}' as model_version
 from lists
