@@ -587,3 +587,40 @@
         else 'popular: ' || {{ support }} || ' visitors of late'
     end
 {%- endmacro %}
+
+{% macro every_list() -%}
+    {#- The items of all lists: shop, list (its name), product_id of the page if there is one, recommended_product_id. -#}
+    select
+        shop,
+        'related ' || strategy || ' ' || product_id as list,
+        product_id,
+        recommended_product_id
+    from {{ ref('related_products') }}
+
+    union all
+
+    select
+        shop,
+        'page ' || product_id as list,
+        product_id,
+        recommended_product_id
+    from {{ ref('product_page') }}
+
+    union all
+
+    select
+        shop,
+        strategy || ' ' || scope || ' ' || scope_value as list,
+        null as product_id,
+        recommended_product_id
+    from {{ ref('popular_products') }}
+
+    union all
+
+    select
+        shop,
+        'session ' || session_id as list,
+        null as product_id,
+        recommended_product_id
+    from {{ ref('next_in_session') }}
+{%- endmacro %}

@@ -2,35 +2,7 @@ with
 
 shown as (
 
-    select
-        shop,
-        'related ' || strategy || ' ' || product_id as list,
-        recommended_product_id
-    from {{ ref('related_products') }}
-
-    union all
-
-    select
-        shop,
-        'page ' || product_id as list,
-        recommended_product_id
-    from {{ ref('product_page') }}
-
-    union all
-
-    select
-        shop,
-        strategy || ' ' || scope || ' ' || scope_value as list,
-        recommended_product_id
-    from {{ ref('popular_products') }}
-
-    union all
-
-    select
-        shop,
-        'session ' || session_id as list,
-        recommended_product_id
-    from {{ ref('next_in_session') }}
+    {{ every_list() }}
 
 )
 
