@@ -15,7 +15,7 @@ NEVER = "-"
 
 
 def summary(published: Published) -> RenderableType:
-    """Events, visits, sales, funnel, the most viewed products, what is bought with one, and how good the lists are."""
+    """Events, visits, sales, funnel, products viewed most and bought together, how good the lists are, idle rules."""
     with published.connect() as connection:
 
         def rows(sql: str) -> list[tuple[Any, ...]]:
@@ -27,6 +27,7 @@ def summary(published: Published) -> RenderableType:
             _top_products(rows),
             *_bought_together(rows),
             *_evaluation(rows),
+            *_idle_rules(rows),
         )
 
 
@@ -163,6 +164,22 @@ def _evaluation(rows: Any) -> list[RenderableType]:
     table.add_column("mean of 1/place", justify="right")
     for task, strategy, cutoff, cases, hit_rate, mrr in found:
         table.add_row(task, strategy, f"{int(cases):,}", f"{hit_rate:.1%} of {cutoff}", f"{mrr:.3f}")
+    return [table]
+
+
+def _idle_rules(rows: Any) -> list[RenderableType]:
+    """The merchant's rules that do nothing, which a slip of the pen does not tell otherwise."""
+    found = rows(
+        "select shop, case when beside is null then rule else 'pin_beside ' || beside end, product, status "
+        "from recommendations.merchant_rules where status <> 'in force' order by shop, rule, beside, place"
+    )
+    if not found:
+        return []
+    table = Table(title="Rules in shops.toml that do nothing", title_justify="left")
+    for column in ("Shop", "Rule", "Product", "Why"):
+        table.add_column(column)
+    for row in found:
+        table.add_row(*(escape(value) for value in row))
     return [table]
 
 

@@ -139,8 +139,14 @@ class SessionNeighbours:
         """From sessions.parquet of a version."""
         table = parquet.read_table(file, columns=["session_number", "place", "product_id"]).combine_chunks()
         numbers, places = (table[name].to_numpy().astype(np.int64) for name in ("session_number", "place"))
-        product_ids, products = np.unique(table["product_id"].to_numpy(zero_copy_only=False), return_inverse=True)
-        return cls(numbers, places, products, product_ids.tolist())
+        # Ids are numbered by Arrow, which lets other threads work meanwhile: requests are being answered.
+        encoded = table["product_id"].combine_chunks().dictionary_encode()
+        product_ids = encoded.dictionary.to_pylist()
+        in_order = sorted(range(len(product_ids)), key=product_ids.__getitem__)
+        numbered = np.empty(len(product_ids), np.int64)
+        numbered[in_order] = np.arange(len(product_ids))
+        products = numbered[encoded.indices.to_numpy()]
+        return cls(numbers, places, products, [product_ids[place] for place in in_order])
 
     def scores(self, weights: Mapping[str, float]) -> np.ndarray:
         """The score of every product by its number, 0 where no neighbour holds it.

@@ -56,6 +56,7 @@ MARTS = {
     "operations/reconciled_orders",
     "recommendations/eligibility",
     "recommendations/evaluation",
+    "recommendations/merchant_rules",
     "recommendations/next_in_session",
     "recommendations/popular_products",
     "recommendations/product_page",

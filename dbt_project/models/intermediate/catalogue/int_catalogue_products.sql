@@ -24,28 +24,38 @@ known_products as (
         shop,
         handle,
         product_id,
-        is_deleted
+        is_deleted,
+        true as is_certain,
+        0 as recent_mentions
     from {{ ref('stg_shopify__products') }}
 
-    union
+    union all
 
     select
         shop,
         handle,
         product_id,
-        false as is_deleted
+        false as is_deleted,
+        false as is_certain,
+        recent_mentions
     from {{ ref('int_products_seen') }}
 
 ),
 
--- A handle may have been given to another product since: the one that is there, and then the newest id.
+-- A handle may have been given to another product since: the one that is there, and then the one that shoppers look at.
+-- Anybody can send an event of a new id at a product's address; to take its place needs more of them than shoppers send.
 ranked_handles as (
 
     select
         *,
         row_number() over (
             partition by shop, handle
-            order by is_deleted, length(product_id) desc, product_id desc
+            order by
+                is_deleted,
+                is_certain desc,
+                recent_mentions desc nulls last,
+                length(product_id) desc,
+                product_id desc
         ) as choice
     from known_products
     where handle is not null

@@ -1,6 +1,6 @@
 {#-
     What events say of products: of each attribute the newest value that is known. Shopify allows 255 characters; whoever
-    sends more must not fill every list that names the product.
+    sends more must not fill every list that names the product. A mention of a week ago counts half.
 -#}
 
 with
@@ -8,13 +8,15 @@ with
 numbered as (
 
     select
-        *,
+        mentions.*,
+        {{ decayed('mentions.mentions', 'mentions.event_date', 'today.today', 7) }} as recent_mentions,
         row_number() over (
-            partition by shop, product_id
-            order by event_at, event_key, line_number
+            partition by mentions.shop, mentions.product_id
+            order by mentions.event_at, mentions.event_key, mentions.line_number
         ) as recency
-    from {{ ref('int_product_mentions') }}
-    where product_id is not null
+    from {{ ref('int_product_mentions') }} as mentions
+    left join {{ ref('int_shop_today') }} as today on mentions.shop = today.shop
+    where mentions.product_id is not null
 
 )
 
@@ -22,6 +24,7 @@ select
     shop,
     product_id,
     max(event_at) as last_seen_at,
+    cast(sum(recent_mentions) as double) as recent_mentions,
     max_by(left(product_title, 255), recency) filter (where product_title is not null) as title,
     max_by(left(vendor, 255), recency) filter (where vendor is not null) as vendor,
     max_by(left(product_type, 255), recency) filter (where product_type is not null) as product_type,

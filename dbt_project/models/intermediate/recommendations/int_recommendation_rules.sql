@@ -60,6 +60,8 @@ names as (
 select
     rules.shop,
     rules.rule,
+    rules.beside,
+    rules.product,
     beside.product_id as beside_product_id,
     named.product_id,
     case when rules.rule = 'exclude' then 0 else min(rules.place) end as place
@@ -67,13 +69,15 @@ from rules
 inner join names as named on rules.shop = named.shop and rules.product = named.name
 left join names as beside on rules.shop = beside.shop and rules.beside = beside.name
 where rules.beside is null or beside.product_id is not null
-group by rules.shop, rules.rule, beside.product_id, named.product_id
+group by rules.shop, rules.rule, rules.beside, rules.product, beside.product_id, named.product_id
 
 union
 
 select
     rules.shop,
     rules.rule,
+    rules.beside,
+    rules.product,
     null as beside_product_id,
     former_names.product_id,
     0 as place
