@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from ingestion.sources.catalogue import CatalogueFile, catalogue_source
 from ingestion.warehouse import open_pipeline
+from serving.recommenders.personal import recommend
 from tests.hostile_events import SHOPS, SHOPS_FILE, landing_lines, streams
 from tests.landing_files import land, line
 from tests.warehouse import DBT_PROJECT, WORK_SETS, Warehouse, differences
@@ -31,8 +32,8 @@ def new_warehouse(tmp_path_factory):
     return make
 
 
-# So low a limit that some people of the streams pass it, and fall below it again.
-RULES = ("--vars", "{max_identifiers_per_journey: 9, bot_session_hours: 3}")
+# So low limits that some people of the streams pass them, and fall below again, and that shops differ in their method.
+RULES = ("--vars", "{max_identifiers_per_journey: 9, bot_session_hours: 3, ease_max_products: 4}")
 
 
 def in_runs(warehouse: Warehouse, lines: list[bytes], runs: int, luck: random.Random) -> None:
@@ -83,11 +84,15 @@ def test_any_sequence_of_runs_equals_one_full_build(new_warehouse, long):
             luck.shuffle(lines)
             cut = new_warehouse()
             in_runs(cut, lines, runs, luck)
+            for warehouse in (whole, cut):
+                recommend(warehouse.file)
             different = differences(whole, cut)
             assert not different, f"{runs} runs\n{shown(different)}"
             for work_set in WORK_SETS:
                 assert cut.query(f"select count(*) from intermediate.{work_set}") == [(0,)]
         # And without this, equal could mean that nothing was compared.
+        strategies = "select distinct strategy from recommendations.personal order by 1"
+        assert whole.query(strategies) == [("ease",), ("item_similarity",)]
         in_runs(cut, [line({**VIEW, "clientId": "one more"}, shop=next(iter(SHOPS)))], 1, luck)
         assert {"core.product_views", "core.sessions", "analytics.daily_shop"} <= differences(whole, cut).keys()
 
