@@ -14,6 +14,7 @@ import duckdb
 import msgspec
 
 from serving.published import RECOMMENDATIONS, SCHEMA, private_folder, shard_name, shop_folder
+from serving.settings import ListSettings, read_settings
 
 STRATEGIES = ("bought_together", "viewed_together", "similar", "product_page", "popular", "trending")
 METAFIELDS_PER_CALL = 25  # what metafieldsSet takes
@@ -21,7 +22,6 @@ METAFIELD = {"namespace": "$app:pixelnova", "key": "recommendations", "type": "l
 LIST_PARTS = 8
 SHOP_LIST_LENGTH = 20
 SESSIONS_KEPT = 100_000  # of each shop, the newest: what the read API holds in memory
-SESSION_DAYS = 90
 VISITOR_DAYS = 30
 
 # Who may be shown, by the catalogue and the merchant's words alone; `eligibility` has said the same in other words.
@@ -214,14 +214,14 @@ class Exported:
 
     rows: dict[str, int]
     ineligible_dropped: int
-    model_version: str
+    settings: ListSettings
 
 
 def export(connection: duckdb.DuckDBPyConnection, folder: Path, version: str, as_of: str | None) -> Exported:
     """Write all files of the lists into the folder of a version.
 
     Args:
-        connection: with the warehouse attached as `warehouse`.
+        connection: with the warehouse attached as `warehouse`, and in use.
         folder: of the version that is being made.
         as_of: ISO 8601, as the manifest says.
     """
@@ -235,11 +235,7 @@ def export(connection: duckdb.DuckDBPyConnection, folder: Path, version: str, as
     [(offered, kept)] = connection.execute(
         "select (select count(*) from offered), (select count(*) from items)"
     ).fetchall()
-    [(model_version, max_per_group)] = connection.execute(
-        "select max(value) filter (where name = 'model_version'), "
-        "max(value) filter (where name = 'max_per_vendor_and_type') "
-        "from warehouse.intermediate.int_recommendation_settings"
-    ).fetchall()
+    settings = read_settings(connection)
     rows: dict[str, int] = {}
     shops = [shop for (shop,) in connection.execute("select shop from warehouse.core.shops order by shop").fetchall()]
     headers = {
@@ -247,7 +243,7 @@ def export(connection: duckdb.DuckDBPyConnection, folder: Path, version: str, as
             "schema": SCHEMA,
             "shop": shop,
             "version": version,
-            "model_version": model_version,
+            "model_version": settings.model_version,
             "generated_at": as_of,
         }
         for shop in shops
@@ -257,13 +253,13 @@ def export(connection: duckdb.DuckDBPyConnection, folder: Path, version: str, as
     for shop in shops:
         (folder / shop_folder(shop) / "products").mkdir(parents=True)
         (folder / private_folder(shop) / "visitors").mkdir(parents=True)
-        rows |= _write_catalogue(connection, folder, headers[shop], int(max_per_group))
+        rows |= _write_catalogue(connection, folder, headers[shop], settings.max_per_vendor_and_type)
         rows |= _write_lists(connection, folder, headers[shop])
-        rows |= _write_sessions(connection, folder, shop)
+        rows |= _write_sessions(connection, folder, shop, settings.neighbour_days)
     rows |= _write_shards(connection, folder, headers)
     rows |= _write_metafields(connection, folder, shops)
     rows |= _write_visitors(connection, folder, shops)
-    return Exported(rows, offered - kept, model_version)
+    return Exported(rows, offered - kept, settings)
 
 
 def _write_strategies(connection: duckdb.DuckDBPyConnection, folder: Path) -> dict[str, int]:
@@ -336,11 +332,11 @@ def _write_lists(connection: duckdb.DuckDBPyConnection, folder: Path, header: di
     return {name: sum(len(of_scope) for of_scope in lists.values() if isinstance(of_scope, dict)) + 2}
 
 
-def _write_sessions(connection: duckdb.DuckDBPyConnection, folder: Path, shop: str) -> dict[str, int]:
+def _write_sessions(connection: duckdb.DuckDBPyConnection, folder: Path, shop: str, days: int) -> dict[str, int]:
     name = f"{private_folder(shop)}/sessions.parquet"
     connection.execute(
         f"create or replace temp table sessions_of_shop as {_SESSIONS}",
-        {"shop": shop, "sessions": SESSIONS_KEPT, "days": SESSION_DAYS},
+        {"shop": shop, "sessions": SESSIONS_KEPT, "days": days},
     )
     connection.execute(
         f"copy (from sessions_of_shop order by session_number, place) to '{_path(folder / name)}' (format parquet)"

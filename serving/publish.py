@@ -89,7 +89,8 @@ def _write_version(warehouse: Path, folder: Path, version: str, published_at: da
         as_of=as_of,
         rows_by_table=rows_by_table,
         files=files,
-        model_version=exported.model_version,
+        model_version=exported.settings.model_version,
+        settings=exported.settings,
         ineligible_dropped=exported.ineligible_dropped,
     )
     (folder / MANIFEST).write_bytes(msgspec.json.format(msgspec.json.encode(manifest), indent=2) + b"\n")

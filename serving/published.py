@@ -20,6 +20,8 @@ from pathlib import Path
 import duckdb
 import msgspec
 
+from serving.settings import DEFAULTS, ListSettings
+
 CURRENT = "current"
 MANIFEST = "manifest.json"
 ANALYTICS = "analytics.duckdb"
@@ -45,7 +47,8 @@ class Manifest(msgspec.Struct):
     """What a version says of itself.
 
     as_of: newest received_at behind it, UTC; rows_by_table: of analytics.duckdb; model_version: of the recommendations;
-    ineligible_dropped: items that the last look before the export took out, which is a fault if it is not 0.
+    ineligible_dropped: items that the last look before the export took out, which is a fault if it is not 0; settings:
+    by which the lists were made, and by which the read API combines them.
     """
 
     version: str
@@ -55,6 +58,7 @@ class Manifest(msgspec.Struct):
     files: list[PublishedFile]
     model_version: str = ""
     ineligible_dropped: int = 0
+    settings: ListSettings = DEFAULTS
 
 
 class Price(msgspec.Struct, frozen=True):

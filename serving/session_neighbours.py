@@ -12,11 +12,9 @@ from typing import NamedTuple
 import numpy as np
 from pyarrow import parquet
 
-LAST_PRODUCTS = 5  # of a session, that count
-SESSIONS_PER_PRODUCT = 500  # the newest ones that hold it are compared
-NEIGHBOURS = 200
+from serving.settings import DEFAULTS, ListSettings
+
 IDF_DIVISOR = 5.0  # how little rarity counts
-ITEM_ITEM_WEIGHT = 0.3  # beside the neighbours' 1; both chosen on the validation split of the benchmark
 SCORE_DECIMALS = 12  # sums in another order differ in the last bits, and a tie must stay one
 
 Ranked = list[tuple[str, float]]
@@ -29,16 +27,20 @@ class ViewedTogether(NamedTuple):
     scores: Mapping[str, float]
 
 
-def recent_weights(viewed: Sequence[str]) -> dict[str, float]:
+def recent_weights(viewed: Sequence[str], settings: ListSettings = DEFAULTS) -> dict[str, float]:
     """Weights of the last products of a session, newest first; a product counts at its newest place."""
     weights: dict[str, float] = {}
-    for distance, product_id in enumerate(reversed(viewed[-LAST_PRODUCTS:]), 1):
+    for distance, product_id in enumerate(reversed(viewed[-settings.session_views :]), 1):
         weights.setdefault(product_id, 1 / (distance * math.sqrt(distance)))
     return weights
 
 
 def combined_lists(
-    viewed: Sequence[str], lists: Mapping[str, ViewedTogether], *, answer_viewed: bool = False
+    viewed: Sequence[str],
+    lists: Mapping[str, ViewedTogether],
+    settings: ListSettings = DEFAULTS,
+    *,
+    answer_viewed: bool = False,
 ) -> Ranked:
     """The item-item lists of the last products alone: what the storefront computes without the API.
 
@@ -47,7 +49,7 @@ def combined_lists(
         lists: of those of them that have one.
         answer_viewed: whether products of the session itself may be answered.
     """
-    scores = _item_scores(recent_weights(viewed), lists)
+    scores = _item_scores(recent_weights(viewed, settings), lists)
     own = set() if answer_viewed else set(viewed)
     ranked = [
         (product_id, round(score, SCORE_DECIMALS)) for product_id, score in scores.items() if product_id not in own
@@ -70,13 +72,13 @@ def blend(
         lists: of those of the last products that have one.
         answer_viewed: whether products of the session itself may be answered; a best score may be theirs anyway.
     """
-    weights = recent_weights(viewed)
+    weights = recent_weights(viewed, neighbours.settings)
     ids, number_by_id = neighbours.product_ids, neighbours.number_by_id
     scores = neighbours.scores(weights)
     if best := scores.max(initial=0.0):
         scores /= best
     item_scores = _item_scores(weights, lists)
-    share = ITEM_ITEM_WEIGHT / (max(item_scores.values(), default=0.0) or 1.0)
+    share = neighbours.settings.blend_of_lists / (max(item_scores.values(), default=0.0) or 1.0)
     strangers: dict[str, float] = {}  # products of the lists that no session holds
     for product_id, score in item_scores.items():
         number = number_by_id.get(product_id)
@@ -119,10 +121,15 @@ class SessionNeighbours:
     """The sessions of a shop, to be found by their products and read as a whole."""
 
     def __init__(
-        self, session_numbers: np.ndarray, places: np.ndarray, products: np.ndarray, product_ids: list[str]
+        self,
+        session_numbers: np.ndarray,
+        places: np.ndarray,
+        products: np.ndarray,
+        product_ids: list[str],
+        settings: ListSettings = DEFAULTS,
     ) -> None:
         """Rows of sessions.parquet, of each session together; products: numbers of `product_ids`, which are sorted."""
-        self.product_ids = product_ids
+        self.product_ids, self.settings = product_ids, settings
         self.number_by_id = {product_id: number for number, product_id in enumerate(product_ids)}
         first_rows = np.flatnonzero(np.diff(session_numbers, prepend=-1))
         self._row_bounds = np.append(first_rows, len(session_numbers))
@@ -135,8 +142,8 @@ class SessionNeighbours:
         self._rarity = 1 + np.log(len(first_rows) / np.maximum(sessions_with, 1)) / IDF_DIVISOR
 
     @classmethod
-    def read(cls, file: Path) -> "SessionNeighbours":
-        """From sessions.parquet of a version."""
+    def read(cls, file: Path, settings: ListSettings = DEFAULTS) -> "SessionNeighbours":
+        """From sessions.parquet of a version, whose manifest has the settings."""
         table = parquet.read_table(file, columns=["session_number", "place", "product_id"]).combine_chunks()
         numbers, places = (table[name].to_numpy().astype(np.int64) for name in ("session_number", "place"))
         # Ids are numbered by Arrow, which lets other threads work meanwhile: requests are being answered.
@@ -146,7 +153,7 @@ class SessionNeighbours:
         numbered = np.empty(len(product_ids), np.int64)
         numbered[in_order] = np.arange(len(product_ids))
         products = numbered[encoded.indices.to_numpy()]
-        return cls(numbers, places, products, [product_ids[place] for place in in_order])
+        return cls(numbers, places, products, [product_ids[place] for place in in_order], settings)
 
     def scores(self, weights: Mapping[str, float]) -> np.ndarray:
         """The score of every product by its number, 0 where no neighbour holds it.
@@ -172,7 +179,7 @@ class SessionNeighbours:
             number = self.number_by_id.get(product_id)
             if number is not None:
                 first, end = self._product_bounds[number], self._product_bounds[number + 1]
-                spans.append(slice(first, min(end, first + SESSIONS_PER_PRODUCT)))
+                spans.append(slice(first, min(end, first + self.settings.neighbour_sessions_per_product)))
                 span_weights.append(weight)
         if not spans:
             return (np.empty(0, int),) * 3
@@ -184,5 +191,6 @@ class SessionNeighbours:
         firsts = np.flatnonzero(np.diff(held, prepend=-1))
         sessions, matches = held[firsts], places[order[firsts]]
         similarities = np.add.reduceat(held_weights[order], firsts)
-        best = np.argsort(-similarities, kind="stable")[:NEIGHBOURS]  # newest first among the equally like
+        newest_of_equals_first = np.argsort(-similarities, kind="stable")
+        best = newest_of_equals_first[: self.settings.neighbour_sessions]
         return sessions[best], similarities[best], matches[best]

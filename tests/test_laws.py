@@ -5,8 +5,11 @@ import tomllib
 from functools import cache
 from pathlib import Path
 
+import msgspec
 import pytest
 import yaml
+
+from serving.settings import DEFAULTS
 
 PROJECT = Path(__file__).resolve().parent.parent
 MODELS = sorted((PROJECT / "dbt_project" / "models").rglob("*.sql"))
@@ -85,3 +88,10 @@ def test_the_versions_that_were_tested_name_no_host():
     project = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]
     wanted = [re.split(r"[\[><=]", requirement)[0] for requirement in project["dependencies"]]
     assert [name for name in wanted if f"\n{name}==" not in f"\n{constraints}"] == []
+
+
+def test_what_runs_after_dbt_takes_its_settings_from_dbt():
+    variables = yaml.safe_load((PROJECT / "dbt_project" / "dbt_project.yml").read_text())["vars"]
+    [model] = [model for model in MODELS if model.stem == "int_recommendation_settings"]
+    shared = re.findall(r"^    '(\w+)',$", model.read_text(), re.MULTILINE)
+    assert {name: variables[name] for name in shared} == msgspec.structs.asdict(DEFAULTS)

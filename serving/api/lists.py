@@ -10,7 +10,7 @@ from serving.api.documents import Placement, ProductList, Recommendations, Visit
 from serving.api.refusals import Problem
 from serving.api.shops import Candidate, Shop
 from serving.published import Item, Reason, Seed, Visitor
-from serving.session_neighbours import LAST_PRODUCTS, blend, combined_lists
+from serving.session_neighbours import blend, combined_lists, recent_weights
 
 SESSION = Reason("session")
 VIEWED_TOGETHER = Reason("viewed_together")
@@ -55,11 +55,10 @@ def shop_list(shop: Shop, name: str, key: str | None, limit: int, excluded: set[
 
 async def for_session(shop: Shop, viewed: Sequence[str], limit: int, excluded: set[str]) -> ProductList:
     """What follows in sessions like this one. Products that are not known say nothing."""
-    together = {
-        product_id: known.together for product_id in viewed[-LAST_PRODUCTS:] if (known := await shop.known(product_id))
-    }
+    last = recent_weights(viewed, shop.settings)
+    together = {product_id: known.together for product_id in last if (known := await shop.known(product_id))}
     if shop.neighbours is None:
-        ranked, reason = combined_lists(viewed, together), VIEWED_TOGETHER
+        ranked, reason = combined_lists(viewed, together, shop.settings), VIEWED_TOGETHER
     else:
         ranked, reason = blend(viewed, shop.neighbours, together), SESSION
     candidates = (Candidate(product_id, score, reason) for product_id, score in ranked)

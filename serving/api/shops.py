@@ -106,8 +106,11 @@ class Shop:
                 )
         self.head = {name: getattr(self.lists, name) for name in ("shop", "version", "model_version", "generated_at")}
         self._folder, self._files = published.folder, files
+        self.settings = published.manifest.settings
         sessions = f"{private_folder(name)}/sessions.parquet"
-        self.neighbours = SessionNeighbours.read(self._folder / sessions) if self._has(sessions) else None
+        self.neighbours = (
+            SessionNeighbours.read(self._folder / sessions, self.settings) if self._has(sessions) else None
+        )
         self._shards: Recent[str, RawShard] = Recent(SHARD_BYTES)
         self._known: Recent[str, Known] = Recent(DOCUMENTS)
 

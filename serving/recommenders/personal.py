@@ -16,15 +16,11 @@ from scipy import sparse
 
 from serving.duckdb_settings import connect
 from serving.recommenders.ease import best_products, product_weights
+from serving.settings import ListSettings, read_settings
 
-LIST_LENGTH = 20
-FETCHED = 5 * LIST_LENGTH  # what diversity takes out is made up for
-HALF_LIFE_DAYS = 120
-ACTIVE_DAYS = 30  # who has not been seen for longer gets the lists of a segment
-STRONGEST = 5.0  # the weight of a purchase (var purchase_weight)
+OVERFETCH = 5  # times as many as are shown: what diversity takes out is made up for
 CHUNK = 1_000  # persons scored at once
 EVALUATED_AT = 10
-EVALUATION_CASES = 2_000
 
 _PERSONAL = """
 create or replace table recommendations.personal as
@@ -81,7 +77,7 @@ class Interests:
     journeys: np.ndarray
     products: np.ndarray
     shown: sparse.csr_matrix  # 1 for an interest, however strong
-    recency: sparse.csr_matrix  # 1 for a purchase of today, less for a view; halved with every HALF_LIFE_DAYS
+    recency: sparse.csr_matrix  # 1 for a purchase of today, less for a view; halved with every half-life
     owned: sparse.csr_matrix  # 1 for what somebody has and will hardly buy again
     age: np.ndarray  # days since each person's last interest
 
@@ -93,6 +89,7 @@ def recommend(warehouse: Path) -> dict[str, int]:
         Persons with a list, by shop.
     """
     with connect(str(warehouse)) as connection:
+        settings = read_settings(connection)
         methods = connection.execute(
             "select shop, method from intermediate.int_personal_methods order by shop"
         ).fetchall()
@@ -103,28 +100,27 @@ def recommend(warehouse: Path) -> dict[str, int]:
         )
         for shop, method in methods:
             if method == "ease":
-                for rows in _scores(connection, shop):
+                for rows in _scores(connection, shop, settings):
                     connection.register("chunk", rows)
                     connection.execute("insert into scores from chunk")
                     connection.unregister("chunk")
-                evaluations += _evaluate(connection, shop)
+                evaluations += _evaluate(connection, shop, settings)
             else:
                 connection.execute(
                     "insert into scores select shop, journey_id, product_id, 'item_similarity', score "
                     "from intermediate.int_personal_scores where shop = $shop",
                     {"shop": shop},
                 )
-        rules = dict(connection.execute("select name, value from intermediate.int_recommendation_settings").fetchall())
         connection.execute("begin")
         connection.execute(
             _PERSONAL,
             {
-                "max_per_group": int(rules["max_per_vendor_and_type"]),
-                "list_length": LIST_LENGTH,
-                "model_version": rules["model_version"],
+                "max_per_group": settings.max_per_vendor_and_type,
+                "list_length": settings.list_limit,
+                "model_version": settings.model_version,
             },
         )
-        _remember(connection, evaluations)
+        _remember(connection, evaluations, settings.model_version)
         connection.execute(_DESCRIPTIONS)
         connection.execute("commit")
         return dict(
@@ -134,7 +130,9 @@ def recommend(warehouse: Path) -> dict[str, int]:
         )
 
 
-def _interests(connection: duckdb.DuckDBPyConnection, table: str, shop: str) -> Interests | None:
+def _interests(
+    connection: duckdb.DuckDBPyConnection, table: str, shop: str, settings: ListSettings
+) -> Interests | None:
     rows = connection.execute(
         "select interests.journey_id, interests.product_id, interests.weight, "
         "date_diff('day', interests.last_date, today.today) as age, "
@@ -150,7 +148,7 @@ def _interests(connection: duckdb.DuckDBPyConnection, table: str, shop: str) -> 
     journeys, journey_index = np.unique(rows["journey_id"].astype(str), return_inverse=True)
     products, product_index = np.unique(rows["product_id"].astype(str), return_inverse=True)
     ages = np.maximum(np.asarray(rows["age"], dtype=np.int64), 0)
-    strength = np.asarray(rows["weight"], dtype=np.float32) / STRONGEST
+    strength = np.asarray(rows["weight"], dtype=np.float32) / np.float32(settings.purchase_weight)
     owned = np.asarray(rows["is_owned"], dtype=bool)
     shape = (len(journeys), len(products))
     last = np.full(len(journeys), np.iinfo(np.int64).max)
@@ -160,7 +158,7 @@ def _interests(connection: duckdb.DuckDBPyConnection, table: str, shop: str) -> 
         products,
         sparse.csr_matrix((np.ones_like(strength), (journey_index, product_index)), shape=shape),
         sparse.csr_matrix(
-            (strength * np.float32(0.5) ** (ages / HALF_LIFE_DAYS), (journey_index, product_index)),
+            (strength * np.float32(0.5) ** (ages / settings.interest_half_life_days), (journey_index, product_index)),
             shape=shape,
             dtype=np.float32,
         ),
@@ -171,9 +169,9 @@ def _interests(connection: duckdb.DuckDBPyConnection, table: str, shop: str) -> 
     )
 
 
-def _scores(connection: duckdb.DuckDBPyConnection, shop: str) -> Iterator[pa.Table]:
-    """Scores of what may be shown, for persons who were here of late."""
-    interests = _interests(connection, "int_journey_interests", shop)
+def _scores(connection: duckdb.DuckDBPyConnection, shop: str, settings: ListSettings) -> Iterator[pa.Table]:
+    """Scores of what may be shown, for persons who were here of late; the others get the lists of a segment."""
+    interests = _interests(connection, "int_journey_interests", shop, settings)
     if interests is None:
         return
     eligible = {
@@ -185,10 +183,12 @@ def _scores(connection: duckdb.DuckDBPyConnection, shop: str) -> Iterator[pa.Tab
     shown = np.array([product in eligible for product in interests.products])
     weights = product_weights(interests.shown)
     weights[:, ~shown] = 0
-    active = np.flatnonzero(interests.age <= ACTIVE_DAYS)
+    active = np.flatnonzero(interests.age <= settings.personal_active_days)
     for begin in range(0, len(active), CHUNK):
         persons = active[begin : begin + CHUNK]
-        products, scores = best_products(interests.recency[persons], weights, interests.owned[persons], FETCHED)
+        products, scores = best_products(
+            interests.recency[persons], weights, interests.owned[persons], OVERFETCH * settings.list_limit
+        )
         count = products.shape[1]
         yield pa.table(
             {
@@ -201,9 +201,11 @@ def _scores(connection: duckdb.DuckDBPyConnection, shop: str) -> Iterator[pa.Tab
         )
 
 
-def _evaluate(connection: duckdb.DuckDBPyConnection, shop: str) -> list[tuple[str, str, str, dict[str, float]]]:
+def _evaluate(
+    connection: duckdb.DuckDBPyConnection, shop: str, settings: ListSettings
+) -> list[tuple[str, str, str, dict[str, float]]]:
     """How well products that are new to a person are foretold, by what was known some days before."""
-    past = _interests(connection, "int_evaluation_interests", shop)
+    past = _interests(connection, "int_evaluation_interests", shop, settings)
     if past is None:
         return []
     new = connection.execute(
@@ -218,7 +220,7 @@ def _evaluate(connection: duckdb.DuckDBPyConnection, shop: str) -> list[tuple[st
     for journey, product in new:
         if journey in journey_index and product in product_index:
             targets.setdefault(journey_index[journey], set()).add(product_index[product])
-    persons = sorted(targets)[:EVALUATION_CASES]
+    persons = sorted(targets)[: settings.evaluation_cases]
     if not persons:
         return []
     known = past.shown[persons]
@@ -250,7 +252,11 @@ def _measured(shown: np.ndarray, wanted: list[set[int]], share: np.ndarray) -> d
     }
 
 
-def _remember(connection: duckdb.DuckDBPyConnection, evaluations: list[tuple[str, str, str, dict[str, float]]]) -> None:
+def _remember(
+    connection: duckdb.DuckDBPyConnection,
+    evaluations: list[tuple[str, str, str, dict[str, float]]],
+    model_version: str,
+) -> None:
     """What this refresh measured, once for each as_of."""
     connection.execute(_HISTORY)
     # What is remembered outlives the version that wrote it: columns that are new are added, and none is taken away.
@@ -268,9 +274,15 @@ def _remember(connection: duckdb.DuckDBPyConnection, evaluations: list[tuple[str
             "$recall as recall, $coverage as coverage, $novelty as novelty, "
             "(select max(last_date) from intermediate.int_evaluation_interests where shop = $shop) as trained_until, "
             "(select as_of from intermediate.int_as_of) as computed_at, "
-            "(select value from intermediate.int_recommendation_settings where name = 'model_version') "
-            "as model_version",
-            {"shop": shop, "task": task, "strategy": strategy, "cutoff": EVALUATED_AT, **measured},
+            "$model_version as model_version",
+            {
+                "shop": shop,
+                "task": task,
+                "strategy": strategy,
+                "cutoff": EVALUATED_AT,
+                "model_version": model_version,
+                **measured,
+            },
         )
 
 

@@ -775,17 +775,18 @@ def speed_ease(work: Path, products: int) -> Figures:
     import numpy as np
 
     from serving.recommenders.ease import best_products, product_weights
-    from serving.recommenders.personal import FETCHED, _interests
+    from serving.recommenders.personal import OVERFETCH, _interests
+    from serving.settings import read_settings
     from tests.benchmarks.generated_events import SHOP as GENERATED
 
     with duckdb.connect(str(warehouse_of(work / "speed" / "data").file), read_only=True) as connection:
-        interests = _interests(connection, "int_journey_interests", GENERATED)
+        interests = _interests(connection, "int_journey_interests", GENERATED, read_settings(connection))
     order = np.argsort(-interests.shown.sum(axis=0).A1, kind="stable")[:products]
     shown, recency = interests.shown[:, order], interests.recency[:1_000, order]
     begun = time.monotonic()
     weights = product_weights(shown)
     weighed = time.monotonic()
-    best_products(recency, weights, recency, FETCHED)
+    best_products(recency, weights, recency, OVERFETCH * CUTOFF)
     return {
         "persons": len(interests.journeys),
         "products": len(order),

@@ -8,6 +8,7 @@ import pytest
 
 from serving.publish import publish
 from serving.published import Published, VisitorShard, private_folder, shard_name, shop_folder
+from serving.settings import ListSettings
 from tests.serving.marts import MARTS
 
 SHOPPERS = ("journey-a", "journey-b", "journey-c", "client-1", "client-2", "customer-9", "session")
@@ -206,3 +207,8 @@ def test_a_shop_without_a_product_or_a_visitor_has_files_all_the_same(tmp_path):
     assert version.shops() == ["new", "s"]
     assert version.lists("new").popular == []
     assert version.catalogue("new").products == {}
+
+
+def test_the_manifest_says_by_which_settings_the_lists_were_made(tmp_path):
+    version = published(tmp_path, "insert into intermediate.int_recommendation_settings values ('session_views', '9')")
+    assert version.manifest.settings == ListSettings(model_version="7", session_views=9)

@@ -115,6 +115,15 @@ def test_who_has_not_been_here_for_a_month_has_no_list_of_their_own(warehouse):
     assert listed(warehouse, "long ago") == []
 
 
+def test_the_settings_are_those_of_dbt(warehouse):
+    change(
+        warehouse,
+        "insert into intermediate.int_recommendation_settings values ('personal_active_days', '100'), ('list_limit', '1')",
+    )
+    recommend(warehouse)
+    assert len(listed(warehouse, "long ago")) == 1
+
+
 def test_a_shop_that_has_long_been_silent_has_no_active_persons(warehouse):
     change(warehouse, "update intermediate.int_shop_today set today = date '2027-09-01'")
     assert recommend(warehouse) == {}

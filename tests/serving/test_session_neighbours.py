@@ -3,14 +3,13 @@ import random
 from itertools import pairwise
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from unittest import mock
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from serving import session_neighbours
 from serving.session_neighbours import SessionNeighbours, ViewedTogether, blend, combined_lists, recent_weights
+from serving.settings import ListSettings
 from tests.serving.published_version import write_sessions
 
 PRODUCTS = ["10", "100", "2", "20", "3", "gamma", "ü"]
@@ -97,12 +96,9 @@ def assert_same(ranked, expected):
 )
 def test_the_blend_is_what_its_definition_says(sessions, viewed, lists, answer_viewed, per_product, most):
     neighbours = neighbours_of(sessions)
+    neighbours.settings = ListSettings(neighbour_sessions_per_product=per_product, neighbour_sessions=most)
     given_lists = {product: ViewedTogether(*pair) for product, pair in lists.items()}
-    with (
-        mock.patch.object(session_neighbours, "SESSIONS_PER_PRODUCT", per_product),
-        mock.patch.object(session_neighbours, "NEIGHBOURS", most),
-    ):
-        ranked = blend(viewed, neighbours, given_lists, answer_viewed=answer_viewed)
+    ranked = blend(viewed, neighbours, given_lists, answer_viewed=answer_viewed)
     assert_same(ranked, slow_blend(viewed, sessions, lists, answer_viewed, per_product, most))
 
 

@@ -1,8 +1,23 @@
-{#- The settings that the recommenders outside of dbt share with it. -#}
+{#- The settings that are shared with what runs after dbt: recommenders, export and, by the manifest, the read API. -#}
 
 {{ config(materialized='view') }}
 
-{% for name in ['model_version', 'max_per_vendor_and_type'] %}
+{% set names = [
+    'model_version',
+    'list_limit',
+    'max_per_vendor_and_type',
+    'session_views',
+    'neighbour_sessions_per_product',
+    'neighbour_sessions',
+    'neighbour_days',
+    'blend_of_lists',
+    'purchase_weight',
+    'interest_half_life_days',
+    'personal_active_days',
+    'evaluation_cases',
+] %}
+
+{% for name in names %}
     select
         '{{ name }}' as name,
         '{{ var(name) }}' as value
