@@ -116,10 +116,8 @@ def test_who_has_not_been_here_for_a_month_has_no_list_of_their_own(warehouse):
 
 
 def test_the_settings_are_those_of_dbt(warehouse):
-    change(
-        warehouse,
-        "insert into intermediate.int_recommendation_settings values ('personal_active_days', '100'), ('list_limit', '1')",
-    )
+    for name, value in (("personal_active_days", 100), ("list_limit", 1)):
+        change(warehouse, f"insert into intermediate.int_recommendation_settings values ('{name}', '{value}')")
     recommend(warehouse)
     assert len(listed(warehouse, "long ago")) == 1
 
