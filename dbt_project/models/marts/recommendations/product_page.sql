@@ -53,7 +53,7 @@ eligibility as (
 
 ),
 
--- The slots that related products fill; where these are all, nothing popular is needed.
+-- The slots that products fill that were bought or viewed with it; where these are all, nothing else is needed.
 groups_of_related as (
 
     select
@@ -66,6 +66,7 @@ groups_of_related as (
     from related
     inner join eligibility
         on related.shop = eligibility.shop and related.recommended_product_id = eligibility.product_id
+    where related.strategy <> 'similar'
     group by related.shop, related.product_id, eligibility.diversity_number
 
 ),
@@ -125,6 +126,23 @@ offered as (
         related.lift
     from related
     inner join products on related.shop = products.shop and related.product_id = products.product_id
+    where related.strategy <> 'similar'
+
+    union all
+
+    select
+        products.shop,
+        products.product_id,
+        products.product_number,
+        related.recommended_product_id,
+        related.strategy,
+        related.position as place,
+        related.support,
+        null as confidence,
+        null as lift
+    from unfilled as products
+    inner join related on products.shop = related.shop and products.product_id = related.product_id
+    where related.strategy = 'similar'
 
     union all
 
