@@ -1,6 +1,7 @@
 {#-
     Item-based collaborative filtering, for shops whose catalogue is too large for closed-form regression: cosine of the
-    persons that two products share, who says less of each the more they looked at.
+    persons that two products share, who says less of each the more they looked at. What may not be shown, and what a
+    person owns, is left out before the best are taken.
 -#}
 
 with
@@ -10,7 +11,9 @@ numbers as (
     select
         shop,
         product_id,
-        product_number
+        product_number,
+        is_eligible,
+        coalesce(diversity_number, -product_number) as diversity_number
     from {{ ref('eligibility') }}
 
 ),
@@ -23,11 +26,14 @@ interests as (
         dense_rank() over (order by interests.journey_id) as journey_number,
         numbers.product_number,
         interests.weight,
-        interests.last_date
+        interests.last_date,
+        interests.orders > 0 and repurchased.product_id is null as is_owned
     from {{ ref('int_journey_interests') }} as interests
     inner join {{ ref('int_personal_methods') }} as methods
         on interests.shop = methods.shop and methods.method = 'item_similarity'
     inner join numbers on interests.shop = numbers.shop and interests.product_id = numbers.product_id
+    left join {{ ref('int_repurchased_products') }} as repurchased
+        on interests.shop = repurchased.shop and interests.product_id = repurchased.product_id
 
 ),
 
@@ -88,6 +94,8 @@ nearest as (
             ) as place
         from pairs
         inner join popularity as other on pairs.other_number = other.product_number
+        inner join numbers on pairs.other_number = numbers.product_number
+        where numbers.is_eligible
     ) as ranked
     where place <= {{ var('item_neighbours') }}
 
@@ -134,15 +142,44 @@ scores as (
 
 ),
 
+owned as (
+
+    select
+        journey_number,
+        product_number
+    from interests
+    where is_owned
+
+),
+
+diverse as (
+
+    select * from (
+        select
+            scores.*,
+            row_number() over (
+                partition by scores.journey_number, numbers.diversity_number
+                order by scores.score desc, scores.product_number
+            ) as place_in_group
+        from scores
+        inner join numbers on scores.product_number = numbers.product_number
+        left join owned
+            on scores.journey_number = owned.journey_number and scores.product_number = owned.product_number
+        where owned.product_number is null
+    ) as grouped
+    where place_in_group <= {{ var('max_per_vendor_and_type') }}
+
+),
+
 best as (
 
     select * from (
         select
             *,
             row_number() over (partition by journey_number order by score desc, product_number) as place
-        from scores
+        from diverse
     ) as ranked
-    where place <= {{ 4 * var('list_limit') }}
+    where place <= {{ var('list_limit') }}
 
 ),
 
