@@ -17,15 +17,15 @@ class ShopsFileError(Exception):
 
 
 class RecommendationRules(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What the merchant wants of the recommendations; products by handle or id.
+    """What the merchant wants of the recommendations; products by handle, by id or by Shopify's global id.
 
     exclude: never shown. pin: shown first on every product's page, in this order. pin_beside: the same, on the page of
     one product.
     """
 
-    exclude: list[str] = []
-    pin: list[str] = []
-    pin_beside: dict[str, list[str]] = {}
+    exclude: list[str | int] = []
+    pin: list[str | int] = []
+    pin_beside: dict[str, list[str | int]] = {}
 
 
 class Shop(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

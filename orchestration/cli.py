@@ -1,6 +1,7 @@
 """The `pixelnova` command: what a person, a shell script or cron can ask for.
 
-Arguments flow in; exit code 0 means done, 1 that it could not be done (one sentence says why), 2 a wrong argument.
+Arguments flow in; exit code 0 means done, 1 that it could not be done (one sentence says why), 2 a wrong argument, 130
+that it was interrupted.
 """
 
 import os
@@ -23,7 +24,7 @@ from ingestion.recordings import RecordingError, recorded_posts
 from ingestion.sender import Post, SendError, Sent, send
 from ingestion.shops import Shop, ShopsFileError, find_shop, load_shops
 from orchestration.processes import ChildFailed, collector_counts, run_together, running_collector
-from orchestration.runner import RefreshFailed
+from orchestration.runner import RefreshFailed, RefreshInterrupted
 from orchestration.settings import (
     DAGSTER_VARIABLE,
     DATA_VARIABLE,
@@ -102,6 +103,8 @@ def demo(
     from ingestion.simulator.catalogue import build_catalogue
     from ingestion.sources.shopify_api import URL_VARIABLE, token_variable
 
+    if storefront:
+        _need_ports()
     shop = find_shop(load_shops(shops_file()), DEMO_SHOP)
     with running_collector() as url:
         simulation = _simulate(shop, seed, end, days)
@@ -279,6 +282,20 @@ def status() -> None:
     console.print(status(waiting, last, published))
 
 
+def _need_ports() -> None:
+    """A taken port is said before the minute of work, not after it."""
+    from serving.listening import CannotListen, listen
+
+    for port in (COLLECTOR_PORT, API_PORT, SHOP_PORT):
+        try:
+            listen("127.0.0.1", port).close()
+        except CannotListen:
+            raise CannotListen(
+                f"The shop, its collector and its API need the ports {SHOP_PORT}, {COLLECTOR_PORT} and {API_PORT} of "
+                f"127.0.0.1, and {port} is taken: end what uses it."
+            ) from None
+
+
 def _run_storefront() -> int:
     """The collector, the read API and the shop together; the exit code of the one that ended first."""
     console.print(f"\nThe shop: [bold]http://127.0.0.1:{SHOP_PORT}[/bold], until Ctrl-C.")
@@ -380,6 +397,9 @@ def main() -> None:
     """Run the command; what a user can mend is said in one sentence, everything else with its traceback."""
     try:
         app()
+    except RefreshInterrupted as interrupted:
+        Console(stderr=True).print(f"pixelnova: {interrupted}", soft_wrap=True)
+        sys.exit(130)
     except Exception as error:
         known = _known(error)
         if known is None:
@@ -415,7 +435,7 @@ def _known(error: BaseException | None) -> BaseException | None:
     while error is not None:
         if isinstance(error, with_sentence):
             found = error
-        error = error.__cause__ or error.__context__
+        error = error.__cause__ if error.__suppress_context__ else error.__context__
     return found
 
 

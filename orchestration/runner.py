@@ -10,7 +10,7 @@ import os
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from ingestion.shops import load_shops
 from orchestration.build_state import build_anew, project_files
@@ -32,6 +32,10 @@ class RefreshFailed(Exception):
     """A step failed for a reason that has no sentence of its own; the message names the step and the log."""
 
 
+class RefreshInterrupted(Exception):
+    """Somebody, or the system, asked it to end."""
+
+
 def refresh(
     on_plan: Callable[[int], None],
     on_asset: Callable[[str], None],
@@ -48,6 +52,7 @@ def refresh(
 
     Raises:
         RefreshFailed: a step failed; the error that caused it is the `__cause__`.
+        RefreshInterrupted: by Ctrl-C or SIGTERM.
     """
     load_shops(shops_file())  # better a clear word now than in the middle of a run
     log = make_data_folder() / "dagster" / LOG
@@ -79,6 +84,7 @@ def refresh(
         dg.DagsterInstance.from_ref(InstanceRef.from_dir(str(PROJECT_ROOT))) as instance,
         log.open("w") as output,
         contextlib.redirect_stdout(output),
+        _errors_into(output),
         _listening_to_sources(on_word),
     ):
         run_id = dg._core.utils.make_new_run_id()
@@ -89,12 +95,29 @@ def refresh(
                 run_id=run_id,
                 run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
             )
+        except (KeyboardInterrupt, dg.DagsterExecutionInterruptedError):
+            raise RefreshInterrupted(
+                "The refresh was interrupted; what was published before stays. Run it again: it takes up where this "
+                "one was."
+            ) from None
         except Exception as error:
             step = ", ".join(steps_failed) or "start"
             raise RefreshFailed(
                 f"The refresh failed at {step}; what was published before stays. Read {log}, or the run in Dagster's "
                 "history (`make dev`)."
             ) from error
+
+
+@contextlib.contextmanager
+def _errors_into(file: TextIO) -> Iterator[None]:
+    """Whatever child processes have to say, too: a terminal's Ctrl-C reaches Dagster's own, which answer at length."""
+    terminal = os.dup(2)
+    os.dup2(file.fileno(), 2)
+    try:
+        yield
+    finally:
+        os.dup2(terminal, 2)
+        os.close(terminal)
 
 
 def _begin_anew(data: Path) -> None:

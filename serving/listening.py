@@ -3,6 +3,7 @@
 An address flows in; a socket that is bound to it, or the remedy, flows out.
 """
 
+import errno
 import socket
 
 
@@ -20,10 +21,10 @@ def listen(host: str, port: int) -> socket.socket:
         listener.bind((host, port))
     except OSError as error:
         listener.close()
-        raise CannotListen(
-            f"{host}:{port} cannot be listened on ({error.strerror}): end what uses it, or choose another port with "
-            "--port."
-        ) from error
+        remedy = "end what uses it, or choose another port with --port"
+        if error.errno != errno.EADDRINUSE:
+            remedy = "choose an address of this machine with --host, and a port that you may use with --port"
+        raise CannotListen(f"{host}:{port} cannot be listened on ({error.strerror}): {remedy}.") from error
     listener.set_inheritable(True)
     return listener
 

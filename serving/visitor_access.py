@@ -24,6 +24,9 @@ class VisitorSecrets:
     api_keys: Sequence[bytes] = ()
     app_secrets: Sequence[bytes] = ()
 
+    def __bool__(self) -> bool:
+        return bool(self.api_keys or self.app_secrets)
+
 
 def secrets_of_environment() -> VisitorSecrets:
     """From PIXELNOVA_API_KEY and PIXELNOVA_APP_SECRET, comma separated."""
@@ -40,7 +43,7 @@ def why_refused(authorization: str, query: bytes, shop: str, secrets: VisitorSec
         secrets: what may open it.
         now: seconds since 1970.
     """
-    if not secrets.api_keys and not secrets.app_secrets:
+    if not secrets:
         return f"Visitors' lists are not given out: neither {KEY_VARIABLE} nor {SECRET_VARIABLE} is set."
     scheme, _, key = authorization.partition(" ")
     if scheme.lower() == "bearer":

@@ -1,4 +1,4 @@
-"""Twenty questions and their answers: docs/questions.md, where analysts look how to ask.
+"""Two dozen questions and their answers: docs/questions.md, where analysts look how to ask.
 
 The demo's shoppers flow in, landed at the times at which they were sent, so that the answers are always the same; each
 question's SQL and what it gives flow out. `python -m tests.questions` writes the answers anew.

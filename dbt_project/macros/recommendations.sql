@@ -580,12 +580,16 @@
     case {{ strategy }}
         when 'pinned' then 'pinned by the merchant'
         when 'bought_together' then {{ support }} || ' orders hold both'
-        when 'viewed_together' then {{ support }} || ' sessions viewed both'
+        when 'viewed_together' then {{ counted(support, 'session') }} || ' viewed both'
         when 'similar' then 'same collection, type or vendor at a like price'
         when 'popular_in_collection' then 'popular in a collection of the product'
-        when 'trending' then {{ support }} || ' visitors in a week, more than usual'
-        else 'popular: ' || {{ support }} || ' visitors of late'
+        when 'trending' then {{ counted(support, 'visitor') }} || ' in a week, more than usual'
+        else 'popular: ' || {{ counted(support, 'visitor') }} || ' of late'
     end
+{%- endmacro %}
+
+{% macro counted(number, noun) -%}
+    {{ number }} || case when {{ number }} = 1 then ' {{ noun }}' else ' {{ noun }}s' end
 {%- endmacro %}
 
 {% macro every_list() -%}

@@ -3,6 +3,7 @@
 shops.toml, the environment and a port flow in; a running server flows out; its first line says where it listens.
 """
 
+import errno
 import os
 import shutil
 import signal
@@ -116,10 +117,10 @@ def _listening(host: str, port: int) -> socket.socket:
         listener.bind((host, port))
     except OSError as error:
         listener.close()
-        raise CannotListen(
-            f"{host}:{port} cannot be listened on ({error.strerror}): end what uses it, or choose another port with "
-            "--port."
-        ) from error
+        remedy = "end what uses it, or choose another port with --port"
+        if error.errno != errno.EADDRINUSE:
+            remedy = "choose an address of this machine with --host, and a port that you may use with --port"
+        raise CannotListen(f"{host}:{port} cannot be listened on ({error.strerror}): {remedy}.") from error
     listener.set_inheritable(True)
     return listener
 

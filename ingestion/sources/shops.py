@@ -67,6 +67,17 @@ def shops_source(shops: Sequence[Shop] = ()) -> tuple[DltResource, DltResource, 
             named += [("pin", beside, products) for beside, products in wanted.pin_beside.items()]
             for rule, beside, products in named:
                 for place, product in enumerate(products, start=1):
-                    yield {"shop": shop.domain, "rule": rule, "beside": beside, "product": product, "place": place}
+                    yield {
+                        "shop": shop.domain,
+                        "rule": rule,
+                        "beside": None if beside is None else _named(beside),
+                        "product": _named(product),
+                        "place": place,
+                    }
 
     return rows, hosts, recommendation_rules
+
+
+def _named(product: str | int) -> str:
+    """A product as the warehouse names it: the number of a global id, or the handle, which Shopify keeps small."""
+    return str(product).strip().removeprefix("gid://shopify/Product/").lower()

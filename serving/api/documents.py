@@ -114,8 +114,9 @@ class Health(msgspec.Struct, frozen=True):
 
 
 class SessionSoFar(msgspec.Struct, frozen=True):
-    """products: viewed in this session, oldest first, newest last; the last five count, and none is answered."""
+    """products: viewed in this session, oldest first, newest last; the last five count, and none is answered. limit,
+    exclude: may stand in the query as well."""
 
     products: Annotated[list[ProductId], msgspec.Meta(min_length=1, max_length=MAX_SESSION_PRODUCTS)]
-    limit: Annotated[int, msgspec.Meta(ge=1, le=MAX_LIMIT)] = DEFAULT_LIMIT
+    limit: Annotated[int, msgspec.Meta(ge=1, le=MAX_LIMIT)] | None = None
     exclude: Annotated[list[ProductId], msgspec.Meta(max_length=MAX_EXCLUDED)] = []

@@ -31,7 +31,7 @@ log = logging.getLogger(__name__)
 
 _BROWSERS = ((b"access-control-allow-origin", b"*"), (b"access-control-expose-headers", b"etag, retry-after"))
 _PREFLIGHT = {
-    "access-control-allow-methods": "GET, POST, OPTIONS",
+    "access-control-allow-methods": "GET, HEAD, POST, OPTIONS",
     "access-control-allow-headers": "content-type, if-none-match",
     "access-control-max-age": "86400",
 }
@@ -72,6 +72,8 @@ class Gate:
             await self._app(scope, receive, send)
             return
         begun, status = time.perf_counter(), 0
+        if scope["method"] == "HEAD":  # as GET; the server sends no body after it
+            scope = {**scope, "method": "GET"}
         public = _is_public(scope["path"])
 
         async def send_on(message: Message) -> None:

@@ -12,6 +12,7 @@ from serving.api.shops import Candidate, Shop
 from serving.published import Item, Reason, Seed, Visitor
 from serving.session_neighbours import blend, combined_lists, recent_weights
 
+NAMES_TOLD = 30  # of the lists that there are, to who asks for another
 SESSION = Reason("session")
 VIEWED_TOGETHER = Reason("viewed_together")
 
@@ -46,7 +47,9 @@ def shop_list(shop: Shop, name: str, key: str | None, limit: int, excluded: set[
     if key is not None:
         if key not in candidates:
             raise Problem(
-                404, f"There is no list {name}/{key} in {shop.name}.", "Take a name of lists.json, or leave it out."
+                404,
+                f"There is no list {name}/{key} in {shop.name}.",
+                f"Take one of {', '.join(sorted(candidates)[:NAMES_TOLD]) or 'none, as there are none yet'}.",
             )
         candidates = candidates[key]
     items = _chosen(shop, candidates, limit, set(), excluded, fill=False)
@@ -87,10 +90,10 @@ def _chosen(
     excluded: set[str],
     fill: bool,
 ) -> list[Item]:
-    """What may be shown. fill: up with popular products; without it, only where `excluded` took all there was."""
+    """What may be shown. fill: up with popular products; "bought together" must not say so of these."""
     selection = Selection(shop, limit, excluded | seeds)
     selection.take(candidates)
-    if fill or (not selection.items and any(one.product_id in excluded for one in candidates)):
+    if fill:
         selection.take(shop.lists.popular)
     return selection.items
 

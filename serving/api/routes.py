@@ -7,7 +7,7 @@ import asyncio
 import contextlib
 import hashlib
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
@@ -41,7 +41,7 @@ from serving.api.versions import Versions
 from serving.published import SCHEMA
 from serving.visitor_access import VisitorSecrets, why_refused
 
-MAX_EXCLUDE = 4096  # characters of the parameter
+MAX_EXCLUDE = 4096  # characters
 MAX_BODY_BYTES = 16 * 1024
 BODY_SECONDS = 10.0
 CACHE_PUBLIC = "public, max-age=60, stale-while-revalidate=600"
@@ -49,7 +49,7 @@ CACHE_PRIVATE = "private, no-store"
 
 ShopName = Annotated[str, InPath(max_length=255, description="The shop's domain: my-store.myshopify.com")]
 Limit = Annotated[int, InQuery(ge=1, le=MAX_LIMIT)]
-Exclude = Annotated[str, InQuery(max_length=MAX_EXCLUDE, description="Product ids, comma separated")]
+Exclude = Annotated[list[str], InQuery(description="Product ids, comma separated or one by one")]
 Name = Annotated[str | None, InQuery(min_length=1, max_length=255)]
 Compose = Callable[[Version], Awaitable[Any]]
 
@@ -112,9 +112,9 @@ def _add_public_routes(app: FastAPI, versions: Versions) -> None:
         product_id: Annotated[str, InPath(max_length=MAX_ID)],
         placement: Placement = "product_page",
         limit: Limit = DEFAULT_LIMIT,
-        exclude: Exclude = "",
+        exclude: Exclude = (),
     ) -> Response:
-        """product_page is filled up to `limit`; the others hold what is known, unless `exclude` empties them."""
+        """product_page is filled up to `limit`; the others hold what is known and no more."""
         excluded = _ids(exclude)
 
         async def compose(version: Version) -> Recommendations:
@@ -136,7 +136,7 @@ def _add_public_routes(app: FastAPI, versions: Versions) -> None:
         segment: Name = None,
         channel: Name = None,
         limit: Limit = DEFAULT_LIMIT,
-        exclude: Exclude = "",
+        exclude: Exclude = (),
     ) -> Response:
         """At most one of collection (an id), vendor, type, segment and channel narrows it."""
         narrowed = {"collections": collection, "vendors": vendor, "types": type, "segments": segment}
@@ -153,7 +153,10 @@ def _add_public_routes(app: FastAPI, versions: Versions) -> None:
 
     @app.get("/v1/shops/{shop}/trending", summary="What rises", responses=responses(ProductList, 304, 404))
     async def trending(
-        request: Request, shop: ShopName, limit: Limit = DEFAULT_LIMIT, exclude: Exclude = ""
+        request: Request,
+        shop: ShopName,
+        limit: Limit = DEFAULT_LIMIT,
+        exclude: Exclude = (),
     ) -> Response:
         excluded = _ids(exclude)
 
@@ -170,16 +173,22 @@ def _add_public_routes(app: FastAPI, versions: Versions) -> None:
             "requestBody": {"required": True, "content": {"application/json": {"schema": reference(SessionSoFar)}}}
         },
     )
-    async def session(request: Request, shop: ShopName) -> Response:
+    async def session(
+        request: Request,
+        shop: ShopName,
+        limit: Annotated[int, InQuery(ge=1, le=MAX_LIMIT, description="Where the body has none")] = DEFAULT_LIMIT,
+        exclude: Exclude = (),
+    ) -> Response:
         """Sessions like this one, blended with the lists of its last five products; filled up with popular products."""
         try:
             so_far = msgspec.json.decode(await _body(request), type=SessionSoFar)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise Problem(422, f"The body cannot be read: {error}", 'Send {"products": ["…", "…"]}.') from error
-        viewed, excluded = [str(one) for one in so_far.products], {str(one) for one in so_far.exclude}
+        viewed = [str(one) for one in so_far.products]
+        excluded = _ids(exclude) | {str(one) for one in so_far.exclude}
 
         async def compose(version: Version) -> ProductList:
-            return await for_session(version.shop(shop), viewed, so_far.limit, excluded)
+            return await for_session(version.shop(shop), viewed, so_far.limit or limit, excluded)
 
         body = msgspec.json.encode(await versions.answer(compose))
         return Response(body, media_type="application/json", headers={"cache-control": "no-store"})
@@ -199,7 +208,7 @@ def _add_visitor_route(app: FastAPI, versions: Versions, secrets: VisitorSecrets
             str, InPath(max_length=255, description="A pixel's client id; with an API key also a journey id")
         ],
         limit: Limit = DEFAULT_LIMIT,
-        exclude: Exclude = "",
+        exclude: Exclude = (),
     ) -> Response:
         """Needs an API key, or Shopify's app proxy in front, which opens client ids alone. Who is not known, or asks
         through the proxy by a journey id, gets the popular list."""
@@ -210,7 +219,9 @@ def _add_visitor_route(app: FastAPI, versions: Versions, secrets: VisitorSecrets
                 401,
                 refusal,
                 "Send `Authorization: Bearer <a key of PIXELNOVA_API_KEY>`, or come through the app proxy whose secret "
-                "is in PIXELNOVA_APP_SECRET.",
+                "is in PIXELNOVA_APP_SECRET."
+                if secrets
+                else "Set one of them where the API runs, and start it anew.",
                 {"www-authenticate": "Bearer", "cache-control": CACHE_PRIVATE},
             )
         # anybody's browser comes through the proxy, and a journey id is an md5 that can be guessed: it needs a key, and
@@ -239,8 +250,10 @@ def _add_operations_routes(app: FastAPI, versions: Versions, metrics: Metrics) -
         return Response(await asyncio.to_thread(metrics.text), media_type="text/plain; version=0.0.4; charset=utf-8")
 
 
-def _ids(text: str) -> set[str]:
-    return {product_id for part in text.split(",") if (product_id := part.strip())} if text else set()
+def _ids(texts: Sequence[str]) -> set[str]:
+    if sum(map(len, texts)) > MAX_EXCLUDE:
+        raise Problem(422, f"exclude is over {MAX_EXCLUDE} characters.", "Name what the shopper has seen last.")
+    return {product_id for text in texts for part in text.split(",") if (product_id := part.strip())}
 
 
 def _matches(header: str | None, tag: str) -> bool:

@@ -181,7 +181,8 @@ class Version:
         self.answers: Recent[tuple, bytes] = Recent(ANSWER_BYTES)
 
     def shop(self, name: str) -> Shop:
-        """A shop of this version."""
+        """A shop of this version. Domains are the same in capitals."""
+        name = name.lower()
         if name not in self.shops:
             raise Problem(
                 404,

@@ -61,9 +61,19 @@ create table if not exists recommendations.evaluation_history as select * from r
 """
 
 _DESCRIPTIONS = """
+comment on column recommendations.personal.shop is 'The shop''s permanent myshopify.com domain.';
+comment on column recommendations.personal.journey_id is 'The person, as far as is known.';
+comment on column recommendations.personal.position is 'Place in the list, from 1; without gaps.';
+comment on column recommendations.personal.recommended_product_id is 'What to show.';
+comment on column recommendations.personal.strategy is
+    'ease: closed-form regression; item_similarity: similarities of products, where there are too many for it.';
+comment on column recommendations.personal.score is 'What the list is ordered by; comparable within a strategy only.';
+comment on column recommendations.personal.computed_at is 'The warehouse''s as_of, UTC.';
+comment on column recommendations.personal.model_version is
+    'Version of the rules by which lists are made (var model_version).';
 comment on table recommendations.personal is
-    'One row per shop, person and position: what somebody would like, by closed-form regression on what everybody
-viewed, put into carts and bought; without what they own, unless it is bought again and again.';
+    'One row per shop, person and position: what somebody would like, by what everybody viewed, put into carts and
+bought; without what they own, unless it is bought again and again.';
 comment on table recommendations.evaluation_history is
     'One row per shop, task, strategy and as_of of a refresh: what recommendations.evaluation said then, and how
 personal lists (task new_product) would have done.';
@@ -266,6 +276,12 @@ def _remember(
         "delete from recommendations.evaluation_history where computed_at = (select as_of from intermediate.int_as_of)"
     )
     connection.execute("insert into recommendations.evaluation_history by name from recommendations.evaluation")
+    for name, comment in connection.execute(
+        "select column_name, comment from duckdb_columns() "
+        "where schema_name = 'recommendations' and table_name = 'evaluation' and comment is not null"
+    ).fetchall():
+        said = comment.replace("'", "''")
+        connection.execute(f"comment on column recommendations.evaluation_history.{name} is '{said}'")
     for shop, task, strategy, measured in evaluations:
         connection.execute(
             "insert into recommendations.evaluation_history by name select "

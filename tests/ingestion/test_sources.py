@@ -6,6 +6,7 @@ import msgspec
 import pytest
 
 from ingestion.landing import sealed_files
+from ingestion.shops import RecommendationRules
 from ingestion.sources.pixel import pixel_source
 from ingestion.sources.shops import shops_source
 from ingestion.warehouse import (
@@ -229,4 +230,16 @@ def test_the_shops_table_is_what_shops_toml_says_now(tmp_path, shop):
     open_pipeline("shops", tmp_path).run(shops_source([renamed]))
     assert query(tmp_path, "select domain, name, timezone, currency from raw_shops.shops") == [
         (shop.domain, "Another name", shop.timezone, shop.currency)
+    ]
+
+
+def test_rules_name_products_as_the_warehouse_does(tmp_path, shop):
+    rules = RecommendationRules(
+        exclude=["Old-Skillet ", 7300000135698], pin_beside={"gid://shopify/Product/7": ["gid://shopify/Product/8"]}
+    )
+    open_pipeline("shops", tmp_path).run(shops_source([msgspec.structs.replace(shop, recommendations=rules)]))
+    assert query(tmp_path, "select rule, beside, product, place from raw_shops.recommendation_rules order by all") == [
+        ("exclude", None, "7300000135698", 2),
+        ("exclude", None, "old-skillet", 1),
+        ("pin", "7", "8", 1),
     ]

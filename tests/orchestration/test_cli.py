@@ -1,7 +1,9 @@
 """The command, run as a user runs it: what it says and how it ends when something is wrong."""
 
+import contextlib
 import fcntl
 import json
+import os
 import signal
 import socket
 import subprocess
@@ -92,6 +94,35 @@ def test_a_taken_port_is_said(pixelnova, tmp_path, command):
         port = taken.getsockname()[1]
         done = pixelnova(command, "--port", str(port), data=tmp_path, check=False)
     assert f"127.0.0.1:{port} cannot be listened on" in one_sentence(done)
+
+
+def test_the_storefront_demo_says_a_taken_port_before_it_does_anything(pixelnova, tmp_path):
+    with socket.socket() as taken:
+        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        with contextlib.suppress(OSError):  # by whatever else runs here
+            taken.bind(("127.0.0.1", 8789))
+            taken.listen()
+        said = one_sentence(pixelnova("demo", "--storefront", data=tmp_path / "data", check=False))
+    assert said.endswith("is taken: end what uses it.")
+    assert not (tmp_path / "data" / "landing").exists()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_refresh_says_so_in_one_sentence(tmp_path, number):
+    environment = {**os.environ, "PIXELNOVA_DATA": str(tmp_path)}
+    command = [sys.executable, "-m", "orchestration.cli", "refresh"]
+    process = subprocess.Popen(
+        command, cwd=PROJECT, env=environment, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    deadline = time.monotonic() + 120
+    while not (tmp_path / "warehouse.duckdb").exists():  # the run is at its work
+        assert process.poll() is None and time.monotonic() < deadline
+        time.sleep(0.05)
+    os.killpg(process.pid, number)  # as a terminal does: Dagster's own children are told, too
+    _, errors = process.communicate(timeout=120)
+    assert process.returncode == 130
+    assert errors.startswith("pixelnova: The refresh was interrupted")
+    assert len(errors.splitlines()) == 1
 
 
 def test_a_collector_that_is_not_there_is_said(pixelnova, tmp_path):

@@ -51,6 +51,8 @@ def test_limit_takes_the_first_and_exclude_moves_the_others_up(ask):
     rest = ask(f"{path}?limit=3&exclude={first[0]},%20{first[2]},,unknown")
     assert ids(rest) == [first[1], *first[3:5]]
     assert [item["position"] for item in rest.json()["items"]] == [1, 2, 3]
+    assert rest.content == ask(f"{path}?limit=3&exclude={first[0]}&exclude={first[2]}").content
+    assert ask(f"{path}?exclude={'1,' * 2049}").status_code == 422
 
 
 def test_a_product_page_is_filled_up_with_popular_products(ask, published):
@@ -61,16 +63,14 @@ def test_a_product_page_is_filled_up_with_popular_products(ask, published):
 
 
 @pytest.mark.parametrize("placement", ["bought_together", "viewed_together"])
-def test_what_is_known_is_not_filled_up_unless_exclude_empties_it(ask, published, placement):
+def test_what_is_known_is_never_filled_up(ask, published, placement):
     documents = [published.document(SHOP, str(FIRST_PRODUCT + number)) for number in range(PRODUCTS - 1)]
     document = next(one for one in documents if 0 < len(one.placements[placement]) <= 8)
     path = f"{ROOT}/products/{document.seed.product_id}/recommendations?placement={placement}"
     known = [item.product_id for item in document.placements[placement]]
     assert ids(ask(path)) == known
     assert ids(ask(f"{path}&exclude={','.join(known[1:])}")) == known[:1]
-    emptied = ask(f"{path}&exclude={','.join(known)}")
-    assert set(codes(emptied)) == {"popular"}
-    assert len(ids(emptied)) == 12
+    assert ids(ask(f"{path}&exclude={','.join(known)}")) == []
 
 
 def test_nothing_bought_together_is_an_empty_list(ask, published):
@@ -134,6 +134,27 @@ def own_blend(published: Published, viewed: list[str]) -> list[tuple[str, float]
     return (
         blend(viewed, SessionNeighbours.read(sessions), lists) if sessions.exists() else combined_lists(viewed, lists)
     )
+
+
+def test_limit_and_exclude_of_a_session_may_stand_in_the_query_and_the_body_comes_first(ask):
+    in_body = ids(ask.session([SEED], limit=5))
+    query = f"{ROOT}/session?limit=5&exclude={in_body[0]}"
+    in_query = ids(ask(query, "POST", json={"products": [SEED]}))
+    assert in_query[:4] == in_body[1:]
+    assert len(in_query) == 5
+    assert len(ids(ask(query, "POST", json={"products": [SEED], "limit": 2}))) == 2
+    assert ask(f"{ROOT}/session?limit=0", "POST", json={"products": [SEED]}).status_code == 422
+
+
+def test_a_shop_is_the_same_in_capitals(ask):
+    path = f"/products/{SEED}/recommendations"
+    assert ids(ask(f"{ROOT.upper().replace('/V1/SHOPS', '/v1/shops')}{path}")) == ids(ask(f"{ROOT}{path}"))
+
+
+def test_who_gives_a_global_id_is_told_to_give_the_number(ask):
+    answer = ask(f"{ROOT}/products/gid%3A%2F%2Fshopify%2FProduct%2F{SEED}/recommendations")
+    assert answer.status_code == 404
+    assert "without gid://shopify/Product/" in answer.json()["remedy"]
 
 
 def test_a_session_is_answered_by_the_blend_with_the_newest_product_last(ask, published):

@@ -84,6 +84,14 @@ def test_kept_answers_are_those_of_the_request(published):
     assert ids(ask(f"{ROOT}/popular")) != ids(ask(f"{ROOT}/trending"))
 
 
+def test_head_says_what_get_would(published):
+    with served(published.folder.parent.parent) as (url, _):
+        for path in (f"{ROOT}/popular", "/healthz", f"{ROOT}/popular?limit=0"):
+            said, told = httpx.get(url + path, trust_env=False), httpx.head(url + path, trust_env=False)
+            assert (told.status_code, told.content) == (said.status_code, b"")
+            assert told.headers["content-length"] == said.headers["content-length"]
+
+
 def test_browsers_of_any_storefront_may_read_what_is_public(ask):
     origin = {"origin": "https://shop.example"}
     for path in (f"{ROOT}/trending", f"{ROOT}/nothing", f"{ROOT}/trending?limit=0"):

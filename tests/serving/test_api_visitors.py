@@ -118,6 +118,7 @@ def test_without_secrets_no_visitors_list_is_given_out_and_the_answer_says_why(p
     ):
         assert answer.status_code == 401
         assert "PIXELNOVA_API_KEY" in answer.json()["error"]
+        assert answer.json()["remedy"].startswith("Set one of them")
 
 
 def test_browsers_of_other_sites_may_not_read_a_persons_list(ask):

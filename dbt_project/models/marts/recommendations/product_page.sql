@@ -102,7 +102,8 @@ offered as (
         products.product_number,
         rules.product_id as recommended_product_id,
         'pinned' as strategy,
-        rules.place,
+        -- What is pinned on this page comes before what is pinned on all.
+        rules.place + case when rules.beside_product_id is null then 500 else 0 end as place,
         cast(null as bigint) as support,
         cast(null as double) as confidence,
         cast(null as double) as lift
