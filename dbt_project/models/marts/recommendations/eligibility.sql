@@ -77,18 +77,18 @@ groups_per_shop as (
 
 )
 
--- Numbers stand in for long texts where millions of rows are sorted; they mean nothing and change with the catalogue.
 select
-    row_number() over (order by grouped.shop, grouped.product_id) as product_number,
-    case
-        when groups_per_shop.groups > 1 and grouped.diversity_group is not null
-            then dense_rank() over (order by grouped.shop, grouped.diversity_group)
-    end as diversity_number,
     grouped.shop,
     grouped.product_id,
     grouped.reason is null as is_eligible,
     grouped.reason as ineligible_reason,
     case when groups_per_shop.groups > 1 then grouped.diversity_group end as diversity_group,
-    grouped.price_min
+    grouped.price_min,
+    -- Numbers stand in for long texts where millions of rows are sorted; they mean nothing and change with the catalogue.
+    row_number() over (order by grouped.shop, grouped.product_id) as product_number,
+    case
+        when groups_per_shop.groups > 1 and grouped.diversity_group is not null
+            then dense_rank() over (order by grouped.shop, grouped.diversity_group)
+    end as diversity_number
 from grouped
 left join groups_per_shop on grouped.shop = groups_per_shop.shop
