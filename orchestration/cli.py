@@ -246,7 +246,7 @@ def storefront(
 
     found = find_shop(load_shops(shops_file()), shop)
     pixel = custom_pixel(collector_url, found.ingest_keys[0])
-    serve_storefront("127.0.0.1", port, data_folder(), found.domain, pixel, api_url)
+    serve_storefront("127.0.0.1", port, data_folder(), found.domain, pixel, api_url, collector_url)
 
 
 @app.command()
@@ -298,7 +298,6 @@ def _need_ports() -> None:
 
 def _run_storefront() -> int:
     """The collector, the read API and the shop together; the exit code of the one that ended first."""
-    console.print(f"\nThe shop: [bold]http://127.0.0.1:{SHOP_PORT}[/bold], until Ctrl-C.")
     command = [sys.executable, "-m", "orchestration.cli"]
     return run_together([[*command, name] for name in ("collect", "api", "storefront")], PROJECT_ROOT)
 

@@ -14,7 +14,6 @@ from serving.session_neighbours import blend, combined_lists, recent_weights
 
 NAMES_TOLD = 30  # of the lists that there are, to who asks for another
 SESSION = Reason("session")
-VIEWED_TOGETHER = Reason("viewed_together")
 
 
 async def beside_product(
@@ -61,10 +60,10 @@ async def for_session(shop: Shop, viewed: Sequence[str], limit: int, excluded: s
     last = recent_weights(viewed, shop.settings)
     together = {product_id: known.together for product_id in last if (known := await shop.known(product_id))}
     if shop.neighbours is None:
-        ranked, reason = combined_lists(viewed, together, shop.settings), VIEWED_TOGETHER
+        ranked = combined_lists(viewed, together, shop.settings)
     else:
-        ranked, reason = blend(viewed, shop.neighbours, together), SESSION
-    candidates = (Candidate(product_id, score, reason) for product_id, score in ranked)
+        ranked = blend(viewed, shop.neighbours, together)
+    candidates = (Candidate(product_id, score, SESSION) for product_id, score in ranked)
     items = _chosen(shop, candidates, limit, set(viewed), excluded, fill=True)
     return ProductList(**shop.head, list_name="session", items=items)
 

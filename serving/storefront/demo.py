@@ -4,12 +4,15 @@ Published files, the custom pixel's text and the read API's address flow in; pag
 collector through the pixel, in a sandbox like Shopify's.
 """
 
-import contextlib
+import asyncio
+import signal
+import socket
 import sys
+import time
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, urlsplit
 
 import uvicorn
 from jinja2 import Environment, FileSystemLoader
@@ -43,12 +46,19 @@ ASSETS = {
 CART = "cart"  # the cookie
 MAX_FORM_BYTES = 16 * 1024
 FILES = f"/{RECOMMENDATIONS}"
+OTHERS_SECONDS = 10.0  # what is started together with the shop listens by then
 
 
 def serve_storefront(
-    host: str, port: int, published_data: Path, shop: str, pixel: str, recommendations_url: str | None
+    host: str,
+    port: int,
+    published_data: Path,
+    shop: str,
+    pixel: str,
+    recommendations_url: str | None,
+    collector_url: str | None = None,
 ) -> None:
-    """Run the demo shop until Ctrl-C; a line says where it is.
+    """Run the demo shop until SIGINT or SIGTERM; a line says where it is, once it and what it needs listen.
 
     Args:
         host: address to listen on.
@@ -57,6 +67,7 @@ def serve_storefront(
         shop: the shop's domain, as it is published.
         pixel: the custom pixel's text, with the collector's address and the ingest key in it.
         recommendations_url: of the read API, ending with /v1; without it the lists come from the published files.
+        collector_url: where the pixel sends to; only to be waited for.
 
     Raises:
         CannotListen: the port is taken.
@@ -65,11 +76,49 @@ def serve_storefront(
     app = create_storefront(published_data, shop, pixel, recommendations_url)
     listener = listen(host, port)
     config = uvicorn.Config(app, ws="none", lifespan="off", log_level="warning", access_log=False)
+    for number in (signal.SIGINT, signal.SIGTERM):  # asked to end is a good end; uvicorn raises the signal once it has
+        signal.signal(number, lambda *_: sys.exit(0))
     with listener:
-        sys.stdout.write(f"Demo storefront on http://{host}:{listener.getsockname()[1]} (Ctrl-C ends it)\n")
-        sys.stdout.flush()
-        with contextlib.suppress(KeyboardInterrupt):  # asked to end is a good end
-            uvicorn.Server(config).run(sockets=[listener])
+        _Server(config, [url for url in (recommendations_url, collector_url) if url]).run(sockets=[listener])
+
+
+class _Server(uvicorn.Server):
+    """Says where the shop is once a visitor would find everything."""
+
+    def __init__(self, config: uvicorn.Config, others: list[str]) -> None:
+        """others: addresses that the shop's pages talk to."""
+        super().__init__(config)
+        self._others = others
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        silent = await self._silent_others()
+        if self.should_exit or not sockets:
+            return
+        for url in silent:
+            print(f"Nothing listens at {url}: the shop's pages go without it.", flush=True)  # noqa: T201
+        host, port = sockets[0].getsockname()
+        print(f"The shop: http://{host}:{port} (until Ctrl-C)", flush=True)  # noqa: T201
+
+    async def _silent_others(self) -> list[str]:
+        """Those that do not listen, though they were waited for."""
+        silent, deadline = self._others, time.monotonic() + OTHERS_SECONDS
+        while True:
+            silent = [url for url in silent if not await _listens(url)]
+            if not silent or self.should_exit or time.monotonic() > deadline:
+                return silent
+            await asyncio.sleep(0.1)
+
+
+async def _listens(url: str) -> bool:
+    parts = urlsplit(url)
+    port = parts.port or (443 if parts.scheme == "https" else 80)
+    try:
+        _, writer = await asyncio.wait_for(asyncio.open_connection(parts.hostname, port), 1)
+    except OSError:  # a TimeoutError is one
+        return False
+    writer.close()
+    return True
 
 
 def create_storefront(published_data: Path, shop: str, pixel: str, recommendations_url: str | None) -> Starlette:
@@ -91,7 +140,7 @@ class Storefront:
         self._sandbox = (PAGES / "pixel_sandbox.js").read_text() + pixel
         self._source = (recommendations_url or FILES).rstrip("/")
         self._pages = Environment(loader=FileSystemLoader(PAGES), autoescape=True, trim_blocks=True, lstrip_blocks=True)
-        self._pages.globals |= {"tile": tile, "variant_id": variant_id, "currency_of": currency_of}
+        self._pages.globals |= {"variant_id": variant_id, "currency_of": currency_of}
 
     def app(self) -> Starlette:
         """The routes; those of the cart and the checkout are named as Shopify names them."""
@@ -107,6 +156,7 @@ class Storefront:
             Route("/checkouts/cn/{token}/complete", self.complete, methods=["POST"]),
             Route("/checkouts/cn/{token}/thank-you", self.thank_you),
             Route("/assets/{name}", self.asset),
+            Route("/pictures/{handle}", self.picture),
             Route(FILES + "/{path:path}", self.file),
         ]
         return Starlette(routes=routes, exception_handlers={404: self.not_found})
@@ -187,6 +237,14 @@ class Storefront:
         if name not in ASSETS:
             return await self.not_found(request, None)
         return FileResponse(ASSETS[name] / name, headers={"cache-control": "no-cache"})
+
+    async def picture(self, request: Request) -> Response:
+        """What the shop draws of a product: its published picture is elsewhere on the web, if it is at all."""
+        product = self._demo.product(request.path_params["handle"])
+        if product is None:
+            return Response(status_code=404)
+        svg = self._pages.get_template("picture.svg").render(tile(product))
+        return Response(svg, media_type="image/svg+xml", headers={"cache-control": "no-cache"})
 
     async def file(self, request: Request) -> Response:
         """A public file of the newest version, as a CDN would serve it."""

@@ -193,7 +193,7 @@ def test_without_sessions_the_lists_alone_answer(tmp_path):
     manifest.files = [file for file in manifest.files if not file.path.endswith(".parquet")]
     (published.folder / "manifest.json").write_bytes(msgspec.json.encode(manifest))
     answer = Asking(tmp_path).session(["1001", "1002"], limit=5)
-    assert codes(answer)[0] == "viewed_together"
+    assert codes(answer)[0] == "session"
     assert {
         (item["product_id"], item["score"]) for item in answer.json()["items"] if item["reason"]["code"] != "popular"
     } <= set(own_blend(published, ["1001", "1002"]))

@@ -8,7 +8,9 @@ import json
 import math
 import random
 import re
+import select
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -31,7 +33,7 @@ from serving.published import NothingPublished, Published, read_current, shard_n
 from serving.storefront.demo import FILES, HERE, create_storefront
 from tests.ingestion.test_pixel import ARGUMENTS, CHROMIUM
 from tests.ingestion.test_pixel import serving as running
-from tests.serving.published_version import write_version
+from tests.serving.published_version import PIXEL, write_version
 
 PROJECT = Path(__file__).resolve().parents[2]
 SNIPPET = HERE / "pixelnova-recommendations.js"
@@ -45,7 +47,8 @@ CARD = """
     <h2>For you</h2>
     <ol><template><li>
         <a data-field="link"><img data-field="image"><b data-field="title"></b></a>
-        <i data-field="price"></i><small data-field="reason" data-popular="Popular now" data-similar="Like it"></small>
+        <i data-field="price"></i>
+        <small data-field="reason" data-session="Goes with it" data-popular="Popular" data-similar="Like it"></small>
     </li></template></ol>
 """
 # What a page's own scripts have, and what the tests see of it: timers of a second wait until they are let go.
@@ -100,13 +103,17 @@ class Site:
 
     def open(self, body: str, path: str = "/", may_store: bool = True):
         """Open a page with this body, and wait until every list is drawn or given up."""
+        self.put(body, path, may_store)
+        self.page.goto(SITE + path)
+        self.settle()
+        return self.page
+
+    def put(self, body: str, path: str, may_store: bool = True) -> None:
+        """Have a page with this body at a path."""
         shopify = SHOPIFY.replace("MAY_STORE", json.dumps(may_store))
         script = '<script src="/snippet.js" defer></script>'
         head = f"<meta charset=utf-8><script>{shopify}</script>{script}"
         self.answers[path] = f'<!doctype html><html lang="en-GB">{head}{body}'
-        self.page.goto(SITE + path)
-        self.settle()
-        return self.page
 
     def settle(self) -> None:
         elements = "[...document.querySelectorAll('pixelnova-recommendations,[data-pixelnova]')]"
@@ -221,7 +228,7 @@ def lists_of(*items: dict) -> dict[str, object]:
 
 def test_what_is_shipped_is_small_and_made_of_its_source():
     shipped = SNIPPET.read_bytes()
-    assert len(shipped) <= 3072
+    assert len(shipped) <= 3000
     stamp = hashlib.sha256(SOURCE.read_bytes()).hexdigest()[:6]
     assert shipped.endswith(f"//{stamp}\n".encode()), "the source has changed: make the snippet anew as README.md says"
     for forbidden in (b"innerHTML", b"insertAdjacentHTML", b"outerHTML", b"document.write", b"eval("):
@@ -248,7 +255,7 @@ def test_a_list_is_shown_in_the_themes_own_markup(site, shop, published, placeme
     assert [card.locator("a").get_attribute("href") for card in cards] == [
         f"{SITE}/products/{one.handle}" for one in wanted
     ]
-    words = {"popular": "Popular now", "similar": "Like it"}
+    words = {"popular": "Popular", "similar": "Like it"}
     assert [card.locator("small").text_content() for card in cards] == [
         words.get(one.reason.code, "") for one in wanted
     ]
@@ -274,9 +281,6 @@ def test_hostile_products_are_text_and_lead_nowhere(site):
         {"product_id": "8"},
         None,
     )
-    page = site.open(element("s", "popular", limit=20))
-    assert site.shown() == []  # the list holds what is no item: it is not taken
-    site.answers |= lists_of(*site.answers[f"{FILES}/shops/s/lists.json"]["popular"][:-1])
     page = site.open(element("s", "popular", limit=20))
     assert site.shown() == [evil, "No. 2", "No. 3", "No. 4", "No. __proto__"]
     links = [link.get_attribute("href") for link in page.locator("li a").all()]
@@ -334,6 +338,44 @@ def test_what_has_nothing_gives_way_to_the_next_list_but_is_not_filled_up(site, 
     assert site.shown() == popular[:4]
     site.open(element(shop.domain, "bought_together", product=newest))
     assert site.shown() == []
+
+
+@pytest.mark.parametrize(("source", "popular"), [(FILES, "lists.json"), ("/v1", "popular")])
+@pytest.mark.parametrize(("placement", "product"), [("session", None), ("product_page", None), ("product_page", "")])
+def test_who_has_seen_nothing_yet_is_shown_what_is_popular_at_once(site, source, popular, placement, product):
+    site.answers |= {**lists_of(item("1")), "/v1/shops/s/popular": {"items": [item("1")]}}
+    attribute = "" if product is None else ' data-product=""'
+    site.open(element("s", placement, source=source).replace(" hidden", f" hidden{attribute}"))
+    assert site.shown() == ["No. 1"]
+    assert [path for path in site.asked if path.startswith(source)] == [f"{source}/shops/s/{popular}"]
+    site.open(element("s", "bought_together", source=source))
+    assert [path for path in site.asked if path.startswith(source)] == [f"{source}/shops/s/{popular}"]
+
+
+def test_the_lists_of_a_page_show_no_product_twice(site, shop, published):
+    viewed, placements = ["1002", "1003"], ("bought_together", "product_page", "session", "popular", "popular")
+    site.open("")
+    site.page.evaluate("(ids) => localStorage['pixelnova:viewed'] = JSON.stringify(ids)", viewed)
+    site.open("".join(element(shop.domain, one, product="1001") for one in placements))
+    document, lists = published.document(shop.domain, "1001"), published.lists(shop.domain)
+    chosen: list[str] = []
+    for titles in (
+        [one.title for one in document.placements["bought_together"]],
+        [one.title for one in document.placements["product_page"]],
+        combined(published, shop.domain, [*viewed, "1001"], 3),
+        *([one.title for one in lists.popular if one.product_id != "1001"],) * 2,
+    ):
+        chosen += [title for title in titles if title not in chosen][:4]
+    assert site.shown() == chosen
+    assert len(chosen) > 15
+
+
+def test_a_list_is_shorter_or_hidden_rather_than_that_it_repeats_another(site):
+    site.answers |= lists_of(*(item(str(number)) for number in range(1, 7)))
+    page = site.open("".join(element("s", one, product="2") for one in ("popular", "popular", "trending")))
+    lists = [one.locator("b").all_text_contents() for one in page.locator("pixelnova-recommendations").all()]
+    assert lists == [["No. 1", "No. 3", "No. 4", "No. 5"], ["No. 6"], []]
+    assert page.locator("pixelnova-recommendations").last.is_hidden()
 
 
 def scroll_to(page, y: int) -> None:
@@ -437,6 +479,20 @@ def test_only_the_forms_of_a_product_that_was_clicked_say_so(site):
     assert page.locator(f"input[name='{PROPERTY}']").count() == 0
 
 
+def test_a_click_of_yesterday_is_forgotten(site):
+    site.open("")
+    site.page.evaluate("""
+        localStorage["pixelnova:clicked"] = JSON.stringify([
+            {id: "1", rec: "new", at: Date.now() - 23 * 3600e3},
+            {id: "2", rec: "old", at: Date.now() - 25 * 3600e3},
+        ])
+    """)
+    for product, marks in (("1", 1), ("2", 0)):
+        page = site.open('<form action="/cart/add"></form>' + element("s", "popular", product=product))
+        assert page.locator(f"input[name='{PROPERTY}']").count() == marks
+    assert [one["id"] for one in json.loads(site.kept()["pixelnova:clicked"])] == ["1"]
+
+
 def combined(published: Published, shop: str, viewed: list[str], most_of_a_group: int) -> list[str]:
     """The session list by its definition, apart from what computes it elsewhere."""
     scores: dict[str, float] = defaultdict(float)
@@ -470,6 +526,16 @@ def test_a_session_is_combined_as_python_combines_it(site, shop, published):
         assert site.shown() == wanted
         capped += wanted != combined(published, shop.domain, viewed, 1000)
     assert capped > 3
+
+
+def test_a_list_of_the_session_gives_the_session_as_its_reason(site, shop):
+    page = site.open(element(shop.domain, "session", product="1001"))
+    assert page.locator("small").all_text_contents() == ["Goes with it"] * 4
+    page.evaluate("addEventListener('click', (event) => event.preventDefault())")
+    page.locator("li a").first.click()
+    [clicked] = page.evaluate("told")
+    assert clicked["data"]["strategy"] == "session"
+    assert ".session.session.1" in site.kept()["pixelnova:clicked"]
 
 
 def test_what_scores_the_same_in_a_session_stands_by_id(site):
@@ -587,6 +653,23 @@ def test_what_a_shopper_sees_clicks_and_buys_reaches_the_landing_files(shopper, 
     shopper.told("page_viewed", 6)
 
 
+@pytest.mark.parametrize("how", [{"button": "middle"}, {"modifiers": ["Control"]}])
+def test_a_click_that_opens_a_tab_counts_and_is_known_there(shopper, demo, shop, published, how):
+    page = shopper.page
+    page.goto(f"{demo.url}/products/{published.document(shop.domain, '1003').seed.handle}")
+    visible_titles(page, "You may also like")
+    lists = page.locator("pixelnova-recommendations", has=page.get_by_role("heading", name="You may also like"))
+    link = lists.locator("li:has([data-field=price]:not(:empty)) a").first
+    link.click(button="right")  # it opens a menu, which may lead anywhere
+    with page.context.expect_page() as opened:
+        link.click(**how)
+    [clicked] = shopper.told(CLICKED)
+    data = clicked["customData"]
+    marked = opened.value.locator(f"input[name='{PROPERTY}']")
+    marked.wait_for(state="attached")
+    assert marked.input_value() == f"{data['request_id']}.product_page.{data['strategy']}.{data['position']}"
+
+
 def shape(value):
     """Keys all the way down; lists by their first element."""
     if isinstance(value, dict):
@@ -620,10 +703,8 @@ def test_the_demos_events_have_the_shapes_of_the_simulated_ones(shopper, demo):
         assert shape(event) == shape(simulated)
 
 
-def test_the_demos_session_list_of_the_api_is_that_of_the_api(shopper, demo, shop):
-    page, viewed = shopper.page, ["1003", "1004"]
-    page.goto(demo.url)
-    page.evaluate("(ids) => localStorage['pixelnova:viewed'] = JSON.stringify(ids)", viewed)
+def show(page, markup: str) -> None:
+    """Have this in a page of the demo shop instead of what it shows."""
     page.evaluate(
         """([markup]) => {
             document.querySelector("main").innerHTML = markup;
@@ -631,13 +712,35 @@ def test_the_demos_session_list_of_the_api_is_that_of_the_api(shopper, demo, sho
             script.src = "/assets/pixelnova-recommendations.js";
             document.head.append(script);
         }""",
-        [element(shop.domain, "session", source=demo.api)],
+        [markup],
     )
     page.locator("[data-field=title]:visible").first.wait_for()
+
+
+def test_the_demos_session_list_of_the_api_is_that_of_the_api(shopper, demo, shop):
+    page, viewed = shopper.page, ["1003", "1004"]
+    page.goto(demo.url)
+    page.evaluate("(ids) => localStorage['pixelnova:viewed'] = JSON.stringify(ids)", viewed)
+    show(page, element(shop.domain, "session", source=demo.api))
     answer = httpx.post(f"{demo.api}/shops/{shop.domain}/session", json={"products": viewed}).json()
     assert page.locator("[data-field=title]:visible").all_text_contents() == [
         one["title"] for one in answer["items"][:4]
     ]
+    assert page.locator("small:visible").all_text_contents() == ["Goes with it"] * 4
+
+
+def test_lists_of_the_api_do_not_get_shorter_by_what_is_above_them(shopper, demo, shop):
+    page = shopper.page
+    page.goto(demo.url)
+    page.evaluate("localStorage['pixelnova:viewed'] = '[\"1003\"]'")
+    show(
+        page, "".join(element(shop.domain, one, limit=12, source=demo.api) for one in ("popular", "popular", "session"))
+    )
+    page.locator("pixelnova-recommendations >> nth=2").locator("li").first.wait_for()
+    titles = page.locator("[data-field=title]:visible").all_text_contents()
+    popular = httpx.get(f"{demo.api}/shops/{shop.domain}/popular", params={"limit": 24}).json()["items"]
+    assert titles[:24] == [one["title"] for one in popular]
+    assert len(set(titles)) == len(titles) == 36
 
 
 def test_a_shopper_who_refuses_is_not_told_of(shopper, demo):
@@ -646,12 +749,12 @@ def test_a_shopper_who_refuses_is_not_told_of(shopper, demo):
     shopper.told("page_viewed")
     page.get_by_role("button", name="Tracking allowed").click()
     page.get_by_role("button", name="Tracking refused").wait_for()
-    page.evaluate("delete localStorage['pixelnova:viewed']; delete sessionStorage['pixelnova:clicked']")
+    page.evaluate("delete localStorage['pixelnova:viewed']; delete localStorage['pixelnova:clicked']")
     page.goto(f"{demo.url}/cart")
     page.locator(".cards a").first.click()
     page.wait_for_url("**/products/*")
     visible_titles(page, "You may also like")
-    assert page.evaluate("localStorage['pixelnova:viewed'] ?? sessionStorage['pixelnova:clicked'] ?? null") is None
+    assert page.evaluate("localStorage['pixelnova:viewed'] ?? localStorage['pixelnova:clicked'] ?? null") is None
     page.get_by_role("button", name="Tracking refused").click()
     page.goto(demo.url)
     shopper.told("page_viewed", 2)
@@ -676,15 +779,64 @@ def test_the_demo_follows_the_newest_version_and_gives_out_public_files_only(sho
         assert client.post("/cart/add", data={"id": "10301' or 1"}).status_code == 422
 
 
-def test_the_demo_says_where_it_is_and_ends_when_asked(shop, tmp_path):
-    write_version(tmp_path, shop.domain, 5, 1)
+@pytest.mark.parametrize("scripts", [True, False])
+def test_the_demo_draws_its_pictures_itself_and_asks_nobody_else(chromium, shop, tmp_path, scripts):
+    folder = write_version(tmp_path, shop.domain, 30, 1).folder
+    for file in folder.rglob("*.json"):
+        file.write_text(file.read_text().replace(PIXEL, "https://cdn.shopify.com/p.png"))
+    context = chromium.new_context(java_script_enabled=scripts)
+    page = context.new_page()
+    said, answers = [], []
+    page.on("console", lambda message: said.append(message.text))
+    page.on("response", lambda answer: answers.append(answer))
+    page.on("requestfailed", lambda request: said.append(request.url))
+    with running(create_storefront(tmp_path, shop.domain, "", None)) as port:
+        product = read_current(tmp_path).catalogue(shop.domain).products["1003"]
+        for path in ("/", f"/products/{product.handle}", "/cart"):
+            page.goto(f"http://127.0.0.1:{port}{path}", wait_until="networkidle")
+        if scripts:
+            card = page.locator("pixelnova-recommendations li").first
+            card.locator("img").wait_for()
+            handle = card.locator("a").get_attribute("href").rpartition("/")[2]
+            page.goto(f"http://127.0.0.1:{port}/products/{handle}", wait_until="networkidle")
+            own, *others = page.locator("img.tile").evaluate_all("(all) => all.map((one) => new URL(one.src).pathname)")
+            assert own == f"/pictures/{handle}"
+            assert len(set(others)) == len(others) > 4
+    assert said == []
+    asked = {urlsplit(answer.url).netloc: answer.status for answer in answers if answer.url.startswith("http")}
+    assert asked == {f"127.0.0.1:{port}": 200}
+    pictures = [answer for answer in answers if "/pictures/" in answer.url]
+    assert pictures
+    assert {(one.status, one.headers["content-type"]) for one in pictures} == {(200, "image/svg+xml")}
+    context.close()
+
+
+def demo_process(data: Path, shop: str, api: str | None) -> subprocess.Popen[str]:
     program = (
         "import sys; from pathlib import Path; from serving.storefront.demo import serve_storefront; "
-        "serve_storefront('127.0.0.1', 0, Path(sys.argv[1]), sys.argv[2], '', None)"
+        f"serve_storefront('127.0.0.1', 0, Path(sys.argv[1]), sys.argv[2], '', {api!r})"
     )
-    command = [sys.executable, "-c", program, str(tmp_path), shop.domain]
-    with subprocess.Popen(command, cwd=PROJECT, stdout=subprocess.PIPE, text=True) as process:
-        url = re.search(r"http://\S+", process.stdout.readline())[0]
+    command = [sys.executable, "-c", program, str(data), shop]
+    return subprocess.Popen(command, cwd=PROJECT, stdout=subprocess.PIPE, text=True)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_the_demo_says_where_it_is_and_ends_when_asked(shop, tmp_path, number):
+    write_version(tmp_path, shop.domain, 5, 1)
+    with demo_process(tmp_path, shop.domain, None) as process:
+        url = re.search(r"http://[\d.:]+(?= )", process.stdout.readline())[0]  # terminals take a comma for a part of it
         assert httpx.get(url).status_code == 200
-        process.send_signal(signal.SIGINT)
+        process.send_signal(number)
         assert process.wait(20) == 0
+
+
+def test_the_demo_says_where_it_is_once_its_api_listens(shop, tmp_path):
+    write_version(tmp_path, shop.domain, 5, 1)
+    with socket.socket() as api:
+        api.bind(("127.0.0.1", 0))
+        with demo_process(tmp_path, shop.domain, f"http://127.0.0.1:{api.getsockname()[1]}/v1") as process:
+            assert select.select([process.stdout], [], [], 3)[0] == []
+            api.listen()
+            assert "The shop: http://" in process.stdout.readline()
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(20) == 0

@@ -101,6 +101,16 @@
     once(`demo:completed:${bought.checkout}`, () => publishStandard("checkout_completed", {checkout: checkoutOf(bought)}));
   }
 
+  /** The picture of a recommended card: what the shop draws of the product that the card links to. */
+  class DrawnPicture extends HTMLElement {
+    connectedCallback() {
+      const {pathname} = this.closest("a");
+      const src = pathname.replace("products", "pictures");
+      this.replaceWith(Object.assign(new Image(400, 400), {className: "tile", alt: "", src}));
+    }
+  }
+  customElements.define("drawn-picture", DrawnPicture);
+
   for (const price of document.querySelectorAll("data.price")) {
     const style = {style: "currency", currency: price.dataset.currency};
     price.textContent = new Intl.NumberFormat(document.documentElement.lang, style).format(price.value);
