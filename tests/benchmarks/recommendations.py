@@ -617,10 +617,11 @@ def retail_customers(data: Path, lines: Any) -> Figures:
 
     from serving.recommenders.ease import best_products, product_weights
     from serving.recommenders.personal import _interests
+    from serving.settings import read_settings
 
     warehouse = warehouse_of(data)
     with duckdb.connect(str(warehouse.file), read_only=True) as connection:
-        interests = _interests(connection, "int_journey_interests", SHOP)
+        interests = _interests(connection, "int_journey_interests", SHOP, read_settings(connection))
         journeys = dict(
             connection.execute(
                 "select identifier, journey_id from core.identity_map where identifier_kind = 'client'"
