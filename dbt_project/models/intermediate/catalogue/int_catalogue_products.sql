@@ -43,7 +43,7 @@ known_products as (
 ),
 
 -- A handle may have been given to another product since: the one that is there, and then the one that shoppers look at.
--- Anybody can send an event of a new id at a product's address; to take its place needs more of them than shoppers send.
+-- Anybody can send an event of a new id at a product's address; to take its place needs more than shoppers send.
 ranked_handles as (
 
     select

@@ -84,7 +84,7 @@ select
     grouped.reason as ineligible_reason,
     case when groups_per_shop.groups > 1 then grouped.diversity_group end as diversity_group,
     grouped.price_min,
-    -- Numbers stand in for long texts where millions of rows are sorted; they mean nothing and change with the catalogue.
+    -- Numbers stand in for long texts where millions of rows are sorted; they mean nothing, and change with products.
     row_number() over (order by grouped.shop, grouped.product_id) as product_number,
     case
         when groups_per_shop.groups > 1 and grouped.diversity_group is not null
