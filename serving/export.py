@@ -55,7 +55,7 @@ where
     and not exists (
         select 1 from warehouse.raw_shops.recommendation_rules as rules
         where rules.shop = products.shop and rules.rule = 'exclude'
-            and rules.product in (products.product_id, products.handle)
+            and rules.product in (lower(products.product_id), lower(products.handle))
     )
     and not exists (
         select 1 from warehouse.intermediate.int_recommendation_rules as rules

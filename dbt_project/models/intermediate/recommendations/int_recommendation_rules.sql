@@ -23,7 +23,7 @@ former_names as (
 
     select distinct
         shop,
-        {{ product_handle('url') }} as name,
+        lower({{ product_handle('url') }}) as name,
         product_id
     from {{ ref('int_product_mentions') }}
     where
@@ -37,12 +37,12 @@ former_names as (
 
 ),
 
--- A handle that two products had names both.
+-- A handle that two products had names both. Rules are in small letters; handles of a catalogue file may be otherwise.
 names as (
 
     select
         shop,
-        product_id as name,
+        lower(product_id) as name,
         product_id
     from products
 
@@ -50,7 +50,7 @@ names as (
 
     select
         shop,
-        handle as name,
+        lower(handle) as name,
         product_id
     from products
     where handle is not null
