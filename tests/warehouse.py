@@ -40,9 +40,12 @@ OF_THE_RUNS = ("operations.loads",)
 class Warehouse:
     """A data folder with its shops; `load` and `build` are the two halves of a refresh."""
 
-    def __init__(self, data: Path, shops: Path) -> None:
+    def __init__(self, data: Path, shops: Path, load: bool = True) -> None:
+        """load: shops.toml and empty tables of the other sources; False opens a warehouse that has them."""
         data.mkdir(parents=True, exist_ok=True)
         self.data, self.landing, self.file = data, landing_folder(data), warehouse_file(data)
+        if not load:
+            return
         open_pipeline("shops", data).run(shops_source(load_shops(shops)))
         nothing = Settings(orders_of=frozenset(), known_products=lambda _: set(), workspace=workspace(data))
         open_pipeline("shopify", data).run(shopify_source([], nothing))
@@ -54,8 +57,8 @@ class Warehouse:
         open_pipeline("pixel", self.data).run(pixel_source(not_loaded(sealed, self.data), workspace(self.data)))
         archive_loaded(sealed, self.data)
 
-    def build(self, *arguments: str, env: dict[str, str] | None = None) -> Any:
-        """Run dbt's seeds and models, without tests; the result of each by its name.
+    def build(self, *arguments: str, env: dict[str, str] | None = None, with_tests: bool = False) -> Any:
+        """Run dbt's seeds and models, and data tests if asked; the result of each by its name.
 
         Raises:
             AssertionError: one of them failed.
@@ -67,7 +70,7 @@ class Warehouse:
         os.environ |= {"PIXELNOVA_DATA": str(self.data), "DBT_SEND_ANONYMOUS_USAGE_STATS": "false", **(env or {})}
         try:
             folders = ["--project-dir", str(DBT_PROJECT), "--profiles-dir", str(DBT_PROJECT), "--target-path", TARGET]
-            kinds = ["--exclude-resource-type", "test", "unit_test"]
+            kinds = ["--exclude-resource-type", "unit_test"] + ([] if with_tests else ["test"])
             done = dbtRunner().invoke(["build", "--quiet", *folders, *kinds, *arguments])
         finally:
             DuckDBConnectionManager.close_all_connections()

@@ -1,0 +1,93 @@
+"""Lands the events of every test module of this folder and builds them once, whichever worker comes first.
+
+A module `test_<topic>.py` has `EVENTS`, a list of pixel events; they belong to the shop `<topic>.myshopify.com`
+(Europe/Berlin, EUR, unless the module says otherwise in `SHOP`, lines of TOML). Its tests ask `store.query`.
+Events pass through the collector's own parser, so that what it takes out is missing here too.
+"""
+
+import fcntl
+import importlib
+import os
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import msgspec
+import pytest
+
+from ingestion.collector.events import Request, parse_body
+from ingestion.shops import Shop, load_shops
+from tests.landing_files import land
+from tests.warehouse import Warehouse
+
+RECEIVED_AT = datetime(2026, 11, 24, 12, tzinfo=UTC)  # as_of of every shop, more than a day after the last event
+SHOP = 'timezone = "Europe/Berlin"\ncurrency = "EUR"\n'
+
+
+class Store:
+    """The shop of one test module, in the warehouse that all modules share."""
+
+    def __init__(self, warehouse: Warehouse, shop: str) -> None:
+        self.warehouse, self.shop = warehouse, shop
+
+    def query(self, sql: str) -> list[tuple[Any, ...]]:
+        """The rows of a query in which `{shop}` stands for the shop's domain."""
+        return self.warehouse.query(sql.replace("{shop}", self.shop))
+
+
+def _modules() -> dict[str, ModuleType]:
+    """The test modules that have events, by the domain of their shop."""
+    modules = {}
+    for path in sorted(Path(__file__).parent.glob("test_*.py")):
+        module = importlib.import_module(f"tests.stores.{path.stem}")
+        if hasattr(module, "EVENTS"):
+            modules[_domain(module.__name__)] = module
+    return modules
+
+
+def _domain(module_name: str) -> str:
+    return module_name.rpartition(".")[2].removeprefix("test_").replace("_", "-") + ".myshopify.com"
+
+
+def _lines(shop: Shop, events: list[dict[str, Any]]) -> Iterator[bytes]:
+    for number, event in enumerate(events):
+        request = Request(f"{shop.name}-{number}", RECEIVED_AT, shop, None, None, None, False)
+        parsed = parse_body(msgspec.json.encode(event), request)
+        assert not parsed.rejected, parsed.rejected
+        yield from parsed.lines
+
+
+@pytest.fixture(scope="session")
+def stores(tmp_path_factory: pytest.TempPathFactory) -> Warehouse:
+    """One warehouse with all shops of this folder, built with dbt's own tests."""
+    shared = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        shared = shared.parent  # of all workers
+    folder, shops_file = shared / "stores", shared / "stores.toml"
+    with (shared / "stores.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        built = folder / "built"
+        if not built.exists():
+            modules = _modules()
+            shops_file.write_text(
+                "".join(
+                    f'[[shops]]\ndomain = "{domain}"\nname = "{domain}"\ningest_keys = ["key-{number:05}"]\n'
+                    f"{getattr(module, 'SHOP', SHOP)}"
+                    for number, (domain, module) in enumerate(modules.items())
+                )
+            )
+            warehouse = Warehouse(folder, shops_file)
+            for shop in load_shops(shops_file):
+                land(warehouse.landing, _lines(shop, modules[shop.domain].EVENTS))
+            warehouse.load()
+            warehouse.build(with_tests=True)
+            built.touch()
+    return Warehouse(folder, shops_file, load=False)
+
+
+@pytest.fixture
+def store(stores: Warehouse, request: pytest.FixtureRequest) -> Store:
+    """The shop of the module that asks."""
+    return Store(stores, _domain(request.module.__name__))
