@@ -13,7 +13,6 @@ import asyncio
 import contextlib
 import itertools
 import logging
-import re
 import secrets
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
@@ -23,7 +22,7 @@ from typing import Any
 
 import msgspec
 
-from ingestion.collector.events import BodyError, Parsed, Request, TooLarge, parse_body
+from ingestion.collector.events import BodyError, Parsed, Request, TooLarge, header_text, parse_body, refuses
 from ingestion.collector.limits import Budget, BudgetSpent, RateLimit
 from ingestion.collector.metrics import Metrics
 from ingestion.collector.rejects import Reject, RejectSpool
@@ -35,7 +34,6 @@ from ingestion.shops import Shop
 MAX_BODY_BYTES = 64 * 1024
 MAX_WEBHOOK_BYTES = 2 * 1024 * 1024
 MAX_WEBHOOK_BYTES_TOGETHER = 16 * 1024 * 1024  # who sends is known only when the whole body is there
-MAX_HEADER_TEXT = 512
 HOUSEKEEPING_SECONDS = 600.0
 EVENTS_PATH = "/v1/events/"
 WEBHOOKS_PATH = "/v1/webhooks/shopify"
@@ -53,7 +51,6 @@ _PREFLIGHT = [
     (b"access-control-allow-headers", b"content-type"),
     (b"access-control-max-age", b"86400"),
 ]
-_REFUSAL = re.compile(rb'"analyticsProcessingAllowed"\s*:\s*false')
 _JSON = (b"content-type", b"application/json")
 _TEXT = (b"content-type", b"text/plain; charset=utf-8")
 _PROMETHEUS = (b"content-type", b"text/plain; version=0.0.4; charset=utf-8")
@@ -199,7 +196,7 @@ class Collector:
             return 204, b"", []
         for index, reason, error, event in parsed.rejected:
             self._metrics.rejected[reason].inc()
-            self._reject(request, index, error, event)
+            self._reject(request, index, error, b"" if _may_lack_consent(event, request.shop) else event)
         rejected = [{"index": index, "error": error} for index, _, error, _ in parsed.rejected]
         answer = {"accepted": len(parsed.lines), "rejected": rejected}
         return 200 if parsed.lines else 400, msgspec.json.encode(answer), [_JSON]
@@ -234,7 +231,7 @@ class Collector:
 
 def _may_lack_consent(body: bytes, shop: Shop) -> bool:
     """Whether a body that cannot be read is of someone who does not want, or might not want, to be stored."""
-    return shop.require_consent or _REFUSAL.search(body) is not None
+    return shop.require_consent or refuses(body)
 
 
 def _problem(status: int, error: str, headers: Headers | None = None) -> Answer:
@@ -257,7 +254,7 @@ def _address(scope: Message) -> str:
 
 
 def _text(header: bytes | None) -> str | None:
-    return None if header is None else header[:MAX_HEADER_TEXT].decode("latin-1")
+    return None if header is None else header_text(header.decode("latin-1"))
 
 
 async def _read_body(
