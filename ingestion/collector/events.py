@@ -69,6 +69,14 @@ _decode_event = msgspec.json.Decoder(_Event).decode
 _decode_placed_event = msgspec.json.Decoder(_PlacedEvent).decode
 _REFUSAL = re.compile(rb'"analyticsProcessingAllowed"\s*:\s*false')
 
+# What HTTP libraries and command lines call themselves: a server or a recording sends, not the shopper's browser.
+_LIBRARY = re.compile(
+    r"(?:python|aiohttp|httpx|curl|libcurl|wget|node|node-fetch|undici|axios|okhttp|go-http-client|java|apache-httpclient"
+    r"|postmanruntime|insomnia|httpie|ruby|faraday|rest-client|guzzlehttp|php|symfony|dart|reqwest|hyper|deno|bun|restsharp"
+    r"|libwww)(?:[/ _-]|$)",
+    re.IGNORECASE,
+)
+
 Reason = Literal["malformed", "too_large"]
 
 
@@ -212,6 +220,11 @@ def _landing_line(event: bytes, index: int, batch: _Batch, request: Request) -> 
 def header_text(text: str | None) -> str | None:
     """What is kept of a user agent or an origin: crawlers write their owner's e-mail address there."""
     return None if text is None else clean_text(text[:MAX_HEADER_TEXT], numbers=False)
+
+
+def agent_of_shopper(user_agent: str | None) -> str | None:
+    """The user agent of a request, if it can be the shopper's: not that of a program that passes events on."""
+    return None if user_agent is None or _LIBRARY.match(user_agent) else user_agent
 
 
 def _consent_and_host(event: bytes) -> tuple[Consent | None, str | None]:

@@ -37,7 +37,12 @@ def test_an_envelope_goes_to_its_own_shop_with_its_consent(tmp_path):
     file.write_text(json.dumps({"v": 1, "shop": B.domain, "consent": consent, "event": {"id": "1"}}) + "\n")
     [post] = recorded_posts([file], [A, B], A)
     assert post.key == "key-of-shop-b"
-    assert json.loads(post.body) == {"pixel_version": None, "consent": consent, "events": [{"id": "1"}]}
+    assert json.loads(post.body) == {
+        "pixel_version": None,
+        "consent": consent,
+        "user_agent": None,
+        "events": [{"id": "1"}],
+    }
 
 
 def test_numbers_are_sent_again_as_they_were_recorded(tmp_path):
