@@ -76,7 +76,11 @@ class Warehouse:
             DuckDBConnectionManager.close_all_connections()
             os.environ.clear()
             os.environ.update(before)
-        failed = [result.message for result in done.result or [] if result.status in ("error", "fail")]
+        failed = [
+            f"{result.node.name}: {result.message}"
+            for result in done.result or []
+            if result.status in ("error", "fail")
+        ]
         assert done.success, failed or done.exception
         return done.result
 

@@ -60,7 +60,22 @@
 {%- endmacro %}
 
 {% macro duckdb__utc_timestamp(text) -%}
-    cast(try_cast({{ text }} as timestamptz) at time zone 'UTC' as timestamp)
+    {#- Engines read more than ISO 8601, such as years of six digits, and fail at them later. -#}
+    case
+        when {{ matches(text, "'^[0-9]{4}-[0-9]{2}-[0-9]{2}(?:[T ][0-9:.,]+ ?(?:Z|[+-][0-9:]+)?)?$'") }}
+            then cast(try_cast({{ text }} as timestamptz) at time zone 'UTC' as timestamp)
+    end
+{%- endmacro %}
+
+{% macro base64_text(text) -%}
+    {#- The text that a base64 text holds, padded or not; null when it holds none. -#}
+    {{ return(adapter.dispatch('base64_text')(text)) }}
+{%- endmacro %}
+
+{% macro duckdb__base64_text(text) -%}
+    try(decode(from_base64(rpad(
+        rtrim({{ text }}, '='), cast(4 * ceil(length(rtrim({{ text }}, '=')) / 4.0) as integer), '='
+    ))))
 {%- endmacro %}
 
 {% macro local_date(utc_timestamp, timezone) -%}

@@ -18,6 +18,7 @@ select
     event_name,
     event_at,
     event_date,
+    event_sequence,
     client_id,
     session_id,
     checkout_token,
@@ -32,4 +33,4 @@ select
     total_amount,
     lines
 from {{ events_of_touched_sessions() }}
-where event_name like 'checkout%' or event_name = 'payment_info_submitted'
+where {{ in_texts('event_name', checkout_steps()) }}

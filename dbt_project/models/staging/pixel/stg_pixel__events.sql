@@ -4,8 +4,8 @@
 -#}
 
 {% set event_fields = {
-    'event_id': '$.id',
-    'event_name': '$.name',
+    'stated_event_id': '$.id',
+    'stated_event_name': '$.name',
     'event_timestamp': '$.timestamp',
     'client_id': '$.clientId',
     'event_type': '$.type',
@@ -76,6 +76,7 @@
     'cart_line': '$.data.cartLine',
     'cart_lines': '$.data.cart.lines',
     'checkout': '$.data.checkout',
+    'custom_data': '$.customData',
 } %}
 
 with
@@ -85,6 +86,7 @@ received as (
     select
         shop,
         cast(received_at as timestamp) as received_at,
+        cast(load_began_at as timestamp) as load_began_at,
         request_id,
         index as request_index,
         landing_file,
@@ -107,6 +109,7 @@ named as (
     select
         shop,
         received_at,
+        load_began_at,
         request_id,
         request_index,
         landing_file,
@@ -124,26 +127,83 @@ named as (
 
 ),
 
+judged as (
+
+    select
+        *,
+        {{ utc_timestamp('event_timestamp') }} as stated_event_at,
+        -- A clock that was wrong while an event was received says nothing of when it happened.
+        least(received_at, load_began_at) as received_by
+    from named
+
+),
+
+-- A refused event touches no expression but its reason.
+refused as (
+
+    select
+        *,
+        case
+            when coalesce(stated_event_id, '') = '' then 'the event has no id'
+            when coalesce(stated_event_name, '') = '' then 'the event has no name'
+            when event_timestamp is null then 'the event has no timestamp'
+            when stated_event_at is null
+                then concat('the timestamp is not an ISO 8601 time: ', left(event_timestamp, 100))
+            when stated_event_at < timestamp '2000-01-01 00:00:00'
+                then concat('the timestamp is before the year 2000: ', left(event_timestamp, 100))
+            -- A clock may be a little wrong; a day ahead it would put sessions where nobody has been.
+            when stated_event_at > received_by + interval '1' day
+                then concat('the timestamp is in the future: ', left(event_timestamp, 100))
+        end as rejection_reason
+    from judged
+
+),
+
+-- A theme's or an app's own event may borrow a standard name; it keeps it, with its type before it.
+identified as (
+
+    select
+        *,
+        coalesce({{ identifier('stated_event_id') }}, concat('content:', content_hash)) as event_id,
+        case
+            when
+                {{ in_texts('stated_event_name', standard_events()) }}
+                and lower(event_type) in ('custom', 'dom', 'advanced-dom')
+                then concat(lower(event_type), ':', stated_event_name)
+            when
+                {{ in_texts('stated_event_name', standard_events()) }}
+                and event_type is null
+                and custom_data is not null
+                and coalesce(product_variant, cart_line, cart_lines, checkout) is null
+                then concat('custom:', stated_event_name)
+            else stated_event_name
+        end as event_name,
+        case when rejection_reason is null then stated_event_at end as event_at
+    from refused
+
+),
+
 opened as (
 
     select
         *,
-        {{ utc_timestamp('event_timestamp') }} as event_at,
         case
+            when rejection_reason is not null then null
             when event_name = 'product_viewed' then {{ json_texts('product_variant', viewed_fields.values() | list) }}
             when event_name in ('product_added_to_cart', 'product_removed_from_cart')
                 then {{ json_texts('cart_line', line_paths) }}
         end as product_texts,
         case
-            when event_name like 'checkout%' or event_name = 'payment_info_submitted'
+            when rejection_reason is null and {{ in_texts('event_name', checkout_steps()) }}
                 then {{ json_texts('checkout', checkout_fields.values() | list) }}
         end as checkout_texts,
         case
+            when rejection_reason is not null then null
             when event_name in ('product_added_to_cart', 'product_removed_from_cart') then cart_line
             when event_name = 'cart_viewed' then cart_lines
             when event_name = 'checkout_completed' then {{ json_part('checkout', '$.lineItems') }}
         end as lines
-    from named
+    from identified
 
 ),
 
@@ -152,18 +212,7 @@ typed as (
     select
         *,
         {{ json_columns('product_texts', viewed_fields) }},
-        {{ json_columns('checkout_texts', checkout_fields) }},
-        case
-            when coalesce(event_id, '') = '' then 'the event has no id'
-            when coalesce(event_name, '') = '' then 'the event has no name'
-            when event_timestamp is null then 'the event has no timestamp'
-            when event_at is null then concat('the timestamp is no time: ', event_timestamp)
-            when event_at < timestamp '2000-01-01 00:00:00'
-                then concat('the timestamp lies before the year 2000: ', event_timestamp)
-            -- A clock may be a little wrong; a day in the future it would put sessions where nobody has been.
-            when event_at > received_at + interval '1' day
-                then concat('the timestamp lies in the future: ', event_timestamp)
-        end as rejection_reason
+        {{ json_columns('checkout_texts', checkout_fields) }}
     from opened
 
 )
@@ -176,7 +225,7 @@ select
     event_type,
     event_at,
     try_cast(event_sequence as bigint) as event_sequence,
-    nullif(client_id, '') as client_id,
+    {{ identifier('client_id') }} as client_id,
     page_url,
     page_path,
     nullif(page_query, '') as page_query,
@@ -206,7 +255,7 @@ select
     {{ whole_number('quantity') }} as quantity,
     {{ money('line_amount') }} as line_amount,
     coalesce(line_currency, price_currency, checkout_currency, total_currency) as currency,
-    nullif(checkout_token, '') as checkout_token,
+    {{ identifier('checkout_token') }} as checkout_token,
     nullif(order_gid, '') as order_gid,
     {{ shopify_id('customer_gid') }} as customer_id,
     try_cast(is_first_order as boolean) as is_first_order,
