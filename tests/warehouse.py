@@ -63,19 +63,7 @@ class Warehouse:
         Raises:
             AssertionError: one of them failed.
         """
-        from dbt.adapters.duckdb.connections import DuckDBConnectionManager
-        from dbt.cli.main import dbtRunner
-
-        before = dict(os.environ)
-        os.environ |= {"PIXELNOVA_DATA": str(self.data), "DBT_SEND_ANONYMOUS_USAGE_STATS": "false", **(env or {})}
-        try:
-            folders = ["--project-dir", str(DBT_PROJECT), "--profiles-dir", str(DBT_PROJECT), "--target-path", TARGET]
-            kinds = ["--exclude-resource-type", "unit_test"] + ([] if with_tests else ["test"])
-            done = dbtRunner().invoke(["build", "--quiet", *folders, *kinds, *arguments])
-        finally:
-            DuckDBConnectionManager.close_all_connections()
-            os.environ.clear()
-            os.environ.update(before)
+        done = self.try_build(*arguments, env=env, with_tests=with_tests)
         failed = [
             f"{result.node.name}: {result.message}"
             for result in done.result or []
@@ -83,6 +71,29 @@ class Warehouse:
         ]
         assert done.success, failed or done.exception
         return done.result
+
+    def try_build(
+        self,
+        *arguments: str,
+        env: dict[str, str] | None = None,
+        with_tests: bool = False,
+        project: Path = DBT_PROJECT,
+        target: str = TARGET,
+    ) -> Any:
+        """The same, whatever becomes of it: dbt's own result."""
+        from dbt.adapters.duckdb.connections import DuckDBConnectionManager
+        from dbt.cli.main import dbtRunner
+
+        before = dict(os.environ)
+        os.environ |= {"PIXELNOVA_DATA": str(self.data), "DBT_SEND_ANONYMOUS_USAGE_STATS": "false", **(env or {})}
+        try:
+            folders = ["--project-dir", str(project), "--profiles-dir", str(project), "--target-path", target]
+            kinds = ["--exclude-resource-type", "unit_test"] + ([] if with_tests else ["test"])
+            return dbtRunner().invoke(["build", "--quiet", *folders, *kinds, *arguments])
+        finally:
+            DuckDBConnectionManager.close_all_connections()
+            os.environ.clear()
+            os.environ.update(before)
 
     def query(self, sql: str) -> list[tuple[Any, ...]]:
         """The rows that a query gives."""

@@ -62,7 +62,7 @@
 {% macro duckdb__utc_timestamp(text) -%}
     {#- Engines read more than ISO 8601, such as years of six digits, and fail at them later. -#}
     case
-        when {{ matches(text, "'^[0-9]{4}-[0-9]{2}-[0-9]{2}(?:[T ][0-9:.,]+ ?(?:Z|[+-][0-9:]+)?)?$'") }}
+        when {{ matches(text, "'^[0-9]{4}-[0-9]{2}-[0-9]{2}(?:[T ][0-9:.]+(?:Z|[+-](?:0[0-9]|1[0-4])(?::?[0-5][0-9])?)?)?$'") }}
             then cast(try_cast({{ text }} as timestamptz) at time zone 'UTC' as timestamp)
     end
 {%- endmacro %}

@@ -19,13 +19,18 @@
     end
 {%- endmacro %}
 
+{% macro is_built(shop) -%}
+    {#- A condition of everything that is read from a source: the shop was not put aside (orchestration/fence.py). -#}
+    {{ shop }} not in (select put_aside.shop from {{ ref('stg_shops__put_aside') }} as put_aside)
+{%- endmacro %}
+
 {% macro placeholders() -%}
     {#- What senders write where they know no id: whole texts, in any letter case; zeros and negative numbers too. -#}
     {%- set words = [
         'null', 'nil', 'none', 'undefined', 'nan', 'n/?a', 'anonymous', 'guest', 'unknown', 'true', 'false', 'empty',
-        'not[ _-]?set', '\\(not set\\)', '\\[object object\\]', '[{]{1,2}.*[}]{1,2}', '[0-]*', '-[0-9]+'
-    ] -%}
-    '(?i)^(?:gid://[^?#]*/)?(?:{{ words | join("|") }})(?:[?#].*)?$'
+        'not[ _-]?set', '[(]not set[)]', '[[]object object[]]', '[{]{1,2}.*[}]{1,2}', '[0-]+', '-[0-9]+'
+    ] | join('|') -%}
+    '(?i)^(?:|{{ words }}|gid://[^?#]*/(?:{{ words }})?(?:[?#].*)?)$'
 {%- endmacro %}
 
 {% macro identifier(text) -%}

@@ -264,6 +264,9 @@ def pixel_source(
             "line_number": _column("bigint"),
             "line": _column("text"),
             "reason": _column("text"),
+            # Only of an event that was put aside later; ingestion/quarantine.py writes them.
+            "shop": _column("text"),
+            "received_at": _column("timestamp"),
         },
     )
     def unreadable_lines() -> Iterator[Any]:

@@ -11,9 +11,10 @@ from ingestion.sources import SCHEMA_CONTRACT
 
 
 @dlt.source(name="shops", schema_contract=SCHEMA_CONTRACT)
-def shops_source(shops: Sequence[Shop] = ()) -> tuple[DltResource, DltResource, DltResource]:
+def shops_source(shops: Sequence[Shop] = ()) -> tuple[DltResource, ...]:
     """Tables of raw_shops: shops, one row per shop; hosts, one row per shop and host name of its pages;
-    recommendation_rules, one row per shop, rule and product that the rule names."""
+    recommendation_rules, one row per shop, rule and product that the rule names; put_aside, one row per shop that
+    could not be built."""
 
     @dlt.resource(
         name="shops",
@@ -75,7 +76,19 @@ def shops_source(shops: Sequence[Shop] = ()) -> tuple[DltResource, DltResource, 
                         "place": place,
                     }
 
-    return rows, hosts, recommendation_rules
+    @dlt.resource(
+        name="put_aside",
+        write_disposition="append",
+        columns={
+            "shop": {"data_type": "text", "nullable": False},
+            "reason": {"data_type": "text", "nullable": False},
+            "put_aside_at": {"data_type": "timestamp", "nullable": False},
+        },
+    )
+    def put_aside() -> Iterator[Any]:
+        yield dlt.mark.materialize_table_schema()  # ingestion/quarantine.py writes its rows
+
+    return rows, hosts, recommendation_rules, put_aside
 
 
 def _named(product: str | int) -> str:

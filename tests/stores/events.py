@@ -44,10 +44,10 @@ def event(
     }
 
 
-def variant(product: Any, variant_id: Any = None, price: float = 10, currency: str = "EUR") -> dict[str, Any]:
+def variant(product: Any, variant_id: Any = ..., price: float = 10, currency: str = "EUR") -> dict[str, Any]:
     """A product variant as views, cart lines and order lines name it."""
     return {
-        "id": f"{product}1" if variant_id is None else variant_id,
+        "id": f"{product}1" if variant_id is ... else variant_id,
         "title": "Default",
         "untranslatedTitle": "Default",
         "sku": f"SKU-{product}",
@@ -64,12 +64,12 @@ def variant(product: Any, variant_id: Any = None, price: float = 10, currency: s
     }
 
 
-def viewed(product: Any, variant_id: Any = None, **changes: Any) -> dict[str, Any]:
+def viewed(product: Any, variant_id: Any = ..., **changes: Any) -> dict[str, Any]:
     """The data of product_viewed."""
     return {"productVariant": variant(product, variant_id, **changes)}
 
 
-def cart_line(product: Any, quantity: int = 1, variant_id: Any = None, price: float = 10) -> dict[str, Any]:
+def cart_line(product: Any, quantity: int = 1, variant_id: Any = ..., price: float = 10) -> dict[str, Any]:
     """The data of product_added_to_cart and product_removed_from_cart."""
     cost = {"totalAmount": {"amount": price * quantity, "currencyCode": "EUR"}}
     merchandise = variant(product, variant_id, price)

@@ -99,7 +99,7 @@ def test_every_event_is_used_or_quarantined(store):
 
 def test_only_times_that_are_none_are_refused(store):
     refused = store.query("select reason from operations.quarantined_events where shop = '{shop}'")
-    assert len(refused) == len(TIMESTAMPS) - 1, refused  # ten digits of a second are cut
+    assert len(refused) == len(TIMESTAMPS) - 1, refused  # what is after the millionth of a second is cut off
     assert store.query(
         "select count(*) from core.pixel_events where shop = '{shop}' and client_id in ('sane', 'times')"
     ) == [(2,)]

@@ -101,6 +101,7 @@ received as (
         {{ json_parts('event', part_paths.values() | list) }} as parts,
         event
     from {{ source('pixel', 'events') }}
+    where {{ is_built('shop') }}
 
 ),
 
