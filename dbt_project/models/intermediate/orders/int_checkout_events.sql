@@ -30,6 +30,10 @@ select
     shipping_amount,
     tax_amount,
     total_amount,
-    lines
+    lines,
+    lines_complete,
+    line_count,
+    discount_applications,
+    delivery_options
 from {{ events_of_touched_sessions() }}
 where event_name like 'checkout%' or event_name = 'payment_info_submitted'

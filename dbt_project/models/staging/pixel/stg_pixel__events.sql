@@ -69,12 +69,19 @@
     'shipping_amount': '$.shippingLine.price.amount',
     'tax_amount': '$.totalTax.amount',
     'total_amount': '$.totalPrice.amount',
+    'checkout_lines_complete': '$.linesComplete',
+    'line_count': '$.lineCount',
+} %}
+
+{% set cart_fields = {
+    'cart_quantity': '$.totalQuantity',
+    'cart_lines_complete': '$.linesComplete',
 } %}
 
 {% set part_paths = {
     'product_variant': '$.data.productVariant',
     'cart_line': '$.data.cartLine',
-    'cart_lines': '$.data.cart.lines',
+    'cart': '$.data.cart',
     'checkout': '$.data.checkout',
 } %}
 
@@ -138,11 +145,17 @@ opened as (
             when event_name like 'checkout%' or event_name = 'payment_info_submitted'
                 then {{ json_texts('checkout', checkout_fields.values() | list) }}
         end as checkout_texts,
+        case when event_name = 'cart_viewed' then {{ json_texts('cart', cart_fields.values() | list) }} end as cart_texts,
         case
             when event_name in ('product_added_to_cart', 'product_removed_from_cart') then cart_line
-            when event_name = 'cart_viewed' then cart_lines
+            when event_name = 'cart_viewed' then {{ json_part('cart', '$.lines') }}
             when event_name = 'checkout_completed' then {{ json_part('checkout', '$.lineItems') }}
-        end as lines
+        end as lines,
+        case when event_name = 'checkout_completed' then {{ json_part('checkout', '$.discountApplications') }} end
+            as discount_applications,
+        case
+            when event_name = 'checkout_completed' then {{ json_part('checkout', '$.delivery.selectedDeliveryOptions') }}
+        end as delivery_options
     from named
 
 ),
@@ -153,6 +166,7 @@ typed as (
         *,
         {{ json_columns('product_texts', viewed_fields) }},
         {{ json_columns('checkout_texts', checkout_fields) }},
+        {{ json_columns('cart_texts', cart_fields) }},
         case
             when coalesce(event_id, '') = '' then 'the event has no id'
             when coalesce(event_name, '') = '' then 'the event has no name'
@@ -203,7 +217,7 @@ select
     product_url,
     image_url,
     {{ money('price') }} as price,
-    {{ whole_number('quantity') }} as quantity,
+    {{ whole_number('coalesce(quantity, cart_quantity)') }} as quantity,
     {{ money('line_amount') }} as line_amount,
     coalesce(line_currency, price_currency, checkout_currency, total_currency) as currency,
     nullif(checkout_token, '') as checkout_token,
@@ -217,6 +231,10 @@ select
     {{ money('tax_amount') }} as tax_amount,
     {{ money('total_amount') }} as total_amount,
     lines,
+    try_cast(coalesce(checkout_lines_complete, cart_lines_complete) as boolean) as lines_complete,
+    {{ whole_number('line_count') }} as line_count,
+    discount_applications,
+    delivery_options,
     rejection_reason,
     case when rejection_reason is not null then cast(event as {{ dbt.type_string() }}) end as content
 from typed
