@@ -160,3 +160,17 @@
         )
     ) / (1 + {{ z * z }} / cast({{ cases }} as double))
 {%- endmacro %}
+
+{% macro smallest_unit(currency) -%}
+    {#- What an amount of this currency is rounded to (ISO 4217): what rounding alone may make of a line's amount. -#}
+    case
+        when
+            {{ currency }} in (
+                'BIF', 'CLP', 'DJF', 'GNF', 'ISK', 'JPY', 'KMF', 'KRW', 'PYG', 'RWF', 'UGX', 'VND', 'VUV', 'XAF', 'XOF',
+                'XPF'
+            )
+            then 1
+        when {{ currency }} in ('BHD', 'IQD', 'JOD', 'KWD', 'LYD', 'OMR', 'TND') then 0.001
+        else 0.01
+    end
+{%- endmacro %}

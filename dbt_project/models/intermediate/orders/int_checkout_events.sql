@@ -31,6 +31,10 @@ select
     shipping_amount,
     tax_amount,
     total_amount,
-    lines
+    lines,
+    lines_complete,
+    line_count,
+    discount_applications,
+    delivery_options
 from {{ events_of_touched_sessions() }}
 where {{ in_texts('event_name', checkout_steps()) }}

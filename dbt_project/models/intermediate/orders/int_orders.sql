@@ -29,14 +29,9 @@ aftermath as (
 
 ),
 
-lines_per_order as (
+amounts as (
 
-    select
-        event_key,
-        count(*) as line_items,
-        cast(sum(quantity) as bigint) as units
-    from {{ ref('int_order_lines') }}
-    group by event_key
+    select * from {{ ref('int_order_amounts') }}
 
 ),
 
@@ -108,11 +103,14 @@ select
     coalesce(numbered.order_number > 1, false) or coalesce(not numbered.is_first_order, false) as is_repeat_order,
     numbered.ordered_at,
     numbered.order_date,
-    coalesce(lines_per_order.line_items, 0) as line_items,
-    coalesce(lines_per_order.units, 0) as units,
+    coalesce(amounts.line_items, 0) as line_items,
+    coalesce(amounts.units, 0) as units,
+    amounts.lines_complete,
+    amounts.amount_basis,
     numbered.currency,
     numbered.subtotal_amount,
-    numbered.discount_amount,
+    amounts.discount_amount,
+    amounts.shipping_discount_amount,
     numbered.shipping_amount,
     numbered.tax_amount,
     numbered.total_amount as gross_total_amount,
@@ -121,4 +119,4 @@ select
     numbered.net_total_amount,
     numbered.is_test
 from numbered
-left join lines_per_order on numbered.event_key = lines_per_order.event_key
+left join amounts on numbered.event_key = amounts.event_key

@@ -31,6 +31,7 @@ select
     lines.unit_price,
     lines.discount_amount,
     lines.amount,
+    orders.amount_basis,
     orders.currency
 from orders
 inner join lines on orders.event_key = lines.event_key

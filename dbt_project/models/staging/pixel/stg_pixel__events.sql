@@ -69,12 +69,19 @@
     'shipping_amount': '$.shippingLine.price.amount',
     'tax_amount': '$.totalTax.amount',
     'total_amount': '$.totalPrice.amount',
+    'checkout_lines_complete': '$.linesComplete',
+    'line_count': '$.lineCount',
+} %}
+
+{% set cart_fields = {
+    'cart_quantity': '$.totalQuantity',
+    'cart_lines_complete': '$.linesComplete',
 } %}
 
 {% set part_paths = {
     'product_variant': '$.data.productVariant',
     'cart_line': '$.data.cartLine',
-    'cart_lines': '$.data.cart.lines',
+    'cart': '$.data.cart',
     'checkout': '$.data.checkout',
     'custom_data': '$.customData',
 } %}
@@ -175,7 +182,7 @@ identified as (
                 {{ in_texts('stated_event_name', standard_events()) }}
                 and event_type is null
                 and custom_data is not null
-                and coalesce(product_variant, cart_line, cart_lines, checkout) is null
+                and coalesce(product_variant, cart_line, cart, checkout) is null
                 then concat('custom:', stated_event_name)
             else stated_event_name
         end as event_name,
@@ -184,27 +191,42 @@ identified as (
 
 ),
 
+usable as (
+
+    select
+        *,
+        case when rejection_reason is null then event_name end as usable_name
+    from identified
+
+),
+
 opened as (
 
     select
         *,
         case
-            when rejection_reason is not null then null
-            when event_name = 'product_viewed' then {{ json_texts('product_variant', viewed_fields.values() | list) }}
-            when event_name in ('product_added_to_cart', 'product_removed_from_cart')
+            when usable_name = 'product_viewed' then {{ json_texts('product_variant', viewed_fields.values() | list) }}
+            when usable_name in ('product_added_to_cart', 'product_removed_from_cart')
                 then {{ json_texts('cart_line', line_paths) }}
         end as product_texts,
         case
-            when rejection_reason is null and {{ in_texts('event_name', checkout_steps()) }}
+            when {{ in_texts('usable_name', checkout_steps()) }}
                 then {{ json_texts('checkout', checkout_fields.values() | list) }}
         end as checkout_texts,
+        case when usable_name = 'cart_viewed' then {{ json_texts('cart', cart_fields.values() | list) }} end
+            as cart_texts,
         case
-            when rejection_reason is not null then null
-            when event_name in ('product_added_to_cart', 'product_removed_from_cart') then cart_line
-            when event_name = 'cart_viewed' then cart_lines
-            when event_name = 'checkout_completed' then {{ json_part('checkout', '$.lineItems') }}
-        end as lines
-    from identified
+            when usable_name in ('product_added_to_cart', 'product_removed_from_cart') then cart_line
+            when usable_name = 'cart_viewed' then {{ json_part('cart', '$.lines') }}
+            when usable_name = 'checkout_completed' then {{ json_part('checkout', '$.lineItems') }}
+        end as lines,
+        case when usable_name = 'checkout_completed' then {{ json_part('checkout', '$.discountApplications') }} end
+            as discount_applications,
+        case
+            when usable_name = 'checkout_completed'
+                then {{ json_part('checkout', '$.delivery.selectedDeliveryOptions') }}
+        end as delivery_options
+    from usable
 
 ),
 
@@ -213,7 +235,8 @@ typed as (
     select
         *,
         {{ json_columns('product_texts', viewed_fields) }},
-        {{ json_columns('checkout_texts', checkout_fields) }}
+        {{ json_columns('checkout_texts', checkout_fields) }},
+        {{ json_columns('cart_texts', cart_fields) }}
     from opened
 
 )
@@ -253,7 +276,7 @@ select
     product_url,
     image_url,
     {{ money('price') }} as price,
-    {{ whole_number('quantity') }} as quantity,
+    {{ whole_number('coalesce(quantity, cart_quantity)') }} as quantity,
     {{ money('line_amount') }} as line_amount,
     coalesce(line_currency, price_currency, checkout_currency, total_currency) as currency,
     {{ identifier('checkout_token') }} as checkout_token,
@@ -267,6 +290,10 @@ select
     {{ money('tax_amount') }} as tax_amount,
     {{ money('total_amount') }} as total_amount,
     lines,
+    try_cast(coalesce(checkout_lines_complete, cart_lines_complete) as boolean) as lines_complete,
+    {{ whole_number('line_count') }} as line_count,
+    discount_applications,
+    delivery_options,
     rejection_reason,
     case when rejection_reason is not null then cast(event as {{ dbt.type_string() }}) end as content
 from typed
