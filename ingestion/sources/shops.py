@@ -1,4 +1,4 @@
-"""dlt source `shops`: the stores of shops.toml, for SQL: timezone, currency, host names and rules of each shop."""
+"""dlt source `shops`: the stores of shops.toml, for SQL: timezone, currency, host names, channels and rules of each shop."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -11,9 +11,10 @@ from ingestion.sources import SCHEMA_CONTRACT
 
 
 @dlt.source(name="shops", schema_contract=SCHEMA_CONTRACT)
-def shops_source(shops: Sequence[Shop] = ()) -> tuple[DltResource, DltResource, DltResource]:
+def shops_source(shops: Sequence[Shop] = ()) -> tuple[DltResource, ...]:
     """Tables of raw_shops: shops, one row per shop; hosts, one row per shop and host name of its pages;
-    recommendation_rules, one row per shop, rule and product that the rule names."""
+    recommendation_rules, one row per shop, rule and product that the rule names; channels, one row per shop and source or
+    medium whose channel the merchant decides."""
 
     @dlt.resource(
         name="shops",
@@ -49,6 +50,21 @@ def shops_source(shops: Sequence[Shop] = ()) -> tuple[DltResource, DltResource, 
                 yield {"shop": shop.domain, "host": host}
 
     @dlt.resource(
+        name="channels",
+        write_disposition="replace",
+        columns={
+            "shop": {"data_type": "text", "nullable": False},
+            "value": {"data_type": "text", "nullable": False},
+            "channel": {"data_type": "text", "nullable": False},
+        },
+    )
+    def channels() -> Iterator[Any]:
+        yield dlt.mark.materialize_table_schema()  # most shops decide nothing, and SQL reads the table all the same
+        for shop in shops:
+            for value, channel in shop.channels.items():
+                yield {"shop": shop.domain, "value": value, "channel": channel}
+
+    @dlt.resource(
         name="recommendation_rules",
         write_disposition="replace",
         columns={
@@ -75,7 +91,7 @@ def shops_source(shops: Sequence[Shop] = ()) -> tuple[DltResource, DltResource, 
                         "place": place,
                     }
 
-    return rows, hosts, recommendation_rules
+    return rows, hosts, channels, recommendation_rules
 
 
 def _named(product: str | int) -> str:

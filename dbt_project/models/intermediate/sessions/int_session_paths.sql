@@ -20,7 +20,7 @@ named as (
             when event_name = 'cart_viewed' then 'cart'
             when event_name = 'checkout_started' then 'checkout'
             when event_name = 'checkout_completed' then 'purchase'
-            when event_name = 'page_viewed' and page_path = '/' then 'home'
+            when event_name = 'page_viewed' and {{ is_home_page('page_path') }} then 'home'
         end as step
     from {{ events_of_touched_sessions() }}
     where session_id is not null
