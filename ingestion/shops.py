@@ -4,12 +4,35 @@ Flows in: shops.toml. Flows out: checked `Shop` records for the collector, the d
 """
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
 
 Key = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_-]{8,64}$")]
+
+Channel = Literal[
+    "affiliates",
+    "ai assistant",
+    "audio",
+    "cross-network",
+    "direct",
+    "display",
+    "email",
+    "mobile push notifications",
+    "organic search",
+    "organic shopping",
+    "organic social",
+    "organic video",
+    "other campaign",
+    "paid other",
+    "paid search",
+    "paid shopping",
+    "paid social",
+    "paid video",
+    "referral",
+    "sms",
+]
 
 
 class ShopsFileError(Exception):
@@ -39,6 +62,8 @@ class Shop(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     orders: load the Admin API's orders too, the truth for money (the token needs scope read_orders).
     catalogue: where the environment has no token for the Admin API, a product CSV or a saved /products.json; relative
     to shops.toml.
+    channels: the channel of a utm_source, a utm_medium or a referrer's host, where the rules say otherwise; "direct" for
+    a host that shoppers come back from, such as a payment provider.
     recommendations: what is never shown, and what is shown first.
     """
 
@@ -51,6 +76,7 @@ class Shop(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     require_consent: bool = False
     orders: bool = False
     catalogue: str | None = None
+    channels: dict[str, Channel] = {}
     recommendations: RecommendationRules = RecommendationRules()
 
 

@@ -249,3 +249,12 @@
 {% macro duckdb__elapsed(unit, since, until) -%}
     date_diff('{{ unit }}', {{ since }}, {{ until }})
 {%- endmacro %}
+
+{% macro url_decoded(text) -%}
+    {#- A percent- and plus-encoded value as text; as it is where it does not decode to UTF-8. -#}
+    {{ return(adapter.dispatch('url_decoded')(text)) }}
+{%- endmacro %}
+
+{% macro duckdb__url_decoded(text) -%}
+    replace(coalesce(try(url_decode(replace({{ text }}, '+', ' '))), {{ text }}), chr(0), '')
+{%- endmacro %}

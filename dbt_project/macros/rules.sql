@@ -125,16 +125,39 @@
 {%- endmacro %}
 
 {% macro url_host(url) -%}
-    nullif(lower(regexp_extract({{ url }}, '^[A-Za-z]+://([^/?#:]+)', 1)), '')
+    {#- The host of a web address, or the app of an android-app:// or ios-app:// one; null for any other scheme. -#}
+    nullif(regexp_replace(lower(regexp_extract(
+        {{ url }}, '^(?i:https?|android-app|ios-app)://(?:[^/?#@]*@)?([^/?#:@]+)', 1
+    )), '[.]$', ''), '')
+{%- endmacro %}
+
+{% macro is_same_site(host, of_host) -%}
+    {#- The host is the other one without its www, or a subdomain of it. -#}
+    (
+        {{ host }} = regexp_replace({{ of_host }}, '^www[.]', '')
+        or right({{ host }}, length(regexp_replace({{ of_host }}, '^www[.]', '')) + 1)
+        = concat('.', regexp_replace({{ of_host }}, '^www[.]', ''))
+    )
+{%- endmacro %}
+
+{% macro is_home_page(path) -%}
+    {#- "/", or the root of a folder that Shopify Markets puts a language (and region) into: /fr, /en-ca/, /zh-hans. -#}
+    {{ matches(path, "'^/?$|^/(?i:[a-z]{2}|fil|ckb)([-_](?i:[a-z]{2}|hans|hant|latn|cyrl|[0-9]{3})){0,2}/?$'") }}
+{%- endmacro %}
+
+{% macro plain_medium(text) -%}
+    {#- "Paid-Social", "paid_social" and "paid social" are one medium. -#}
+    replace(replace(replace(lower({{ text }}), '-', ''), '_', ''), ' ', '')
+{%- endmacro %}
+
+{% macro paid(channel) -%}
+    {#- The paid form of a channel; null for one that has none. -#}
+    case when {{ channel }} like 'organic %' or {{ channel }} like 'paid %' then replace({{ channel }}, 'organic ', 'paid ') end
 {%- endmacro %}
 
 {% macro product_handle(url) -%}
     {#- The handle in the address of a product's page; null when it is no such address. -#}
     nullif(regexp_extract({{ url }}, '/products/([^/?#]+)', 1), '')
-{%- endmacro %}
-
-{% macro url_parameter(query_string, name) -%}
-    nullif(regexp_extract({{ query_string }}, '[?&]{{ name }}=([^&#]*)', 1), '')
 {%- endmacro %}
 
 {% macro identifiers_of(events) -%}

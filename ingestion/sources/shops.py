@@ -1,4 +1,4 @@
-"""dlt source `shops`: the stores of shops.toml, for SQL: timezone, currency, host names and rules of each shop."""
+"""dlt source `shops`: the stores of shops.toml, for SQL: timezone, currency, host names, channels and rules of each shop."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -13,8 +13,8 @@ from ingestion.sources import SCHEMA_CONTRACT
 @dlt.source(name="shops", schema_contract=SCHEMA_CONTRACT)
 def shops_source(shops: Sequence[Shop] = ()) -> tuple[DltResource, ...]:
     """Tables of raw_shops: shops, one row per shop; hosts, one row per shop and host name of its pages;
-    recommendation_rules, one row per shop, rule and product that the rule names; put_aside, one row per shop that
-    could not be built."""
+    recommendation_rules, one row per shop, rule and product that the rule names; channels, one row per shop and source
+    or medium whose channel the merchant decides; put_aside, one row per shop that could not be built."""
 
     @dlt.resource(
         name="shops",
@@ -48,6 +48,21 @@ def shops_source(shops: Sequence[Shop] = ()) -> tuple[DltResource, ...]:
         for shop in shops:
             for host in sorted({shop.domain, *shop.hosts}):
                 yield {"shop": shop.domain, "host": host}
+
+    @dlt.resource(
+        name="channels",
+        write_disposition="replace",
+        columns={
+            "shop": {"data_type": "text", "nullable": False},
+            "value": {"data_type": "text", "nullable": False},
+            "channel": {"data_type": "text", "nullable": False},
+        },
+    )
+    def channels() -> Iterator[Any]:
+        yield dlt.mark.materialize_table_schema()  # most shops decide nothing, and SQL reads the table all the same
+        for shop in shops:
+            for value, channel in shop.channels.items():
+                yield {"shop": shop.domain, "value": value, "channel": channel}
 
     @dlt.resource(
         name="recommendation_rules",
@@ -88,7 +103,7 @@ def shops_source(shops: Sequence[Shop] = ()) -> tuple[DltResource, ...]:
     def put_aside() -> Iterator[Any]:
         yield dlt.mark.materialize_table_schema()  # ingestion/quarantine.py writes its rows
 
-    return rows, hosts, recommendation_rules, put_aside
+    return rows, hosts, channels, recommendation_rules, put_aside
 
 
 def _named(product: str | int) -> str:

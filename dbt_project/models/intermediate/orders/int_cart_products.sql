@@ -45,7 +45,7 @@ events as (
         and (cast(lines as {{ dbt.type_string() }}) <> '[]' or coalesce(quantity, 0) = 0) as is_whole_cart,
         row_number() over (
             partition by shop, client_id
-            order by event_at, coalesce(event_sequence, 0), event_id
+            order by {{ event_order() | join(', ') }}
         ) as place
     from {{ ref('int_events') }}
     where
