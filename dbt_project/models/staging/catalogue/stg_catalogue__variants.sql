@@ -14,7 +14,7 @@ products as (
 
 select
     variants.shop,
-    variants.handle,
+    products.handle,
     variants.variant_id,
     variants.position,
     variants.title,
@@ -29,5 +29,5 @@ from variants
 inner join products
     on
         variants.shop = products.shop
-        and variants.handle = products.handle
+        and variants.handle = products.handle_in_file
         and variants.fetched_at = products.fetched_at
