@@ -60,8 +60,8 @@ class Shop(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     hosts: the host names its pages are served from; events of other hosts are flagged, not refused.
     require_consent: store nothing that comes without a consent snapshot.
     orders: load the Admin API's orders too, the truth for money (the token needs scope read_orders).
-    catalogue: where the environment has no token for the Admin API, a product CSV or a saved /products.json; relative
-    to shops.toml.
+    catalogue: where the environment has no token for the Admin API, a product CSV or a saved /products.json, or a list
+    of several (the pages of one catalogue); relative to shops.toml.
     channels: the channel of a utm_source, a utm_medium or a referrer's host, where the rules say otherwise; "direct" for
     a host that shoppers come back from, such as a payment provider.
     recommendations: what is never shown, and what is shown first.
@@ -75,9 +75,14 @@ class Shop(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     hosts: list[str] = []
     require_consent: bool = False
     orders: bool = False
-    catalogue: str | None = None
+    catalogue: str | Annotated[list[str], msgspec.Meta(min_length=1)] | None = None
     channels: dict[str, Channel] = {}
     recommendations: RecommendationRules = RecommendationRules()
+
+    @property
+    def catalogue_names(self) -> list[str]:
+        """The names of its catalogue files; most shops have none."""
+        return [self.catalogue] if isinstance(self.catalogue, str) else self.catalogue or []
 
 
 class _ShopsFile(msgspec.Struct, forbid_unknown_fields=True):

@@ -341,7 +341,7 @@ def _send(url: str, posts: list[Post], what: str) -> Sent:
 
 
 def _refresh(full: bool = False) -> None:
-    from ingestion.sources.catalogue import catalogue_files
+    from ingestion.sources.catalogue_files import catalogue_files
     from ingestion.sources.shopify_api import admin_apis
     from ingestion.warehouse import failed_fetches
     from orchestration import runner

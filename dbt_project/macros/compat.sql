@@ -96,6 +96,24 @@
     regexp_matches({{ text }}, {{ pattern }})
 {%- endmacro %}
 
+{% macro url_decoded(text) -%}
+    {#- The text without percent-encoding; as it is where the bytes are not UTF-8. A plus sign stays. -#}
+    {{ return(adapter.dispatch('url_decoded')(text)) }}
+{%- endmacro %}
+
+{% macro duckdb__url_decoded(text) -%}
+    coalesce(try(url_decode({{ text }})), {{ text }})
+{%- endmacro %}
+
+{% macro composed_letters(text) -%}
+    {#- Unicode's composed form (NFC): a letter and its accent are one character, however they were typed. -#}
+    {{ return(adapter.dispatch('composed_letters')(text)) }}
+{%- endmacro %}
+
+{% macro duckdb__composed_letters(text) -%}
+    nfc_normalize({{ text }})
+{%- endmacro %}
+
 {% macro json_text(document, path) -%}
     {#- One field of a JSON document as text. -#}
     {{ return(adapter.dispatch('json_text')(document, path)) }}

@@ -155,9 +155,14 @@
     case when {{ channel }} like 'organic %' or {{ channel }} like 'paid %' then replace({{ channel }}, 'organic ', 'paid ') end
 {%- endmacro %}
 
+{% macro handle_name(text) -%}
+    {#- One spelling of a handle: addresses encode its letters, files may decompose or capitalise them. -#}
+    lower({{ composed_letters(url_decoded(text)) }})
+{%- endmacro %}
+
 {% macro product_handle(url) -%}
-    {#- The handle in the address of a product's page; null when it is no such address. -#}
-    nullif(regexp_extract({{ url }}, '/products/([^/?#]+)', 1), '')
+    {#- The handle in the address of a product's page; null for every other address. -#}
+    {{ handle_name("nullif(regexp_extract(" ~ url ~ ", '/products/([^/?#]+)', 1), '')") }}
 {%- endmacro %}
 
 {% macro identifiers_of(events) -%}

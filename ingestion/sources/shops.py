@@ -1,5 +1,6 @@
 """dlt source `shops`: the stores of shops.toml, for SQL: timezone, currency, host names, channels and rules of each shop."""
 
+import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -8,6 +9,10 @@ from dlt.extract import DltResource
 
 from ingestion.shops import Shop
 from ingestion.sources import SCHEMA_CONTRACT
+from ingestion.sources.catalogue_rows import handle_name
+
+_GLOBAL_ID = re.compile(r"^gid://shopify/Product/([0-9]+)")
+_ADDRESS = re.compile(r"/products/([^/?#]+)")
 
 
 @dlt.source(name="shops", schema_contract=SCHEMA_CONTRACT)
@@ -107,5 +112,9 @@ def shops_source(shops: Sequence[Shop] = ()) -> tuple[DltResource, ...]:
 
 
 def _named(product: str | int) -> str:
-    """A product as the warehouse names it: the number of a global id, or the handle, which Shopify keeps small."""
-    return str(product).strip().removeprefix("gid://shopify/Product/").lower()
+    """A product as the warehouse names it: the number of a global id, or the handle, also of its page's address."""
+    text = str(product).strip()
+    for pattern in (_GLOBAL_ID, _ADDRESS):
+        if found := pattern.search(text):
+            text = found[1]
+    return handle_name(text)
