@@ -7,6 +7,7 @@ public ones. What may be shown is looked at once more here, by the catalogue its
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC
 from itertools import groupby
 from pathlib import Path
 
@@ -140,7 +141,8 @@ _VISITORS = """
 with journeys as (
     select shop, journey_id, last_non_direct_channel as channel
     from warehouse.core.user_journeys
-    where not is_bot and last_seen_at > (select as_of from warehouse.intermediate.int_as_of) - to_days($days)
+    inner join warehouse.intermediate.int_as_of as as_of using (shop)
+    where not is_bot and last_seen_at > as_of.as_of - to_days($days)
 ),
 -- Global Privacy Control asks not to be profiled: who sends it gets the lists that everybody gets.
 objecting as (
@@ -185,8 +187,9 @@ _CLIENTS = """
 select map.shop, map.identifier, map.journey_id
 from warehouse.core.identity_map as map
 inner join warehouse.core.user_journeys as journeys on map.journey_id = journeys.journey_id
+inner join warehouse.intermediate.int_as_of as as_of on map.shop = as_of.shop
 where map.identifier_kind = 'client' and not journeys.is_bot
-    and journeys.last_seen_at > (select as_of from warehouse.intermediate.int_as_of) - to_days($days)
+    and journeys.last_seen_at > as_of.as_of - to_days($days)
 order by map.shop, map.identifier
 """
 
@@ -194,7 +197,9 @@ _SESSIONS = """
 with products as (
     select session_id, product_id, max(last_viewed_at) as last_viewed_at, min(views_to_end) as views_to_end
     from warehouse.intermediate.int_session_products
-    where shop = $shop and last_viewed_at > (select as_of from warehouse.intermediate.int_as_of) - to_days($days)
+    where shop = $shop and last_viewed_at > (
+        select as_of from warehouse.intermediate.int_as_of where shop = $shop
+    ) - to_days($days)
     group by session_id, product_id
 ),
 numbered as (
@@ -217,13 +222,12 @@ class Exported:
     settings: ListSettings
 
 
-def export(connection: duckdb.DuckDBPyConnection, folder: Path, version: str, as_of: str | None) -> Exported:
+def export(connection: duckdb.DuckDBPyConnection, folder: Path, version: str) -> Exported:
     """Write all files of the lists into the folder of a version.
 
     Args:
         connection: with the warehouse attached as `warehouse`, and in use.
         folder: of the version that is being made.
-        as_of: ISO 8601, as the manifest says.
     """
     for statement in (_ALLOWED, _LISTED, _ITEMS):
         connection.execute(statement)
@@ -238,13 +242,18 @@ def export(connection: duckdb.DuckDBPyConnection, folder: Path, version: str, as
     settings = read_settings(connection)
     rows: dict[str, int] = {}
     shops = [shop for (shop,) in connection.execute("select shop from warehouse.core.shops order by shop").fetchall()]
+    generated_at = {
+        shop: as_of.replace(tzinfo=UTC).isoformat()
+        for shop, as_of in connection.execute("select shop, as_of from warehouse.intermediate.int_as_of").fetchall()
+        if as_of is not None
+    }
     headers = {
         shop: {
             "schema": SCHEMA,
             "shop": shop,
             "version": version,
             "model_version": settings.model_version,
-            "generated_at": as_of,
+            "generated_at": generated_at.get(shop),
         }
         for shop in shops
     }

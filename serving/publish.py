@@ -73,7 +73,7 @@ def _write_version(warehouse: Path, folder: Path, version: str, published_at: da
         rows_by_table = _copy_marts(connection, folder / ANALYTICS)
         [(newest,)] = connection.execute("select max(newest_received_at) from warehouse.operations.loads").fetchall()
         as_of = None if newest is None else newest.replace(tzinfo=UTC).isoformat()
-        exported = export(connection, folder, version, as_of)
+        exported = export(connection, folder, version)
     files = [
         PublishedFile(
             path=name,

@@ -78,6 +78,15 @@
     ))))
 {%- endmacro %}
 
+{% macro local_time(utc_timestamp, timezone) -%}
+    {#- What the shop's clock showed at a moment in UTC. -#}
+    {{ return(adapter.dispatch('local_time')(utc_timestamp, timezone)) }}
+{%- endmacro %}
+
+{% macro duckdb__local_time(utc_timestamp, timezone) -%}
+    ((({{ utc_timestamp }}) at time zone 'UTC') at time zone {{ timezone }})
+{%- endmacro %}
+
 {% macro local_date(utc_timestamp, timezone) -%}
     {#- The date that the shop's clock showed at a moment in UTC. -#}
     {{ return(adapter.dispatch('local_date')(utc_timestamp, timezone)) }}
@@ -102,7 +111,7 @@
 {%- endmacro %}
 
 {% macro duckdb__url_decoded(text) -%}
-    coalesce(try(url_decode({{ text }})), {{ text }})
+    replace(coalesce(try(url_decode({{ text }})), {{ text }}), chr(0), '')
 {%- endmacro %}
 
 {% macro composed_letters(text) -%}
@@ -266,13 +275,4 @@
 
 {% macro duckdb__elapsed(unit, since, until) -%}
     date_diff('{{ unit }}', {{ since }}, {{ until }})
-{%- endmacro %}
-
-{% macro url_decoded(text) -%}
-    {#- A percent- and plus-encoded value as text; as it is where it does not decode to UTF-8. -#}
-    {{ return(adapter.dispatch('url_decoded')(text)) }}
-{%- endmacro %}
-
-{% macro duckdb__url_decoded(text) -%}
-    replace(coalesce(try(url_decode(replace({{ text }}, '+', ' '))), {{ text }}), chr(0), '')
 {%- endmacro %}

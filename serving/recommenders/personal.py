@@ -50,8 +50,9 @@ ranked as (
 )
 select
     shop, journey_id, position, product_id as recommended_product_id, strategy, score,
-    (select as_of from intermediate.int_as_of) as computed_at, $model_version as model_version
+    as_of.as_of as computed_at, $model_version as model_version
 from ranked
+left join intermediate.int_as_of as as_of using (shop)
 where position <= $list_length
 order by shop, journey_id, position
 """
@@ -68,7 +69,7 @@ comment on column recommendations.personal.recommended_product_id is 'What to sh
 comment on column recommendations.personal.strategy is
     'ease: closed-form regression; item_similarity: similarities of products, where there are too many for it.';
 comment on column recommendations.personal.score is 'What the list is ordered by; comparable within a strategy only.';
-comment on column recommendations.personal.computed_at is 'The warehouse''s as_of, UTC.';
+comment on column recommendations.personal.computed_at is 'The shop''s as_of, UTC.';
 comment on column recommendations.personal.model_version is
     'Version of the rules by which lists are made (var model_version).';
 comment on table recommendations.personal is
@@ -273,7 +274,8 @@ def _remember(
     for name, kind, *_ in connection.execute("describe recommendations.evaluation").fetchall():
         connection.execute(f"alter table recommendations.evaluation_history add column if not exists {name} {kind}")
     connection.execute(
-        "delete from recommendations.evaluation_history where computed_at = (select as_of from intermediate.int_as_of)"
+        "delete from recommendations.evaluation_history as history using intermediate.int_as_of as as_of "
+        "where history.shop = as_of.shop and history.computed_at = as_of.as_of"
     )
     connection.execute("insert into recommendations.evaluation_history by name from recommendations.evaluation")
     for name, comment in connection.execute(
@@ -289,7 +291,7 @@ def _remember(
             "$strategy as strategy, $cutoff as cutoff, $cases as cases, $hit_rate as hit_rate, $mrr as mrr, "
             "$recall as recall, $coverage as coverage, $novelty as novelty, "
             "(select max(last_date) from intermediate.int_evaluation_interests where shop = $shop) as trained_until, "
-            "(select as_of from intermediate.int_as_of) as computed_at, "
+            "(select as_of from intermediate.int_as_of where shop = $shop) as computed_at, "
             "$model_version as model_version",
             {
                 "shop": shop,
@@ -323,8 +325,8 @@ def below_popularity(warehouse: Path, min_cases: int = 100) -> list[Fallen]:
             select own.shop, own.task, own.strategy, own.hit_rate, popular.hit_rate, own.cases, own.trained_until
             from recommendations.evaluation_history as own
             inner join recommendations.evaluation_history as popular using (shop, task, computed_at)
+            inner join intermediate.int_as_of as as_of on own.shop = as_of.shop and own.computed_at = as_of.as_of
             where popular.strategy = 'popular' and own.hit_rate < popular.hit_rate and own.cases >= $min_cases
-                and own.computed_at = (select as_of from intermediate.int_as_of)
             order by all
             """,
             {"min_cases": min_cases},

@@ -15,7 +15,7 @@ from serving.recommenders.personal import below_popularity, recommend
 # Two circles of friends: who likes 1 likes 2 and 3, who likes 7 likes 8 and 9.
 WAREHOUSE = """
 create schema intermediate; create schema recommendations;
-create table intermediate.int_as_of as select timestamp '2026-11-20 12:00:00' as as_of;
+create table intermediate.int_as_of as select 's' as shop, timestamp '2026-11-20 12:00:00' as as_of;
 create table intermediate.int_shop_today as select 's' as shop, date '2026-11-20' as today;
 create table intermediate.int_personal_methods as select 's' as shop, 'ease' as method;
 create table intermediate.int_recommendation_settings as

@@ -189,6 +189,6 @@ select
     cast(quantity as bigint) as quantity,
     cast(quantity_left as bigint) as quantity_left,
     currency,
-    case when quantity_left > 0 then {{ money('amount_left') }} else 0 end as amount_left
+    case when quantity_left > 0 then {{ total('amount_left') }} else 0 end as amount_left
 from left_over
 where first_added_at is not null

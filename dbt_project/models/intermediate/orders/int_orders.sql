@@ -35,6 +35,21 @@ amounts as (
 
 ),
 
+sessions as (
+
+    select
+        session_id,
+        is_bot
+    from {{ ref('int_sessions') }}
+
+),
+
+shops as (
+
+    select * from {{ ref('stg_shops__shops') }}
+
+),
+
 -- Two customers may share a browser: the order is the customer's, or else the checkout's, or else the browser's.
 with_journey as (
 
@@ -102,6 +117,7 @@ select
     numbered.order_number,
     coalesce(numbered.order_number > 1, false) or coalesce(not numbered.is_first_order, false) as is_repeat_order,
     numbered.ordered_at,
+    {{ local_time('numbered.ordered_at', "coalesce(shops.timezone, 'UTC')") }} as ordered_local_at,
     numbered.order_date,
     coalesce(amounts.line_items, 0) as line_items,
     coalesce(amounts.units, 0) as units,
@@ -117,6 +133,9 @@ select
     numbered.refunded_amount,
     numbered.cancelled_at,
     numbered.net_total_amount,
+    coalesce(sessions.is_bot, false) as is_bot,
     numbered.is_test
 from numbered
 left join amounts on numbered.event_key = amounts.event_key
+left join sessions on numbered.session_id = sessions.session_id
+left join shops on numbered.shop = shops.shop

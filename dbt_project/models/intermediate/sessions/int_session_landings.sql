@@ -85,7 +85,7 @@ parameters as (
         session_id,
         element_number,
         lower(regexp_extract(element, '^([^=]+)=', 1)) as parameter,
-        trim({{ url_decoded("regexp_extract(element, '^[^=]+=(.+)$', 1)") }}) as value
+        trim({{ url_decoded("replace(regexp_extract(element, '^[^=]+=(.+)$', 1), '+', ' ')") }}) as value
     from pairs
     where element like '%_=_%'
 

@@ -54,7 +54,7 @@ select
     coalesce(contents.products, 0) as products,
     cast(coalesce(contents.units, 0) as bigint) as units,
     contents.currency,
-    {{ money('case when contents.currency is not null then coalesce(contents.amount, 0) end') }} as cart_amount,
+    {{ total('case when contents.currency is not null then coalesce(contents.amount, 0) end') }} as cart_amount,
     sessions.last_cart_action_at,
     case
         when orders.is_own then 'converted'
@@ -65,7 +65,7 @@ select
     end as cart_state,
     orders.order_key
 from sessions
-cross join as_of
+left join as_of on sessions.shop = as_of.shop
 left join visits on sessions.session_id = visits.session_id
 left join contents on sessions.session_id = contents.session_id
 left join orders on sessions.session_id = orders.session_id

@@ -164,8 +164,8 @@ select
     coalesce(activity.orders, 0) as orders,
     coalesce(activity.repeat_orders, 0) as repeat_orders,
     shops.currency,
-    {{ money('coalesce(activity.sales_amount, 0)') }} as sales_amount,
-    {{ money(
+    {{ total('coalesce(activity.sales_amount, 0)') }} as sales_amount,
+    {{ total(
         'sum(coalesce(activity.sales_amount, 0)) over (partition by ' ~ cohort ~ ' order by periods.activity_month'
         ~ ' rows between unbounded preceding and current row)'
     ) }} as cumulative_sales_amount

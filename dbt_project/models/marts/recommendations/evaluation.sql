@@ -187,7 +187,7 @@ select
     as_of.as_of as computed_at,
     '{{ var("model_version") }}' as model_version
 from measured
-cross join as_of
+left join as_of on measured.shop = as_of.shop
 inner join today on measured.shop = today.shop
 left join shown
     on
