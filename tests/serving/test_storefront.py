@@ -692,7 +692,7 @@ def test_the_demos_events_have_the_shapes_of_the_simulated_ones(shopper, demo):
     product = build_catalogue(1).products[0]
     lines = [(product, product.variants[0], 1)]
     at = datetime(2026, 11, 22, tzinfo=UTC)
-    checkout = Checkout("t", lines, 0, 0, 0, None, True)
+    checkout = Checkout("t", lines, (), 0, 0, None, True)
     browser.open_page("/", "Home", at)
     browser.emit("product_viewed", at, {"productVariant": browser.variant(product, product.variants[0])})
     browser.emit("product_added_to_cart", at, {"cartLine": browser.cart_line(*lines[0])})

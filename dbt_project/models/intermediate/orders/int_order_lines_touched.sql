@@ -24,6 +24,7 @@
     'target_type': '$.discountApplication.targetType',
     'target_selection': '$.discountApplication.targetSelection',
     'allocation_method': '$.discountApplication.allocationMethod',
+    'discount_type': '$.discountApplication.type',
 } %}
 {% set event_columns = ['event_key', 'shop', 'currency'] %}
 
@@ -95,7 +96,8 @@ allocations as (
 
 ),
 
--- A discount of the whole order is spread across all its lines, one of a line is for the lines entitled to it.
+-- A discount of the whole order is spread across all its lines, one of a line is for the lines entitled to it; a code for
+-- some lines may be in their final price or not.
 classified as (
 
     select
@@ -108,6 +110,7 @@ classified as (
             when
                 upper(target_selection) in ('ENTITLED', 'EXPLICIT')
                 and upper(coalesce(allocation_method, 'EACH')) <> 'ACROSS'
+                and upper(coalesce(discount_type, 'AUTOMATIC')) <> 'DISCOUNT_CODE'
                 then 'line'
             else 'unclear'
         end as discount_level
