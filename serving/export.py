@@ -136,6 +136,22 @@ left join lists as viewed_lists on viewed_lists.strategy = 'viewed_together'
 where not products.is_deleted
 """
 
+# Products that the catalogue knows, each with what its page shows of these.
+_METAFIELDS = """
+select
+    products.product_id,
+    coalesce(
+        list(items.product.gid order by items.position) filter (where items.product.gid is not null), []
+    ) as gids
+from warehouse.core.products as products
+left join items on items.strategy = 'product_page' and items.shop = products.shop
+    and items.list = products.product_id and items.source <> 'events'
+where products.shop = $shop and products.source <> 'events' and not products.is_deleted
+    and regexp_full_match(products.product_id, '[0-9]+')
+group by products.product_id
+order by products.product_id
+"""
+
 # A session that may go on says more of the next click than the taste of months; who is new gets what a segment likes.
 _VISITORS = """
 with journeys as (
@@ -388,29 +404,29 @@ def _write_shards(
 
 
 def _write_metafields(connection: duckdb.DuckDBPyConnection, folder: Path, shops: list[str]) -> dict[str, int]:
-    """Variables of metafieldsSet: themes render them in Liquid, with today's price and stock."""
+    """Variables of metafieldsSet (themes render them in Liquid, with today's price and stock) and of metafieldsDelete.
+
+    The latter names all products without a list: it may have had one before, and deleting what is not there is free.
+    """
     written = {}
     for shop in shops:
-        found = connection.execute(
-            "select list, list(product.gid order by position) from items "
-            "where strategy = 'product_page' and shop = $shop and product.gid is not null and source <> 'events' "
-            "and list in (select product_id from warehouse.core.products where shop = $shop and source <> 'events') "
-            "and regexp_full_match(list, '[0-9]+') group by list order by list",
-            {"shop": shop},
-        ).fetchall()
-        name = f"{shop_folder(shop)}/metafields.ndjson"
-        with (folder / name).open("wb") as file:
-            for begin in range(0, len(found), METAFIELDS_PER_CALL):
-                metafields = [
-                    {
-                        "ownerId": f"gid://shopify/Product/{product_id}",
-                        **METAFIELD,
-                        "value": msgspec.json.encode(gids).decode(),
-                    }
-                    for product_id, gids in found[begin : begin + METAFIELDS_PER_CALL]
-                ]
-                file.write(msgspec.json.encode({"metafields": metafields}) + b"\n")
-        written[name] = len(found)
+        lists = dict(connection.execute(_METAFIELDS, {"shop": shop}).fetchall())
+        owners = {product_id: f"gid://shopify/Product/{product_id}" for product_id in lists}
+        filled = [
+            {"ownerId": owners[product_id], **METAFIELD, "value": msgspec.json.encode(gids).decode()}
+            for product_id, gids in lists.items()
+            if gids
+        ]
+        named = {name: METAFIELD[name] for name in ("namespace", "key")}
+        empty = [{"ownerId": owners[product_id], **named} for product_id, gids in lists.items() if not gids]
+        for name, metafields in (("metafields", filled), ("metafields_delete", empty)):
+            file = f"{shop_folder(shop)}/{name}.ndjson"
+            calls = [
+                {"metafields": metafields[begin : begin + METAFIELDS_PER_CALL]}
+                for begin in range(0, len(metafields), METAFIELDS_PER_CALL)
+            ]
+            (folder / file).write_bytes(b"".join(msgspec.json.encode(call) + b"\n" for call in calls))
+            written[file] = len(metafields)
     return written
 
 

@@ -8,6 +8,7 @@ published/<version>/recommendations/                    public, ready for a CDN:
     shops/<shop>/lists.json                             `ShopLists`: popular and trending
     shops/<shop>/catalogue.json                         `Catalogue`: all that may be shown, and nothing else may
     shops/<shop>/metafields.ndjson                      variables of Shopify's mutation metafieldsSet
+    shops/<shop>/metafields_delete.ndjson               of metafieldsDelete: products whose list is empty
 published/<version>/private/shops/<shop>/               for the read API alone
     visitors/<xx>.json                                  `VisitorShard`: lists of persons, and whose a browser is
     sessions.parquet                                    the sessions that a session in progress is compared with

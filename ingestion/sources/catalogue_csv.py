@@ -85,8 +85,8 @@ def _unknown_stock(path: Path, variants: list[dict[str, Any]]) -> str | None:
         return None
     return (
         f"{path.name} names no inventory quantity for {unknown:,} of its {len(variants):,} variants, and they count as "
-        "in stock. Shopify leaves the column out where a store has several locations: connect the Admin API, or add the "
-        "column Inventory quantity (Variant Inventory Qty)."
+        "in stock. Shopify leaves the column out where a store has several locations: connect the Admin API, or add "
+        "the column Inventory quantity (Variant Inventory Qty)."
     )
 
 

@@ -117,8 +117,8 @@ def _parse_file(path: Path, contents: bytes) -> Catalogue:
 def _incomplete(last: Path, page: Catalogue) -> str:
     return (
         f"{last.name} holds exactly {len(page.products)} products, which is a full page, so that more may follow; "
-        "until that is known, no product counts as deleted. Save the next page as well, even if it is empty, and name all "
-        'pages in shops.toml: catalogue = ["page-1.json", "page-2.json"].'
+        "until that is known, no product counts as deleted. Save the next page as well, even if it is empty, and name "
+        'all pages in shops.toml: catalogue = ["page-1.json", "page-2.json"].'
     )
 
 

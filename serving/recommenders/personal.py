@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import numpy as np
@@ -21,6 +22,8 @@ from serving.settings import ListSettings, read_settings
 OVERFETCH = 5  # times as many as are shown: what diversity takes out is made up for
 CHUNK = 1_000  # persons scored at once
 EVALUATED_AT = 10
+MEASURED, TOO_LITTLE = "measured", "too little history"  # as the model `evaluation` says
+RATES = ("hit_rate", "mrr", "recall", "coverage", "novelty")
 
 _PERSONAL = """
 create or replace table recommendations.personal as
@@ -214,7 +217,7 @@ def _scores(connection: duckdb.DuckDBPyConnection, shop: str, settings: ListSett
 
 def _evaluate(
     connection: duckdb.DuckDBPyConnection, shop: str, settings: ListSettings
-) -> list[tuple[str, str, str, dict[str, float]]]:
+) -> list[tuple[str, str, str, dict[str, Any]]]:
     """How well products that are new to a person are foretold, by what was known some days before."""
     past = _interests(connection, "int_evaluation_interests", shop, settings)
     if past is None:
@@ -241,8 +244,17 @@ def _evaluate(
     by_popularity, _ = best_products(everybody, popularity[np.newaxis, :], known, EVALUATED_AT)
     wanted = [targets[person] for person in persons]
     share = popularity / popularity.sum()
+    history = int(popularity.sum())
+    is_measured = len(persons) >= settings.evaluation_min_cases and history >= settings.evaluation_min_history
     return [
-        (shop, "new_product", strategy, _measured(shown, wanted, share))
+        (
+            shop,
+            "new_product",
+            strategy,
+            {"history": history, "status": MEASURED if is_measured else TOO_LITTLE}
+            | _measured(shown, wanted, share)
+            | ({} if is_measured else dict.fromkeys(RATES)),
+        )
         for strategy, shown in (("ease", by_ease), ("popular", by_popularity))
     ]
 
@@ -265,7 +277,7 @@ def _measured(shown: np.ndarray, wanted: list[set[int]], share: np.ndarray) -> d
 
 def _remember(
     connection: duckdb.DuckDBPyConnection,
-    evaluations: list[tuple[str, str, str, dict[str, float]]],
+    evaluations: list[tuple[str, str, str, dict[str, Any]]],
     model_version: str,
 ) -> None:
     """What this refresh measured, once for each as_of."""
@@ -288,8 +300,8 @@ def _remember(
         connection.execute(
             "insert into recommendations.evaluation_history by name select "
             "md5(concat_ws('|', $shop, $task, $strategy)) as evaluation_key, $shop as shop, $task as task, "
-            "$strategy as strategy, $cutoff as cutoff, $cases as cases, $hit_rate as hit_rate, $mrr as mrr, "
-            "$recall as recall, $coverage as coverage, $novelty as novelty, "
+            "$strategy as strategy, $cutoff as cutoff, $cases as cases, $history as history, $status as status, "
+            "$hit_rate as hit_rate, $mrr as mrr, $recall as recall, $coverage as coverage, $novelty as novelty, "
             "(select max(last_date) from intermediate.int_evaluation_interests where shop = $shop) as trained_until, "
             "(select as_of from intermediate.int_as_of where shop = $shop) as computed_at, "
             "$model_version as model_version",
