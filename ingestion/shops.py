@@ -62,7 +62,7 @@ class Shop(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     orders: load the Admin API's orders too, the truth for money (the token needs scope read_orders).
     catalogue: where the environment has no token for the Admin API, a product CSV or a saved /products.json, or a list
     of several (the pages of one catalogue); relative to shops.toml.
-    channels: the channel of a utm_source, a utm_medium or a referrer's host, where the rules say otherwise; "direct" for
+    channels: the channel of a utm_source, utm_medium or referrer host, where the rules say otherwise; "direct" for
     a host that shoppers come back from, such as a payment provider.
     recommendations: what is never shown, and what is shown first.
     """

@@ -45,7 +45,7 @@ def _patiently(open_it: Callable[[], _T], wait_seconds: float = WAIT_SECONDS) ->
                 reason = str(error).partition("IO Error: ")[2].partition(". However")[0].partition(". See also")[0]
                 raise WarehouseInUse(
                     f"The warehouse is open elsewhere: {reason}. Close it there and run again; read "
-                    "published/current/analytics.duckdb instead, which is never locked."
+                    "published/current/pixelnova.duckdb instead, which is never locked."
                 ) from error
             time.sleep(_POLL_SECONDS)
 

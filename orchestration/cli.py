@@ -120,7 +120,7 @@ def demo(
     _print_summary()
     console.print(
         "\nNext: [bold]pixelnova status[/bold] · [bold]make dev[/bold] for Dagster's graph · "
-        f"analysts: {_relative(data_folder() / 'published' / 'current' / 'analytics.duckdb')}",
+        f"analysts: {_relative(data_folder() / 'published' / 'current' / 'pixelnova.duckdb')}",
         soft_wrap=True,
     )
     if storefront:

@@ -1,4 +1,4 @@
-"""dlt source `shops`: the stores of shops.toml, for SQL: timezone, currency, host names, channels and rules of each shop."""
+"""dlt source `shops`: the stores of shops.toml, for SQL: timezone, currency, host names, channels and rules of each."""
 
 import re
 from collections.abc import Iterator, Sequence
