@@ -40,7 +40,10 @@ _COUNT_AGAIN = f"""
         from ({_COUNTS}) where landing_file in (select unnest($files)) group by landing_file
     ),
     received as (
-        select landing_file, max(received_at) as newest_received_at
+        select
+            landing_file,
+            max(received_at) filter (where received_at <= coalesce(load_began_at, received_at) + interval 1 hour)
+                as newest_received_at
         from raw_pixel.events where landing_file in (select unnest($files)) group by landing_file
     )
     select

@@ -197,7 +197,8 @@ class _Batch:
 
     @property
     def _load_began_at(self) -> str:
-        return f"timestamptz '{self._began_at.isoformat()}' as load_began_at"
+        # Not a constant: DuckDB writes one as "required", and dlt copies a file whose schema is not the expected one.
+        return f"case when request_id is not null then timestamptz '{self._began_at.isoformat()}' end as load_began_at"
 
     def contents(self) -> dict[str, tuple[int, datetime | None]]:
         """How many envelopes each file holds, and when the newest of them was received.
