@@ -4,12 +4,35 @@ Flows in: shops.toml. Flows out: checked `Shop` records for the collector, the d
 """
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
 
 Key = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_-]{8,64}$")]
+
+Channel = Literal[
+    "affiliates",
+    "ai assistant",
+    "audio",
+    "cross-network",
+    "direct",
+    "display",
+    "email",
+    "mobile push notifications",
+    "organic search",
+    "organic shopping",
+    "organic social",
+    "organic video",
+    "other campaign",
+    "paid other",
+    "paid search",
+    "paid shopping",
+    "paid social",
+    "paid video",
+    "referral",
+    "sms",
+]
 
 
 class ShopsFileError(Exception):
@@ -37,8 +60,10 @@ class Shop(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     hosts: the host names its pages are served from; events of other hosts are flagged, not refused.
     require_consent: store nothing that comes without a consent snapshot.
     orders: load the Admin API's orders too, the truth for money (the token needs scope read_orders).
-    catalogue: where the environment has no token for the Admin API, a product CSV or a saved /products.json; relative
-    to shops.toml.
+    catalogue: where the environment has no token for the Admin API, a product CSV or a saved /products.json, or a list
+    of several (the pages of one catalogue); relative to shops.toml.
+    channels: the channel of a utm_source, utm_medium or referrer host, where the rules say otherwise; "direct" for
+    a host that shoppers come back from, such as a payment provider.
     recommendations: what is never shown, and what is shown first.
     """
 
@@ -50,8 +75,14 @@ class Shop(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     hosts: list[str] = []
     require_consent: bool = False
     orders: bool = False
-    catalogue: str | None = None
+    catalogue: str | Annotated[list[str], msgspec.Meta(min_length=1)] | None = None
+    channels: dict[str, Channel] = {}
     recommendations: RecommendationRules = RecommendationRules()
+
+    @property
+    def catalogue_names(self) -> list[str]:
+        """The names of its catalogue files; most shops have none."""
+        return [self.catalogue] if isinstance(self.catalogue, str) else self.catalogue or []
 
 
 class _ShopsFile(msgspec.Struct, forbid_unknown_fields=True):

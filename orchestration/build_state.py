@@ -39,6 +39,7 @@ def fingerprint(warehouse: Path) -> str:
         for sql in (
             "select domain, timezone, currency from raw_shops.shops order by all",
             "select shop, host from raw_shops.hosts order by all",
+            "select shop, value, channel from raw_shops.channels order by all",
         ):
             digest.update(repr(connection.execute(sql).fetchall()).encode())
     return digest.hexdigest()

@@ -121,7 +121,7 @@ def demo(
     _print_summary()
     console.print(
         "\nNext: [bold]pixelnova status[/bold] · [bold]make dev[/bold] for Dagster's graph · "
-        f"analysts: {_relative(data_folder() / 'published' / 'current' / 'analytics.duckdb')}",
+        f"analysts: {_relative(data_folder() / 'published' / 'current' / 'pixelnova.duckdb')}",
         soft_wrap=True,
     )
     if storefront:
@@ -342,7 +342,7 @@ def _send(url: str, posts: list[Post], what: str) -> Sent:
 
 
 def _refresh(full: bool = False) -> None:
-    from ingestion.sources.catalogue import catalogue_files
+    from ingestion.sources.catalogue_files import catalogue_files
     from ingestion.sources.shopify_api import admin_apis
     from ingestion.warehouse import failed_fetches
     from orchestration import runner

@@ -7,6 +7,7 @@ public ones. What may be shown is looked at once more here, by the catalogue its
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC
 from itertools import groupby
 from pathlib import Path
 
@@ -135,12 +136,29 @@ left join lists as viewed_lists on viewed_lists.strategy = 'viewed_together'
 where not products.is_deleted
 """
 
+# Products that the catalogue knows, each with what its page shows of these.
+_METAFIELDS = """
+select
+    products.product_id,
+    coalesce(
+        list(items.product.gid order by items.position) filter (where items.product.gid is not null), []
+    ) as gids
+from warehouse.core.products as products
+left join items on items.strategy = 'product_page' and items.shop = products.shop
+    and items.list = products.product_id and items.source <> 'events'
+where products.shop = $shop and products.source <> 'events' and not products.is_deleted
+    and regexp_full_match(products.product_id, '[0-9]+')
+group by products.product_id
+order by products.product_id
+"""
+
 # A session that may go on says more of the next click than the taste of months; who is new gets what a segment likes.
 _VISITORS = """
 with journeys as (
     select shop, journey_id, last_non_direct_channel as channel
     from warehouse.core.user_journeys
-    where not is_bot and last_seen_at > (select as_of from warehouse.intermediate.int_as_of) - to_days($days)
+    inner join warehouse.intermediate.int_as_of as as_of using (shop)
+    where not is_bot and last_seen_at > as_of.as_of - to_days($days)
 ),
 -- Global Privacy Control asks not to be profiled: who sends it gets the lists that everybody gets.
 objecting as (
@@ -185,8 +203,9 @@ _CLIENTS = """
 select map.shop, map.identifier, map.journey_id
 from warehouse.core.identity_map as map
 inner join warehouse.core.user_journeys as journeys on map.journey_id = journeys.journey_id
+inner join warehouse.intermediate.int_as_of as as_of on map.shop = as_of.shop
 where map.identifier_kind = 'client' and not journeys.is_bot
-    and journeys.last_seen_at > (select as_of from warehouse.intermediate.int_as_of) - to_days($days)
+    and journeys.last_seen_at > as_of.as_of - to_days($days)
 order by map.shop, map.identifier
 """
 
@@ -194,7 +213,9 @@ _SESSIONS = """
 with products as (
     select session_id, product_id, max(last_viewed_at) as last_viewed_at, min(views_to_end) as views_to_end
     from warehouse.intermediate.int_session_products
-    where shop = $shop and last_viewed_at > (select as_of from warehouse.intermediate.int_as_of) - to_days($days)
+    where shop = $shop and last_viewed_at > (
+        select as_of from warehouse.intermediate.int_as_of where shop = $shop
+    ) - to_days($days)
     group by session_id, product_id
 ),
 numbered as (
@@ -217,13 +238,12 @@ class Exported:
     settings: ListSettings
 
 
-def export(connection: duckdb.DuckDBPyConnection, folder: Path, version: str, as_of: str | None) -> Exported:
+def export(connection: duckdb.DuckDBPyConnection, folder: Path, version: str) -> Exported:
     """Write all files of the lists into the folder of a version.
 
     Args:
         connection: with the warehouse attached as `warehouse`, and in use.
         folder: of the version that is being made.
-        as_of: ISO 8601, as the manifest says.
     """
     for statement in (_ALLOWED, _LISTED, _ITEMS):
         connection.execute(statement)
@@ -238,13 +258,18 @@ def export(connection: duckdb.DuckDBPyConnection, folder: Path, version: str, as
     settings = read_settings(connection)
     rows: dict[str, int] = {}
     shops = [shop for (shop,) in connection.execute("select shop from warehouse.core.shops order by shop").fetchall()]
+    generated_at = {
+        shop: as_of.replace(tzinfo=UTC).isoformat()
+        for shop, as_of in connection.execute("select shop, as_of from warehouse.intermediate.int_as_of").fetchall()
+        if as_of is not None
+    }
     headers = {
         shop: {
             "schema": SCHEMA,
             "shop": shop,
             "version": version,
             "model_version": settings.model_version,
-            "generated_at": as_of,
+            "generated_at": generated_at.get(shop),
         }
         for shop in shops
     }
@@ -379,29 +404,29 @@ def _write_shards(
 
 
 def _write_metafields(connection: duckdb.DuckDBPyConnection, folder: Path, shops: list[str]) -> dict[str, int]:
-    """Variables of metafieldsSet: themes render them in Liquid, with today's price and stock."""
+    """Variables of metafieldsSet (themes render them in Liquid, with today's price and stock) and of metafieldsDelete.
+
+    The latter names all products without a list: it may have had one before, and deleting what is not there is free.
+    """
     written = {}
     for shop in shops:
-        found = connection.execute(
-            "select list, list(product.gid order by position) from items "
-            "where strategy = 'product_page' and shop = $shop and product.gid is not null and source <> 'events' "
-            "and list in (select product_id from warehouse.core.products where shop = $shop and source <> 'events') "
-            "and regexp_full_match(list, '[0-9]+') group by list order by list",
-            {"shop": shop},
-        ).fetchall()
-        name = f"{shop_folder(shop)}/metafields.ndjson"
-        with (folder / name).open("wb") as file:
-            for begin in range(0, len(found), METAFIELDS_PER_CALL):
-                metafields = [
-                    {
-                        "ownerId": f"gid://shopify/Product/{product_id}",
-                        **METAFIELD,
-                        "value": msgspec.json.encode(gids).decode(),
-                    }
-                    for product_id, gids in found[begin : begin + METAFIELDS_PER_CALL]
-                ]
-                file.write(msgspec.json.encode({"metafields": metafields}) + b"\n")
-        written[name] = len(found)
+        lists = dict(connection.execute(_METAFIELDS, {"shop": shop}).fetchall())
+        owners = {product_id: f"gid://shopify/Product/{product_id}" for product_id in lists}
+        filled = [
+            {"ownerId": owners[product_id], **METAFIELD, "value": msgspec.json.encode(gids).decode()}
+            for product_id, gids in lists.items()
+            if gids
+        ]
+        named = {name: METAFIELD[name] for name in ("namespace", "key")}
+        empty = [{"ownerId": owners[product_id], **named} for product_id, gids in lists.items() if not gids]
+        for name, metafields in (("metafields", filled), ("metafields_delete", empty)):
+            file = f"{shop_folder(shop)}/{name}.ndjson"
+            calls = [
+                {"metafields": metafields[begin : begin + METAFIELDS_PER_CALL]}
+                for begin in range(0, len(metafields), METAFIELDS_PER_CALL)
+            ]
+            (folder / file).write_bytes(b"".join(msgspec.json.encode(call) + b"\n" for call in calls))
+            written[file] = len(metafields)
     return written
 
 

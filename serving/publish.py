@@ -8,6 +8,7 @@ import hashlib
 import os
 import re
 import shutil
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -17,7 +18,7 @@ import msgspec
 from serving.duckdb_settings import connect
 from serving.export import export
 from serving.published import (
-    ANALYTICS,
+    ANALYSTS_FILE,
     CURRENT,
     MANIFEST,
     Manifest,
@@ -70,10 +71,10 @@ def _write_version(warehouse: Path, folder: Path, version: str, published_at: da
         connection.execute(f"set temp_directory = {_literal(str(folder / '.spilled'))}")
         connection.execute(f"attach {_literal(str(warehouse))} as warehouse (read_only)")
         connection.execute("use warehouse")  # where views look for their tables
-        rows_by_table = _copy_marts(connection, folder / ANALYTICS)
+        rows_by_table = _copy_marts(connection, folder / ANALYSTS_FILE)
         [(newest,)] = connection.execute("select max(newest_received_at) from warehouse.operations.loads").fetchall()
         as_of = None if newest is None else newest.replace(tzinfo=UTC).isoformat()
-        exported = export(connection, folder, version, as_of)
+        exported = export(connection, folder, version)
     files = [
         PublishedFile(
             path=name,
@@ -81,7 +82,7 @@ def _write_version(warehouse: Path, folder: Path, version: str, published_at: da
             sha256=_sha256(folder / name),
             rows=exported.rows.get(name),
         )
-        for name in [ANALYTICS, *sorted(exported.rows)]
+        for name in [ANALYSTS_FILE, *sorted(exported.rows)]
     ]
     manifest = Manifest(
         version=version,
@@ -116,25 +117,27 @@ def _copy_marts(connection: duckdb.DuckDBPyConnection, target: Path) -> dict[str
     connection.execute(f"attach {_literal(str(target))} as published (storage_version '{STORAGE_VERSION}')")
     rows = {}
     for schema, table, comment in marts:
-        published = f"published.{_published_schema(schema)}.{table}"
-        connection.execute(f"create schema if not exists published.{_published_schema(schema)}")
+        published = f"published.{schema}.{table}"
+        connection.execute(f"create schema if not exists published.{schema}")
         connection.execute(f"create table {published} as from warehouse.{schema}.{table}")
         connection.execute(f"comment on table {published} is {_literal(comment or '')}")
         rows[f"{schema}.{table}"] = connection.execute(f"select count(*) from {published}").fetchone()[0]
     for schema, table, column, comment in columns:
-        name = f'published.{_published_schema(schema)}.{table}."{column}"'
-        connection.execute(f"comment on column {name} is {_literal(comment)}")
+        connection.execute(f'comment on column published.{schema}.{table}."{column}" is {_literal(comment)}')
     connection.execute("detach published")
+    _name_in_main(target, marts)
     return rows
 
 
-def _published_schema(schema: str) -> str:
-    """Where a schema's marts stand in analytics.duckdb.
+def _name_in_main(target: Path, marts: Sequence[tuple[str, str, str | None]]) -> None:
+    """A view of every mart in the file's main schema: `show tables` lists all, and a name alone finds its table.
 
-    In a file named analytics, DuckDB calls the name analytics.funnel_daily ambiguous if there is a schema analytics
-    too. So those marts stand in the file's main schema, and every mart is called in the file as it is in the warehouse.
+    Written from within the file, so that a view's tables are found under whatever name the file is attached.
     """
-    return "main" if schema == Path(ANALYTICS).stem else schema
+    with duckdb.connect(str(target)) as connection:
+        for schema, table, comment in marts:
+            connection.execute(f"create view main.{table} as select * from {schema}.{table}")
+            connection.execute(f"comment on view main.{table} is {_literal(comment or '')}")
 
 
 def _literal(text: str) -> str:

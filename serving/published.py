@@ -1,13 +1,14 @@
 """The one reader of data/published, and the contract of what a version holds.
 
 published/<version>/manifest.json                       what is in it, with sizes and SHA-256
-published/<version>/analytics.duckdb                    every mart, for analysts
+published/<version>/pixelnova.duckdb                    every mart, for analysts
 published/<version>/recommendations/                    public, ready for a CDN: no shopper is in it
     <strategy>.ndjson, <strategy>.parquet               every list of one strategy, all shops
     shops/<shop>/products/<xx>.json                     `Shard`: a product's lists; <xx> by `shard_name`
     shops/<shop>/lists.json                             `ShopLists`: popular and trending
     shops/<shop>/catalogue.json                         `Catalogue`: all that may be shown, and nothing else may
     shops/<shop>/metafields.ndjson                      variables of Shopify's mutation metafieldsSet
+    shops/<shop>/metafields_delete.ndjson               of metafieldsDelete: products whose list is empty
 published/<version>/private/shops/<shop>/               for the read API alone
     visitors/<xx>.json                                  `VisitorShard`: lists of persons, and whose a browser is
     sessions.parquet                                    the sessions that a session in progress is compared with
@@ -24,7 +25,7 @@ from serving.settings import DEFAULTS, ListSettings
 
 CURRENT = "current"
 MANIFEST = "manifest.json"
-ANALYTICS = "analytics.duckdb"
+ANALYSTS_FILE = "pixelnova.duckdb"  # no schema has this name, which DuckDB would call ambiguous
 RECOMMENDATIONS = "recommendations"
 PRIVATE = "private"
 SCHEMA = 1  # of the documents; a number that grows when a reader of the old one would misread the new one
@@ -46,7 +47,7 @@ class PublishedFile(msgspec.Struct):
 class Manifest(msgspec.Struct):
     """What a version says of itself.
 
-    as_of: newest received_at behind it, UTC; rows_by_table: of analytics.duckdb; model_version: of the recommendations;
+    as_of: newest received_at behind it, UTC; rows_by_table: of pixelnova.duckdb; model_version: of the recommendations;
     ineligible_dropped: items that the last look before the export took out, which is a fault if it is not 0; settings:
     by which the lists were made, and by which the read API combines them.
     """
@@ -200,7 +201,7 @@ class Published:
 
     def connect(self) -> duckdb.DuckDBPyConnection:
         """The marts, read-only."""
-        return duckdb.connect(str(self.folder / ANALYTICS), read_only=True)
+        return duckdb.connect(str(self.folder / ANALYSTS_FILE), read_only=True)
 
     def document(self, shop: str, product_id: str) -> Document | None:
         """The recommendations of one product, as the storefront reads them."""

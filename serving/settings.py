@@ -22,6 +22,8 @@ class ListSettings(msgspec.Struct, frozen=True, kw_only=True):
     interest_half_life_days: float = 120
     personal_active_days: int = 30
     evaluation_cases: int = 2_000
+    evaluation_min_cases: int = 20
+    evaluation_min_history: int = 20
 
 
 DEFAULTS = ListSettings()

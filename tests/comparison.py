@@ -1,10 +1,8 @@
 """Compares two published versions table by table, row by row."""
 
-from pathlib import Path
-
 import duckdb
 
-from serving.published import ANALYTICS, Published
+from serving.published import ANALYSTS_FILE, Published
 
 
 def differing_tables(one: Published, other: Published, without: dict[str, list[str]] | None = None) -> dict[str, int]:
@@ -16,18 +14,17 @@ def differing_tables(one: Published, other: Published, without: dict[str, list[s
     assert one.manifest.rows_by_table.keys() == other.manifest.rows_by_table.keys()
     with duckdb.connect() as connection:
         for name, published in (("one", one), ("other", other)):
-            connection.execute(f"attach '{published.folder / ANALYTICS}' as {name} (read_only)")
+            connection.execute(f"attach '{published.folder / ANALYSTS_FILE}' as {name} (read_only)")
         found = {}
         for table in one.manifest.rows_by_table:
-            name = table.replace(f"{Path(ANALYTICS).stem}.", "main.")
             left_out = (without or {}).get(table, [])
             columns = f"* exclude ({', '.join(left_out)})" if left_out else "*"
             [(rows,)] = connection.execute(
                 f"""
                 select count(*) from (
-                    (select {columns} from one.{name} except all select {columns} from other.{name})
+                    (select {columns} from one.{table} except all select {columns} from other.{table})
                     union all
-                    (select {columns} from other.{name} except all select {columns} from one.{name})
+                    (select {columns} from other.{table} except all select {columns} from one.{table})
                 )
                 """
             ).fetchall()

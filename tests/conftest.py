@@ -17,8 +17,11 @@ PROJECT = Path(__file__).resolve().parent.parent
 LONGEST = ("test_incremental.py", "test_pipeline.py", "test_real_data.py", "test_eligibility.py", "test_cli.py")
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The longest files first; within a file nothing changes."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """The longest files first, within a file nothing changes; what is marked `long` is left to `--long`."""
+    if not config.getoption("--long"):
+        config.hook.pytest_deselected(items=[item for item in items if item.get_closest_marker("long")])
+        items[:] = [item for item in items if not item.get_closest_marker("long")]
     items.sort(key=lambda item: LONGEST.index(item.path.name) if item.path.name in LONGEST else len(LONGEST))
 
 

@@ -161,6 +161,11 @@ def _event(number: int, one: Told) -> dict[str, Any]:
         items = [{"quantity": 1, "title": "x", "variant": variant, "finalLinePrice": price}]
         data = {"checkout": {"currencyCode": currency, "order": order, "lineItems": items, "totalPrice": price}}
         data["checkout"]["subtotalPrice"] = price
+        if one.referrer:  # a discount of the order, which the final price shows or not
+            off = {"amount": 2.5, "currencyCode": currency}
+            application = {"targetType": "LINE_ITEM", "targetSelection": "ALL", "allocationMethod": "ACROSS"}
+            items[0]["discountAllocations"] = [{"amount": off, "discountApplication": application}]
+            data["checkout"]["subtotalPrice"] = price | {"amount": price["amount"] - 2.5 * (one.referrer - 1)}
         if one.token >= 0:
             data["checkout"]["token"] = f"token-{one.token}"
     path = "/" if one.product == 1 else f"/products/p{one.product}"

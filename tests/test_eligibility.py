@@ -41,8 +41,6 @@ def template(tmp_path_factory) -> Path:
     warehouse.build()
     with duckdb.connect(str(warehouse.file)) as connection:
         connection.execute("delete from core.shops")
-        connection.execute("delete from intermediate.int_as_of")
-        connection.execute("insert into intermediate.int_as_of values ($now)", {"now": datetime(2026, 11, 20, 12)})
     return warehouse.file
 
 
@@ -145,6 +143,7 @@ class Store:
         """Sessions of a few products, orders of some, and who they were."""
         self.insert(connection, "core.shops", name=self.shop, timezone="UTC", currency="EUR")
         self.insert(connection, "intermediate.int_shop_today", today=TODAY)
+        self.insert(connection, "intermediate.int_as_of", as_of=datetime(2026, 11, 20, 12))
         if self.has_catalogue:
             self.insert(connection, "intermediate.int_catalogue_shops", source="catalogue_file")
         ids = [product["product_id"] for product in self.products]
@@ -333,7 +332,6 @@ def test_a_catalogue_of_which_nobody_has_looked_at_anything_yet_has_its_lists(te
     while len(store.may_be_shown()) < 13:
         store = Store("new", store.luck)
     with duckdb.connect(str(warehouse.file)) as connection:
-        connection.execute("update intermediate.int_as_of set as_of = null")
         store.insert(connection, "core.shops", name=store.shop, timezone="UTC", currency="EUR")
         store.insert(connection, "intermediate.int_shop_today", today=None)
         store.insert(connection, "intermediate.int_catalogue_shops", source="catalogue_file")

@@ -11,7 +11,8 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from ingestion.sources.catalogue import CatalogueFile, catalogue_source
+from ingestion.sources.catalogue import catalogue_source
+from ingestion.sources.catalogue_files import CatalogueFiles
 from ingestion.warehouse import open_pipeline
 from serving.recommenders.personal import recommend
 from tests.hostile_events import SHOPS, SHOPS_FILE, landing_lines, streams
@@ -106,11 +107,11 @@ p9,Never seen,V of the file,T,true,S9,7.00,active
 
 
 def test_a_catalogue_that_comes_after_the_events_is_as_if_it_had_come_before(new_warehouse, tmp_path):
-    file = CatalogueFile(next(iter(SHOPS)), tmp_path / "catalogue.csv")
-    file.path.write_text(CATALOGUE)
+    files = CatalogueFiles(next(iter(SHOPS)), (tmp_path / "catalogue.csv",))
+    files.paths[0].write_text(CATALOGUE)
 
     def read_catalogue(warehouse):
-        open_pipeline("catalogue", warehouse.data).run(catalogue_source([file]))
+        open_pipeline("catalogue", warehouse.data).run(catalogue_source([files]))
 
     @examples(1)
     @given(stream=streams, luck=LUCK)

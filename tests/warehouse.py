@@ -25,7 +25,9 @@ STORED = (
     "int_sessions",
     "int_visits",
     "int_checkout_events",
+    "int_order_amounts",
     "int_order_lines",
+    "int_cart_lines",
     "int_checkouts",
     "int_product_mentions",
     "int_session_products",
@@ -63,22 +65,37 @@ class Warehouse:
         Raises:
             AssertionError: one of them failed.
         """
+        done = self.try_build(*arguments, env=env, with_tests=with_tests)
+        failed = [
+            f"{result.node.name}: {result.message}"
+            for result in done.result or []
+            if result.status in ("error", "fail")
+        ]
+        assert done.success, failed or done.exception
+        return done.result
+
+    def try_build(
+        self,
+        *arguments: str,
+        env: dict[str, str] | None = None,
+        with_tests: bool = False,
+        project: Path = DBT_PROJECT,
+        target: str = TARGET,
+    ) -> Any:
+        """The same, whatever becomes of it: dbt's own result."""
         from dbt.adapters.duckdb.connections import DuckDBConnectionManager
         from dbt.cli.main import dbtRunner
 
         before = dict(os.environ)
         os.environ |= {"PIXELNOVA_DATA": str(self.data), "DBT_SEND_ANONYMOUS_USAGE_STATS": "false", **(env or {})}
         try:
-            folders = ["--project-dir", str(DBT_PROJECT), "--profiles-dir", str(DBT_PROJECT), "--target-path", TARGET]
+            folders = ["--project-dir", str(project), "--profiles-dir", str(project), "--target-path", target]
             kinds = ["--exclude-resource-type", "unit_test"] + ([] if with_tests else ["test"])
-            done = dbtRunner().invoke(["build", "--quiet", *folders, *kinds, *arguments])
+            return dbtRunner().invoke(["build", "--quiet", *folders, *kinds, *arguments])
         finally:
             DuckDBConnectionManager.close_all_connections()
             os.environ.clear()
             os.environ.update(before)
-        failed = [result.message for result in done.result or [] if result.status in ("error", "fail")]
-        assert done.success, failed or done.exception
-        return done.result
 
     def query(self, sql: str) -> list[tuple[Any, ...]]:
         """The rows that a query gives."""

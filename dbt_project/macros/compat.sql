@@ -60,7 +60,31 @@
 {%- endmacro %}
 
 {% macro duckdb__utc_timestamp(text) -%}
-    cast(try_cast({{ text }} as timestamptz) at time zone 'UTC' as timestamp)
+    {#- Engines read more than ISO 8601, such as years of six digits, and fail at them later. -#}
+    case
+        when {{ matches(text, "'^[0-9]{4}-[0-9]{2}-[0-9]{2}(?:[T ][0-9:.]+(?:Z|[+-](?:0[0-9]|1[0-4])(?::?[0-5][0-9])?)?)?$'") }}
+            then cast(try_cast({{ text }} as timestamptz) at time zone 'UTC' as timestamp)
+    end
+{%- endmacro %}
+
+{% macro base64_text(text) -%}
+    {#- The text that a base64 text holds, padded or not; null when it holds none. -#}
+    {{ return(adapter.dispatch('base64_text')(text)) }}
+{%- endmacro %}
+
+{% macro duckdb__base64_text(text) -%}
+    try(decode(from_base64(rpad(
+        rtrim({{ text }}, '='), cast(4 * ceil(length(rtrim({{ text }}, '=')) / 4.0) as integer), '='
+    ))))
+{%- endmacro %}
+
+{% macro local_time(utc_timestamp, timezone) -%}
+    {#- What the shop's clock showed at a moment in UTC. -#}
+    {{ return(adapter.dispatch('local_time')(utc_timestamp, timezone)) }}
+{%- endmacro %}
+
+{% macro duckdb__local_time(utc_timestamp, timezone) -%}
+    ((({{ utc_timestamp }}) at time zone 'UTC') at time zone {{ timezone }})
 {%- endmacro %}
 
 {% macro local_date(utc_timestamp, timezone) -%}
@@ -79,6 +103,24 @@
 
 {% macro duckdb__matches(text, pattern) -%}
     regexp_matches({{ text }}, {{ pattern }})
+{%- endmacro %}
+
+{% macro url_decoded(text) -%}
+    {#- The text without percent-encoding; as it is where the bytes are not UTF-8. A plus sign stays. -#}
+    {{ return(adapter.dispatch('url_decoded')(text)) }}
+{%- endmacro %}
+
+{% macro duckdb__url_decoded(text) -%}
+    replace(coalesce(try(url_decode({{ text }})), {{ text }}), chr(0), '')
+{%- endmacro %}
+
+{% macro composed_letters(text) -%}
+    {#- Unicode's composed form (NFC): a letter and its accent are one character, however they were typed. -#}
+    {{ return(adapter.dispatch('composed_letters')(text)) }}
+{%- endmacro %}
+
+{% macro duckdb__composed_letters(text) -%}
+    nfc_normalize({{ text }})
 {%- endmacro %}
 
 {% macro json_text(document, path) -%}

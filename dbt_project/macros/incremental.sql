@@ -55,7 +55,8 @@
     has_global_privacy_control, is_own_host, pixel_version, visitor_hash, received_at, landing_file, request_id,
     request_index, content_hash, product_id, variant_id, sku, product_title, vendor, product_type, product_url,
     image_url, price, quantity, line_amount, currency, checkout_token, order_gid, customer_id, is_first_order, country,
-    subtotal_amount, discount_amount, shipping_amount, tax_amount, total_amount, lines
+    subtotal_amount, discount_amount, shipping_amount, tax_amount, total_amount, lines, lines_complete, line_count,
+    discount_applications, delivery_options
 {%- endmacro %}
 
 {% macro event_keys_in_touched_spans(events) -%}

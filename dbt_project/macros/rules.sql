@@ -19,14 +19,104 @@
     end
 {%- endmacro %}
 
+{% macro is_built(shop) -%}
+    {#- A condition of everything that is read from a source: the shop was not put aside (orchestration/fence.py). -#}
+    {{ shop }} not in (select put_aside.shop from {{ ref('stg_shops__put_aside') }} as put_aside)
+{%- endmacro %}
+
+{% macro placeholders() -%}
+    {#- What senders write where they know no id: whole texts, in any letter case; zeros and negative numbers too. -#}
+    {%- set words = [
+        'null', 'nil', 'none', 'undefined', 'nan', 'n/?a', 'anonymous', 'guest', 'unknown', 'true', 'false', 'empty',
+        'not[ _-]?set', '[(]not set[)]', '[[]object object[]]', '[{]{1,2}.*[}]{1,2}', '[0-]+', '-[0-9]+'
+    ] | join('|') -%}
+    '(?i)^(?:|{{ words }}|gid://[^?#]*/(?:{{ words }})?(?:[?#].*)?)$'
+{%- endmacro %}
+
+{% macro identifier(text) -%}
+    {#- A text that identifies somebody or something; null where it is a placeholder. -#}
+    case when not {{ matches("trim(" ~ text ~ ")", placeholders()) }} then trim({{ text }}) end
+{%- endmacro %}
+
 {% macro shopify_id(text) -%}
-    {#- Shopify's ids (of 64 bits) come as numbers, numeric texts or gid://…: the trailing digits, or null. -#}
-    nullif(regexp_extract({{ text }}, '(?:^|/)([0-9]{1,20})$', 1), '')
+    {#-
+        Shopify's ids (of 64 bits) come as numbers, numeric texts, gid://… with or without a query, JSON nodes, or any of
+        these in base64: the number, without leading zeros. Other texts are ids as they are, up to 200 characters.
+        Placeholders and 0 are null, and so are the prefixes of ids that the models make themselves.
+    -#}
+    {%- set plain = "trim(case when " ~ text ~ " like 'Z2lkOi8v%' then " ~ base64_text(text) ~ " else " ~ text ~ " end)" -%}
+    coalesce(
+        nullif(regexp_extract(
+            {{ plain }}, '(?:^|/|"id": ?"?)0*([1-9][0-9]{0,19})(?:[.]0+)?/?(?:[?#"}].*)?$', 1
+        ), ''),
+        case
+            when
+                length({{ plain }}) <= 200
+                and not {{ matches(plain, "'^(?:[[{]|handle:|checkout:|event:)'") }}
+                and not {{ matches(plain, placeholders()) }}
+                then coalesce(nullif(regexp_extract({{ plain }}, '^gid://[^?#]*/([^/?#]+)', 1), ''), {{ plain }})
+        end
+    )
+{%- endmacro %}
+
+{% macro event_order(relation='') -%}
+    {#- The order of a client's events. Those of one millisecond are told apart by the page's own counter. -#}
+    {%- set prefix = relation ~ '.' if relation else '' -%}
+    {{ return([prefix ~ 'event_at', 'coalesce(' ~ prefix ~ 'event_sequence, 0)', prefix ~ 'event_id']) }}
+{%- endmacro %}
+
+{% macro checkout_steps() -%}
+    {#- The standard events of a checkout, in their order. -#}
+    {{ return([
+        'checkout_started',
+        'checkout_contact_info_submitted',
+        'checkout_address_info_submitted',
+        'checkout_shipping_info_submitted',
+        'payment_info_submitted',
+        'checkout_completed',
+    ]) }}
+{%- endmacro %}
+
+{% macro standard_events() -%}
+    {#- Shopify's standard events; an event of another type never counts as one, whatever its name. -#}
+    {{ return([
+        'page_viewed', 'product_viewed', 'collection_viewed', 'search_submitted', 'product_added_to_cart',
+        'product_removed_from_cart', 'cart_viewed', 'alert_displayed', 'ui_extension_errored'
+    ] + checkout_steps()) }}
+{%- endmacro %}
+
+{% macro in_texts(column, texts) -%}
+    {{ column }} in ('{{ texts | join("', '") }}')
+{%- endmacro %}
+
+{% macro is_shopping(event_name, page_url, page_path) -%}
+    {#-
+        Whether an event belongs to a session. Pages of the customer's account and of an order's status are visited to look
+        after an order; only a checkout event on them is shopping.
+    -#}
+    (
+        {{ in_texts(event_name, checkout_steps()) }}
+        or not (
+            coalesce({{ matches(page_url, "'(?i)^https?://(?:account[.][^/?#]+|shopify[.]com/[0-9]+/(?:account|orders)(?:[/?#]|$))'") }}, false)
+            or coalesce(
+                {{ matches(
+                    page_path,
+                    "'(?i)^(?:/[a-z]{2,3}(?:-[a-z0-9]{2,4})*)?/(?:account|customer_authentication|customer_identity|[0-9]+/orders|orders)(?:/|$)'"
+                ) }},
+                false
+            )
+        )
+    )
 {%- endmacro %}
 
 {% macro money(text) -%}
     {#- An amount as exact decimal. Four places: some currencies have three, some unit prices four. -#}
     try_cast({{ text }} as decimal(18, 4))
+{%- endmacro %}
+
+{% macro total(amounts) -%}
+    {#- A sum of money with room: anybody may send the largest amounts, and what does not fit would stop every run. -#}
+    cast({{ amounts }} as decimal(38, 4))
 {%- endmacro %}
 
 {% macro times(amount, quantity) -%}
@@ -35,16 +125,44 @@
 {%- endmacro %}
 
 {% macro url_host(url) -%}
-    nullif(lower(regexp_extract({{ url }}, '^[A-Za-z]+://([^/?#:]+)', 1)), '')
+    {#- The host of a web address, or the app of an android-app:// or ios-app:// one; null for any other scheme. -#}
+    nullif(regexp_replace(lower(regexp_extract(
+        {{ url }}, '^(?i:https?|android-app|ios-app)://(?:[^/?#@]*@)?([^/?#:@]+)', 1
+    )), '[.]$', ''), '')
+{%- endmacro %}
+
+{% macro is_same_site(host, of_host) -%}
+    {#- The host is the other one without its www, or a subdomain of it. -#}
+    (
+        {{ host }} = regexp_replace({{ of_host }}, '^www[.]', '')
+        or right({{ host }}, length(regexp_replace({{ of_host }}, '^www[.]', '')) + 1)
+        = concat('.', regexp_replace({{ of_host }}, '^www[.]', ''))
+    )
+{%- endmacro %}
+
+{% macro is_home_page(path) -%}
+    {#- "/", or the root of a folder that Shopify Markets puts a language (and region) into: /fr, /en-ca/, /zh-hans. -#}
+    {{ matches(path, "'^/?$|^/(?i:[a-z]{2}|fil|ckb)([-_](?i:[a-z]{2}|hans|hant|latn|cyrl|[0-9]{3})){0,2}/?$'") }}
+{%- endmacro %}
+
+{% macro plain_medium(text) -%}
+    {#- "Paid-Social", "paid_social" and "paid social" are one medium. -#}
+    replace(replace(replace(lower({{ text }}), '-', ''), '_', ''), ' ', '')
+{%- endmacro %}
+
+{% macro paid(channel) -%}
+    {#- The paid form of a channel; null for one that has none. -#}
+    case when {{ channel }} like 'organic %' or {{ channel }} like 'paid %' then replace({{ channel }}, 'organic ', 'paid ') end
+{%- endmacro %}
+
+{% macro handle_name(text) -%}
+    {#- One spelling of a handle: addresses encode its letters, files may decompose or capitalise them. -#}
+    lower({{ composed_letters(url_decoded(text)) }})
 {%- endmacro %}
 
 {% macro product_handle(url) -%}
-    {#- The handle in the address of a product's page; null when it is no such address. -#}
-    nullif(regexp_extract({{ url }}, '/products/([^/?#]+)', 1), '')
-{%- endmacro %}
-
-{% macro url_parameter(query_string, name) -%}
-    nullif(regexp_extract({{ query_string }}, '[?&]{{ name }}=([^&#]*)', 1), '')
+    {#- The handle in the address of a product's page; null for every other address. -#}
+    {{ handle_name("nullif(regexp_extract(" ~ url ~ ", '/products/([^/?#]+)', 1), '')") }}
 {%- endmacro %}
 
 {% macro identifiers_of(events) -%}
@@ -69,4 +187,18 @@
             + {{ z * z }} / (4.0 * {{ cases }} * {{ cases }})
         )
     ) / (1 + {{ z * z }} / cast({{ cases }} as double))
+{%- endmacro %}
+
+{% macro smallest_unit(currency) -%}
+    {#- What an amount of this currency is rounded to (ISO 4217): what rounding alone may make of a line's amount. -#}
+    case
+        when
+            {{ currency }} in (
+                'BIF', 'CLP', 'DJF', 'GNF', 'ISK', 'JPY', 'KMF', 'KRW', 'PYG', 'RWF', 'UGX', 'VND', 'VUV', 'XAF', 'XOF',
+                'XPF'
+            )
+            then 1
+        when {{ currency }} in ('BHD', 'IQD', 'JOD', 'KWD', 'LYD', 'OMR', 'TND') then 0.001
+        else 0.01
+    end
 {%- endmacro %}

@@ -18,7 +18,7 @@ events as (
         shop,
         count(*) as events
     from {{ ref('int_events') }}
-    where client_id is not null
+    where client_id is not null and {{ is_shopping('event_name', 'page_url', 'page_path') }}
     group by shop
 
 ),

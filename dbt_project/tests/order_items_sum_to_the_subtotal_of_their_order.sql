@@ -1,4 +1,5 @@
--- Other systems' checkouts may hold discounts that no line names, so this warns instead of failing.
+-- Other systems' checkouts may hold discounts that no line names, so this warns instead of failing. An order whose lines
+-- were not all sent has nothing to sum to.
 {{ config(severity='warn') }}
 
 select
@@ -7,5 +8,6 @@ select
     sum(items.amount) as items_amount
 from {{ ref('orders') }} as orders
 inner join {{ ref('order_items') }} as items on orders.order_key = items.order_key
-group by orders.order_key, orders.subtotal_amount
-having sum(items.amount) <> orders.subtotal_amount
+where orders.lines_complete
+group by orders.order_key, orders.subtotal_amount, orders.currency
+having abs(sum(items.amount) - orders.subtotal_amount) > count(*) * {{ smallest_unit('orders.currency') }}

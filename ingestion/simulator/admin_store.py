@@ -177,10 +177,12 @@ def _order_node(order: PlacedOrder) -> Node:
                 "currentQuantity": 0 if order.cancelled_at else quantity,
                 "product": {"id": f"gid://shopify/Product/{product.id}"},
                 "variant": {"id": f"gid://shopify/ProductVariant/{variant.id}"},
-                "discountedTotalSet": bag(variant.price_cents * quantity),
+                "discountedTotalSet": bag(discounted_cents),
                 "customAttributes": [],
             }
-            for number, (product, variant, quantity) in enumerate(order.lines, start=1)
+            for number, ((product, variant, quantity), discounted_cents) in enumerate(
+                zip(order.lines, order.discounted_cents, strict=True), start=1
+            )
         ],
     }
 

@@ -23,6 +23,7 @@ class PlacedOrder:
     currency: str
     customer_id: int | None
     lines: Sequence[tuple[Product, Variant, int]]
+    discounted_cents: Sequence[int]  # of each line after its own discounts, before those of the order
     subtotal_cents: int
     discount_cents: int
     shipping_cents: int
@@ -57,6 +58,7 @@ def till_orders(shop: Shop, catalogue: Catalogue, seed: int, day: date) -> Itera
             currency=shop.currency,
             customer_id=None,
             lines=((product, variant, 1),),
+            discounted_cents=(variant.price_cents,),
             subtotal_cents=variant.price_cents,
             discount_cents=0,
             shipping_cents=0,

@@ -3,6 +3,7 @@
 What a browser does flows in; event dicts flow out, as `analytics.subscribe` would hand them to our pixel.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from random import Random
@@ -11,6 +12,7 @@ from urllib.parse import urlsplit
 from uuid import UUID
 
 from ingestion.simulator.catalogue import Product, Variant
+from ingestion.simulator.discounts import Discount, Line
 
 Event = dict[str, Any]
 
@@ -165,25 +167,36 @@ class Checkout:
     """A checkout that fills up step by step; amounts in cents."""
 
     token: str
-    lines: list[tuple[Product, Variant, int]]
-    discount_percent: int
-    shipping_cents: int
+    lines: Sequence[Line]
+    discounts: Sequence[Discount]
+    delivery_cents: int  # before discounts
     tax_percent: float
     customer_id: int | None
     is_first_order: bool
 
     @property
-    def discounts_cents(self) -> list[int]:
-        """What is taken off each line."""
+    def final_line_cents(self) -> list[int]:
+        """What each line costs after its own discounts: those of the order are not taken off."""
         return [
-            round(variant.price_cents * quantity * self.discount_percent / 100) for _, variant, quantity in self.lines
+            variant.price_cents * quantity
+            - sum(one.line_cents[number] for one in self.discounts if not one.is_of_shipping and not one.is_of_order)
+            for number, (_, variant, quantity) in enumerate(self.lines)
         ]
 
     @property
+    def discount_cents(self) -> int:
+        """All discounts, those of shipping among them."""
+        return sum(sum(discount.line_cents) + discount.shipping_cents for discount in self.discounts)
+
+    @property
     def subtotal_cents(self) -> int:
-        """The lines after discounts."""
-        gross = sum(variant.price_cents * quantity for _, variant, quantity in self.lines)
-        return gross - sum(self.discounts_cents)
+        """The lines after all discounts."""
+        return sum(self.final_line_cents) - sum(sum(one.line_cents) for one in self.discounts if one.is_of_order)
+
+    @property
+    def shipping_cents(self) -> int:
+        """The delivery after discounts."""
+        return self.delivery_cents - sum(discount.shipping_cents for discount in self.discounts)
 
     @property
     def tax_cents(self) -> int:
@@ -196,23 +209,20 @@ class Checkout:
         No e-mail, phone, name or address: our pixel takes them out before it sends.
         """
         money = browser.money
-        discount = {
-            "allocationMethod": "ACROSS",
-            "targetSelection": "ALL",
-            "targetType": "LINE_ITEM",
-            "title": f"WELCOME{self.discount_percent}",
-            "type": "DISCOUNT_CODE",
-            "value": {"percentage": self.discount_percent},
-        }
+        applications = [_application(browser, discount) for discount in self.discounts]
         items = []
-        for number, ((product, variant, quantity), off) in enumerate(
-            zip(self.lines, self.discounts_cents, strict=True), start=1
+        for number, ((product, variant, quantity), final_cents) in enumerate(
+            zip(self.lines, self.final_line_cents, strict=True)
         ):
             items.append(
                 {
-                    "discountAllocations": [{"amount": money(off), "discountApplication": discount}] if off else [],
-                    "finalLinePrice": money(variant.price_cents * quantity - off),
-                    "id": str(variant.id * 10 + number),
+                    "discountAllocations": [
+                        {"amount": money(discount.line_cents[number]), "discountApplication": application}
+                        for discount, application in zip(self.discounts, applications, strict=True)
+                        if discount.line_cents and discount.line_cents[number]
+                    ],
+                    "finalLinePrice": money(final_cents),
+                    "id": str(variant.id * 10 + number + 1),
                     "properties": [],
                     "quantity": quantity,
                     "sellingPlanAllocation": None,
@@ -234,9 +244,9 @@ class Checkout:
                 "buyerAcceptsEmailMarketing": False,
                 "buyerAcceptsSmsMarketing": False,
                 "currencyCode": browser.currency,
-                "delivery": None,
-                "discountApplications": [discount] if self.discount_percent else [],
-                "discountsAmount": money(sum(self.discounts_cents)),
+                "delivery": {"selectedDeliveryOptions": self._delivery_options(browser)},
+                "discountApplications": applications,
+                "discountsAmount": money(self.discount_cents),
                 "email": None,
                 "lineItems": items,
                 "localization": {
@@ -259,3 +269,30 @@ class Checkout:
                 "transactions": [transaction] if paid else [],
             }
         }
+
+    def _delivery_options(self, browser: Browser) -> list[dict[str, Any]]:
+        if not self.delivery_cents:
+            return []
+        return [
+            {
+                "cost": browser.money(self.delivery_cents),
+                "costAfterDiscounts": browser.money(self.shipping_cents),
+                "description": None,
+                "handle": f"{self.token}-standard",
+                "title": "Standard",
+                "type": "shipping",
+            }
+        ]
+
+
+def _application(browser: Browser, discount: Discount) -> dict[str, Any]:
+    """DiscountApplication: a code's title is the code."""
+    amount = browser.money(sum(discount.line_cents))
+    return {
+        "allocationMethod": discount.allocation_method,
+        "targetSelection": discount.target_selection,
+        "targetType": "SHIPPING_LINE" if discount.is_of_shipping else "LINE_ITEM",
+        "title": discount.title,
+        "type": discount.type,
+        "value": amount if discount.percentage is None else {"percentage": discount.percentage},
+    }

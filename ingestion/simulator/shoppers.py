@@ -19,6 +19,7 @@ import msgspec
 
 from ingestion.shops import Shop
 from ingestion.simulator.catalogue import COLLECTIONS, Catalogue, Product, Variant
+from ingestion.simulator.discounts import discounts_on
 from ingestion.simulator.orders import PlacedOrder, till_orders, with_aftermath
 from ingestion.simulator.pixel_events import Browser, Checkout, Device, Event
 from ingestion.simulator.recommendations import Lists, Onlooker, lists_of
@@ -315,11 +316,12 @@ class _Visitor:
             return
         gross = sum(variant.price_cents * quantity for _, variant, quantity in cart)
         token = f"{rng.getrandbits(128):032x}"
+        delivery_cents = 0 if gross >= 7500 else 695
         checkout = Checkout(
             token=token,
             lines=cart,
-            discount_percent=10 if rng.random() < 0.2 else 0,
-            shipping_cents=0 if gross >= 7500 else 695,
+            discounts=discounts_on(cart, delivery_cents, rng.random() < 0.2, Random(f"discounts/{token}")),
+            delivery_cents=delivery_cents,
             tax_percent=rng.choice([0, 6.25, 8.875]),
             customer_id=self.customer_id if self.orders or len(self.browsers) > 1 or rng.random() < 0.5 else None,
             is_first_order=self.orders == 0,
@@ -358,7 +360,8 @@ class _Visitor:
             customer_id=checkout.customer_id,
             lines=tuple(checkout.lines),
             subtotal_cents=checkout.subtotal_cents,
-            discount_cents=sum(checkout.discounts_cents),
+            discounted_cents=tuple(checkout.final_line_cents),
+            discount_cents=checkout.discount_cents,
             shipping_cents=checkout.shipping_cents,
             tax_cents=checkout.tax_cents,
         )

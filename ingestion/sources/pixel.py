@@ -9,10 +9,11 @@ it moves Python objects. Files are taken by explicit list: by modification time,
 written early would be skipped.
 """
 
+import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from importlib.metadata import version
 from itertools import groupby
@@ -58,8 +59,14 @@ _ARROW_TYPES = {
     "boolean": pa.bool_(),
 }
 _ARROW_SCHEMA = pa.schema(
-    [(name, _ARROW_TYPES[kind]) for name, kind in ENVELOPE_TYPES.items()] + [("landing_file", pa.string())]
+    [
+        *((name, _ARROW_TYPES[kind]) for name, kind in ENVELOPE_TYPES.items()),
+        ("landing_file", pa.string()),
+        ("load_began_at", _ARROW_TYPES["timestamptz"]),
+    ]
 )
+_ANDROID_PHONE = re.compile(r"\bMobile\b|\bOpera Mini\b|\bOpera Mobi\b")
+CLOCK_TOLERANCE = timedelta(hours=1)  # between the machines of the collector and of the load
 
 
 def _column(data_type: str) -> dict[str, Any]:
@@ -67,16 +74,25 @@ def _column(data_type: str) -> dict[str, Any]:
 
 
 def device(user_agent: str) -> str:
-    """mobile, tablet, desktop, or unknown: of bots, televisions and the like."""
+    """mobile, tablet, desktop, or unknown: of bots, televisions and the like.
+
+    On Android the word "Mobile" tells a phone from a tablet, wherever it is; user-agents looks for "Mobile Safari".
+    """
     parsed = parse_user_agent(user_agent)
-    kinds = {"tablet": parsed.is_tablet, "mobile": parsed.is_mobile, "desktop": parsed.is_pc}
+    if parsed.os.family == "Android":
+        return "mobile" if _ANDROID_PHONE.search(user_agent) else "tablet"
+    kinds = {
+        "tablet": parsed.is_tablet,
+        "mobile": parsed.is_mobile or parsed.os.family == "KaiOS",
+        "desktop": parsed.is_pc,
+    }
     return next((kind for kind, is_it in kinds.items() if is_it), "unknown")
 
 
 def classifier() -> str:
-    """The lists that user agents are told by, with their versions."""
+    """The lists that user agents are classified by, and the rule of `device`, with their versions."""
     packages = ("crawler-user-agents", "user-agents", "ua-parser", "ua-parser-builtins")
-    return ", ".join(f"{package} {version(package)}" for package in packages)
+    return ", ".join(["devices 2", *(f"{package} {version(package)}" for package in packages)])
 
 
 @dataclass(frozen=True)
@@ -93,6 +109,7 @@ class _Batch:
     def __init__(self, files: Sequence[Path], workspace: Path | None) -> None:
         self.files = files
         self._workspace = workspace
+        self._began_at = datetime.now(UTC)
         self._unreadable: list[_UnreadableLine] = []
 
     @cached_property
@@ -119,7 +136,7 @@ class _Batch:
             files = [self._workspace / "nothing.jsonl"]
             files[0].touch()
         select = f"""
-            select {_COLUMN_NAMES}, replace(parse_filename(filename), '.zst', '') as landing_file
+            select {_COLUMN_NAMES}, replace(parse_filename(filename), '.zst', '') as landing_file, {self._load_began_at}
             from read_json($files, format = 'newline_delimited', columns = {{{types}}}, filename = true)
         """
         try:
@@ -146,7 +163,7 @@ class _Batch:
             self._copy(
                 f"""
                 select * replace (cast(json(consent) as varchar) as consent, cast(json(event) as varchar) as event)
-                from (select {_COLUMN_NAMES}, landing_file from read_parquet($files))
+                from (select {_COLUMN_NAMES}, landing_file, {self._load_began_at} from read_parquet($files))
                 """,
                 [lines],
                 target,
@@ -167,7 +184,7 @@ class _Batch:
             row["consent"] = None if envelope.consent is None else msgspec.json.encode(envelope.consent).decode()
             row["event"] = bytes(envelope.event).decode()
             rows.append({**row, "landing_file": landing_name(file)})
-        return pa.Table.from_pylist(rows, schema=_ARROW_SCHEMA)
+        return pa.Table.from_pylist(rows, schema=_ARROW_SCHEMA.remove(_ARROW_SCHEMA.get_field_index("load_began_at")))
 
     def _copy(self, select: str, files: Sequence[Path], target: Path) -> None:
         with duckdb.connect() as connection:
@@ -178,9 +195,21 @@ class _Batch:
                 f"copy ({select}) to '{target}' (format parquet)", {"files": [str(file) for file in files]}
             )
 
-    def contents(self) -> dict[str, tuple[int, datetime]]:
-        """How many envelopes each file holds, and when the newest of them was received."""
-        rows = self._query("select landing_file, count(*), max(received_at) from read_parquet($path) group by all")
+    @property
+    def _load_began_at(self) -> str:
+        # Not a constant: DuckDB writes one as "required", and dlt copies a file whose schema is not the expected one.
+        return f"case when request_id is not null then timestamptz '{self._began_at.isoformat()}' end as load_began_at"
+
+    def contents(self) -> dict[str, tuple[int, datetime | None]]:
+        """How many envelopes each file holds, and when the newest of them was received.
+
+        An envelope cannot have been received after this load began: a time that says so is a wrong clock's.
+        """
+        latest = self._began_at + CLOCK_TOLERANCE
+        rows = self._query(
+            "select landing_file, count(*), max(received_at) filter (where received_at <= "
+            f"timestamptz '{latest.isoformat()}') from read_parquet($path) group by all"
+        )
         return {landing_file: (events, newest) for landing_file, events, newest in rows}
 
     def user_agents(self) -> list[str]:
@@ -236,6 +265,9 @@ def pixel_source(
             "line_number": _column("bigint"),
             "line": _column("text"),
             "reason": _column("text"),
+            # Only of an event that was put aside later; ingestion/quarantine.py writes them.
+            "shop": _column("text"),
+            "received_at": _column("timestamp"),
         },
     )
     def unreadable_lines() -> Iterator[Any]:

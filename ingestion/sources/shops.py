@@ -1,5 +1,6 @@
-"""dlt source `shops`: the stores of shops.toml, for SQL: timezone, currency, host names and rules of each shop."""
+"""dlt source `shops`: the stores of shops.toml, for SQL: timezone, currency, host names, channels and rules of each."""
 
+import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -8,12 +9,17 @@ from dlt.extract import DltResource
 
 from ingestion.shops import Shop
 from ingestion.sources import SCHEMA_CONTRACT
+from ingestion.sources.catalogue_rows import handle_name
+
+_GLOBAL_ID = re.compile(r"^gid://shopify/Product/([0-9]+)")
+_ADDRESS = re.compile(r"/products/([^/?#]+)")
 
 
 @dlt.source(name="shops", schema_contract=SCHEMA_CONTRACT)
-def shops_source(shops: Sequence[Shop] = ()) -> tuple[DltResource, DltResource, DltResource]:
+def shops_source(shops: Sequence[Shop] = ()) -> tuple[DltResource, ...]:
     """Tables of raw_shops: shops, one row per shop; hosts, one row per shop and host name of its pages;
-    recommendation_rules, one row per shop, rule and product that the rule names."""
+    recommendation_rules, one row per shop, rule and product that the rule names; channels, one row per shop and source
+    or medium whose channel the merchant decides; put_aside, one row per shop that could not be built."""
 
     @dlt.resource(
         name="shops",
@@ -49,6 +55,21 @@ def shops_source(shops: Sequence[Shop] = ()) -> tuple[DltResource, DltResource, 
                 yield {"shop": shop.domain, "host": host}
 
     @dlt.resource(
+        name="channels",
+        write_disposition="replace",
+        columns={
+            "shop": {"data_type": "text", "nullable": False},
+            "value": {"data_type": "text", "nullable": False},
+            "channel": {"data_type": "text", "nullable": False},
+        },
+    )
+    def channels() -> Iterator[Any]:
+        yield dlt.mark.materialize_table_schema()  # most shops decide nothing, and SQL reads the table all the same
+        for shop in shops:
+            for value, channel in shop.channels.items():
+                yield {"shop": shop.domain, "value": value, "channel": channel}
+
+    @dlt.resource(
         name="recommendation_rules",
         write_disposition="replace",
         columns={
@@ -75,9 +96,25 @@ def shops_source(shops: Sequence[Shop] = ()) -> tuple[DltResource, DltResource, 
                         "place": place,
                     }
 
-    return rows, hosts, recommendation_rules
+    @dlt.resource(
+        name="put_aside",
+        write_disposition="append",
+        columns={
+            "shop": {"data_type": "text", "nullable": False},
+            "reason": {"data_type": "text", "nullable": False},
+            "put_aside_at": {"data_type": "timestamp", "nullable": False},
+        },
+    )
+    def put_aside() -> Iterator[Any]:
+        yield dlt.mark.materialize_table_schema()  # ingestion/quarantine.py writes its rows
+
+    return rows, hosts, channels, recommendation_rules, put_aside
 
 
 def _named(product: str | int) -> str:
-    """A product as the warehouse names it: the number of a global id, or the handle, which Shopify keeps small."""
-    return str(product).strip().removeprefix("gid://shopify/Product/").lower()
+    """A product as the warehouse names it: the number of a global id, or the handle, also of its page's address."""
+    text = str(product).strip()
+    for pattern in (_GLOBAL_ID, _ADDRESS):
+        if found := pattern.search(text):
+            text = found[1]
+    return handle_name(text)

@@ -11,7 +11,7 @@ from dagster_dbt import DbtCliResource
 from dagster_dlt import DagsterDltResource
 
 from ingestion.shops import Shop, load_shops
-from ingestion.sources.catalogue import CatalogueFile, catalogue_files
+from ingestion.sources.catalogue_files import CatalogueFiles, catalogue_files
 from ingestion.sources.shopify_api import AdminApi, admin_apis
 from ingestion.warehouse import landing_folder, open_pipeline, warehouse_file, workspace
 from orchestration.settings import DATA_VARIABLE, DBT_PROJECT, EXECUTABLES, data_folder, shops_file
@@ -64,7 +64,7 @@ class Warehouse(dg.ConfigurableResource):
         return admin_apis(self.shops)
 
     @property
-    def catalogue_files(self) -> list[CatalogueFile]:
+    def catalogue_files(self) -> list[CatalogueFiles]:
         """The catalogue files of those shops that name one and have no token."""
         return catalogue_files(self.shops, shops_file().parent)
 

@@ -113,7 +113,7 @@ class Health(msgspec.Struct, frozen=True):
     as_of: str | None
 
 
-class SessionSoFar(msgspec.Struct, frozen=True):
+class SessionSoFar(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """products: viewed in this session, oldest first, newest last; the last five count, and none is answered. limit,
     exclude: may stand in the query as well."""
 

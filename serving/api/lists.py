@@ -34,7 +34,7 @@ async def beside_product(
         raise Problem(
             404,
             f"The product {product_id} is not known in {shop.name}.",
-            "Ask for a product id as Shopify numbers it, without gid://; a new product is known after a refresh.",
+            "Ask for a product id as Shopify numbers it; a new product is known after a refresh.",
         )
     items = _chosen(shop, candidates, limit, {product_id}, excluded, fill)
     return Recommendations(**shop.head, placement=placement, seed=seed, items=items)
@@ -98,7 +98,8 @@ def _chosen(
 
 
 class Selection:
-    """The one gate of all items: of the catalogue, not seen or excluded, not twice, not too many of a group."""
+    """The one gate of all items: of the catalogue, not seen or excluded (by id or handle), not twice, not too many of a
+    group."""
 
     def __init__(self, shop: Shop, limit: int, banned: set[str]) -> None:
         self._catalogue, self._limit, self._banned = shop.catalogue, limit, set(banned)
@@ -113,7 +114,7 @@ class Selection:
         for candidate in candidates:
             product_id = candidate.product_id
             product = products.get(product_id)
-            if product is None or product_id in self._banned:
+            if product is None or product_id in self._banned or product.handle in self._banned:
                 continue
             group = groups.get(product_id)
             if group is not None:

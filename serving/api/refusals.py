@@ -26,11 +26,9 @@ async def refuse_parameters(_: Request, error: RequestValidationError) -> Respon
     return refusal(422, "; ".join(faults), "Correct what is named; /openapi.json describes every parameter.", {})
 
 
-async def refuse_route(request: Request, error: HTTPException) -> Response:
+async def refuse_route(_: Request, error: HTTPException) -> Response:
     """For a path or a method that is not there."""
     remedy = "/openapi.json says what is here and with which method."
-    if "gid:" in request.url.path:
-        remedy = "Give the number alone, without gid://shopify/Product/."
     return refusal(error.status_code, f"{error.detail}.", remedy, dict(error.headers or {}))
 
 

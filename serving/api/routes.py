@@ -7,18 +7,19 @@ import asyncio
 import contextlib
 import hashlib
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
 
 import msgspec
-from fastapi import FastAPI, Request, Response
+from fastapi import Depends, FastAPI, Request, Response
 from fastapi import Path as InPath
 from fastapi import Query as InQuery
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
+from serving.api.asked import excluded_ids, product_id, refuse_unknown_parameters
 from serving.api.documents import (
     DEFAULT_LIMIT,
     MAX_ID,
@@ -41,7 +42,6 @@ from serving.api.versions import Versions
 from serving.published import SCHEMA
 from serving.visitor_access import VisitorSecrets, why_refused
 
-MAX_EXCLUDE = 4096  # characters
 MAX_BODY_BYTES = 16 * 1024
 BODY_SECONDS = 10.0
 CACHE_PUBLIC = "public, max-age=60, stale-while-revalidate=600"
@@ -49,7 +49,7 @@ CACHE_PRIVATE = "private, no-store"
 
 ShopName = Annotated[str, InPath(max_length=255, description="The shop's domain: my-store.myshopify.com")]
 Limit = Annotated[int, InQuery(ge=1, le=MAX_LIMIT)]
-Exclude = Annotated[list[str], InQuery(description="Product ids, comma separated or one by one")]
+Excluded = Annotated[set[str], Depends(excluded_ids)]
 Name = Annotated[str | None, InQuery(min_length=1, max_length=255)]
 Compose = Callable[[Version], Awaitable[Any]]
 
@@ -68,7 +68,13 @@ def create_api(data: Path, settings: "ApiSettings") -> FastAPI:
         watch.cancel()
 
     app = FastAPI(
-        title="Pixelnova", version=str(SCHEMA), docs_url=None, redoc_url=None, redirect_slashes=False, lifespan=follow
+        title="Pixelnova",
+        version=str(SCHEMA),
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        lifespan=follow,
+        dependencies=[Depends(refuse_unknown_parameters)],
     )
     app.add_middleware(Gate, requests_per_second=settings.requests_per_second, metrics=metrics)
     app.add_exception_handler(Problem, refuse)
@@ -102,25 +108,25 @@ def _add_public_routes(app: FastAPI, versions: Versions) -> None:
         return Response(body, media_type="application/json", headers=headers)
 
     @app.get(
-        "/v1/shops/{shop}/products/{product_id}/recommendations",
+        "/v1/shops/{shop}/products/{product_id:path}/recommendations",  # a path: a global id has slashes
         summary="What to show beside a product",
         responses=responses(Recommendations, 304, 404),
     )
     async def recommendations(
         request: Request,
+        excluded: Excluded,
         shop: ShopName,
-        product_id: Annotated[str, InPath(max_length=MAX_ID)],
+        asked: Annotated[str, InPath(max_length=MAX_ID, alias="product_id", description="A number or a global id")],
         placement: Placement = "product_page",
         limit: Limit = DEFAULT_LIMIT,
-        exclude: Exclude = (),
     ) -> Response:
         """product_page is filled up to `limit`; the others hold what is known and no more."""
-        excluded = _ids(exclude)
+        seed = product_id(asked)
 
         async def compose(version: Version) -> Recommendations:
-            return await beside_product(version.shop(shop), product_id, placement, limit, excluded)
+            return await beside_product(version.shop(shop), seed, placement, limit, excluded)
 
-        return await answer(request, ("product", shop, product_id, placement, limit), excluded, compose)
+        return await answer(request, ("product", shop, seed, placement, limit), excluded, compose)
 
     @app.get(
         "/v1/shops/{shop}/popular",
@@ -129,6 +135,7 @@ def _add_public_routes(app: FastAPI, versions: Versions) -> None:
     )
     async def popular(
         request: Request,
+        excluded: Excluded,
         shop: ShopName,
         collection: Name = None,
         vendor: Name = None,
@@ -136,7 +143,6 @@ def _add_public_routes(app: FastAPI, versions: Versions) -> None:
         segment: Name = None,
         channel: Name = None,
         limit: Limit = DEFAULT_LIMIT,
-        exclude: Exclude = (),
     ) -> Response:
         """At most one of collection (an id), vendor, type, segment and channel narrows it."""
         narrowed = {"collections": collection, "vendors": vendor, "types": type, "segments": segment}
@@ -144,7 +150,6 @@ def _add_public_routes(app: FastAPI, versions: Versions) -> None:
         if len(chosen) > 1:
             raise Problem(422, "The list is narrowed twice.", "Give one of collection, vendor, type, segment, channel.")
         name, key = chosen[0] if chosen else ("popular", None)
-        excluded = _ids(exclude)
 
         async def compose(version: Version) -> ProductList:
             return shop_list(version.shop(shop), name, key, limit, excluded)
@@ -154,11 +159,10 @@ def _add_public_routes(app: FastAPI, versions: Versions) -> None:
     @app.get("/v1/shops/{shop}/trending", summary="What rises", responses=responses(ProductList, 304, 404))
     async def trending(
         request: Request,
+        excluded: Excluded,
         shop: ShopName,
         limit: Limit = DEFAULT_LIMIT,
-        exclude: Exclude = (),
     ) -> Response:
-        excluded = _ids(exclude)
 
         async def compose(version: Version) -> ProductList:
             return shop_list(version.shop(shop), "trending", None, limit, excluded)
@@ -175,20 +179,21 @@ def _add_public_routes(app: FastAPI, versions: Versions) -> None:
     )
     async def session(
         request: Request,
+        excluded: Excluded,
         shop: ShopName,
         limit: Annotated[int, InQuery(ge=1, le=MAX_LIMIT, description="Where the body has none")] = DEFAULT_LIMIT,
-        exclude: Exclude = (),
     ) -> Response:
         """Sessions like this one, blended with the lists of its last five products; filled up with popular products."""
         try:
             so_far = msgspec.json.decode(await _body(request), type=SessionSoFar)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise Problem(422, f"The body cannot be read: {error}", 'Send {"products": ["…", "…"]}.') from error
-        viewed = [str(one) for one in so_far.products]
-        excluded = _ids(exclude) | {str(one) for one in so_far.exclude}
+            remedy = 'Send {"products": ["4001", "4002"]}, and "exclude": ["4000"] and "limit": 12 if you like.'
+            raise Problem(422, f"The body cannot be read: {error}", remedy) from error
+        viewed = [product_id(str(one)) for one in so_far.products]
+        banned = excluded | {product_id(str(one)) for one in so_far.exclude}
 
         async def compose(version: Version) -> ProductList:
-            return await for_session(version.shop(shop), viewed, so_far.limit or limit, excluded)
+            return await for_session(version.shop(shop), viewed, so_far.limit or limit, banned)
 
         body = msgspec.json.encode(await versions.answer(compose))
         return Response(body, media_type="application/json", headers={"cache-control": "no-store"})
@@ -203,12 +208,12 @@ def _add_visitor_route(app: FastAPI, versions: Versions, secrets: VisitorSecrets
     )
     async def visitor(
         request: Request,
+        excluded: Excluded,
         shop: ShopName,
         visitor_id: Annotated[
             str, InPath(max_length=255, description="A pixel's client id; with an API key also a journey id")
         ],
         limit: Limit = DEFAULT_LIMIT,
-        exclude: Exclude = (),
     ) -> Response:
         """Needs an API key, or Shopify's app proxy in front, which opens client ids alone. Who is not known, or asks
         through the proxy by a journey id, gets the popular list."""
@@ -227,7 +232,6 @@ def _add_visitor_route(app: FastAPI, versions: Versions, secrets: VisitorSecrets
         # anybody's browser comes through the proxy, and a journey id is an md5 that can be guessed: it needs a key, and
         # nothing but a key opens without a query
         by_journey = why_refused(authorization, b"", shop, secrets, now) is None
-        excluded = _ids(exclude)
 
         async def compose(version: Version) -> VisitorList:
             return await for_visitor(version.shop(shop), visitor_id, by_journey, limit, excluded)
@@ -248,12 +252,6 @@ def _add_operations_routes(app: FastAPI, versions: Versions, metrics: Metrics) -
     )
     async def prometheus() -> Response:
         return Response(await asyncio.to_thread(metrics.text), media_type="text/plain; version=0.0.4; charset=utf-8")
-
-
-def _ids(texts: Sequence[str]) -> set[str]:
-    if sum(map(len, texts)) > MAX_EXCLUDE:
-        raise Problem(422, f"exclude is over {MAX_EXCLUDE} characters.", "Name what the shopper has seen last.")
-    return {product_id for text in texts for part in text.split(",") if (product_id := part.strip())}
 
 
 def _matches(header: str | None, tag: str) -> bool:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import numpy as np
@@ -21,6 +22,8 @@ from serving.settings import ListSettings, read_settings
 OVERFETCH = 5  # times as many as are shown: what diversity takes out is made up for
 CHUNK = 1_000  # persons scored at once
 EVALUATED_AT = 10
+MEASURED, TOO_LITTLE = "measured", "too little history"  # as the model `evaluation` says
+RATES = ("hit_rate", "mrr", "recall", "coverage", "novelty")
 
 _PERSONAL = """
 create or replace table recommendations.personal as
@@ -50,8 +53,9 @@ ranked as (
 )
 select
     shop, journey_id, position, product_id as recommended_product_id, strategy, score,
-    (select as_of from intermediate.int_as_of) as computed_at, $model_version as model_version
+    as_of.as_of as computed_at, $model_version as model_version
 from ranked
+left join intermediate.int_as_of as as_of using (shop)
 where position <= $list_length
 order by shop, journey_id, position
 """
@@ -68,7 +72,7 @@ comment on column recommendations.personal.recommended_product_id is 'What to sh
 comment on column recommendations.personal.strategy is
     'ease: closed-form regression; item_similarity: similarities of products, where there are too many for it.';
 comment on column recommendations.personal.score is 'What the list is ordered by; comparable within a strategy only.';
-comment on column recommendations.personal.computed_at is 'The warehouse''s as_of, UTC.';
+comment on column recommendations.personal.computed_at is 'The shop''s as_of, UTC.';
 comment on column recommendations.personal.model_version is
     'Version of the rules by which lists are made (var model_version).';
 comment on table recommendations.personal is
@@ -213,7 +217,7 @@ def _scores(connection: duckdb.DuckDBPyConnection, shop: str, settings: ListSett
 
 def _evaluate(
     connection: duckdb.DuckDBPyConnection, shop: str, settings: ListSettings
-) -> list[tuple[str, str, str, dict[str, float]]]:
+) -> list[tuple[str, str, str, dict[str, Any]]]:
     """How well products that are new to a person are foretold, by what was known some days before."""
     past = _interests(connection, "int_evaluation_interests", shop, settings)
     if past is None:
@@ -240,8 +244,17 @@ def _evaluate(
     by_popularity, _ = best_products(everybody, popularity[np.newaxis, :], known, EVALUATED_AT)
     wanted = [targets[person] for person in persons]
     share = popularity / popularity.sum()
+    history = int(popularity.sum())
+    is_measured = len(persons) >= settings.evaluation_min_cases and history >= settings.evaluation_min_history
     return [
-        (shop, "new_product", strategy, _measured(shown, wanted, share))
+        (
+            shop,
+            "new_product",
+            strategy,
+            {"history": history, "status": MEASURED if is_measured else TOO_LITTLE}
+            | _measured(shown, wanted, share)
+            | ({} if is_measured else dict.fromkeys(RATES)),
+        )
         for strategy, shown in (("ease", by_ease), ("popular", by_popularity))
     ]
 
@@ -264,7 +277,7 @@ def _measured(shown: np.ndarray, wanted: list[set[int]], share: np.ndarray) -> d
 
 def _remember(
     connection: duckdb.DuckDBPyConnection,
-    evaluations: list[tuple[str, str, str, dict[str, float]]],
+    evaluations: list[tuple[str, str, str, dict[str, Any]]],
     model_version: str,
 ) -> None:
     """What this refresh measured, once for each as_of."""
@@ -273,7 +286,8 @@ def _remember(
     for name, kind, *_ in connection.execute("describe recommendations.evaluation").fetchall():
         connection.execute(f"alter table recommendations.evaluation_history add column if not exists {name} {kind}")
     connection.execute(
-        "delete from recommendations.evaluation_history where computed_at = (select as_of from intermediate.int_as_of)"
+        "delete from recommendations.evaluation_history as history using intermediate.int_as_of as as_of "
+        "where history.shop = as_of.shop and history.computed_at = as_of.as_of"
     )
     connection.execute("insert into recommendations.evaluation_history by name from recommendations.evaluation")
     for name, comment in connection.execute(
@@ -286,10 +300,10 @@ def _remember(
         connection.execute(
             "insert into recommendations.evaluation_history by name select "
             "md5(concat_ws('|', $shop, $task, $strategy)) as evaluation_key, $shop as shop, $task as task, "
-            "$strategy as strategy, $cutoff as cutoff, $cases as cases, $hit_rate as hit_rate, $mrr as mrr, "
-            "$recall as recall, $coverage as coverage, $novelty as novelty, "
+            "$strategy as strategy, $cutoff as cutoff, $cases as cases, $history as history, $status as status, "
+            "$hit_rate as hit_rate, $mrr as mrr, $recall as recall, $coverage as coverage, $novelty as novelty, "
             "(select max(last_date) from intermediate.int_evaluation_interests where shop = $shop) as trained_until, "
-            "(select as_of from intermediate.int_as_of) as computed_at, "
+            "(select as_of from intermediate.int_as_of where shop = $shop) as computed_at, "
             "$model_version as model_version",
             {
                 "shop": shop,
@@ -323,8 +337,8 @@ def below_popularity(warehouse: Path, min_cases: int = 100) -> list[Fallen]:
             select own.shop, own.task, own.strategy, own.hit_rate, popular.hit_rate, own.cases, own.trained_until
             from recommendations.evaluation_history as own
             inner join recommendations.evaluation_history as popular using (shop, task, computed_at)
+            inner join intermediate.int_as_of as as_of on own.shop = as_of.shop and own.computed_at = as_of.as_of
             where popular.strategy = 'popular' and own.hit_rate < popular.hit_rate and own.cases >= $min_cases
-                and own.computed_at = (select as_of from intermediate.int_as_of)
             order by all
             """,
             {"min_cases": min_cases},

@@ -34,6 +34,16 @@
   /** An address that leads to a page or a picture and runs nothing; else "". */
   const safe = (url, absolute = new URL(url ?? "x:", location)) => (/^https?:/.test(absolute) ? absolute : "");
 
+  /** A price as the page writes prices; nothing where it is of another currency than the page's, or of none. */
+  const money = (price, lang = page.documentElement.lang) => {
+    try {
+      if (price && price.currency == (shopify.currency?.active ?? price.currency))
+        return (+price.amount).toLocaleString(lang || [], {style: "currency", ...price});
+    } catch {
+      return lang && money(price, ""); // not a language: the browser's own; nor a currency: no price
+    }
+  };
+
   /** Fill one list. above: a promise that the list above it is filled, for that one chooses first. */
   const render = async (element, above) => {
     const {shop, product, placement = PRODUCT_PAGE, limit = 8, source} = element.dataset;
@@ -82,7 +92,7 @@
         await fetch(
           `${source}/shops/${shop}/` +
             (isApi
-              ? `${ofProduct ? `products/${id}/recommendations` : name}?placement=${name}&limit=${enough}`
+              ? `${ofProduct ? `products/${id}/recommendations?placement=${name}&` : name + "?"}limit=${enough}`
               : ofProduct
                 ? `products/${((hash ^ (hash >>> 16)) & 255).toString(16).padStart(2, 0)}.json`
                 : "lists.json"),
@@ -110,9 +120,6 @@
     const strategies = [];
     const draw = ({product_id, title, price, handle, url, image, reason: {code: strategy}}) => {
       if (product_id == product || shown.has(product_id) || product_ids[limit - 1]) return;
-      const amount =
-        price?.currency &&
-        (+price.amount).toLocaleString(page.documentElement.lang || [], {style: "currency", ...price});
       const card = template.content.cloneNode(true);
       card.querySelectorAll("[data-field]").forEach((node) => {
         const field = node.dataset.field;
@@ -129,7 +136,7 @@
           (node.src = safe(image)) || node.remove();
         } else
           // A reason has the theme's own words: data-popular="Popular now".
-          node.textContent = {title, price: amount}[field] ?? node.dataset[strategy];
+          node.textContent = {title, price: money(price)}[field] ?? node.dataset[strategy];
       });
       const position = product_ids.push(product_id);
       strategies.push(strategy);

@@ -765,7 +765,7 @@ def speed_publish(work: Path) -> Figures:
     return {
         "files": len(files),
         "mb": sum(file.bytes for file in files) >> 20,
-        "mb_of_analytics": sum(file.bytes for file in files if file.path == "analytics.duckdb") >> 20,
+        "mb_of_analytics": sum(file.bytes for file in files if file.path == "pixelnova.duckdb") >> 20,
         "ineligible_dropped": published.manifest.ineligible_dropped,
     }
 

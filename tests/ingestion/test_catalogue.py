@@ -1,5 +1,4 @@
 import csv
-import hashlib
 import io
 import json
 from collections import Counter
@@ -9,7 +8,9 @@ from decimal import Decimal
 import duckdb
 import pytest
 
-from ingestion.sources.catalogue import CatalogueError, CatalogueFile, catalogue_source, read_catalogue
+from ingestion.sources.catalogue import catalogue_source
+from ingestion.sources.catalogue_files import CatalogueFiles, fingerprint, read_catalogue
+from ingestion.sources.catalogue_rows import CatalogueError
 from ingestion.warehouse import open_pipeline, warehouse_file
 
 SHOP = "a.myshopify.com"
@@ -134,7 +135,11 @@ def old_csv(path, *rows: dict[str, str]):
     return write(path, csv_text(OLD, list(rows) or ROWS))
 
 
-def load(data, *files: CatalogueFile):
+def one_file(shop, path) -> CatalogueFiles:
+    return CatalogueFiles(shop, (path,))
+
+
+def load(data, *files: CatalogueFiles):
     pipeline = open_pipeline("catalogue", data)
     pipeline.run(catalogue_source(files))
 
@@ -353,35 +358,47 @@ ONE_PRODUCT = '{"products":[{"id":1,"handle":"a","title":"A","variants":[%s]}]}'
         ("x.csv", HEADER, r"has no rows below its header: export the products"),
         ("x.csv", HEADER + ",,,,,\n\n", r"has no rows below its header: export the products"),
         ("x.csv", HEADER + "a,A,,,1,\n,A,,,2,\n", r"line 3 has no handle: fill it in"),
-        ("x.csv", HEADER + 'a,A,,,"1,050,000",\n', r"line 2: price is '1,050,000', which is no decimal: write it like"),
-        ("x.csv", HEADER + 'a,"A\nB",,,1,\nb,B,,,2,1.2.3\n', r"line 4: compare_at_price is '1\.2\.3', which is no"),
-        ("x.csv", HEADER + "a,A,,,1.05E+06,\n", r"price is '1\.05E\+06', which is no decimal: write it like 1050000"),
-        ("x.csv", HEADER + "a,A,,,-1,\n", r"price is '-1', which is no decimal: write it like 1050000"),
+        (
+            "x.csv",
+            HEADER + 'a,A,,,"1,050,000",\n',
+            r"line 2: price is '1,050,000', which is not a decimal: write it like",
+        ),
+        ("x.csv", HEADER + 'a,"A\nB",,,1,\nb,B,,,2,1.2.3\n', r"line 4: compare_at_price is '1\.2\.3', which is not"),
+        (
+            "x.csv",
+            HEADER + "a,A,,,1.05E+06,\n",
+            r"price is '1\.05E\+06', which is not a decimal: write it like 1050000",
+        ),
+        ("x.csv", HEADER + "a,A,,,-1,\n", r"price is '-1', which is not a decimal: write it like 1050000"),
         ("x.csv", HEADER + "a,A,,some,1,\n", r"line 2: quantity is 'some': write a whole number, or leave it blank"),
         ("x.csv", HEADER + "a,A,maybe,,1,\n", r"line 2: published is 'maybe': write one of true, false"),
         ("x.csv", HEADER + "a,A, B,,,1,\n", r"line 2: published is 'B': write one of true, false"),
         ("x.csv", HEADER + "a,A,,,1,1,050\n", r"line 2 has more cells than the header: put quotes around"),
         ("x.csv", HEADER + 'a,A,,,1,\nb,"B,,,1,\nc,C,,,1,\n', r"line 3 is not CSV \(.*\): export the products"),
-        ("x.json", "<html>", r"is no /products\.json \(.*\): save the page /products\.json"),
-        ("x.json", "[]", r"is no /products\.json \(Expected `object`, got `array`\): save the page"),
+        ("x.json", "<html>", r"is not a /products\.json \(.*\): save the page /products\.json"),
+        ("x.json", "[]", r"is not a /products\.json \(Expected `object`, got `array`\): save the page"),
         (
             "x.json",
             '{"products":[{"id":1,"title":"A","variants":[]}]}',
-            r"is no .*field `handle` - at `\$\.products\[0\]`",
+            r"is not a .*field `handle` - at `\$\.products\[0\]`",
         ),
         ("x.json", '{"products":[]}', r"has no products: save the page"),
         (
             "x.json",
             ONE_PRODUCT % '{"id":1,"title":"T","price":"1,5"}',
-            r"product a: price is '1,5', which is no decimal",
+            r"product a: price is '1,5', which is not a decimal",
         ),
-        ("x.json", ONE_PRODUCT % '{"id":1,"title":"T","price":1e400}', r"product a: price is '1e400', which is no"),
-        ("x.json", ONE_PRODUCT % '{"id":1,"title":"T","price":["1"]}', r"product a: price is .* which is no decimal"),
+        ("x.json", ONE_PRODUCT % '{"id":1,"title":"T","price":1e400}', r"product a: price is '1e400', which is not"),
+        (
+            "x.json",
+            ONE_PRODUCT % '{"id":1,"title":"T","price":["1"]}',
+            r"product a: price is .* which is not",
+        ),
         ("x.json", ONE_PRODUCT % '{"id":1,"title":"T"}', r"missing required field `price`.*: save the page"),
         (
             "x.json",
             (ONE_PRODUCT % "").replace('"id":1', '"id":1,"created_at":"2026-01-01T00:00:00"'),
-            r"is no /products\.json \(Expected `datetime` with a timezone .*created_at`\): save the page",
+            r"is not a /products\.json \(Expected `datetime` with a timezone .*created_at`\): save the page",
         ),
         (
             "x.json",
@@ -410,7 +427,7 @@ def test_a_long_description_with_emoji_is_loaded_and_the_limit_of_other_readers_
     limit = csv.field_size_limit()
     description = '<p>"Sparkle" ✨, 💍 Việt\r\n</p>' * 9_000
     assert len(description) > 250_000
-    load(tmp_path, CatalogueFile(SHOP, old_csv(tmp_path / "x.csv", {**LAMP, "body": description})))
+    load(tmp_path, one_file(SHOP, old_csv(tmp_path / "x.csv", {**LAMP, "body": description})))
     assert query(tmp_path, "select description_html from raw_catalogue.products") == [(description,)]
     assert csv.field_size_limit() == limit
 
@@ -424,8 +441,8 @@ def test_every_row_of_a_reading_carries_its_shop_its_time_and_its_file(tmp_path)
     before = datetime.now(UTC)
     load(
         tmp_path,
-        CatalogueFile(SHOP, old_csv(tmp_path / "export.csv")),
-        CatalogueFile(OTHER, write(tmp_path / "products.json", json.dumps(STOREFRONT))),
+        one_file(SHOP, old_csv(tmp_path / "export.csv")),
+        one_file(OTHER, write(tmp_path / "products.json", json.dumps(STOREFRONT))),
     )
     columns = "select shop, fetched_at, file from raw_catalogue"
     both = f"({columns}.products union all {columns}.variants)"
@@ -442,28 +459,28 @@ def test_every_row_of_a_reading_carries_its_shop_its_time_and_its_file(tmp_path)
 
 
 def test_a_file_is_loaded_again_only_when_it_has_changed(tmp_path):
-    file = CatalogueFile(SHOP, old_csv(tmp_path / "x.csv"))
+    file = one_file(SHOP, old_csv(tmp_path / "x.csv"))
     for _ in range(2):
         load(tmp_path, file)
     assert counts(tmp_path) == (3, 4, 1)
-    sha256 = hashlib.sha256(file.path.read_bytes()).hexdigest()
-    assert loaded_state(tmp_path) == {SHOP: {"products": sha256, "variants": sha256}}
-    old_csv(file.path, {**LAMP, "price": "70"})
+    loaded = fingerprint({file.paths[0]: file.paths[0].read_bytes()})
+    assert loaded_state(tmp_path) == {SHOP: {"products": loaded, "variants": loaded}}
+    old_csv(file.paths[0], {**LAMP, "price": "70"})
     load(tmp_path, file)
     assert counts(tmp_path) == (4, 5, 2)
     assert query(tmp_path, "select price from raw_catalogue.variants where sku = 'L-1' order by fetched_at") == [
         ("69.99",),
         ("70",),
     ]
-    old_csv(file.path)  # and back again: the catalogue is a log
+    old_csv(file.paths[0])  # and back again: the catalogue is a log
     load(tmp_path, file)
     assert counts(tmp_path) == (7, 9, 3)
 
 
 def test_the_same_file_for_another_shop_is_another_reading(tmp_path):
     path = old_csv(tmp_path / "x.csv")
-    load(tmp_path, CatalogueFile(SHOP, path))
-    load(tmp_path, CatalogueFile(SHOP, path), CatalogueFile(OTHER, path))
+    load(tmp_path, one_file(SHOP, path))
+    load(tmp_path, one_file(SHOP, path), one_file(OTHER, path))
     assert query(tmp_path, "select shop, count(*) from raw_catalogue.variants group by all order by all") == [
         (SHOP, 4),
         (OTHER, 4),
@@ -471,28 +488,28 @@ def test_the_same_file_for_another_shop_is_another_reading(tmp_path):
 
 
 def test_one_file_that_cannot_be_used_stops_no_other_and_its_error_is_kept(tmp_path):
-    good = CatalogueFile(SHOP, old_csv(tmp_path / "good.csv"))
-    bad = CatalogueFile(OTHER, old_csv(tmp_path / "bad.csv"))
+    good = one_file(SHOP, old_csv(tmp_path / "good.csv"))
+    bad = one_file(OTHER, old_csv(tmp_path / "bad.csv"))
     load(tmp_path, bad, good)
     before = counts(tmp_path)
-    old_csv(good.path, LAMP)
-    old_csv(bad.path, {**LAMP, "price": "1,050"})
+    old_csv(good.paths[0], LAMP)
+    old_csv(bad.paths[0], {**LAMP, "price": "1,050"})
     with pytest.raises(CatalogueError, match=r"bad\.csv, line 2: price is '1,050'"):
-        read_catalogue(bad.path)
+        read_catalogue(bad.paths[0])
     load(tmp_path, bad, good)
     assert counts(tmp_path) == (before[0] + 1, before[1] + 1, before[2] + 1)
     newest = "select shop, rows, error from raw_catalogue.readings order by fetched_at desc, shop limit 2"
     [(_, _, none), (shop, rows, error)] = sorted(query(tmp_path, newest), key=lambda row: row[1], reverse=True)
     assert (shop, rows, none) == (OTHER, 0, None)
     assert "line 2: price is '1,050'" in error
-    old_csv(bad.path)  # as it was before
+    old_csv(bad.paths[0])  # as it was before
     load(tmp_path, bad, good)
     assert query(tmp_path, "select max_by(error, fetched_at) from raw_catalogue.readings where rows > 0") == [(None,)]
     assert counts(tmp_path)[2] == before[2] + 2
 
 
 def test_a_killed_load_is_finished_by_the_next_one_and_not_repeated(tmp_path):
-    file = CatalogueFile(SHOP, old_csv(tmp_path / "x.csv"))
+    file = one_file(SHOP, old_csv(tmp_path / "x.csv"))
     load(tmp_path)
     pipeline = open_pipeline("catalogue", tmp_path)
     pipeline.extract(catalogue_source([file]))
@@ -503,7 +520,7 @@ def test_a_killed_load_is_finished_by_the_next_one_and_not_repeated(tmp_path):
 
 
 def test_a_table_that_was_loaded_alone_does_not_keep_the_other_one_behind(tmp_path):
-    file = CatalogueFile(SHOP, old_csv(tmp_path / "x.csv"))
+    file = one_file(SHOP, old_csv(tmp_path / "x.csv"))
     load(tmp_path)
     open_pipeline("catalogue", tmp_path).run(catalogue_source([file]).with_resources("products"))
     assert counts(tmp_path) == (3, 0, 1)
@@ -515,7 +532,7 @@ def test_a_table_that_was_loaded_alone_does_not_keep_the_other_one_behind(tmp_pa
 
 def test_the_catalogue_of_a_real_store_is_loaded_exactly(tmp_path, shared_data):
     path = shared_data / "catalogues" / "vietjewelers_products_export.csv"
-    load(tmp_path, CatalogueFile(SHOP, path))
+    load(tmp_path, one_file(SHOP, path))
     assert counts(tmp_path) == (1243, 1654, 1)
 
     with duckdb.connect() as connection:

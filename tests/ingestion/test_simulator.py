@@ -123,19 +123,59 @@ def test_the_catalogue_has_what_must_not_be_recommended(catalogue):
         assert companion.in_stock
 
 
+def completed_checkouts(events) -> list[dict]:
+    return [event["data"]["checkout"] for event in events if event["name"] == "checkout_completed"]
+
+
+def cents(money) -> int:
+    return round(money["amount"] * 100)
+
+
 def test_a_checkout_adds_up_to_the_cent(events):
-    checkouts = [event["data"]["checkout"] for event in events if event["name"] == "checkout_completed"]
-
-    def cents(money):
-        return round(money["amount"] * 100)
-
-    for checkout in checkouts:
-        assert sum(cents(item["finalLinePrice"]) for item in checkout["lineItems"]) == cents(checkout["subtotalPrice"])
+    for checkout in completed_checkouts(events):
+        off_the_order = sum(
+            cents(allocation["amount"])
+            for item in checkout["lineItems"]
+            for allocation in item["discountAllocations"]
+            if allocation["discountApplication"]["targetSelection"] == "ALL"
+        )
+        lines = sum(cents(item["finalLinePrice"]) for item in checkout["lineItems"])
+        assert lines - off_the_order == cents(checkout["subtotalPrice"])
         parts = (
             cents(checkout["subtotalPrice"]) + cents(checkout["shippingLine"]["price"]) + cents(checkout["totalTax"])
         )
         assert parts == cents(checkout["totalPrice"])
-    assert any(checkout["discountApplications"] for checkout in checkouts)
+
+
+def test_a_final_line_price_is_after_discounts_of_the_line_only(events):
+    for checkout in completed_checkouts(events):
+        off_shipping = sum(
+            cents(option["cost"]) - cents(option["costAfterDiscounts"])
+            for option in checkout["delivery"]["selectedDeliveryOptions"]
+        )
+        off_lines = 0
+        for item in checkout["lineItems"]:
+            left = cents(item["variant"]["price"]) * item["quantity"]
+            for allocation in item["discountAllocations"]:
+                assert allocation["discountApplication"] in checkout["discountApplications"]
+                off_lines += cents(allocation["amount"])
+                if allocation["discountApplication"]["targetSelection"] != "ALL":
+                    left -= cents(allocation["amount"])
+            assert cents(item["finalLinePrice"]) == left
+        assert cents(checkout["discountsAmount"]) == off_lines + off_shipping
+
+
+def test_discounts_are_of_lines_of_the_order_and_of_shipping_alone_and_together(events):
+    found = [checkout["discountApplications"] for checkout in completed_checkouts(events)]
+    kinds = {tuple(sorted((one["type"], one["targetSelection"], one["targetType"]) for one in each)) for each in found}
+    order = ("DISCOUNT_CODE", "ALL", "LINE_ITEM")
+    shipping = ("DISCOUNT_CODE", "ALL", "SHIPPING_LINE")
+    automatic, script = ("AUTOMATIC", "ENTITLED", "LINE_ITEM"), ("SCRIPT", "EXPLICIT", "LINE_ITEM")
+    assert kinds >= {(order,), (shipping,), (automatic,), (script,), (order, shipping), (automatic, order)}
+    values = {
+        tuple(one["value"]) for checkout in completed_checkouts(events) for one in checkout["discountApplications"]
+    }
+    assert values == {("percentage",), ("amount", "currencyCode")}
 
 
 def published(events, name) -> list[dict]:

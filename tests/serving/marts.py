@@ -54,7 +54,7 @@ create table core.identity_map as
     select 's' as shop, 'client' as identifier_kind, unnest(['client-1', 'client-2', 'client-bot']) as identifier,
         unnest(['journey-a', 'journey-a', 'journey-bot']) as journey_id
     union all select 's', 'customer', 'customer-9', 'journey-a';
-create table intermediate.int_as_of as select timestamp '2026-11-22 12:00:00' as as_of;
+create table intermediate.int_as_of as select 's' as shop, timestamp '2026-11-22 12:00:00' as as_of;
 create table intermediate.int_recommendation_settings as
     select unnest(['model_version', 'max_per_vendor_and_type']) as name, unnest(['7', '3']) as value;
 create table intermediate.int_viewed_products as select 's' as shop, '2' as product_id, 0.125 as again;

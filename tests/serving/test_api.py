@@ -1,3 +1,4 @@
+import base64
 import json
 from collections import Counter
 from pathlib import Path
@@ -151,10 +152,81 @@ def test_a_shop_is_the_same_in_capitals(ask):
     assert ids(ask(f"{ROOT.upper().replace('/V1/SHOPS', '/v1/shops')}{path}")) == ids(ask(f"{ROOT}{path}"))
 
 
-def test_who_gives_a_global_id_is_told_to_give_the_number(ask):
-    answer = ask(f"{ROOT}/products/gid%3A%2F%2Fshopify%2FProduct%2F{SEED}/recommendations")
-    assert answer.status_code == 404
-    assert "without gid://shopify/Product/" in answer.json()["remedy"]
+GID = "gid://shopify/Product/{}"
+
+
+@pytest.mark.parametrize("slash", ["/", "%2F"])
+def test_a_product_may_be_named_by_its_global_id(ask, slash):
+    path = f"{ROOT}/products/{{}}/recommendations"
+    assert ids(ask(path.format(GID.format(SEED).replace("/", slash)))) == ids(ask(path.format(SEED)))
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "exclude=gid://shopify/Product/{}",
+        "exclude=gid%3A%2F%2Fshopify%2FProduct%2F{}",
+        "exclude=gid://shopify/Product/{}%3Fcountry=DE",
+        "exclude[]={}",
+        "exclude%5B%5D={}&exclude%5B%5D=7",
+        "exclude[0]=7&exclude[1]={}",
+        'exclude=["7","{}"]',
+        "exclude=[7,{}]",
+        "exclude[]=gid://shopify/Product/{},7",
+    ],
+)
+def test_what_is_excluded_is_understood_however_it_is_written(ask, query):
+    first = ids(ask(f"{ROOT}/popular"))
+    assert ids(ask(f"{ROOT}/popular?{query.format(first[0])}"))[0] == first[1]
+
+
+def test_a_global_id_in_base64_and_a_handle_are_excluded(ask, published):
+    first, second, third = ids(ask(f"{ROOT}/popular"))[:3]
+    encoded = base64.b64encode(GID.format(first).encode()).decode()
+    handle = catalogue_of(published)["products"][second]["handle"]
+    assert ids(ask(f"{ROOT}/popular", params={"exclude": f"{encoded},{handle}"}))[0] == third
+
+
+def test_a_session_of_global_ids_is_that_of_the_numbers(ask):
+    excluded = ids(ask.session(["1001"]))[0]
+    answer = ask.session([GID.format("1001")], exclude=[GID.format(excluded)])
+    assert answer.json() == ask.session(["1001"], exclude=[excluded]).json()
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "exclude=[1001",
+        'exclude={"id":1001}',
+        "exclude=1001;1002",
+        "exclude=1001 1002",
+        "exclude=[[1001]]",
+        "exclude=[null]",
+        "exclude='1001'",
+        "exclude=gid://shopify/Collection/1001",
+        "exclude=gid://shopify/Product/",
+    ],
+)
+def test_what_is_not_understood_is_refused_with_the_form_that_is(ask, query):
+    answer = ask(f"{ROOT}/popular?{query}")
+    assert answer.status_code == 422
+    assert "exclude=4000,4001" in answer.json()["remedy"]
+
+
+def test_an_unknown_parameter_is_named(ask):
+    answer = ask(f"{ROOT}/popular?exlude=1001&limit=3&n=2")
+    assert answer.status_code == 422
+    assert answer.json()["error"] == "Unknown parameter: exlude, n."
+    assert answer.json()["remedy"] == "Known here: channel, collection, exclude, limit, segment, type, vendor."
+    assert ask(f"{ROOT}/session?products=1001", "POST", json={"products": ["1001"]}).status_code == 422
+    in_body = ask.session(["1001"], exlude=["1002"])
+    assert (in_body.status_code, "exlude" in in_body.json()["error"]) == (422, True)
+
+
+def test_what_the_app_proxy_and_the_snippets_of_themes_add_is_no_obstacle(ask):
+    proxied = "shop=x&logged_in_customer_id=&path_prefix=%2Fapps%2Fp&timestamp=1&signature=0"
+    assert ids(ask(f"{ROOT}/popular?placement=popular&{proxied}")) == ids(ask(f"{ROOT}/popular"))
+    assert ask("/healthz?probe=1").status_code == 200
 
 
 def test_a_session_is_answered_by_the_blend_with_the_newest_product_last(ask, published):

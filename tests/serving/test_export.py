@@ -170,6 +170,19 @@ def test_sessions_stand_newest_first_each_product_at_its_last_place(tmp_path):
     assert rows == [(0, 1, "1"), (0, 2, "2"), (1, 1, "3")]
 
 
+def test_a_list_that_became_empty_empties_its_metafield(tmp_path):
+    version = published(tmp_path, "delete from recommendations.product_page where product_id = '2';")
+    folder = version.folder / shop_folder("s")
+    [filled] = json_of(folder / "metafields.ndjson")
+    assert [metafield["ownerId"] for metafield in filled["metafields"]] == ["gid://shopify/Product/1"]
+    # 3 and 4 never had a list: deleting what is not there changes nothing.
+    [emptied] = json_of(folder / "metafields_delete.ndjson")
+    assert emptied["metafields"] == [
+        {"ownerId": f"gid://shopify/Product/{number}", "namespace": "$app:pixelnova", "key": "recommendations"}
+        for number in (2, 3, 4)
+    ]
+
+
 def test_metafields_are_the_variables_of_a_mutation(tmp_path):
     version = published(tmp_path)
     [call] = json_of(version.folder / shop_folder("s") / "metafields.ndjson")

@@ -1,5 +1,6 @@
 import hashlib
 import os
+import shutil
 from pathlib import Path
 
 import duckdb
@@ -7,7 +8,7 @@ import pytest
 
 from serving import publish as publishing
 from serving.publish import VERSIONS_KEPT, PublishError, publish
-from serving.published import ANALYTICS, CURRENT, NothingPublished, published_folder, read_current
+from serving.published import ANALYSTS_FILE, CURRENT, NothingPublished, published_folder, read_current
 from tests.serving.marts import MARTS
 
 
@@ -28,10 +29,28 @@ def test_a_version_holds_the_marts_with_their_descriptions_and_nothing_else(data
     with read_current(data).connect() as connection:
         assert connection.execute("select sessions from analytics.funnel_daily").fetchall() == [(7,)]
         assert connection.execute("select count(*) from core.products").fetchall() == [(5,)]
-        comments = connection.execute("select comment from duckdb_columns() where column_name = 'sessions'").fetchall()
+        comments = connection.execute(
+            "select comment from duckdb_columns() where table_name = 'funnel_daily' and schema_name <> 'main' "
+            "and column_name = 'sessions'"
+        ).fetchall()
         assert comments == [("All sessions.",)]
         schemas = connection.execute("select distinct schema_name from duckdb_tables() order by all").fetchall()
-    assert schemas == [("core",), ("main",), ("operations",), ("recommendations",)]
+    assert schemas == [("analytics",), ("core",), ("operations",), ("recommendations",)]
+
+
+@pytest.mark.parametrize("name", ["pixelnova", "a copy of november", "warehouse", "main"])
+def test_the_schemas_are_found_under_any_file_name_and_any_alias(data, tmp_path, name):
+    published = run(data)
+    copy = shutil.copy(published.folder / ANALYSTS_FILE, tmp_path / f"{name}.duckdb")
+    with duckdb.connect(str(copy), read_only=True) as connection:
+        assert connection.execute("select sessions from analytics.funnel_daily").fetchall() == [(7,)]
+        assert connection.execute("select sessions from funnel_daily").fetchall() == [(7,)]
+        tables = [table for (table,) in connection.execute("show tables").fetchall()]
+    assert tables == sorted(table.split(".")[1] for table in published.manifest.rows_by_table)
+    with duckdb.connect() as connection:
+        connection.execute(f"attach '{copy}' as shop (read_only)")
+        assert connection.execute("select sessions from shop.analytics.funnel_daily").fetchall() == [(7,)]
+        assert connection.execute("select sessions from shop.funnel_daily").fetchall() == [(7,)]
 
 
 def test_the_manifest_is_true(data):
@@ -105,7 +124,7 @@ def test_before_the_first_publication_a_reader_is_told_what_to_do(tmp_path):
 
 def test_the_published_database_opens_in_older_tools(data):
     published = run(data)
-    header = (published.folder / ANALYTICS).read_bytes()[:4096]
+    header = (published.folder / ANALYSTS_FILE).read_bytes()[:4096]
     assert b"DUCK" in header[:16]
     with published.connect() as connection:
         [(tags,)] = connection.execute("select tags from duckdb_databases() where not internal").fetchall()

@@ -15,7 +15,7 @@ from serving.recommenders.personal import below_popularity, recommend
 # Two circles of friends: who likes 1 likes 2 and 3, who likes 7 likes 8 and 9.
 WAREHOUSE = """
 create schema intermediate; create schema recommendations;
-create table intermediate.int_as_of as select timestamp '2026-11-20 12:00:00' as as_of;
+create table intermediate.int_as_of as select 's' as shop, timestamp '2026-11-20 12:00:00' as as_of;
 create table intermediate.int_shop_today as select 's' as shop, date '2026-11-20' as today;
 create table intermediate.int_personal_methods as select 's' as shop, 'ease' as method;
 create table intermediate.int_recommendation_settings as
@@ -42,8 +42,8 @@ create table recommendations.eligibility as
         null::varchar as diversity_group;
 create table recommendations.evaluation (
     evaluation_key varchar, shop varchar, task varchar, strategy varchar, cutoff bigint, cases bigint,
-    hit_rate double, mrr double, recall double, coverage double, novelty double, trained_until date,
-    computed_at timestamp, model_version varchar
+    history bigint, status varchar, hit_rate double, mrr double, recall double, coverage double, novelty double,
+    trained_until date, computed_at timestamp, model_version varchar
 );
 """
 
@@ -170,6 +170,17 @@ def test_an_evaluation_is_remembered_once_for_each_as_of(warehouse):
     recommend(warehouse)
     [(remembered,)] = rows(warehouse, "select count(distinct computed_at) from recommendations.evaluation_history")
     assert remembered == 2
+
+
+def test_few_cases_are_remembered_without_rates(warehouse):
+    change(warehouse, "insert into intermediate.int_recommendation_settings values ('evaluation_min_cases', '21')")
+    recommend(warehouse)
+    assert rows(
+        warehouse,
+        "select distinct cases, status, hit_rate, mrr, recall, coverage, novelty "
+        "from recommendations.evaluation_history",
+    ) == [(20, "too little history", None, None, None, None, None)]
+    assert below_popularity(warehouse, min_cases=1) == []
 
 
 def test_a_strategy_below_popularity_is_found_when_there_are_cases_enough(warehouse):

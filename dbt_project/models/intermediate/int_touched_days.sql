@@ -60,7 +60,10 @@ checkouts as (
         select visits.session_id
         from visits
         inner join {{ stored('int_visits') }} as former on visits.session_id = former.session_id
-        where visits.journey_id <> former.journey_id or visits.is_new_visitor <> former.is_new_visitor
+        where
+            visits.journey_id <> former.journey_id
+            or visits.is_new_visitor <> former.is_new_visitor
+            or visits.last_non_direct_channel <> former.last_non_direct_channel
 
     ),
 

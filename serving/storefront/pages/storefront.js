@@ -48,7 +48,7 @@
     buyerAcceptsEmailMarketing: false,
     buyerAcceptsSmsMarketing: false,
     currencyCode: cart.currency,
-    delivery: null,
+    delivery: {selectedDeliveryOptions: []},
     discountApplications: [],
     discountsAmount: money(0, cart.currency),
     email: null,

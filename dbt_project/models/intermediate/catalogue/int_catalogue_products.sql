@@ -22,7 +22,7 @@ known_products as (
 
     select
         shop,
-        handle,
+        {{ handle_name('handle') }} as handle,
         product_id,
         is_deleted,
         true as is_certain,
@@ -32,18 +32,19 @@ known_products as (
     union all
 
     select
-        shop,
-        handle,
-        product_id,
-        false as is_deleted,
+        seen.shop,
+        seen.handle,
+        seen.product_id,
+        replaced.product_id is not null as is_deleted,
         false as is_certain,
-        recent_mentions
-    from {{ ref('int_products_seen') }}
+        seen.recent_mentions
+    from {{ ref('int_products_seen') }} as seen
+    left join {{ ref('int_products_replaced') }} as replaced
+        on seen.shop = replaced.shop and seen.product_id = replaced.product_id
 
 ),
 
 -- A handle may have been given to another product since: the one that is there, and then the one that shoppers look at.
--- Anybody can send an event of a new id at a product's address; to take its place needs more than shoppers send.
 ranked_handles as (
 
     select
@@ -162,7 +163,7 @@ select
     products.is_gift_card,
     products.is_published,
     products.is_deleted,
-    case when products.is_deleted then products.read_at end as last_read_at,
+    products.read_at as last_read_at,
     products.image_url,
     products.created_at,
     products.updated_at

@@ -1,6 +1,6 @@
 {#-
-    Shops whose catalogue is known as a whole, and by whom: the Admin API or a catalogue file, whichever was read last.
-    Products that it does not name are no longer sold. A load that failed half-way makes no catalogue.
+    Shops that have a catalogue, from whichever was read last: the Admin API or catalogue files. Where a reading held the
+    whole of it, products that it does not name are no longer sold. A load that failed half-way makes no catalogue.
 -#}
 
 with
@@ -10,7 +10,8 @@ readings as (
     select
         shop,
         'admin_api' as source,
-        cast(began_at as timestamp) as read_at
+        cast(began_at as timestamp) as read_at,
+        true as is_complete
     from {{ source('shopify', 'fetches') }}
     where subject = 'products' and error is null
 
@@ -19,24 +20,28 @@ readings as (
     select
         shop,
         'catalogue_file' as source,
-        cast(fetched_at as timestamp) as read_at
-    from {{ source('catalogue', 'readings') }}
+        read_at,
+        is_complete
+    from {{ ref('stg_catalogue__readings') }}
     where error is null
 
 ),
 
-newest as (
+ranked as (
 
     select
         *,
-        row_number() over (partition by shop order by read_at desc, source) as age
+        row_number() over (partition by shop order by read_at desc, source) as age,
+        row_number() over (partition by shop, is_complete order by read_at desc, source) as age_among_its_kind
     from readings
 
 )
 
 select
     shop,
-    source,
-    read_at
-from newest
-where age = 1
+    max(case when age = 1 then source end) as source,
+    max(case when age = 1 then read_at end) as read_at,
+    max(case when is_complete and age_among_its_kind = 1 then source end) as complete_source,
+    max(case when is_complete and age_among_its_kind = 1 then read_at end) as complete_read_at
+from ranked
+group by shop

@@ -40,7 +40,8 @@ with_product as (
 
     select
         variants.*,
-        products.product_id
+        products.product_id,
+        products.last_read_at
     from variants
     inner join products on variants.shop = products.shop and variants.handle = products.handle
 
@@ -120,5 +121,6 @@ select
     is_available,
     inventory_quantity,
     inventory_policy,
-    is_deleted
+    is_deleted,
+    last_read_at
 from ranked

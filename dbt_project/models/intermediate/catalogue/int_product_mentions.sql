@@ -83,6 +83,7 @@ mentions as (
 select
     {{ said | join(',\n    ') }},
     count(*) as mentions,
+    min(event_at) as first_event_at,
     max(event_at) as event_at,
     {{ latest('event_key', ['event_at', 'event_key']) }} as event_key,
     {{ latest('line_number', ['event_at', 'event_key', 'line_number']) }} as line_number

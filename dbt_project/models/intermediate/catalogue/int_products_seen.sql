@@ -1,6 +1,7 @@
 {#-
     What events say of products: of each attribute the newest value that is known. Shopify allows 255 characters; whoever
-    sends more must not fill every list that names the product. A mention of a week ago counts half.
+    sends more must not fill every list that names the product. A mention of a week ago counts half. A price in another
+    currency than the shop's is that of one shopper's market.
 -#}
 
 with
@@ -9,6 +10,8 @@ numbered as (
 
     select
         mentions.*,
+        {{ product_handle('mentions.url') }} as handle,
+        case when mentions.currency = shops.currency then mentions.price end as shop_price,
         {{ decayed('mentions.mentions', 'mentions.event_date', 'today.today', 7) }} as recent_mentions,
         row_number() over (
             partition by mentions.shop, mentions.product_id
@@ -16,6 +19,7 @@ numbered as (
         ) as recency
     from {{ ref('int_product_mentions') }} as mentions
     left join {{ ref('int_shop_today') }} as today on mentions.shop = today.shop
+    left join {{ ref('stg_shops__shops') }} as shops on mentions.shop = shops.shop
     where mentions.product_id is not null
 
 )
@@ -23,15 +27,16 @@ numbered as (
 select
     shop,
     product_id,
+    min(first_event_at) as first_seen_at,
     max(event_at) as last_seen_at,
+    cast(sum(mentions) as bigint) as mentions,
     cast(sum(recent_mentions) as double) as recent_mentions,
     max_by(left(product_title, 255), recency) filter (where product_title is not null) as title,
     max_by(left(vendor, 255), recency) filter (where vendor is not null) as vendor,
     max_by(left(product_type, 255), recency) filter (where product_type is not null) as product_type,
     max_by(url, recency) filter (where length(url) < 2000) as url,
-    max_by({{ product_handle('url') }}, recency) filter (where length({{ product_handle('url') }}) <= 255) as handle,
+    max_by(handle, recency) filter (where length(handle) <= 255) as handle,
     max_by(image_url, recency) filter (where length(image_url) < 2000) as image_url,
-    max_by(price, recency) filter (where price is not null and currency is not null) as price,
-    max_by(currency, recency) filter (where price is not null and currency is not null) as currency
+    max_by(shop_price, recency) filter (where shop_price is not null) as price
 from numbered
 group by shop, product_id

@@ -1,17 +1,22 @@
-{#- What events say of variants: of each attribute the newest value that is known. -#}
+{#-
+    What events say of variants: of each attribute the newest value that is known. A price in another currency than the
+    shop's is that of one shopper's market.
+-#}
 
 with
 
 numbered as (
 
     select
-        *,
+        mentions.*,
+        case when mentions.currency = shops.currency then mentions.price end as shop_price,
         row_number() over (
-            partition by shop, variant_id
-            order by event_at, event_key, line_number
+            partition by mentions.shop, mentions.variant_id
+            order by mentions.event_at, mentions.event_key, mentions.line_number
         ) as recency
-    from {{ ref('int_product_mentions') }}
-    where variant_id is not null and product_id is not null
+    from {{ ref('int_product_mentions') }} as mentions
+    left join {{ ref('stg_shops__shops') }} as shops on mentions.shop = shops.shop
+    where mentions.variant_id is not null and mentions.product_id is not null
 
 )
 
@@ -22,7 +27,6 @@ select
     max_by(product_id, recency) as product_id,
     max_by(sku, recency) filter (where sku is not null) as sku,
     max_by(variant_title, recency) filter (where variant_title is not null) as title,
-    max_by(price, recency) filter (where price is not null and currency is not null) as price,
-    max_by(currency, recency) filter (where price is not null and currency is not null) as currency
+    max_by(shop_price, recency) filter (where shop_price is not null) as price
 from numbered
 group by shop, variant_id

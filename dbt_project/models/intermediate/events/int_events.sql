@@ -54,9 +54,12 @@ with_previous as (
         client_id,
         event_id,
         event_at,
-        lag(event_at) over (partition by shop, client_id order by event_at, event_id) as previous_event_at
+        event_sequence,
+        lag(event_at) over (
+            partition by shop, client_id order by {{ event_order() | join(', ') }}
+        ) as previous_event_at
     from events
-    where client_id is not null
+    where client_id is not null and {{ is_shopping('event_name', 'page_url', 'page_path') }}
 
 ),
 
@@ -81,7 +84,7 @@ sessionized as (
         event_key,
         {{ last_known('started_session_id') }} over (
             partition by shop, client_id
-            order by event_at, event_id
+            order by {{ event_order() | join(', ') }}
             rows between unbounded preceding and current row
         ) as session_id
     from with_start

@@ -5,6 +5,10 @@ select
     files.load_id
 from {{ ref('stg_pixel__landing_files') }} as files
 {% if not first_build() %}
-    left join {{ stored('int_landing_files_processed') }} as processed on files.landing_file = processed.landing_file
+    -- Also by load: a file whose rows were damaged and loaded again is read again.
+    left join {{ stored('int_landing_files_processed') }} as processed
+        on
+            files.landing_file = processed.landing_file
+            and files.load_id = processed.load_id
     where processed.landing_file is null
 {% endif %}

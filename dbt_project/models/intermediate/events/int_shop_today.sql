@@ -4,4 +4,4 @@ select
     shops.shop,
     {{ local_date('as_of.as_of', 'shops.timezone') }} as today
 from {{ ref('shops') }} as shops
-cross join {{ ref('int_as_of') }} as as_of
+left join {{ ref('int_as_of') }} as as_of on shops.shop = as_of.shop

@@ -1,10 +1,19 @@
-{{ config(materialized='view') }}
+{#- The lines of every add, remove and view of a cart. -#}
+
+{{ config(
+    materialized='incremental',
+    incremental_strategy='replace_touched',
+    unique_key='event_key',
+    incremental_predicates=["event_key in (select touched.event_key from intermediate.int_touched_events as touched)"],
+) }}
+-- depends_on: {{ ref('int_touched_events') }}
 
 {% set line_fields = {
     'variant_gid': '$.merchandise.id',
     'product_gid': '$.merchandise.product.id',
     'sku': '$.merchandise.sku',
     'product_title': '$.merchandise.product.title',
+    'untranslated_title': '$.merchandise.product.untranslatedTitle',
     'quantity': '$.quantity',
     'unit_price': '$.merchandise.price.amount',
     'amount': '$.cost.totalAmount.amount',
@@ -24,7 +33,7 @@ events as (
         {{ event_columns | join(', ') }},
         case when event_name <> 'cart_viewed' then lines end as cart_line,
         case when event_name = 'cart_viewed' then {{ json_array('lines', '$') }} end as cart_lines
-    from {{ ref('int_events') }}
+    from {{ events_of_touched_sessions() }}
     where event_name in ('product_added_to_cart', 'product_removed_from_cart', 'cart_viewed')
 
 ),
@@ -98,7 +107,7 @@ select
     {{ shopify_id('product_gid') }} as product_id,
     {{ shopify_id('variant_gid') }} as variant_id,
     nullif(sku, '') as sku,
-    product_title,
+    coalesce(nullif(untranslated_title, ''), product_title) as product_title,
     units as quantity,
     price as unit_price,
     coalesce({{ money('amount') }}, {{ money(times('price', 'units')) }}) as amount,

@@ -18,6 +18,7 @@ select
     event_name,
     event_at,
     event_date,
+    event_sequence,
     client_id,
     session_id,
     checkout_token,
@@ -30,6 +31,10 @@ select
     shipping_amount,
     tax_amount,
     total_amount,
-    lines
+    lines,
+    lines_complete,
+    line_count,
+    discount_applications,
+    delivery_options
 from {{ events_of_touched_sessions() }}
-where event_name like 'checkout%' or event_name = 'payment_info_submitted'
+where {{ in_texts('event_name', checkout_steps()) }}

@@ -1,13 +1,6 @@
 {#- The checkouts that this run makes anew, for their events or their session changed: how far each came. -#}
 
-{% set steps = [
-    'checkout_started',
-    'checkout_contact_info_submitted',
-    'checkout_address_info_submitted',
-    'checkout_shipping_info_submitted',
-    'payment_info_submitted',
-    'checkout_completed',
-] %}
+{% set steps = checkout_steps() %}
 
 with
 
@@ -35,6 +28,7 @@ steps as (
         event_key,
         event_id,
         event_at,
+        event_sequence,
         event_date,
         session_id,
         currency,
@@ -58,9 +52,9 @@ checkouts as (
         checkout_token,
         min(event_at) as started_at,
         max(event_at) as last_step_at,
-        {{ earliest('event_key', ['event_at', 'event_id']) }} as first_event_key,
+        {{ earliest('event_key', event_order()) }} as first_event_key,
         max(step) as furthest_step,
-        {{ latest('event_key', ['event_at', 'event_id']) }} filter (where total_amount is not null)
+        {{ latest('event_key', event_order()) }} filter (where total_amount is not null)
             as priced_event_key
     from steps
     where step is not null

@@ -70,8 +70,8 @@ customers as (
         spent.amount,
         {{ elapsed('day', 'bought_in_all.last_ordered_at', 'as_of.as_of') }} as days_since_last_order
     from bought_in_all
-    cross join as_of
     inner join journeys on bought_in_all.journey_id = journeys.journey_id
+    left join as_of on journeys.shop = as_of.shop
     left join main_currencies on bought_in_all.journey_id = main_currencies.journey_id
     left join spent
         on main_currencies.journey_id = spent.journey_id and main_currencies.currency = spent.currency

@@ -29,14 +29,24 @@ aftermath as (
 
 ),
 
-lines_per_order as (
+amounts as (
+
+    select * from {{ ref('int_order_amounts') }}
+
+),
+
+sessions as (
 
     select
-        event_key,
-        count(*) as line_items,
-        cast(sum(quantity) as bigint) as units
-    from {{ ref('int_order_lines') }}
-    group by event_key
+        session_id,
+        is_bot
+    from {{ ref('int_sessions') }}
+
+),
+
+shops as (
+
+    select * from {{ ref('stg_shops__shops') }}
 
 ),
 
@@ -107,18 +117,25 @@ select
     numbered.order_number,
     coalesce(numbered.order_number > 1, false) or coalesce(not numbered.is_first_order, false) as is_repeat_order,
     numbered.ordered_at,
+    {{ local_time('numbered.ordered_at', "coalesce(shops.timezone, 'UTC')") }} as ordered_local_at,
     numbered.order_date,
-    coalesce(lines_per_order.line_items, 0) as line_items,
-    coalesce(lines_per_order.units, 0) as units,
+    coalesce(amounts.line_items, 0) as line_items,
+    coalesce(amounts.units, 0) as units,
+    amounts.lines_complete,
+    amounts.amount_basis,
     numbered.currency,
     numbered.subtotal_amount,
-    numbered.discount_amount,
+    amounts.discount_amount,
+    amounts.shipping_discount_amount,
     numbered.shipping_amount,
     numbered.tax_amount,
     numbered.total_amount as gross_total_amount,
     numbered.refunded_amount,
     numbered.cancelled_at,
     numbered.net_total_amount,
+    coalesce(sessions.is_bot, false) as is_bot,
     numbered.is_test
 from numbered
-left join lines_per_order on numbered.event_key = lines_per_order.event_key
+left join amounts on numbered.event_key = amounts.event_key
+left join sessions on numbered.session_id = sessions.session_id
+left join shops on numbered.shop = shops.shop

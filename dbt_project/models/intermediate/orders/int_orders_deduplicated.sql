@@ -1,61 +1,36 @@
 with
 
-completed as (
+checkout_events as (
 
-    select
-        *,
-        coalesce({{ shopify_id('order_gid') }}, order_gid) as own_order_id
-    from {{ ref('int_checkout_events') }}
-    where event_name = 'checkout_completed'
+    select * from {{ ref('int_checkout_events') }}
 
 ),
 
--- One checkout makes one order: an event without an order id takes the one that another event of its checkout names.
--- Where none does, the checkout token stands in; with neither, the event is an order of its own.
-identified as (
+order_events as (
 
-    select
-        *,
-        coalesce(
-            own_order_id,
-            case
-                when checkout_token is not null then min(own_order_id) over (partition by shop, checkout_token)
-            end,
-            'checkout:' || checkout_token,
-            'event:' || event_id
-        ) as order_id
-    from completed
-
-),
-
--- A thank-you page that is loaded again is no second order: the oldest event wins.
-ranked as (
-
-    select
-        *,
-        row_number() over (partition by shop, order_id order by event_at, event_id) as occurrence
-    from identified
+    select * from {{ ref('int_order_events') }}
+    where is_order_event
 
 )
 
 select
-    {{ surrogate_key(['shop', 'order_id']) }} as order_key,
-    shop,
-    order_id,
-    order_gid,
-    checkout_token,
-    customer_id,
-    is_first_order,
-    event_key,
-    session_id,
-    client_id,
-    event_at as ordered_at,
-    event_date as order_date,
-    currency,
-    subtotal_amount,
-    discount_amount,
-    shipping_amount,
-    tax_amount,
-    total_amount
-from ranked
-where occurrence = 1
+    order_events.order_key,
+    checkout_events.shop,
+    order_events.order_id,
+    checkout_events.order_gid,
+    checkout_events.checkout_token,
+    checkout_events.customer_id,
+    checkout_events.is_first_order,
+    checkout_events.event_key,
+    checkout_events.session_id,
+    checkout_events.client_id,
+    checkout_events.event_at as ordered_at,
+    checkout_events.event_date as order_date,
+    checkout_events.currency,
+    checkout_events.subtotal_amount,
+    checkout_events.discount_amount,
+    checkout_events.shipping_amount,
+    checkout_events.tax_amount,
+    checkout_events.total_amount
+from order_events
+inner join checkout_events on order_events.event_key = checkout_events.event_key

@@ -23,7 +23,7 @@ former_names as (
 
     select distinct
         shop,
-        lower({{ product_handle('url') }}) as name,
+        {{ product_handle('url') }} as name,
         product_id
     from {{ ref('int_product_mentions') }}
     where
@@ -37,7 +37,7 @@ former_names as (
 
 ),
 
--- A handle that two products had names both. Rules are in small letters; handles of a catalogue file may be otherwise.
+-- A handle that two products had names both.
 names as (
 
     select
@@ -50,7 +50,7 @@ names as (
 
     select
         shop,
-        lower(handle) as name,
+        {{ handle_name('handle') }} as name,
         product_id
     from products
     where handle is not null

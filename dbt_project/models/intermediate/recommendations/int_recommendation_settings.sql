@@ -15,6 +15,8 @@
     'interest_half_life_days',
     'personal_active_days',
     'evaluation_cases',
+    'evaluation_min_cases',
+    'evaluation_min_history',
 ] %}
 
 {% for name in names %}

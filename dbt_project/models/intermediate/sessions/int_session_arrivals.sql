@@ -1,101 +1,246 @@
-{#- How each session that was cut anew arrived: first page, referrer and campaign, and the channel that they make. -#}
+{#-
+    The channel of each session that was rebuilt: Google Analytics 4's default channel groups, by the rows of the seed
+    channel_rules and of the merchant's [shops.channels] in shops.toml. The last case expression is the whole order.
+-#}
 
 with
 
-events as (
-
-    select * from {{ events_of_touched_sessions() }}
-    where session_id is not null
-
-),
-
-shop_hosts as (
-
-    select * from {{ ref('stg_shops__hosts') }}
-
-),
-
--- An event that knows its page says how the session arrived; it need not be the very first.
 landings as (
 
     select
-        session_id,
-        {{ earliest(
-            'event_key',
-            ['case when page_url is null then 1 else 0 end', 'event_at', 'event_id']
-        ) }} as event_key
-    from events
-    group by session_id
+        *,
+        nullif(regexp_extract(lower(utm_source), '^(?:https?://)?([^/?#]+)', 1), '') as source,
+        {{ plain_medium('utm_medium') }} as medium,
+        {{ matches('lower(utm_campaign)', "'(^|[^a-df-z])shop|shopping'") }} as is_shopping_campaign
+    from {{ ref('int_session_landings') }}
 
 ),
 
-arrived as (
+rules as (
+
+    select * from {{ ref('channel_rules') }}
+
+),
+
+decided as (
+
+    select * from {{ ref('stg_shops__channels') }}
+
+),
+
+sources as (
 
     select
-        events.session_id,
-        events.shop,
-        events.page_path,
-        events.page_query,
-        {{ url_host('events.page_url') }} as page_host,
-        {{ url_host('events.referrer_url') }} as referrer_host,
-        events.user_agent
+        referrer_host as source,
+        is_app_referrer as is_app
     from landings
-    inner join events on landings.event_key = events.event_key
+    where referrer_host is not null
+
+    union
+
+    select
+        source,
+        false as is_app
+    from landings
+    where source is not null
 
 ),
 
-first_events as (
+-- Every name that a source goes by: itself, the domains above it (google.co.uk is google.* too), the app that it is a
+-- variant of, the word that a utm_source begins with.
+names as (
 
     select
-        arrived.session_id,
-        arrived.shop,
-        arrived.page_path as landing_path,
-        -- A page of the shop itself is no referrer.
-        case
-            when shop_hosts.host is null and coalesce(arrived.referrer_host <> arrived.page_host, true)
-                then arrived.referrer_host
-        end as referrer_host,
-        {{ url_parameter('arrived.page_query', 'utm_source') }} as utm_source,
-        {{ url_parameter('arrived.page_query', 'utm_medium') }} as utm_medium,
-        {{ url_parameter('arrived.page_query', 'utm_campaign') }} as utm_campaign,
-        arrived.user_agent
-    from arrived
-    left join shop_hosts on arrived.shop = shop_hosts.shop and arrived.referrer_host = shop_hosts.host
+        source,
+        is_app,
+        source as name
+    from sources
+
+    union
+
+    select
+        source,
+        is_app,
+        regexp_extract(source, '^([a-z]{4,}|fb|ig)[^a-z.][^.]*$', 1) as name
+    from sources
+    where not is_app
+
+    {% for dots in [1, 2, 3, 4] %}
+        {% set labels = '(?:[^.]+[.]){' ~ dots ~ '}' %}
+        union
+
+        select
+            source,
+            is_app,
+            regexp_extract(source, '(?:^|[.])({{ labels }}[^.]+)$', 1) as name
+        from sources
+        where not is_app
+
+        union
+
+        select
+            source,
+            is_app,
+            regexp_extract(
+                regexp_replace(source, '[.](?:com|(?:com?[.])?[a-z][a-z])$', '.*'), '(?:^|[.])({{ labels }}[*])$', 1
+            ) as name
+        from sources
+        where not is_app
+
+        union
+
+        select
+            source,
+            is_app,
+            regexp_extract(source, '^({{ labels }}[^.]+)[.]', 1) as name
+        from sources
+        where is_app
+    {% endfor %}
 
 ),
 
-referrer_kinds as (
+source_channels as (
 
     select
-        referrers.referrer_host,
-        min(known.kind) as kind
-    from (select distinct referrer_host from first_events) as referrers
-    inner join {{ ref('referrer_hosts') }} as known
-        on {{ matches('referrers.referrer_host', 'known.host_pattern') }}
-    group by referrers.referrer_host
+        names.source,
+        names.is_app,
+        {{ earliest('rules.channel', ['-length(names.name)', 'names.name']) }} as channel
+    from names
+    inner join rules on names.name = rules.value and rules.given = 'source'
+    group by names.source, names.is_app
+
+),
+
+decided_sources as (
+
+    select
+        decided.shop,
+        names.source,
+        names.is_app,
+        {{ earliest('decided.channel', ['-length(names.name)', 'names.name']) }} as channel
+    from names
+    inner join decided on names.name = decided.value
+    group by decided.shop, names.source, names.is_app
+
+),
+
+decided_media as (
+
+    select
+        shop,
+        {{ plain_medium('value') }} as medium,
+        min(channel) as channel
+    from decided
+    group by shop, {{ plain_medium('value') }}
+
+),
+
+media as (
+
+    select distinct medium
+    from landings
+    where medium <> ''
+
+),
+
+medium_channels as (
+
+    select
+        media.medium,
+        {{ earliest('rules.channel', [
+            "case when rules.value not like '%*%' then 0 when rules.channel like 'paid %' then 1 else 2 end",
+            '-length(rules.value)',
+            'rules.value',
+        ]) }} as channel
+    from media
+    inner join rules
+        on rules.given = 'medium' and media.medium like replace(rules.value, '*', '%')
+    group by media.medium
+
+),
+
+known as (
+
+    select
+        landings.*,
+        coalesce(
+            decided_sources.channel,
+            decided_media.channel,
+            case when not landings.has_campaign then decided_referrers.channel end
+        ) as decided_channel,
+        nullif(medium_channels.channel, 'direct') as medium_channel,
+        nullif(source_channels.channel, 'direct') as source_channel,
+        referrer_channels.channel as referrer_channel,
+        -- utm_source=(direct) names no campaign.
+        landings.has_campaign and not (
+            coalesce(landings.source in ('(direct)', 'direct'), false)
+            and coalesce(medium_channels.channel = 'direct', landings.medium is null)
+        ) as is_campaign,
+        -- A bank's page cannot be listed: who comes into the middle of a checkout comes back to it, unless by a mail's link.
+        coalesce(
+            {{ matches('landings.landing_path', "'/checkouts?/'") }}
+            and not {{ matches('landings.landing_path', "'/recover'") }},
+            false
+        ) as is_in_checkout
+    from landings
+    left join medium_channels on landings.medium = medium_channels.medium
+    left join source_channels on landings.source = source_channels.source and not source_channels.is_app
+    left join source_channels as referrer_channels
+        on
+            landings.referrer_host = referrer_channels.source
+            and landings.is_app_referrer = referrer_channels.is_app
+    left join decided_sources
+        on
+            landings.shop = decided_sources.shop
+            and landings.source = decided_sources.source
+            and not decided_sources.is_app
+    left join decided_sources as decided_referrers
+        on
+            landings.shop = decided_referrers.shop
+            and landings.referrer_host = decided_referrers.source
+            and landings.is_app_referrer = decided_referrers.is_app
+    left join decided_media on landings.shop = decided_media.shop and landings.medium = decided_media.medium
 
 )
 
 select
-    first_events.session_id,
-    first_events.shop,
-    first_events.landing_path,
-    first_events.referrer_host,
-    first_events.utm_source,
-    first_events.utm_medium,
-    first_events.utm_campaign,
-    first_events.user_agent,
+    session_id,
+    shop,
+    landing_path,
+    referrer_host,
+    utm_source,
+    utm_medium,
+    utm_campaign,
+    user_agent,
     case
-        when lower(first_events.utm_medium) in ('cpc', 'ppc', 'paid', 'paidsearch', 'paid_search') then 'paid search'
-        when lower(first_events.utm_medium) in ('paidsocial', 'paid_social', 'paid-social') then 'paid social'
-        when lower(first_events.utm_medium) in ('email', 'e-mail', 'newsletter') then 'email'
-        when lower(first_events.utm_medium) = 'affiliate' then 'affiliate'
-        when lower(first_events.utm_medium) like '%social%' then 'organic social'
-        when first_events.utm_source is not null then 'other campaign'
-        when referrer_kinds.kind = 'search' then 'organic search'
-        when referrer_kinds.kind = 'social' then 'organic social'
-        when first_events.referrer_host is not null then 'referral'
+        -- The merchant knows best.
+        when decided_channel is not null then decided_channel
+        -- A campaign that says that it is paid for, and of which kind; else its source, click id or referrer say the kind.
+        when lower(utm_campaign) like '%cross-network%' then 'cross-network'
+        when
+            medium_channel = 'paid other' and is_shopping_campaign
+            and coalesce(source_channel, 'organic search') = 'organic search'
+            then 'paid shopping'
+        when medium like '%cp%' and {{ paid('source_channel') }} is not null then {{ paid('source_channel') }}
+        when medium_channel = 'paid other'
+            then coalesce(
+                {{ paid('source_channel') }},
+                {{ paid('click_channel') }},
+                {{ paid('referrer_channel') }},
+                'paid other'
+            )
+        -- Any other medium that leaves no choice.
+        when medium_channel not in ('organic search', 'organic video', 'referral') then medium_channel
+        -- The click id of an ad, then what the source is.
+        when click_channel like 'paid %' or click_channel = 'display' then click_channel
+        when source_channel is not null then source_channel
+        when click_channel is not null then click_channel
+        when medium_channel is not null then medium_channel
+        -- No campaign, or one that says nothing: the referrer.
+        when referrer_channel <> 'direct' then referrer_channel
+        when is_campaign then 'other campaign'
+        when referrer_channel = 'direct' or is_in_checkout then 'direct'
+        when referrer_host is not null then 'referral'
         else 'direct'
     end as channel
-from first_events
-left join referrer_kinds on first_events.referrer_host = referrer_kinds.referrer_host
+from known

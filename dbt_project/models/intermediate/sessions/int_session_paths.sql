@@ -10,6 +10,7 @@ named as (
     select
         session_id,
         event_at,
+        event_sequence,
         event_id,
         case
             when event_name = 'product_viewed' then 'product'
@@ -20,7 +21,7 @@ named as (
             when event_name = 'cart_viewed' then 'cart'
             when event_name = 'checkout_started' then 'checkout'
             when event_name = 'checkout_completed' then 'purchase'
-            when event_name = 'page_viewed' and page_path = '/' then 'home'
+            when event_name = 'page_viewed' and {{ is_home_page('page_path') }} then 'home'
         end as step
     from {{ events_of_touched_sessions() }}
     where session_id is not null
@@ -31,7 +32,7 @@ with_previous as (
 
     select
         *,
-        lag(step) over (partition by session_id order by event_at, event_id) as previous_step
+        lag(step) over (partition by session_id order by {{ event_order() | join(', ') }}) as previous_step
     from named
     where step is not null
 
@@ -42,7 +43,7 @@ numbered as (
     select
         session_id,
         step,
-        row_number() over (partition by session_id order by event_at, event_id) as step_number
+        row_number() over (partition by session_id order by {{ event_order() | join(', ') }}) as step_number
     from with_previous
     where previous_step is null or step <> previous_step
 

@@ -53,5 +53,5 @@ select
     step,
     checkouts,
     case when step = 'completed' then 0 else ended_here end as abandoned,
-    {{ money("case when step = 'completed' then 0 else coalesce(amount, 0) end") }} as value_at_risk
+    {{ total("case when step = 'completed' then 0 else coalesce(amount, 0) end") }} as value_at_risk
 from steps

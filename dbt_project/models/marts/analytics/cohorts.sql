@@ -82,19 +82,29 @@ sizes as (
 ),
 
 -- Every period until now has a row, also one in which nobody came back.
+spans as (
+
+    select
+        sizes.shop,
+        {{ dates_between('min(sizes.cohort_month)', 'min(today.this_month)') }} as dates
+    from sizes
+    inner join today on sizes.shop = today.shop
+    group by sizes.shop
+
+),
+
+dates as (
+
+    {{ numbered_elements('spans', 'dates', ['shop']) }}
+
+),
+
 calendar as (
 
-    select
+    select distinct
         shop,
-        activity_month
-    from months
-
-    union
-
-    select
-        shop,
-        this_month
-    from today
+        cast({{ dbt.date_trunc('month', 'element') }} as date) as activity_month
+    from dates
 
 ),
 
@@ -105,7 +115,6 @@ periods as (
         calendar.activity_month
     from sizes
     inner join calendar on sizes.shop = calendar.shop and sizes.cohort_month <= calendar.activity_month
-    inner join today on sizes.shop = today.shop and calendar.activity_month <= today.this_month
 
 ),
 
@@ -155,8 +164,8 @@ select
     coalesce(activity.orders, 0) as orders,
     coalesce(activity.repeat_orders, 0) as repeat_orders,
     shops.currency,
-    {{ money('coalesce(activity.sales_amount, 0)') }} as sales_amount,
-    {{ money(
+    {{ total('coalesce(activity.sales_amount, 0)') }} as sales_amount,
+    {{ total(
         'sum(coalesce(activity.sales_amount, 0)) over (partition by ' ~ cohort ~ ' order by periods.activity_month'
         ~ ' rows between unbounded preceding and current row)'
     ) }} as cumulative_sales_amount

@@ -112,7 +112,7 @@ select
     coalesce(sold.orders, 0) as orders,
     coalesce(sold.units, 0) as units,
     shops.currency,
-    {{ money('coalesce(sold.sales_amount, 0)') }} as sales_amount,
+    {{ total('coalesce(sold.sales_amount, 0)') }} as sales_amount,
     cast(seen.cart_adds as double) / nullif(seen.views, 0) as add_to_cart_rate,
     cast(coalesce(sold.orders, 0) as double) / nullif(seen.views, 0) as purchase_rate
 from days

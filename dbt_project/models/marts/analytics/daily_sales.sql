@@ -14,11 +14,11 @@ select
     count(*) as orders,
     count(*) filter (where is_repeat_order) as repeat_orders,
     cast(sum(units) as bigint) as units,
-    {{ money('coalesce(sum(subtotal_amount), 0)') }} as subtotal_amount,
-    {{ money('coalesce(sum(discount_amount), 0)') }} as discount_amount,
-    {{ money('coalesce(sum(shipping_amount), 0)') }} as shipping_amount,
-    {{ money('coalesce(sum(tax_amount), 0)') }} as tax_amount,
-    {{ money('coalesce(sum(gross_total_amount), 0)') }} as gross_total_amount,
+    {{ total('coalesce(sum(subtotal_amount), 0)') }} as subtotal_amount,
+    {{ total('coalesce(sum(discount_amount), 0)') }} as discount_amount,
+    {{ total('coalesce(sum(shipping_amount), 0)') }} as shipping_amount,
+    {{ total('coalesce(sum(tax_amount), 0)') }} as tax_amount,
+    {{ total('coalesce(sum(gross_total_amount), 0)') }} as gross_total_amount,
     cast(sum(gross_total_amount) as double) / nullif(count(gross_total_amount), 0) as average_order_value
 from {{ ref('orders') }}
 where not is_test and {{ in_touched_days('shop', 'order_date') }}

@@ -136,7 +136,7 @@ select
     coalesce(sold.repeat_orders, 0) as repeat_orders,
     coalesce(sold.orders_in_other_currencies, 0) as orders_in_other_currencies,
     shops.currency,
-    {{ money('coalesce(sold.gross_sales_amount, 0)') }} as gross_sales_amount,
+    {{ total('coalesce(sold.gross_sales_amount, 0)') }} as gross_sales_amount,
     cast(sold.gross_sales_amount as double) / nullif(sold.orders_valued, 0) as average_order_value
 from days
 left join visited on days.shop = visited.shop and days.local_date = visited.local_date

@@ -6,19 +6,35 @@
     ],
 ) }}
 
+with
+
+sessions as (
+
+    select * from {{ ref('int_sessions') }}
+    where not is_bot and {{ in_touched_days('shop', 'session_date') }}
+
+),
+
+visits as (
+
+    select * from {{ ref('int_visits') }}
+
+)
+
 select
-    shop,
-    session_date,
-    channel,
-    device,
+    sessions.shop,
+    sessions.session_date,
+    sessions.channel,
+    visits.last_non_direct_channel,
+    sessions.device,
     count(*) as sessions,
-    count(viewed_at) as viewed,
-    count(carted_closed_at) as carted_closed,
-    count(checked_out_closed_at) as checked_out_closed,
-    count(purchased_closed_at) as purchased_closed,
-    count(carted_open_at) as carted_open,
-    count(checked_out_open_at) as checked_out_open,
-    count(purchased_open_at) as purchased_open
-from {{ ref('int_sessions') }}
-where not is_bot and {{ in_touched_days('shop', 'session_date') }}
-group by shop, session_date, channel, device
+    count(sessions.viewed_at) as viewed,
+    count(sessions.carted_closed_at) as carted_closed,
+    count(sessions.checked_out_closed_at) as checked_out_closed,
+    count(sessions.purchased_closed_at) as purchased_closed,
+    count(sessions.carted_open_at) as carted_open,
+    count(sessions.checked_out_open_at) as checked_out_open,
+    count(sessions.purchased_open_at) as purchased_open
+from sessions
+inner join visits on sessions.session_id = visits.session_id
+group by sessions.shop, sessions.session_date, sessions.channel, visits.last_non_direct_channel, sessions.device

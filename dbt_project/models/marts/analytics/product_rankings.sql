@@ -48,10 +48,11 @@ left_in_carts as (
         windows.window_days,
         cart_products.product_id,
         count(*) as carts,
-        count(*) filter (where carts.cart_state = 'abandoned') as abandoned_carts
+        count(*) filter (where carts.cart_state = 'abandoned' and cart_products.quantity_left > 0) as abandoned_carts
     from windows
     inner join carts on windows.shop = carts.shop and carts.cart_date between windows.first_date and windows.last_date
     inner join cart_products on carts.session_id = cart_products.session_id
+    where cart_products.product_id is not null
     group by windows.shop, windows.window_days, cart_products.product_id
 
 ),

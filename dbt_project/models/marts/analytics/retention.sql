@@ -37,12 +37,30 @@ sizes as (
 
 ),
 
+-- Every week until now has a row, also one in which nobody came.
+spans as (
+
+    select
+        sizes.shop,
+        {{ dates_between('min(sizes.cohort_week)', 'min(today.today)') }} as dates
+    from sizes
+    inner join {{ ref('int_shop_today') }} as today on sizes.shop = today.shop
+    group by sizes.shop
+
+),
+
+dates as (
+
+    {{ numbered_elements('spans', 'dates', ['shop']) }}
+
+),
+
 calendar as (
 
     select distinct
         shop,
-        activity_week
-    from weeks
+        cast({{ dbt.date_trunc('week', 'element') }} as date) as activity_week
+    from dates
 
 ),
 

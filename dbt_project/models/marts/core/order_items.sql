@@ -21,6 +21,7 @@ select
     orders.order_id,
     lines.line_number,
     orders.ordered_at,
+    orders.ordered_local_at,
     orders.order_date,
     lines.product_id,
     lines.variant_id,
@@ -31,6 +32,9 @@ select
     lines.unit_price,
     lines.discount_amount,
     lines.amount,
-    orders.currency
+    orders.amount_basis,
+    orders.currency,
+    orders.is_bot,
+    orders.is_test
 from orders
 inner join lines on orders.event_key = lines.event_key

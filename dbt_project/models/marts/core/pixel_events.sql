@@ -8,12 +8,15 @@ events as (
 
 ),
 
-sessions as (
+flags as (
 
-    select
-        session_id,
-        is_bot
-    from {{ ref('int_sessions') }}
+    select * from {{ ref('int_session_flags') }}
+
+),
+
+shops as (
+
+    select * from {{ ref('stg_shops__shops') }}
 
 ),
 
@@ -33,12 +36,14 @@ select
     events.event_name,
     events.event_type,
     events.event_at,
+    {{ local_time('events.event_at', "coalesce(shops.timezone, 'UTC')") }} as event_local_at,
     events.event_date,
     events.event_sequence,
     events.client_id,
     events.session_id,
     visits.journey_id,
-    coalesce(sessions.is_bot, false) as is_bot,
+    coalesce(flags.is_bot, false) as is_bot,
+    coalesce(flags.is_test, false) as is_test,
     case
         when events.is_analytics_allowed then 'granted'
         when not events.is_analytics_allowed then 'refused'
@@ -61,5 +66,6 @@ select
     {{ elapsed('second', 'events.event_at', 'events.received_at') }} as lateness_seconds,
     events.landing_file
 from events
-left join sessions on events.session_id = sessions.session_id
+left join flags on events.session_id = flags.session_id
+left join shops on events.shop = shops.shop
 left join visits on events.session_id = visits.session_id

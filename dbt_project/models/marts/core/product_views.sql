@@ -14,6 +14,18 @@ prices as (
     select * from {{ ref('variant_history') }}
     where valid_to is null or valid_from < valid_to
 
+),
+
+flags as (
+
+    select * from {{ ref('int_session_flags') }}
+
+),
+
+shops as (
+
+    select * from {{ ref('stg_shops__shops') }}
+
 )
 
 select
@@ -22,6 +34,7 @@ select
     views.session_id,
     views.client_id,
     views.event_at as viewed_at,
+    {{ local_time('views.event_at', "coalesce(shops.timezone, 'UTC')") }} as viewed_local_at,
     views.event_date as viewed_date,
     views.product_id,
     views.variant_id,
@@ -30,8 +43,12 @@ select
     views.price,
     views.currency,
     prices.price as listed_price,
-    prices.is_available as was_available
+    prices.is_available as was_available,
+    coalesce(flags.is_bot, false) as is_bot,
+    coalesce(flags.is_test, false) as is_test
 from views
+left join flags on views.session_id = flags.session_id
+left join shops on views.shop = shops.shop
 left join prices
     on
         views.shop = prices.shop

@@ -18,6 +18,12 @@ products_seen as (
 
 ),
 
+replaced as (
+
+    select * from {{ ref('int_products_replaced') }}
+
+),
+
 shops as (
 
     select * from {{ ref('shops') }}
@@ -31,7 +37,6 @@ variants_of_products as (
         product_id,
         min(price) as price_min,
         max(price) as price_max,
-        min(currency) as currency,
         max(case when is_available then 1 else 0 end) = 1 as is_available,
         count(*) as variants
     from {{ ref('variants') }}
@@ -69,8 +74,9 @@ ids as (
 
 ),
 
--- The Admin API knows best, then the file, then what events say: field by field. Whether a product is there at all, and
--- shown, says whichever of the first two was read last; what it does not name, and nobody has seen since, is gone.
+-- The Admin API knows best, then the file, then what events say: field by field. Whether a product is shown says
+-- whichever of the first two was read last, and whether it is there at all, the last that was read as a whole; what that
+-- does not name, and nothing has named since, is gone. So is what was made again under another id, by events alone.
 combined as (
 
     select
@@ -92,19 +98,21 @@ combined as (
             true
         ) as is_published,
         case
-            when catalogue_shops.source = 'admin_api' and shopify_products.product_id is not null
+            when catalogue_shops.complete_source = 'admin_api' and shopify_products.product_id is not null
                 then shopify_products.is_deleted
-            when catalogue_shops.source = 'catalogue_file' and catalogue_products.product_id is not null
+            when catalogue_shops.complete_source = 'catalogue_file' and catalogue_products.product_id is not null
                 then catalogue_products.is_deleted
-            else coalesce(
-                catalogue_shops.shop is not null
-                and (products_seen.last_seen_at is null or products_seen.last_seen_at <= catalogue_shops.read_at),
-                false
-            )
+            when
+                coalesce(shopify_products.product_id, catalogue_products.product_id) is null
+                and replaced.product_id is not null
+                then true
+            when catalogue_shops.complete_read_at is null then coalesce(shopify_products.is_deleted, false)
+            else
+                coalesce(products_seen.last_seen_at <= catalogue_shops.complete_read_at, true)
+                and coalesce(catalogue_products.last_read_at <= catalogue_shops.complete_read_at, true)
         end as is_deleted,
         shopify_products.deleted_at,
         products_seen.price as seen_price,
-        products_seen.currency as seen_currency,
         coalesce(shopify_products.url, products_seen.url) as url,
         coalesce(shopify_products.image_url, catalogue_products.image_url, products_seen.image_url) as image_url,
         coalesce(shopify_products.created_at, catalogue_products.created_at) as created_at,
@@ -119,6 +127,7 @@ combined as (
     left join catalogue_products
         on ids.shop = catalogue_products.shop and ids.product_id = catalogue_products.product_id
     left join products_seen on ids.shop = products_seen.shop and ids.product_id = products_seen.product_id
+    left join replaced on ids.shop = replaced.shop and ids.product_id = replaced.product_id
     left join catalogue_shops on ids.shop = catalogue_shops.shop
 
 )
@@ -144,9 +153,7 @@ select
     combined.deleted_at,
     coalesce(variants_of_products.price_min, combined.seen_price) as price_min,
     coalesce(variants_of_products.price_max, combined.seen_price) as price_max,
-    coalesce(
-        variants_of_products.currency, combined.seen_currency, shops.currency
-    ) as currency,
+    shops.currency,
     variants_of_products.variants,
     combined.url,
     combined.image_url,

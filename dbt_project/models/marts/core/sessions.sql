@@ -12,6 +12,18 @@ visits as (
 
     select * from {{ ref('int_visits') }}
 
+),
+
+flags as (
+
+    select * from {{ ref('int_session_flags') }}
+
+),
+
+shops as (
+
+    select * from {{ ref('stg_shops__shops') }}
+
 )
 
 select
@@ -22,6 +34,7 @@ select
     visits.visit_number,
     visits.is_new_visitor,
     sessions.started_at,
+    {{ local_time('sessions.started_at', "coalesce(shops.timezone, 'UTC')") }} as started_local_at,
     sessions.ended_at,
     sessions.session_date,
     sessions.events,
@@ -44,6 +57,9 @@ select
     sessions.country,
     sessions.path,
     sessions.is_bot,
-    sessions.bot_reason
+    sessions.bot_reason,
+    flags.is_test
 from sessions
 inner join visits on sessions.session_id = visits.session_id
+inner join flags on sessions.session_id = flags.session_id
+left join shops on sessions.shop = shops.shop

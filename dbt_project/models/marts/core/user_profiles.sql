@@ -215,7 +215,7 @@ select
     customers.days_since_last_order,
     customers.currency,
     coalesce(customers.currencies, 0) as currencies,
-    {{ money('customers.amount') }} as gross_spent_amount,
+    {{ total('customers.amount') }} as gross_spent_amount,
     customers.recency_score,
     customers.frequency_score,
     customers.monetary_score,

@@ -53,8 +53,8 @@ ids as (
 
 ),
 
--- The Admin API knows best, then the file, then what events say: field by field. What costs what, and what is there at
--- all, says whichever of the first two was read last.
+-- The Admin API knows best, then the file, then what events say: field by field. What costs what says whichever of the
+-- first two was read last, and what is there at all, the last that was read as a whole.
 combined as (
 
     select
@@ -76,9 +76,6 @@ combined as (
             when shopify_variants.variant_id is not null then shopify_variants.compare_at_price
             else catalogue_variants.compare_at_price
         end as compare_at_price,
-        case
-            when coalesce(shopify_variants.price, catalogue_variants.price) is null then seen_variants.currency
-        end as seen_currency,
         coalesce(
             case when catalogue_shops.source = 'catalogue_file' then catalogue_variants.is_available end,
             shopify_variants.is_available,
@@ -88,15 +85,14 @@ combined as (
         coalesce(shopify_variants.inventory_quantity, catalogue_variants.inventory_quantity) as inventory_quantity,
         coalesce(shopify_variants.inventory_policy, catalogue_variants.inventory_policy) as inventory_policy,
         case
-            when catalogue_shops.source = 'admin_api' and shopify_variants.variant_id is not null
+            when catalogue_shops.complete_source = 'admin_api' and shopify_variants.variant_id is not null
                 then shopify_variants.is_deleted
-            when catalogue_shops.source = 'catalogue_file' and catalogue_variants.variant_id is not null
+            when catalogue_shops.complete_source = 'catalogue_file' and catalogue_variants.variant_id is not null
                 then catalogue_variants.is_deleted
-            else coalesce(
-                catalogue_shops.shop is not null
-                and (seen_variants.last_seen_at is null or seen_variants.last_seen_at <= catalogue_shops.read_at),
-                false
-            )
+            when catalogue_shops.complete_read_at is null then coalesce(shopify_variants.is_deleted, false)
+            else
+                coalesce(seen_variants.last_seen_at <= catalogue_shops.complete_read_at, true)
+                and coalesce(catalogue_variants.last_read_at <= catalogue_shops.complete_read_at, true)
         end as is_deleted,
         shopify_variants.deleted_at,
         shopify_variants.created_at,
@@ -126,7 +122,7 @@ select
     cast(combined.position as bigint) as position,
     combined.price,
     combined.compare_at_price,
-    coalesce(combined.seen_currency, shops.currency) as currency,
+    shops.currency,
     combined.is_available and not combined.is_deleted as is_available,
     cast(combined.inventory_quantity as bigint) as inventory_quantity,
     combined.inventory_policy,

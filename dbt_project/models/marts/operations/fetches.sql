@@ -9,6 +9,7 @@ fetches as (
         cast(began_at as timestamp) as began_at,
         cast(ended_at as timestamp) as ended_at,
         rows as rows_fetched,
+        cast(null as {{ dbt.type_string() }}) as warning,
         error
     from {{ source('shopify', 'fetches') }}
 
@@ -18,11 +19,12 @@ fetches as (
         'catalogue' as source,
         shop,
         file as subject,
-        cast(fetched_at as timestamp) as began_at,
-        cast(fetched_at as timestamp) as ended_at,
-        rows as rows_fetched,
+        read_at as began_at,
+        read_at as ended_at,
+        rows_read as rows_fetched,
+        warning,
         error
-    from {{ source('catalogue', 'readings') }}
+    from {{ ref('stg_catalogue__readings') }}
 
 )
 
@@ -34,5 +36,6 @@ select
     began_at,
     ended_at,
     rows_fetched,
+    warning,
     error
 from fetches

@@ -43,9 +43,9 @@ select
     matched_by_checkout_token,
     missing_in_pixel,
     cast(missing_in_pixel as double) / nullif(admin_orders, 0) as missing_share,
-    {{ money('missing_amount') }} as missing_amount,
+    {{ total('missing_amount') }} as missing_amount,
     pixel_only,
-    {{ money('pixel_only_amount') }} as pixel_only_amount,
+    {{ total('pixel_only_amount') }} as pixel_only_amount,
     amounts_differ,
-    {{ money('amount_difference') }} as amount_difference
+    {{ total('amount_difference') }} as amount_difference
 from counted

@@ -17,12 +17,12 @@ rejected as (
 unreadable as (
 
     select
-        cast(null as {{ dbt.type_string() }}) as shop,
-        cast(null as timestamp) as received_at,
+        shop,
+        cast(received_at as timestamp) as received_at,
         landing_file,
         cast(null as {{ dbt.type_string() }}) as event_id,
         cast(null as {{ dbt.type_string() }}) as event_name,
-        concat('the line is no envelope: ', reason) as reason,
+        case when shop is null then concat('the line is not an envelope: ', reason) else reason end as reason,
         line as content
     from {{ source('pixel', 'unreadable_lines') }}
 

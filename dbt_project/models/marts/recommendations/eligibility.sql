@@ -16,11 +16,18 @@ excluded as (
 
 ),
 
--- Where a catalogue says what there is, what only events tell of is not there.
+riders as (
+
+    select * from {{ ref('int_order_riders') }}
+
+),
+
+-- Where a whole catalogue was read, products that only events name are not in it.
 catalogue_shops as (
 
     select shop
     from {{ ref('int_catalogue_shops') }}
+    where complete_source is not null
 
 ),
 
@@ -40,8 +47,18 @@ judged as (
             when coalesce(trim(products.title), '') = '' then 'without a title'
             when
                 products.is_gift_card
-                or lower(trim(products.product_type)) in ('gift card', 'gift cards', 'gift_card')
+                or {{ names_gift_card('products.product_type') }}
+                or {{ names_gift_card('products.title') }}
+                or {{ names_gift_card('products.handle') }}
+                or {{ tagged_gift_card('products.tags') }}
                 then 'gift card'
+            when
+                {{ names_fee_or_protection('products.product_type') }}
+                or {{ names_fee_or_protection('products.title') }}
+                or {{ names_fee_or_protection('products.handle') }}
+                or {{ tagged_fee_or_protection('products.tags') }}
+                then 'fee or protection'
+            when riders.product_id is not null then 'in most orders and viewed by nobody'
             when
                 lower(trim(products.product_type)) in ('sample', 'samples')
                 or lower(products.tags) like '%"sample"%'
@@ -52,6 +69,7 @@ judged as (
         end as reason
     from products
     left join excluded on products.shop = excluded.shop and products.product_id = excluded.product_id
+    left join riders on products.shop = riders.shop and products.product_id = riders.product_id
     left join catalogue_shops on products.shop = catalogue_shops.shop
 
 ),

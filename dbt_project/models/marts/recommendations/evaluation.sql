@@ -1,4 +1,7 @@
-{#- A strategy that shows nothing in a case has missed it: every strategy is measured on all cases. -#}
+{#-
+    A strategy that shows nothing in a case has missed it: every strategy is measured on all cases. Few cases, and lists
+    made of few views or orders, measure nothing: their rates are null, and the status says so.
+-#}
 
 with
 
@@ -29,6 +32,12 @@ ranks as (
 baskets as (
 
     select * from {{ ref('int_baskets') }}
+
+),
+
+activity as (
+
+    select * from {{ ref('int_evaluation_activity') }}
 
 ),
 
@@ -66,15 +75,16 @@ targets_per_case as (
 
 ),
 
-strategies (task, strategy, cutoff) as (
+-- kind: what a list is made of, and measured against.
+strategies (task, strategy, cutoff, kind) as (
 
     values
-    ('next_view', 'viewed_together', {{ var('list_limit') }}),
-    ('next_view', 'session_blend', {{ var('list_limit') }}),
-    ('next_view', 'popular', {{ var('list_limit') }}),
-    ('bought_with', 'bought_together', 10),
-    ('bought_with', 'product_page', 10),
-    ('bought_with', 'popular', 10)
+    ('next_view', 'viewed_together', {{ var('list_limit') }}, 'view'),
+    ('next_view', 'session_blend', {{ var('list_limit') }}, 'view'),
+    ('next_view', 'popular', {{ var('list_limit') }}, 'view'),
+    ('bought_with', 'bought_together', 10, 'purchase'),
+    ('bought_with', 'product_page', 10, 'either'),
+    ('bought_with', 'popular', 10, 'purchase')
 
 ),
 
@@ -105,6 +115,7 @@ measured as (
         strategies.task,
         strategies.strategy,
         strategies.cutoff,
+        strategies.kind,
         count(*) as cases,
         round(count(hits.case_id) / cast(count(*) as double), 9) as hit_rate,
         round(cast(sum(cast(coalesce(1.0 / hits.first_hit, 0) as decimal(18, 9))) as double) / count(*), 9) as mrr,
@@ -122,38 +133,31 @@ measured as (
             and strategies.strategy = hits.strategy
             and targets_per_case.shop = hits.shop
             and targets_per_case.case_id = hits.case_id
-    group by targets_per_case.shop, strategies.task, strategies.strategy, strategies.cutoff
+    group by targets_per_case.shop, strategies.task, strategies.strategy, strategies.cutoff, strategies.kind
 
 ),
 
--- How often a product is viewed at all: what few view is news.
-viewed as (
-
-    select
-        shop,
-        product_id,
-        sessions
-    from {{ ref('int_viewed_products') }}
-
-),
-
+-- How often a product is viewed or bought at all: what few choose is news.
 shares as (
 
     select
         shop,
+        kind,
         product_id,
-        cast(sessions as double) / sum(sessions) over (partition by shop) as share
-    from viewed
+        cast(times as double) / sum(times) over (partition by shop, kind) as share
+    from activity
 
 ),
 
-active_products as (
+history as (
 
     select
         shop,
-        count(*) as products
-    from viewed
-    group by shop
+        kind,
+        count(*) as products,
+        cast(sum(times) as bigint) as times
+    from activity
+    group by shop, kind
 
 ),
 
@@ -163,35 +167,53 @@ shown as (
         ranks.task,
         ranks.strategy,
         ranks.shop,
-        count(distinct ranks.recommended_product_id) as products,
+        count(distinct shares.product_id) as products,
         cast(avg(cast(-log(2, shares.share) as decimal(18, 9))) as double) as novelty
     from ranks
-    left join shares on ranks.shop = shares.shop and ranks.recommended_product_id = shares.product_id
+    inner join strategies on ranks.task = strategies.task and ranks.strategy = strategies.strategy
+    left join shares
+        on
+            ranks.shop = shares.shop
+            and strategies.kind = shares.kind
+            and ranks.recommended_product_id = shares.product_id
     group by ranks.task, ranks.strategy, ranks.shop
+
+),
+
+judged as (
+
+    select
+        measured.*,
+        coalesce(history.times, 0) as history,
+        round(coalesce(shown.products, 0) / cast(history.products as double), 9) as coverage,
+        round(shown.novelty, 9) as novelty,
+        measured.cases >= {{ var('evaluation_min_cases') }}
+        and coalesce(history.times, 0) >= {{ var('evaluation_min_history') }} as is_measured
+    from measured
+    left join history on measured.shop = history.shop and measured.kind = history.kind
+    left join shown
+        on
+            measured.task = shown.task
+            and measured.strategy = shown.strategy
+            and measured.shop = shown.shop
 
 )
 
 select
-    {{ surrogate_key(['measured.shop', 'measured.task', 'measured.strategy']) }} as evaluation_key,
-    measured.shop,
-    measured.task,
-    measured.strategy,
-    cast(measured.cutoff as bigint) as cutoff,
-    measured.cases,
-    measured.hit_rate,
-    measured.mrr,
-    measured.recall,
-    coalesce(round(shown.products / cast(active_products.products as double), 9), 0) as coverage,
-    round(shown.novelty, 9) as novelty,
+    {{ surrogate_key(['judged.shop', 'judged.task', 'judged.strategy']) }} as evaluation_key,
+    judged.shop,
+    judged.task,
+    judged.strategy,
+    cast(judged.cutoff as bigint) as cutoff,
+    judged.cases,
+    judged.history,
+    case when judged.is_measured then 'measured' else 'too little history' end as status,
+    {% for figure in ['hit_rate', 'mrr', 'recall', 'coverage', 'novelty'] %}
+        case when judged.is_measured then judged.{{ figure }} end as {{ figure }},
+    {% endfor %}
     cast({{ dbt.dateadd('day', -var('evaluation_days'), 'today.today') }} as date) as trained_until,
     as_of.as_of as computed_at,
     '{{ var("model_version") }}' as model_version
-from measured
-cross join as_of
-inner join today on measured.shop = today.shop
-left join shown
-    on
-        measured.task = shown.task
-        and measured.strategy = shown.strategy
-        and measured.shop = shown.shop
-left join active_products on measured.shop = active_products.shop
+from judged
+left join as_of on judged.shop = as_of.shop
+inner join today on judged.shop = today.shop

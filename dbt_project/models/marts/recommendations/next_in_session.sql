@@ -38,7 +38,7 @@ warm_sessions as (
             order by views.last_viewed_at desc, views.session_id
         ) as place
     from views
-    cross join as_of
+    inner join as_of on views.shop = as_of.shop
     inner join visits on views.session_id = visits.session_id
     where
         views.views_to_end = 1
@@ -136,5 +136,5 @@ select
     as_of.as_of as computed_at,
     '{{ var("model_version") }}' as model_version
 from listed
-cross join as_of
+left join as_of on listed.shop = as_of.shop
 inner join visits on listed.session_id = visits.session_id

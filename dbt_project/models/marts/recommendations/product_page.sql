@@ -231,4 +231,4 @@ select
     as_of.as_of as computed_at,
     '{{ var("model_version") }}' as model_version
 from listed
-cross join as_of
+left join as_of on listed.shop = as_of.shop

@@ -64,4 +64,4 @@ select
     as_of.as_of as computed_at,
     '{{ var("model_version") }}' as model_version
 from lists
-cross join as_of
+left join as_of on lists.shop = as_of.shop

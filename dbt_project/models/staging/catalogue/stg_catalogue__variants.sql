@@ -3,6 +3,7 @@ with
 variants as (
 
     select * from {{ source('catalogue', 'variants') }}
+    where {{ is_built('shop') }}
 
 ),
 
@@ -14,7 +15,7 @@ products as (
 
 select
     variants.shop,
-    variants.handle,
+    products.handle,
     variants.variant_id,
     variants.position,
     variants.title,
@@ -29,5 +30,5 @@ from variants
 inner join products
     on
         variants.shop = products.shop
-        and variants.handle = products.handle
+        and variants.handle = products.handle_in_file
         and variants.fetched_at = products.fetched_at

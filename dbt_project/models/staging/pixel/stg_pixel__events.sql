@@ -4,8 +4,8 @@
 -#}
 
 {% set event_fields = {
-    'event_id': '$.id',
-    'event_name': '$.name',
+    'stated_event_id': '$.id',
+    'stated_event_name': '$.name',
     'event_timestamp': '$.timestamp',
     'client_id': '$.clientId',
     'event_type': '$.type',
@@ -29,6 +29,7 @@
     'product_gid': '$.product.id',
     'sku': '$.sku',
     'product_title': '$.product.title',
+    'untranslated_title': '$.product.untranslatedTitle',
     'vendor': '$.product.vendor',
     'product_type': '$.product.type',
     'product_url': '$.product.url',
@@ -45,6 +46,7 @@
     '$.merchandise.product.id',
     '$.merchandise.sku',
     '$.merchandise.product.title',
+    '$.merchandise.product.untranslatedTitle',
     '$.merchandise.product.vendor',
     '$.merchandise.product.type',
     '$.merchandise.product.url',
@@ -69,13 +71,21 @@
     'shipping_amount': '$.shippingLine.price.amount',
     'tax_amount': '$.totalTax.amount',
     'total_amount': '$.totalPrice.amount',
+    'checkout_lines_complete': '$.linesComplete',
+    'line_count': '$.lineCount',
+} %}
+
+{% set cart_fields = {
+    'cart_quantity': '$.totalQuantity',
+    'cart_lines_complete': '$.linesComplete',
 } %}
 
 {% set part_paths = {
     'product_variant': '$.data.productVariant',
     'cart_line': '$.data.cartLine',
-    'cart_lines': '$.data.cart.lines',
+    'cart': '$.data.cart',
     'checkout': '$.data.checkout',
+    'custom_data': '$.customData',
 } %}
 
 with
@@ -85,6 +95,7 @@ received as (
     select
         shop,
         cast(received_at as timestamp) as received_at,
+        cast(load_began_at as timestamp) as load_began_at,
         request_id,
         index as request_index,
         landing_file,
@@ -99,6 +110,7 @@ received as (
         {{ json_parts('event', part_paths.values() | list) }} as parts,
         event
     from {{ source('pixel', 'events') }}
+    where {{ is_built('shop') }}
 
 ),
 
@@ -107,6 +119,7 @@ named as (
     select
         shop,
         received_at,
+        load_began_at,
         request_id,
         request_index,
         landing_file,
@@ -124,26 +137,98 @@ named as (
 
 ),
 
+judged as (
+
+    select
+        *,
+        {{ utc_timestamp('event_timestamp') }} as stated_event_at,
+        -- A clock that was wrong while an event was received says nothing of when it happened.
+        least(received_at, load_began_at) as received_by
+    from named
+
+),
+
+-- A refused event touches no expression but its reason.
+refused as (
+
+    select
+        *,
+        case
+            when coalesce(stated_event_id, '') = '' then 'the event has no id'
+            when coalesce(stated_event_name, '') = '' then 'the event has no name'
+            when event_timestamp is null then 'the event has no timestamp'
+            when stated_event_at is null
+                then concat('the timestamp is not an ISO 8601 time: ', left(event_timestamp, 100))
+            when stated_event_at < timestamp '2000-01-01 00:00:00'
+                then concat('the timestamp is before the year 2000: ', left(event_timestamp, 100))
+            -- A clock may be a little wrong; a day ahead it would put sessions where nobody has been.
+            when stated_event_at > received_by + interval '1' day
+                then concat('the timestamp is in the future: ', left(event_timestamp, 100))
+        end as rejection_reason
+    from judged
+
+),
+
+-- A theme's or an app's own event may borrow a standard name; it keeps it, with its type before it.
+identified as (
+
+    select
+        *,
+        coalesce({{ identifier('stated_event_id') }}, concat('content:', content_hash)) as event_id,
+        case
+            when
+                {{ in_texts('stated_event_name', standard_events()) }}
+                and lower(event_type) in ('custom', 'dom', 'advanced-dom')
+                then concat(lower(event_type), ':', stated_event_name)
+            when
+                {{ in_texts('stated_event_name', standard_events()) }}
+                and event_type is null
+                and custom_data is not null
+                and coalesce(product_variant, cart_line, cart, checkout) is null
+                then concat('custom:', stated_event_name)
+            else stated_event_name
+        end as event_name,
+        case when rejection_reason is null then stated_event_at end as event_at
+    from refused
+
+),
+
+usable as (
+
+    select
+        *,
+        case when rejection_reason is null then event_name end as usable_name
+    from identified
+
+),
+
 opened as (
 
     select
         *,
-        {{ utc_timestamp('event_timestamp') }} as event_at,
         case
-            when event_name = 'product_viewed' then {{ json_texts('product_variant', viewed_fields.values() | list) }}
-            when event_name in ('product_added_to_cart', 'product_removed_from_cart')
+            when usable_name = 'product_viewed' then {{ json_texts('product_variant', viewed_fields.values() | list) }}
+            when usable_name in ('product_added_to_cart', 'product_removed_from_cart')
                 then {{ json_texts('cart_line', line_paths) }}
         end as product_texts,
         case
-            when event_name like 'checkout%' or event_name = 'payment_info_submitted'
+            when {{ in_texts('usable_name', checkout_steps()) }}
                 then {{ json_texts('checkout', checkout_fields.values() | list) }}
         end as checkout_texts,
+        case when usable_name = 'cart_viewed' then {{ json_texts('cart', cart_fields.values() | list) }} end
+            as cart_texts,
         case
-            when event_name in ('product_added_to_cart', 'product_removed_from_cart') then cart_line
-            when event_name = 'cart_viewed' then cart_lines
-            when event_name = 'checkout_completed' then {{ json_part('checkout', '$.lineItems') }}
-        end as lines
-    from named
+            when usable_name in ('product_added_to_cart', 'product_removed_from_cart') then cart_line
+            when usable_name = 'cart_viewed' then {{ json_part('cart', '$.lines') }}
+            when usable_name = 'checkout_completed' then {{ json_part('checkout', '$.lineItems') }}
+        end as lines,
+        case when usable_name = 'checkout_completed' then {{ json_part('checkout', '$.discountApplications') }} end
+            as discount_applications,
+        case
+            when usable_name = 'checkout_completed'
+                then {{ json_part('checkout', '$.delivery.selectedDeliveryOptions') }}
+        end as delivery_options
+    from usable
 
 ),
 
@@ -153,17 +238,7 @@ typed as (
         *,
         {{ json_columns('product_texts', viewed_fields) }},
         {{ json_columns('checkout_texts', checkout_fields) }},
-        case
-            when coalesce(event_id, '') = '' then 'the event has no id'
-            when coalesce(event_name, '') = '' then 'the event has no name'
-            when event_timestamp is null then 'the event has no timestamp'
-            when event_at is null then concat('the timestamp is no time: ', event_timestamp)
-            when event_at < timestamp '2000-01-01 00:00:00'
-                then concat('the timestamp lies before the year 2000: ', event_timestamp)
-            -- A clock may be a little wrong; a day in the future it would put sessions where nobody has been.
-            when event_at > received_at + interval '1' day
-                then concat('the timestamp lies in the future: ', event_timestamp)
-        end as rejection_reason
+        {{ json_columns('cart_texts', cart_fields) }}
     from opened
 
 )
@@ -176,7 +251,7 @@ select
     event_type,
     event_at,
     try_cast(event_sequence as bigint) as event_sequence,
-    nullif(client_id, '') as client_id,
+    {{ identifier('client_id') }} as client_id,
     page_url,
     page_path,
     nullif(page_query, '') as page_query,
@@ -197,16 +272,17 @@ select
     {{ shopify_id('product_gid') }} as product_id,
     {{ shopify_id('variant_gid') }} as variant_id,
     nullif(sku, '') as sku,
-    product_title,
+    -- A shopper's language is not everybody's: the title as the merchant wrote it comes first.
+    coalesce(nullif(untranslated_title, ''), product_title) as product_title,
     nullif(vendor, '') as vendor,
     nullif(product_type, '') as product_type,
     product_url,
     image_url,
     {{ money('price') }} as price,
-    {{ whole_number('quantity') }} as quantity,
+    {{ whole_number('coalesce(quantity, cart_quantity)') }} as quantity,
     {{ money('line_amount') }} as line_amount,
     coalesce(line_currency, price_currency, checkout_currency, total_currency) as currency,
-    nullif(checkout_token, '') as checkout_token,
+    {{ identifier('checkout_token') }} as checkout_token,
     nullif(order_gid, '') as order_gid,
     {{ shopify_id('customer_gid') }} as customer_id,
     try_cast(is_first_order as boolean) as is_first_order,
@@ -217,6 +293,10 @@ select
     {{ money('tax_amount') }} as tax_amount,
     {{ money('total_amount') }} as total_amount,
     lines,
+    try_cast(coalesce(checkout_lines_complete, cart_lines_complete) as boolean) as lines_complete,
+    {{ whole_number('line_count') }} as line_count,
+    discount_applications,
+    delivery_options,
     rejection_reason,
     case when rejection_reason is not null then cast(event as {{ dbt.type_string() }}) end as content
 from typed

@@ -24,6 +24,7 @@ answers as (
         cast(fetched_at as timestamp) as fetched_at,
         {{ json_texts('node', fields.values() | list) }} as texts
     from {{ source('shopify', 'variants') }}
+    where {{ is_built('shop') }}
 
 ),
 

@@ -8,6 +8,7 @@ members as (
         {{ shopify_id('id') }} as product_id,
         cast(fetched_at as timestamp) as fetched_at
     from {{ source('shopify', 'collection_products') }}
+    where {{ is_built('shop') }}
 
 ),
 

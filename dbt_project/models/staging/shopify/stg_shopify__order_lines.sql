@@ -19,6 +19,7 @@ answers as (
         fetched_at,
         {{ json_texts('node', fields.values() | list) }} as texts
     from {{ source('shopify', 'order_lines') }}
+    where {{ is_built('shop') }}
 
 ),
 

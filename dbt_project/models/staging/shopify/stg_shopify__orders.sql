@@ -33,6 +33,7 @@ answers as (
         cast(fetched_at as timestamp) as fetched_at,
         {{ json_texts('node', fields.values() | list) }} as texts
     from {{ source('shopify', 'orders') }}
+    where {{ is_built('shop') }}
 
 ),
 

@@ -8,6 +8,7 @@ deletions as (
         cast(fetched_at as timestamp) as fetched_at,
         {{ utc_timestamp(json_text('node', '$.deletedAt')) }} as deleted_at
     from {{ source('shopify', 'product_deletions') }}
+    where {{ is_built('shop') }}
 
 )
 

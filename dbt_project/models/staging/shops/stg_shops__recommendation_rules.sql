@@ -5,3 +5,4 @@ select
     product,
     place
 from {{ source('shops', 'recommendation_rules') }}
+where {{ is_built('shop') }}

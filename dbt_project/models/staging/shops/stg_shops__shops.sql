@@ -4,3 +4,4 @@ select
     timezone,
     currency
 from {{ source('shops', 'shops') }}
+where {{ is_built('domain') }}

@@ -1,0 +1,12 @@
+-- What was read before readings said so counted as the whole catalogue.
+select
+    shop,
+    file,
+    fetched_at,
+    cast(fetched_at as timestamp) as read_at,
+    rows as rows_read,
+    coalesce(is_complete, true) as is_complete,
+    warning,
+    error
+from {{ source('catalogue', 'readings') }}
+where {{ is_built('shop') }}

@@ -1,0 +1,12 @@
+-- A line cannot have been received after the run that loads it began: a time that says so comes from a wrong clock.
+select
+    shop,
+    max(
+        case
+            when load_began_at is null or received_at <= load_began_at + interval '1' hour
+                then cast(received_at as timestamp)
+        end
+    ) as last_received_at
+from {{ source('pixel', 'events') }}
+where {{ is_built('shop') }}
+group by shop

@@ -1,0 +1,26 @@
+-- No order vanishes: each checkout_completed event is an order's own or is named as a repetition of one.
+
+with
+
+completed as (
+
+    select * from {{ ref('checkout_steps') }}
+    where step = 'checkout_completed'
+
+),
+
+orders as (
+
+    select * from {{ ref('orders') }}
+
+)
+
+select
+    completed.event_key,
+    completed.order_key
+from completed
+left join orders on completed.order_key = orders.order_key
+where
+    orders.order_key is null
+    or completed.is_order_event is null
+    or completed.is_order_event <> (completed.event_key = orders.event_key)

@@ -1,0 +1,119 @@
+"""What cannot be built is put aside with its reason, and everything else is built: events, shops, and neither."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from ingestion.quarantine import shops_put_aside
+from orchestration.fence import failures_of, put_aside_what_fails
+from tests.landing_files import land_events
+from tests.stores.events import checkout, event, viewed
+from tests.warehouse import DBT_PROJECT, Warehouse
+
+SHOPS = ("good", "bad", "other")
+
+
+class BrokenWarehouse(Warehouse):
+    """A warehouse of three shops, built by a copy of the project in which one rule is broken."""
+
+    def __init__(self, folder: Path) -> None:
+        shops = folder / "shops.toml"
+        folder.mkdir(exist_ok=True)
+        shops.write_text(
+            "".join(
+                f'[[shops]]\ndomain = "{name}.myshopify.com"\nname = "{name}"\ntimezone = "UTC"\ncurrency = "EUR"\n'
+                f'ingest_keys = ["key-of-{name}"]\n'
+                for name in SHOPS
+            )
+        )
+        super().__init__(folder / "data", shops)
+        self.project = folder / "dbt_project"
+        shutil.copytree(DBT_PROJECT, self.project, ignore=shutil.ignore_patterns("target", "logs"))
+        for name in SHOPS:
+            events = [
+                event("product_viewed", "c", data=viewed("1")),
+                event("product_viewed", "c", 1, data=viewed("poison" if name == "bad" else "2")),
+                event("checkout_completed", "c", 2, data=checkout("t", 1)),
+            ]
+            land_events(self.landing, f"{name}.myshopify.com", events)
+        self.load()
+
+    def break_rule(self, model: str, right: str, broken: str) -> None:
+        [path] = self.project.rglob(f"{model}.sql")
+        text = path.read_text()
+        assert right in text
+        path.write_text(text.replace(right, broken, 1))
+
+    def failures(self, *arguments: str):
+        target = self.project / "target"
+        self.try_build("--full-refresh", *arguments, with_tests=True, project=self.project, target=str(target))
+        return failures_of(target / "run_results.json")
+
+    def orders(self) -> list[str]:
+        return [shop.split(".")[0] for (shop,) in self.query("select shop from core.orders order by shop")]
+
+
+def test_an_event_that_cannot_be_built_is_quarantined_alone(tmp_path):
+    warehouse = BrokenWarehouse(tmp_path)
+    warehouse.break_rule(
+        "stg_pixel__events",
+        "    product_title,\n    nullif(vendor",
+        "    case when product_title = 'Product poison' then cast(product_title as integer) end as poisoned,\n"
+        "    product_title,\n    nullif(vendor",
+    )
+    failed = warehouse.failures()
+    assert [failure.name for failure in failed] == ["int_events_received"]
+    assert put_aside_what_fails(warehouse.file, failed, warehouse.failures) == []
+    assert warehouse.orders() == ["bad", "good", "other"]
+    [(shop, reason)] = warehouse.query("select shop, reason from operations.quarantined_events")
+    assert shop == "bad.myshopify.com"
+    assert "cannot be built" in reason
+    assert "Could not convert string" in reason
+    assert warehouse.query("select sum(events), sum(unreadable_lines) from operations.loads") == [(8, 1)]
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(
+    ("model", "right", "broken"),
+    [
+        (  # a test's rows name the shop
+            "daily_shop",
+            "    coalesce(sold.orders, 0) as orders,",
+            "    coalesce(sold.orders, 0) + case when days.shop like 'bad%' then 1 else 0 end as orders,",
+        ),
+        (  # nothing names it: it is found by trials
+            "daily_sales",
+            "    count(*) as orders,",
+            "    count(*) + sum(case when shop like 'bad%' then cast(shop as integer) else 0 end) as orders,",
+        ),
+    ],
+)
+def test_a_shop_that_cannot_be_built_is_put_aside_alone(tmp_path, model, right, broken):
+    warehouse = BrokenWarehouse(tmp_path)
+    warehouse.break_rule(model, right, broken)
+    if model == "daily_shop":
+        test = warehouse.project / "tests" / "daily_orders_are_the_orders.sql"
+        test.write_text(
+            "select days.shop from {{ ref('daily_shop') }} as days group by days.shop having sum(days.orders) <> 1"
+        )
+    failed = warehouse.failures()
+    assert failed
+    assert put_aside_what_fails(warehouse.file, failed, warehouse.failures) == []
+    assert warehouse.orders() == ["good", "other"]
+    [(shop, reason)] = warehouse.query("select shop, reason from operations.shops_put_aside")
+    assert shop == "bad.myshopify.com"
+    assert model in reason or "daily_orders_are_the_orders" in reason
+
+
+@pytest.mark.long
+def test_a_fault_of_the_sql_puts_nobody_aside(tmp_path):
+    warehouse = BrokenWarehouse(tmp_path)
+    warehouse.break_rule(
+        "daily_sales", "    count(*) as orders,", "    count(*) + sum(cast(shop as integer)) as orders,"
+    )
+    failed = warehouse.failures()
+    assert [failure.name for failure in put_aside_what_fails(warehouse.file, failed, warehouse.failures)] == [
+        "daily_sales"
+    ]
+    assert shops_put_aside(warehouse.file) == {}
