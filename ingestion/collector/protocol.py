@@ -38,6 +38,20 @@ def _proxies(trusted: str) -> _TrustedHosts:
     return _TrustedHosts(trusted)
 
 
+class _Transport:
+    """A transport that drops what is written after the client has hung up, where uvloop's would raise."""
+
+    def __init__(self, transport: asyncio.Transport) -> None:
+        self._transport = transport
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+    def write(self, data: bytes) -> None:
+        if not self._transport.is_closing():
+            self._transport.write(data)
+
+
 class GuardedProtocol(HttpToolsProtocol):
     """One connection."""
 
@@ -63,7 +77,7 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:
         """A connection that says nothing is closed at the deadline too; one too many is closed at once."""
-        super().connection_made(transport)
+        super().connection_made(_Transport(transport))
         connection = transport.get_extra_info("socket")
         if hasattr(socket, "TCP_USER_TIMEOUT") and connection is not None:
             # Linux: ends it when the other side takes no more bytes. The other side may have hung up already.
