@@ -22,7 +22,16 @@ from typing import Any
 
 import msgspec
 
-from ingestion.collector.events import BodyError, Parsed, Request, TooLarge, agent_of_shopper, header_text, parse_body, refuses
+from ingestion.collector.events import (
+    BodyError,
+    Parsed,
+    Request,
+    TooLarge,
+    agent_of_shopper,
+    header_text,
+    parse_body,
+    refuses,
+)
 from ingestion.collector.limits import Budget, BudgetSpent, RateLimit, network_of
 from ingestion.collector.metrics import Metrics
 from ingestion.collector.rejects import Reject, RejectSpool
@@ -61,9 +70,9 @@ _PROMETHEUS = (b"content-type", b"text/plain; version=0.0.4; charset=utf-8")
 class CollectorSettings:
     """What a collector needs to know.
 
-    shops_file: where `shops` were read from, to be read again when it changes. salts: folder of the daily salts. webhook_secrets: one or two client secrets of the Shopify app; without one no
-    webhook is taken. requests_per_second: per ingest key and address, of each worker; 0 is unlimited. burst: how many
-    of them at once.
+    shops_file: where `shops` were read from, to be read again when it changes. salts: folder of the daily salts.
+    webhook_secrets: one or two client secrets of the Shopify app; without one no webhook is taken.
+    requests_per_second: per ingest key and address, of each worker; 0 is unlimited. burst: how many of them at once.
     """
 
     shops: Sequence[Shop]

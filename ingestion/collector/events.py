@@ -31,7 +31,7 @@ class _Batch(msgspec.Struct):
     events: list[msgspec.Raw]
     consent: Consent | None = None
     pixel_version: Annotated[str, msgspec.Meta(max_length=50)] | None = None
-    user_agent: str | None | msgspec.UnsetType = msgspec.UNSET
+    user_agent: str | msgspec.UnsetType | None = msgspec.UNSET
 
 
 class _Location(msgspec.Struct):

@@ -25,6 +25,7 @@ from ingestion.collector.personal_rules import (
     KEPT_PAIRS,
     ORDERS,
     PAIRS_HELD_BY,
+    PAIRS_OR_OBJECTS,
     Key,
     key_of,
 )
@@ -41,7 +42,7 @@ _harmless: set[bytes] = set()
 
 
 def strip_json(text: bytes) -> bytes:
-    """A JSON document without personal data: the same bytes if it has none, else encoded again.
+    """A JSON document, known to be one, without personal data: the same bytes if it has none, else encoded again.
 
     Raises:
         msgspec.DecodeError, UnicodeDecodeError, RecursionError: the text cannot be decoded.
@@ -124,7 +125,7 @@ def _object(members: dict[str, Any], within: Key | None) -> dict[str, Any]:
             or (names_a_field and known.name in FIELD_VALUES)
         ):
             stripped[key] = None
-        elif known.is_pairs and isinstance(value, dict) and not shape.holds_pairs:
+        elif known.name in PAIRS_OR_OBJECTS and isinstance(value, dict) and not shape.holds_pairs:
             stripped[key] = _object(value, known)
         else:
             stripped[key] = _value(known, value, within)
@@ -140,7 +141,9 @@ def _is_somebody(shape: _Shape, members: dict[str, Any]) -> bool:
 def _names_a_field(shape: _Shape, members: dict[str, Any]) -> bool:
     """Whether it is like `{"name": "email", "value": …}`."""
     labels = zip(shape.keys, members.values(), strict=True)
-    return any(known.name in FIELD_NAMES and isinstance(label, str) and _is_special(label) for (_, known), label in labels)
+    return any(
+        known.name in FIELD_NAMES and isinstance(label, str) and _is_special(label) for (_, known), label in labels
+    )
 
 
 def _is_special(label: str) -> bool:
@@ -199,9 +202,7 @@ def _pairs(value: Any) -> Any:
         return None
     return [
         {
-            part: inner
-            if part in ("key", "name") or _is_ours(str(pair.get("key", pair.get("name"))), inner)
-            else None
+            part: inner if part in ("key", "name") or _is_ours(str(pair.get("key", pair.get("name"))), inner) else None
             for part, inner in without_personal_data(pair).items()
         }
         if isinstance(pair, dict)
@@ -250,6 +251,9 @@ def redact_body(body: bytes) -> str:
     """A refused body without personal data, only good for looking at; what is no JSON is reduced to its skeleton."""
     try:
         text = body.decode()
-        return strip_json(body).decode() if text.lstrip()[:1] in ("{", "[") else skeleton(text)
+        if text.lstrip()[:1] not in ("{", "["):
+            return skeleton(text)
+        _decode(body)  # it may have been refused for being no JSON
+        return strip_json(body).decode()
     except (UnicodeDecodeError, msgspec.DecodeError, RecursionError):
         return skeleton(body.decode(errors="replace"))

@@ -46,6 +46,7 @@ KEPT_OF_ADDRESSES = frozenset(_OBJECTS["kept_of_addresses"])
 KEPT_OF_PERSONS = frozenset(_OBJECTS["kept_of_persons"])
 KEPT_OF_ALERTS = frozenset(_OBJECTS["kept_of_alerts"])
 BESIDE_PERSONAL = frozenset(_OBJECTS["beside_personal"])
+PAIRS_OR_OBJECTS = frozenset(_OBJECTS["pairs_or_objects"])
 PAIRS_HELD_BY = frozenset(_OBJECTS["pairs_held_by"])
 FIELD_NAMES = frozenset(_OBJECTS["field_names"])
 FIELD_VALUES = frozenset(_OBJECTS["field_values"])
@@ -55,11 +56,6 @@ ORDERS = frozenset(_OBJECTS["orders"])
 
 class Key:
     """What is known of a key. name: it, normalised. says_nothing: a value under it is judged by itself."""
-
-    __slots__ = (
-        "is_address", "is_alert", "is_identifier", "is_of_orders", "is_pairs", "is_person", "is_personal", "kept_within",
-        "name", "says_nothing", "without_numbers",
-    )  # fmt: skip
 
     def __init__(self, key: str) -> None:
         name = self.name = normalized(key)

@@ -28,19 +28,19 @@ _ID = re.compile(
 )
 _WORDS = re.compile(r"[A-Za-z_ .,:-]{0,15}")
 _DIGITS = re.compile(r"\d(?:\D{0,3}\d){6}")
-_ENCODED = re.compile(r"%[0-9a-f]{2}|&(?:#\d{2,7}|#x[0-9a-f]{2,6}|[a-z]{2,8});|[\\%](?:u00|x)[0-9a-f]{2}", re.IGNORECASE)
+_ENCODED = re.compile(
+    r"%[0-9a-f]{2}|&(?:#\d{2,7}|#x[0-9a-f]{2,6}|[a-z]{2,8});|[\\%](?:u00|x)[0-9a-f]{2}", re.IGNORECASE
+)
 _ENTITY = re.compile(r"&(?:#\d{2,7}|#x[0-9a-f]{2,6}|commat|period|plus|num|equals|quest|amp|sol|colon);", re.IGNORECASE)
 _ESCAPE = re.compile(r"(?:\\u00|\\x|%u00)([0-9a-f]{2})", re.IGNORECASE)
 _SEPARATOR = re.compile(r"([?&#;])")
 _BRACKETS = re.compile(r"[\[\].]+")
 _SPELLED_AT = re.compile(r" ?[(\[{] ?at ?[)\]}] ?", re.IGNORECASE)
 _SPELLED_DOT = re.compile(r" ?[(\[{] ?dot ?[)\]}] ?", re.IGNORECASE)
-_BASE64 = re.compile(r"(?<![\w+/-])[A-Za-z0-9+/_-]{12,}={0,2}")
+_BASE64 = re.compile(r"[A-Za-z0-9+_-]{12,}={0,2}")  # that of an e-mail address has no slash
 _E_MAIL_BYTES = re.compile(rb"[\w.+-]{1,64}@[A-Za-z0-9][A-Za-z0-9-]*(?:\.[A-Za-z0-9-]+)*\.[A-Za-z]{2,}")
 _BRACKETED = re.compile(r"[(\[{] ?at ?[)\]}]", re.IGNORECASE)
-_FIELD = re.compile(
-    r"""((["'])([\w .\[\]-]{1,64})\2\s*:\s*)("(?:[^"\\]|\\.)*"?|'(?:[^'\\]|\\.)*'?|-?\d[\d.]*)"""
-)
+_FIELD = re.compile(r"""((["'])([\w .\[\]-]{1,64})\2\s*:\s*)("(?:[^"\\]|\\.)*"?|'(?:[^'\\]|\\.)*'?|-?\d[\d.]*)""")
 _INVISIBLE = re.compile("[\u00ad\u200b-\u200f\u2060\ufeff]")
 _GREETING = re.compile(RULES["titles"]["find"], re.IGNORECASE)
 _SAFE_IN_ADDRESS = "/:[]@!$'()*,+-._~"
@@ -181,5 +181,14 @@ def _without_odd_letters(text: str) -> str:
 
 def _without_spelling(text: str) -> str:
     """`ada (at) example (dot) com` as it is meant."""
-    return _SPELLED_DOT.sub(".", _SPELLED_AT.sub("@", text)) if "at" in text.lower() and _BRACKETED.search(text) else text
-_VIEWS: tuple[Callable[[str], str], ...] = (_without_entities, _without_escapes, _without_odd_letters, _without_spelling)
+    return (
+        _SPELLED_DOT.sub(".", _SPELLED_AT.sub("@", text)) if "at" in text.lower() and _BRACKETED.search(text) else text
+    )
+
+
+_VIEWS: tuple[Callable[[str], str], ...] = (
+    _without_entities,
+    _without_escapes,
+    _without_odd_letters,
+    _without_spelling,
+)

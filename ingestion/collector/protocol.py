@@ -14,8 +14,8 @@ from collections import Counter
 from functools import lru_cache
 from typing import Any, ClassVar
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.middleware.proxy_headers import _TrustedHosts
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from ingestion.collector.limits import network_of
 

@@ -101,7 +101,9 @@ def serve(
     )
     for number in (signal.SIGINT, signal.SIGTERM):  # asked to end is a good end; uvicorn raises the signal once it has
         signal.signal(number, lambda *_: sys.exit(0))
-    if hasattr(signal, "SIGHUP") and workers == 1:  # shops.toml is read again by itself; a supervisor restarts its workers
+    if (
+        hasattr(signal, "SIGHUP") and workers == 1
+    ):  # shops.toml is read again by itself; a supervisor restarts its workers
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
     with _listening(host, port) as listener:
         if workers == 1:

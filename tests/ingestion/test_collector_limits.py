@@ -229,7 +229,15 @@ def test_a_client_that_hangs_up_early_leaves_no_traceback(shop, tmp_path):
     try:
         url = httpx.URL(process.stdout.readline().split()[-1])
         for reset in (False, True):
-            for sent in (b"", whole[:20], whole[:-5], whole, whole * 3, webhook, b"GET /metrics HTTP/1.1\r\nhost: x\r\n\r\n"):
+            for sent in (
+                b"",
+                whole[:20],
+                whole[:-5],
+                whole,
+                whole * 3,
+                webhook,
+                b"GET /metrics HTTP/1.1\r\nhost: x\r\n\r\n",
+            ):
                 for _ in range(5):
                     with socket.create_connection((url.host, url.port)) as connection:
                         if reset:

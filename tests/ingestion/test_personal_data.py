@@ -19,14 +19,13 @@ from ingestion.collector.personal_data import redact_body, strip_json
 from ingestion.collector.personal_text import clean_text
 from tests.ingestion.test_collector import running
 from tests.personal_corpus import (
-    STAYING_OBJECTS,
-    STAYS,
     broken_bodies,
     event,
     marked_events,
     marked_texts,
     order_webhook,
 )
+from tests.staying_corpus import STAYING_OBJECTS, STAYS
 
 SECRET = b"hush"
 
@@ -35,7 +34,9 @@ def as_read(stored: bytes) -> str:
     """A stored text as somebody would read it who looks through every encoding, in lower case."""
     text = stored.decode(errors="replace")
     for _ in range(4):
-        text = re.sub(r"\\+(?:u00|x)([0-9a-fA-F]{2})", lambda found: chr(int(found[1], 16)), html.unescape(unquote(text)))
+        text = re.sub(
+            r"\\+(?:u00|x)([0-9a-fA-F]{2})", lambda found: chr(int(found[1], 16)), html.unescape(unquote(text))
+        )
     return unicodedata.normalize("NFKC", text).lower()
 
 
@@ -59,10 +60,8 @@ def test_no_marked_value_is_left_in_an_event():
 
 
 def test_no_marked_value_is_left_in_what_is_kept_of_a_refused_body():
-    failures = [(found.what, redact_body(found.body)) for found in broken_bodies()]
-    assert [
-        (what, kept) for (what, kept), found in zip(failures, broken_bodies(), strict=True) if "zq1" in kept or "zq2" in kept
-    ] == []
+    kept_of = [(found.what, redact_body(found.body)) for found in broken_bodies()]
+    assert [(what, kept) for what, kept in kept_of if "zq" in as_read(kept.encode())] == []
 
 
 def test_what_is_kept_of_a_refused_body_still_shows_why():
@@ -97,7 +96,6 @@ def test_user_agents_stay_but_for_e_mail_addresses():
     assert len(agents) > 1000
     changed = {agent: clean_text(agent, numbers=False) for agent in agents if clean_text(agent, numbers=False) != agent}
     assert [agent for agent in changed if "@" not in agent and "at" not in agent.lower()] == []
-    assert len(changed) < 60
     for agent in agents - changed.keys():
         body = json.dumps({"id": "1", "name": "n", "context": {"navigator": {"userAgent": agent}}}).encode()
         assert strip_json(body) == body
@@ -120,7 +118,10 @@ def test_real_events_keep_everything_but_what_is_personal(shared_data):
     for file in (shared_data / "pixel_payloads").glob("*.json"):
         before = json.loads(file.read_bytes())
         changed = set(differences(before, json.loads(strip_json(file.read_bytes()))))
-        assert {path[-1] for path in changed} <= personal | {"province", "value", "token", "title"}, (file.name, changed)
+        assert {path[-1] for path in changed} <= personal | {"province", "value", "token", "title"}, (
+            file.name,
+            changed,
+        )
         assert not [path for path in changed if path[-1] == "token" and "checkout" in path]
 
 
@@ -141,7 +142,10 @@ def test_no_marked_value_is_in_any_byte_that_the_collector_writes(shop, tmp_path
             headers = {"user-agent": "Agent (zq9998x@b.example)", "origin": "https://zq9998x@b.example"}
             answers = []
             for number in range(0, len(events), 50):
-                batch = {"pixel_version": "zq9998x@b.example", "events": [one.body for one in events[number : number + 50]]}
+                batch = {
+                    "pixel_version": "zq9998x@b.example",
+                    "events": [one.body for one in events[number : number + 50]],
+                }
                 answers.append((await collector.post(json.dumps(batch), headers=headers)).status_code)
             answers += [(await collector.post(one.body)).status_code for one in texts]
             refused = [(await collector.post(one.body)).status_code for one in broken]

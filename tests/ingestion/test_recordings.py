@@ -48,7 +48,10 @@ def test_an_envelope_goes_to_its_own_shop_with_its_consent(tmp_path):
 @pytest.mark.parametrize(
     ("recorded", "agent"),
     [
-        ({"v": 1, "shop": A.domain, "user_agent": "Mozilla/5.0 (iPhone)", "event": {"id": "1"}}, "Mozilla/5.0 (iPhone)"),
+        (
+            {"v": 1, "shop": A.domain, "user_agent": "Mozilla/5.0 (iPhone)", "event": {"id": "1"}},
+            "Mozilla/5.0 (iPhone)",
+        ),
         ({"v": 1, "shop": A.domain, "user_agent": None, "event": {"id": "1"}}, None),
         ({"v": 1, "shop": A.domain, "event": {"id": "1"}}, None),
         ({"id": "1"}, None),

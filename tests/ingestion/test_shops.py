@@ -117,7 +117,9 @@ def test_a_file_that_is_not_utf_8_says_so(tmp_path):
 
 
 def test_everything_that_is_wrong_is_said_at_once_up_to_a_limit(tmp_path):
-    two = changed("currency", '"XYZ"') + changed("timezone", '"Mars/Olympus"').replace("a.my", "b.my").replace("-a", "-b")
+    two = changed("currency", '"XYZ"') + changed("timezone", '"Mars/Olympus"').replace("a.my", "b.my").replace(
+        "-a", "-b"
+    )
     with pytest.raises(ShopsFileError, match=r"a\.myshopify\.com: currency .*b\.myshopify\.com: timezone"):
         load_shops(write(tmp_path, two))
     with pytest.raises(ShopsFileError, match="And 1 more"):

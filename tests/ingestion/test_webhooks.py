@@ -66,7 +66,8 @@ def test_every_published_example_is_kept_without_personal_data(shop, shared_data
     files = (shared_data / "webhooks").glob("*.example.json")
     # The examples leave the shop's name open.
     examples = {
-        path.name.split(".")[0]: path.read_bytes().replace(b"{shop}.myshopify.com", shop.domain.encode()) for path in files
+        path.name.split(".")[0]: path.read_bytes().replace(b"{shop}.myshopify.com", shop.domain.encode())
+        for path in files
     }
     known = {topic: examples[topic.replace("/", "_")] for topic in TOPICS if topic.replace("/", "_") in examples}
     assert len(known) >= 5
