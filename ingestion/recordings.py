@@ -1,7 +1,7 @@
 """Recorded events, ready to be sent again.
 
-Files of JSON or JSONL flow in (one event, an array of events, or a landing envelope at a time); request bodies for the
-collector flow out, each event as it stands in its file, byte for byte.
+Reads files of JSON or JSONL (one event, an array of events, or a landing envelope at a time); yields request bodies for
+the collector, each event byte for byte as in its file.
 """
 
 import sys

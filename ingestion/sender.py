@@ -1,6 +1,6 @@
 """Sends recorded or simulated events to a running collector, as the pixel would.
 
-Request bodies flow in; they are posted a few at a time, and what the collector answered flows out as counts.
+Posts request bodies a few at a time and counts what the collector answered.
 """
 
 import asyncio

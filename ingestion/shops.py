@@ -1,6 +1,6 @@
 """The stores that are served, as shops.toml describes them.
 
-Flows in: shops.toml. Flows out: checked `Shop` records for the collector, the dlt sources and the command line.
+Reads shops.toml; returns checked `Shop` records to the collector, the dlt sources and the command line.
 """
 
 import tomllib

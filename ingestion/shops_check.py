@@ -1,6 +1,6 @@
 """What is wrong with a shops.toml, in words that name the store, the field and the remedy.
 
-The decoded file flows in; sentences flow out, none if every store can be served.
+Reads the decoded file; returns sentences, none if every store can be served.
 """
 
 import difflib
@@ -139,14 +139,14 @@ def _hosts(hosts: Any) -> str | None:
         return "write host names in brackets, such as ['shop.example']."
     for host in hosts:
         if not isinstance(host, str):
-            return f"{_quoted(host)} is no text."
+            return f"{_quoted(host)} is not a text."
         if not _HOST.fullmatch(host):
             bare = _bare(host)
             if not bare.isascii():
                 return f"write {_quoted(host)} as browsers send it, in the form xn--…"
             if _HOST.fullmatch(bare):
                 return f"a host name has no scheme and no path: write {_quoted(bare)} instead of {_quoted(host)}."
-            return f"{_quoted(host)} is no host name."
+            return f"{_quoted(host)} is not a host name."
     twice = _first_twice(hosts)
     return f"{_quoted(twice)} is in it twice." if twice else None
 

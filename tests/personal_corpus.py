@@ -1,6 +1,6 @@
 """Made-up personal data in every place and spelling that we know of, each value with a mark that must not be found.
 
-Events, webhooks and broken bodies flow out, each with its mark; and what must stay as it is.
+Events, a webhook and broken bodies, each with its mark.
 """
 
 import base64

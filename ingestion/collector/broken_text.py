@@ -1,7 +1,7 @@
 """What can be shown of a text that should have been JSON and is not: its skeleton.
 
-A refused body flows in; its punctuation, keys, event names and short numbers flow out, every other value blotted out:
-where a text is broken nobody can say what belongs to which key.
+Keeps a refused body's punctuation, keys, event names and short numbers and blots out every other value: where a text is
+broken, it cannot be known which key a value belongs to.
 """
 
 import re

@@ -1,6 +1,6 @@
 """What a request body may hold, and how it becomes landing lines.
 
-The bytes of a body flow in; envelopes (the good events) and rejections (index, reason, bytes) flow out.
+Turns the bytes of a body into envelopes (the good events) and rejections (index, reason, bytes).
 """
 
 import re
@@ -231,12 +231,12 @@ def _consent_and_host(event: bytes) -> tuple[Consent | None, str | None]:
     """What an event itself says of consent, and the host of its page, if it names them.
 
     Raises:
-        msgspec.MsgspecError, RecursionError: it has no id or name, or its consent is none of Shopify's.
+        msgspec.MsgspecError, RecursionError: it has no id or name, or its consent is not in Shopify's form.
     """
     try:
         placed = _decode_placed_event(event)
     except msgspec.ValidationError:
-        return _decode_event(event).consent, None  # its context is none of Shopify's
+        return _decode_event(event).consent, None  # its context is not in Shopify's form
     if placed.context is None or placed.context.document is None or placed.context.document.location is None:
         return placed.consent, None
     return placed.consent, placed.context.document.location.host

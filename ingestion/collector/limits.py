@@ -1,6 +1,6 @@
 """How much one sender may ask for, and how much all may hold: both in bounded memory.
 
-Requests flow in as (ingest key, address) or as bytes; a yes or a no flows out.
+Answers for each request, by ingest key and network or by its bytes, whether it may go on.
 """
 
 import ipaddress

@@ -1,9 +1,9 @@
 """Takes personal data out of events, webhooks and refused bodies before they are written.
 
-JSON flows in; the same JSON without e-mail addresses, phone numbers, names, addresses, secrets and what buyers have
-typed flows out, so that the merchant's warehouse stays at level 1 of Shopify's protected customer data. What is
-personal stands in ingestion/personal_data.json. Ids of customers, orders and checkouts and country codes stay: they are
-what journeys, reconciliation and erasure need.
+Reads JSON and returns it without e-mail addresses, phone numbers, names, addresses, secrets and what buyers have typed,
+so that the merchant's warehouse stays at level 1 of Shopify's protected customer data. ingestion/personal_data.json says
+what is personal. Ids of customers, orders and checkouts and country codes stay: journeys, reconciliation and erasure
+need them.
 """
 
 import decimal
@@ -235,7 +235,7 @@ def _text(key: Key, text: str, within: Key | None) -> str | None:
 
 
 def _json_text(text: str) -> str | None:
-    """JSON within a text without personal data, None if it has none or is no JSON."""
+    """JSON within a text, without personal data; None if it has none or is not JSON."""
     try:
         document = _decode(text)
     except (msgspec.DecodeError, RecursionError):
@@ -248,7 +248,7 @@ _NO_KEY = key_of("")
 
 
 def redact_body(body: bytes) -> str:
-    """A refused body without personal data, only good for looking at; what is no JSON is reduced to its skeleton."""
+    """A refused body without personal data, for people to look at; what is not JSON is reduced to its skeleton."""
     try:
         text = body.decode()
         if text.lstrip()[:1] not in ("{", "["):

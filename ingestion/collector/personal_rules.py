@@ -1,6 +1,6 @@
 """The rules of ingestion/personal_data.json, compiled: which keys are personal, and what is told from a key alone.
 
-The rules flow in; questions about keys are answered, each key once (what was asked is remembered, in bounded memory).
+Reads the rules once; remembers what it found out about each key, in bounded memory.
 """
 
 import json

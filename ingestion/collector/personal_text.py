@@ -1,7 +1,7 @@
 """Takes personal data out of texts: addresses of pages, referrers, titles, search terms.
 
-A text flows in; the same text without e-mail addresses, phone numbers, access tokens and the values of personal URL
-parameters flows out, untouched if it has none. Encodings are looked through, one layer at a time.
+Returns a text without e-mail addresses, phone numbers, access tokens and the values of personal URL parameters; a text
+without any is returned as it is. Encodings are undone one layer at a time.
 """
 
 import base64

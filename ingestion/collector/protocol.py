@@ -1,6 +1,6 @@
 """uvicorn's HTTP protocol with the limits that it lacks.
 
-Bytes of a connection flow in. A header block over the cap is answered with 431, a request that is not complete after
+A header block over the cap is answered with 431, a request that is not complete after
 its deadline with 408, and one connection too many with 503, be it of all or of one network; a client that does not read
 its answers is hung up on. It leans on uvicorn's internals: uvicorn is pinned to one minor version and the tests send
 slow and endless requests.
@@ -155,7 +155,7 @@ class GuardedProtocol(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def send_400_response(self, msg: str) -> None:
-        """What came is no HTTP."""
+        """Answer what is not HTTP."""
         self._refuse(400, msg)
 
     def _count(self, size: int) -> None:

@@ -1,6 +1,6 @@
 """A bounded spool of what the collector has refused, so that somebody can look at why.
 
-Refused bodies flow in, with the reason; `data/landing/rejected/*.jsonl` flows out. It is for looking, not for loading:
+Writes refused bodies, with the reason, to `data/landing/rejected/*.jsonl`. They are for people, not for loading:
 the first kilobytes of each body without personal data, and never more than two files.
 """
 

@@ -1,7 +1,7 @@
 """The shops that a running collector serves, read again when shops.toml changes.
 
-shops.toml flows in; a shop by its ingest key flows out. A file that has become unusable changes nothing: the log says
-why, and the shops of before are served on.
+Finds a shop by its ingest key. A file that has become unusable changes nothing: the log says why, and the collector goes
+on with the shops it had.
 """
 
 import asyncio

@@ -1,6 +1,6 @@
 """Runs the collector under uvicorn, in one process or in several that share a port.
 
-shops.toml, the environment and a port flow in; a running server flows out; its first line says where it listens.
+Reads shops.toml and the environment, listens on a port, and says in its first line where.
 """
 
 import errno

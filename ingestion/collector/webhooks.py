@@ -1,6 +1,6 @@
 """Shopify's webhooks: checked, freed of personal data, and kept as one file each.
 
-Signed bodies flow in; files `data/landing/webhooks/<topic>/<webhook id>.json` flow out, on disk before Shopify gets its
+Writes signed bodies to `data/landing/webhooks/<topic>/<webhook id>.json`, on disk before Shopify gets its
 200. A webhook that is delivered again finds its file there and is not kept twice.
 """
 

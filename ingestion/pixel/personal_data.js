@@ -111,7 +111,7 @@ function personalDataRemover(rules) {
         const stripped = JSON.stringify(valueOf("", document, null));
         return stripped === JSON.stringify(document) ? text : stripped;
       } catch {
-        // It is no JSON.
+        // It is not JSON.
       }
     }
     const cleaned = cleanText(text, !WITHOUT_NUMBERS.test(name));

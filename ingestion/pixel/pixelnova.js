@@ -1,7 +1,7 @@
 /**
  * Sends a storefront's web pixel events to a Pixelnova collector.
  *
- * Shopify's pixel API flows in; requests `{pixel_version, shop, consent, events}` flow out, to
+ * Subscribes to Shopify's pixel API and sends requests `{pixel_version, shop, consent, events}` to
  * POST <collectorUrl>/v1/events/<ingestKey>. Nothing is sent without consent to analytics, nothing that a buyer has typed
  * is sent at all, and what could not be sent waits in the browser's storage for the next page.
  */
