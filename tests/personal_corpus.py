@@ -56,6 +56,8 @@ E_MAIL_FORMS: dict[str, Callable[[str], str]] = {
     "short escape in the text": lambda text: text.replace("@", "\\x40"),
     "old percent escape": lambda text: text.replace("@", "%u0040"),
     "spelled": lambda text: text.replace("@", " (at) ").replace(".", " [dot] "),
+    "apart": lambda text: text.replace("@", " @ "),
+    "ideographic full stop": lambda text: text.replace(".", "。"),
     "base64": lambda text: base64.b64encode(text.encode()).decode(),
     "capitals": str.upper,
     "mailto": lambda text: f"mailto:{text}?subject=hello",

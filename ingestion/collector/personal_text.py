@@ -176,11 +176,12 @@ def _without_escapes(text: str) -> str:
 
 def _without_odd_letters(text: str) -> str:
     """Full-width letters as ordinary ones, and nothing invisible between them."""
-    return text if text.isascii() else _INVISIBLE.sub("", unicodedata.normalize("NFKC", text))
+    return text if text.isascii() else _INVISIBLE.sub("", unicodedata.normalize("NFKC", text).replace("。", "."))
 
 
 def _without_spelling(text: str) -> str:
-    """`ada (at) example (dot) com` as it is meant."""
+    """`ada (at) example (dot) com` and `ada @ example.com` as they are meant."""
+    text = text.replace(" @ ", "@")
     return (
         _SPELLED_DOT.sub(".", _SPELLED_AT.sub("@", text)) if "at" in text.lower() and _BRACKETED.search(text) else text
     )

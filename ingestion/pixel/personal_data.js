@@ -29,7 +29,8 @@ function personalDataRemover(rules) {
       return name ? (ENTITIES[name.toLowerCase()] ?? all) : code < 0x110000 ? String.fromCodePoint(code) : all;
     }),
     (text) => text.replace(/(?:\\u00|\\x|%u00)([0-9a-f]{2})/gi, (_, code) => String.fromCharCode(parseInt(code, 16))),
-    (text) => text.normalize("NFKC").replace(/[\u00ad\u200b-\u200f\u2060\ufeff]/g, ""),
+    (text) => text.normalize("NFKC").replaceAll("。", ".").replace(/[\u00ad\u200b-\u200f\u2060\ufeff]/g, ""),
+    (text) => text.replaceAll(" @ ", "@"),
     (text) => (/[([{] ?at ?[)\]}]/i.test(text) ? text.replace(/ ?[([{] ?at ?[)\]}] ?/gi, "@").replace(/ ?[([{] ?dot ?[)\]}] ?/gi, ".") : text),
   ];
   const FIELD = /((["'])([\w .[\]-]{1,64})\2\s*:\s*)("(?:[^"\\]|\\.)*"?|'(?:[^'\\]|\\.)*'?|-?\d[\d.]*)/g;
