@@ -145,7 +145,8 @@ opened as (
             when event_name like 'checkout%' or event_name = 'payment_info_submitted'
                 then {{ json_texts('checkout', checkout_fields.values() | list) }}
         end as checkout_texts,
-        case when event_name = 'cart_viewed' then {{ json_texts('cart', cart_fields.values() | list) }} end as cart_texts,
+        case when event_name = 'cart_viewed' then {{ json_texts('cart', cart_fields.values() | list) }} end
+            as cart_texts,
         case
             when event_name in ('product_added_to_cart', 'product_removed_from_cart') then cart_line
             when event_name = 'cart_viewed' then {{ json_part('cart', '$.lines') }}
@@ -154,7 +155,8 @@ opened as (
         case when event_name = 'checkout_completed' then {{ json_part('checkout', '$.discountApplications') }} end
             as discount_applications,
         case
-            when event_name = 'checkout_completed' then {{ json_part('checkout', '$.delivery.selectedDeliveryOptions') }}
+            when event_name = 'checkout_completed'
+                then {{ json_part('checkout', '$.delivery.selectedDeliveryOptions') }}
         end as delivery_options
     from named
 
