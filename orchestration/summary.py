@@ -28,6 +28,7 @@ def summary(published: Published) -> RenderableType:
             *_bought_together(rows),
             *_evaluation(rows),
             *_idle_rules(rows),
+            *_fetch_warnings(rows),
         )
 
 
@@ -148,7 +149,9 @@ def _evaluation(rows: Any) -> list[RenderableType]:
     """What the lists of a week ago would have been worth since."""
     found = rows(
         """
-        select task, strategy, cutoff, sum(cases), sum(hit_rate * cases) / sum(cases), sum(mrr * cases) / sum(cases)
+        select task, strategy, cutoff, sum(cases),
+            sum(hit_rate * cases) / sum(cases) filter (where hit_rate is not null),
+            sum(mrr * cases) / sum(cases) filter (where hit_rate is not null)
         from recommendations.evaluation_history
         where computed_at = (select max(computed_at) from recommendations.evaluation_history)
         group by task, strategy, cutoff order by task, 5 desc
@@ -163,7 +166,8 @@ def _evaluation(rows: Any) -> list[RenderableType]:
     table.add_column("hits among the first", justify="right")
     table.add_column("mean of 1/place", justify="right")
     for task, strategy, cutoff, cases, hit_rate, mrr in found:
-        table.add_row(task, strategy, f"{int(cases):,}", f"{hit_rate:.1%} of {cutoff}", f"{mrr:.3f}")
+        rates = ("too little history", NEVER) if hit_rate is None else (f"{hit_rate:.1%} of {cutoff}", f"{mrr:.3f}")
+        table.add_row(task, strategy, f"{int(cases):,}", *rates)
     return [table]
 
 
@@ -178,6 +182,22 @@ def _idle_rules(rows: Any) -> list[RenderableType]:
     table = Table(title="Rules in shops.toml that do nothing", title_justify="left")
     for column in ("Shop", "Rule", "Product", "Why"):
         table.add_column(column)
+    for row in found:
+        table.add_row(*(escape(value) for value in row))
+    return [table]
+
+
+def _fetch_warnings(rows: Any) -> list[RenderableType]:
+    """What is doubtful about the catalogue that each shop has now."""
+    found = rows(
+        "select shop, max_by(warning, began_at) from operations.fetches where source = 'catalogue' and error is null "
+        "group by shop having max_by(coalesce(warning, ''), began_at) <> '' order by shop"
+    )
+    if not found:
+        return []
+    table = Table(title="Catalogue files to look at", title_justify="left")
+    table.add_column("Shop")
+    table.add_column("Warning")
     for row in found:
         table.add_row(*(escape(value) for value in row))
     return [table]
