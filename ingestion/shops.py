@@ -62,8 +62,8 @@ class Shop(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     orders: load the Admin API's orders too, the truth for money (the token needs scope read_orders).
     catalogue: where the environment has no token for the Admin API, a product CSV or a saved /products.json; relative
     to shops.toml.
-    channels: the channel of a utm_source, a utm_medium or a referrer's host, where the rules say otherwise; "direct" for
-    a host that shoppers come back from, such as a payment provider.
+    channels: the channel of a utm_source, a utm_medium or a referrer's host, where the rules say otherwise; "direct"
+    for a host that shoppers come back from, such as a payment provider.
     recommendations: what is never shown, and what is shown first.
     """
 

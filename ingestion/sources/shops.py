@@ -1,4 +1,4 @@
-"""dlt source `shops`: the stores of shops.toml, for SQL: timezone, currency, host names, channels and rules of each shop."""
+"""dlt source `shops`: the stores of shops.toml, for SQL: timezone, currency, hosts, channels and rules of each shop."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -13,8 +13,8 @@ from ingestion.sources import SCHEMA_CONTRACT
 @dlt.source(name="shops", schema_contract=SCHEMA_CONTRACT)
 def shops_source(shops: Sequence[Shop] = ()) -> tuple[DltResource, ...]:
     """Tables of raw_shops: shops, one row per shop; hosts, one row per shop and host name of its pages;
-    recommendation_rules, one row per shop, rule and product that the rule names; channels, one row per shop and source or
-    medium whose channel the merchant decides."""
+    recommendation_rules, one row per shop, rule and product that the rule names; channels, one row per shop and source
+    or medium whose channel the merchant decides."""
 
     @dlt.resource(
         name="shops",
