@@ -53,11 +53,17 @@ class NotAllFetched(Exception):
     """Some shop's catalogue or orders could not be fetched; the message says why, and that the rest is done."""
 
 
+class NotConnected(Exception):
+    """Some part of a store's connection failed; the findings were printed, the message says how many failed."""
+
+
 app = typer.Typer(
     help="What do shoppers in my Shopify store do, and what should they see next?",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
+connect = typer.Typer(help="Connect a store of your own.", no_args_is_help=True)
+app.add_typer(connect, name="connect")
 console = Console()
 
 Seed = Annotated[int, typer.Option(help="Same seed and end, same store and shoppers.")]
@@ -101,7 +107,8 @@ def demo(
     from ingestion.simulator.admin_api import AdminApi, Bucket, running_admin_api
     from ingestion.simulator.admin_store import AdminStore
     from ingestion.simulator.catalogue import build_catalogue
-    from ingestion.sources.shopify_api import URL_VARIABLE, token_variable
+    from ingestion.sources.shopify_api import URL_VARIABLE
+    from ingestion.sources.shopify_token import token_variable
 
     if storefront:
         _need_ports()
@@ -247,6 +254,27 @@ def storefront(
     found = find_shop(load_shops(shops_file()), shop)
     pixel = custom_pixel(collector_url, found.ingest_keys[0])
     serve_storefront("127.0.0.1", port, data_folder(), found.domain, pixel, api_url, collector_url)
+
+
+@connect.command("check")
+def connect_check(
+    shop: Annotated[str, typer.Argument(help="The store: my-store.myshopify.com.")],
+    collector_url: Annotated[
+        str | None, typer.Option(help="Where browsers reach the collector, https://…; not asked by default.")
+    ] = None,
+) -> None:
+    """Say of each part of a store's connection whether it works, and what to do where it does not."""
+    from ingestion.connection import check_connection
+
+    marks = {"ok": "[green]✓[/green]", "failed": "[red]✗[/red]", "unknown": "[yellow]?[/yellow]"}
+    failed = 0
+    for finding in check_connection(load_shops(shops_file()), shop, collector_url):
+        failed += finding.verdict == "failed"
+        console.print(f"{marks[finding.verdict]} [bold]{finding.part}[/bold]", Text(finding.found), soft_wrap=True)
+        if finding.remedy:
+            console.print(Text(f"    {finding.remedy}"), soft_wrap=True)
+    if failed:
+        raise NotConnected(f"{shop} is not connected: {failed} failed; do what is said above and run again.")
 
 
 @app.command()
@@ -420,6 +448,7 @@ def _known(error: BaseException | None) -> BaseException | None:
         DataFolderError,
         NotAllAccepted,
         NotAllFetched,
+        NotConnected,
         NothingPublished,
         PackagingError,
         PublishError,
