@@ -9,6 +9,7 @@ from dagster_dbt import DbtCliResource, DbtProject, dbt_assets
 
 from ingestion.quarantine import put_aside_shops
 from orchestration.build_state import FINGERPRINT_VARIABLE, build_anew, fingerprint, must_build_anew
+from orchestration.dbt_manifest import copy_partial_parse, prepare_dbt
 from orchestration.defs.resources import Warehouse
 from orchestration.fence import Failure, failures_of, put_aside_what_fails
 from orchestration.settings import DBT_PROJECT
@@ -16,8 +17,7 @@ from orchestration.settings import DBT_PROJECT
 BUILD = ["build", "--exclude-resource-type", "unit_test", "--exclude", "tag:thorough"]
 FULL = [*BUILD, "--full-refresh"]
 
-project = DbtProject(project_dir=DBT_PROJECT, profiles_dir=DBT_PROJECT)
-project.prepare_if_dev()
+project = DbtProject(project_dir=DBT_PROJECT, profiles_dir=DBT_PROJECT, target_path=prepare_dbt())
 
 
 @dbt_assets(manifest=project.manifest_path, project=project, name="models")
@@ -42,7 +42,9 @@ def _build(context: dg.AssetExecutionContext, dbt: DbtCliResource, warehouse: Wa
 
     Failed checks are held back until it is known whether they stay: Dagster takes one result of each check.
     """
-    invocation = dbt.cli(FULL if full else BUILD, context=context, raise_on_error=False)
+    target = warehouse.builds / context.run_id
+    copy_partial_parse(target)
+    invocation = dbt.cli(FULL if full else BUILD, context=context, raise_on_error=False, target_path=target)
     told, failed_checks = set(), []
     for event in invocation.stream():
         if isinstance(event, dg.AssetCheckResult) and not event.passed:
@@ -56,7 +58,7 @@ def _build(context: dg.AssetExecutionContext, dbt: DbtCliResource, warehouse: Wa
     last: list[Any] = []
 
     def build_again() -> list[Failure]:
-        again = dbt.cli(FULL, context=context, raise_on_error=False)
+        again = dbt.cli(FULL, context=context, raise_on_error=False, target_path=target)
         last[:] = again.stream()
         return [] if again.is_successful() else failures_of(again.target_path / "run_results.json")
 
