@@ -239,6 +239,11 @@ def _write_part(file: Path, shop: str, received_date: str, lines: list[bytes]) -
     return part
 
 
+def keep_files_private() -> None:
+    """Have this process, and those that it starts, make files 0640 and folders 0750: nothing for other users."""
+    os.umask(0o027)
+
+
 def make_folder(folder: Path) -> None:
     """Make a folder and what is missing above it, each name durable."""
     if not folder.is_dir():

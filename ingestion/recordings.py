@@ -1,7 +1,7 @@
 """Recorded events, ready to be sent again.
 
-Files of JSON or JSONL flow in (one event, an array of events, or a landing envelope at a time); request bodies for the
-collector flow out, each event as it stands in its file, byte for byte.
+Reads files of JSON or JSONL (one event, an array of events, or a landing envelope at a time); yields request bodies for
+the collector, each event byte for byte as in its file.
 """
 
 import sys
@@ -29,6 +29,7 @@ class _Envelope(msgspec.Struct):
     event: msgspec.Raw = _NULL
     consent: msgspec.Raw = _NULL
     pixel_version: msgspec.Raw = _NULL
+    user_agent: msgspec.Raw = _NULL
 
 
 def recorded_posts(files: Iterable[Path], shops: list[Shop], default_shop: Shop) -> Iterator[Post]:
@@ -86,8 +87,9 @@ def _post(where: str, recorded: bytes, shops: list[Shop], default_shop: Shop) ->
         envelope = msgspec.json.decode(recorded, type=_Envelope)
     except msgspec.DecodeError as error:
         raise RecordingError(f"{where} is neither an event nor an envelope: {error}") from error
-    shop, event = default_shop, recorded
+    shop, event, user_agent = default_shop, recorded, _NULL
     if envelope.shop is not None and envelope.event != _NULL:
-        shop, event = find_shop(shops, envelope.shop), bytes(envelope.event)
-    about = b'"pixel_version":%b,"consent":%b' % (bytes(envelope.pixel_version), bytes(envelope.consent))
-    return Post(shop.ingest_keys[0], b'{%b,"events":[%b]}' % (about, event), 1)
+        shop, event, user_agent = find_shop(shops, envelope.shop), bytes(envelope.event), envelope.user_agent
+    # The agent is said even where it is null: that of whoever sends a recording says nothing of the shopper.
+    about = {"pixel_version": envelope.pixel_version, "consent": envelope.consent, "user_agent": user_agent}
+    return Post(shop.ingest_keys[0], msgspec.json.encode(about)[:-1] + b',"events":[%b]}' % event, 1)

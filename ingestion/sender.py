@@ -1,6 +1,6 @@
 """Sends recorded or simulated events to a running collector, as the pixel would.
 
-Request bodies flow in; they are posted a few at a time, and what the collector answered flows out as counts.
+Posts request bodies a few at a time and counts what the collector answered.
 """
 
 import asyncio
@@ -58,6 +58,7 @@ async def _send(url: str, posts: Iterable[Post], on_progress: Callable[[int], No
 
     limits = httpx.Limits(max_connections=CONNECTIONS)
     async with httpx.AsyncClient(base_url=url, limits=limits, timeout=30, trust_env=False) as client:
+        del client.headers["user-agent"]  # it would be taken for the shoppers'
         await asyncio.gather(*(post_until_done(client) for _ in range(CONNECTIONS)))
     return sent
 
@@ -75,7 +76,9 @@ async def _post(client: httpx.AsyncClient, post: Post) -> httpx.Response:
             if answer.status_code in (200, 204, 400, 413):
                 return answer
             problem = f"answers {answer.status_code}: {answer.text[:200]}"
-            remedy = "Does it run with the same shops.toml, and has its disk room?"
+            remedy = "Look at its log and its /readyz: is the disk full?"
+            if answer.status_code == 401:
+                remedy = "Is the shop, with this key, in the shops.toml that it was started with (--shops)?"
             if answer.status_code != 429 and answer.status_code < 500:
                 break
         if attempt < ATTEMPTS:

@@ -1,15 +1,17 @@
 """The stores that are served, as shops.toml describes them.
 
-Flows in: shops.toml. Flows out: checked `Shop` records for the collector, the dlt sources and the command line.
+Reads shops.toml; returns checked `Shop` records to the collector, the dlt sources and the command line.
 """
 
+import tomllib
 from pathlib import Path
-from typing import Annotated, Literal
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from typing import Literal, get_args
 
 import msgspec
 
-Key = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_-]{8,64}$")]
+from ingestion.shops_check import problems
+
+MAX_PROBLEMS = 5  # of one message
 
 Channel = Literal[
     "affiliates",
@@ -67,15 +69,15 @@ class Shop(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     recommendations: what is never shown, and what is shown first.
     """
 
-    domain: Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9][a-z0-9-]*\.myshopify\.com$")]
+    domain: str
     name: str
     timezone: str
-    currency: Annotated[str, msgspec.Meta(pattern=r"^[A-Z]{3}$")]
-    ingest_keys: Annotated[list[Key], msgspec.Meta(min_length=1, max_length=2)]
+    currency: str
+    ingest_keys: list[str]
     hosts: list[str] = []
     require_consent: bool = False
     orders: bool = False
-    catalogue: str | Annotated[list[str], msgspec.Meta(min_length=1)] | None = None
+    catalogue: str | list[str] | None = None
     channels: dict[str, Channel] = {}
     recommendations: RecommendationRules = RecommendationRules()
 
@@ -86,7 +88,7 @@ class Shop(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class _ShopsFile(msgspec.Struct, forbid_unknown_fields=True):
-    shops: Annotated[list[Shop], msgspec.Meta(min_length=1)]
+    shops: list[Shop]
 
 
 def load_shops(path: Path) -> list[Shop]:
@@ -96,31 +98,26 @@ def load_shops(path: Path) -> list[Shop]:
         ShopsFileError: the file is missing, is not TOML, or describes no usable stores.
     """
     try:
-        shops = msgspec.toml.decode(path.read_bytes(), type=_ShopsFile).shops
+        document = tomllib.loads(path.read_bytes().decode())
     except FileNotFoundError:
         raise ShopsFileError(
             f"{path} does not exist: copy shops.toml from the repository and describe your store in it."
         ) from None
     except OSError as error:
         raise ShopsFileError(f"{path} cannot be read ({error.strerror}): check its permissions.") from error
-    except (msgspec.MsgspecError, ValueError) as error:
-        raise ShopsFileError(f"{path} is not usable: {error}. Correct it and run again.") from error
-    for shop in shops:
-        try:
-            ZoneInfo(shop.timezone)
-        except (ZoneInfoNotFoundError, ValueError):
-            raise ShopsFileError(
-                f"{path}: {shop.domain} has timezone {shop.timezone!r}; use an IANA name such as 'Europe/Berlin'."
-            ) from None
-    _require_distinct(path, "domain", [shop.domain for shop in shops])
-    _require_distinct(path, "ingest key", [key for shop in shops for key in shop.ingest_keys])
-    return shops
-
-
-def _require_distinct(path: Path, what: str, values: list[str]) -> None:
-    twice = {value for value in values if values.count(value) > 1}
-    if twice:
-        raise ShopsFileError(f"{path}: the {what} {sorted(twice)[0]!r} stands there twice; each must be unique.")
+    except UnicodeDecodeError as error:
+        raise ShopsFileError(f"{path} is not UTF-8 (byte {error.start}): save it as UTF-8.") from error
+    except tomllib.TOMLDecodeError as error:
+        twice = " (a field is in it twice)" if "overwrite" in str(error) else ""
+        raise ShopsFileError(f"{path} is not TOML{twice}: {error}. Correct that line.") from error
+    found = problems(document, Shop.__struct_fields__, get_args(Channel))
+    if found:
+        more = f" And {len(found) - MAX_PROBLEMS} more." if len(found) > MAX_PROBLEMS else ""
+        raise ShopsFileError(f"{path} is not usable. {' '.join(found[:MAX_PROBLEMS])}{more}")
+    try:
+        return msgspec.convert(document, type=_ShopsFile).shops
+    except msgspec.ValidationError as error:
+        raise ShopsFileError(f"{path} is not usable: {error}.") from error
 
 
 def find_shop(shops: list[Shop], domain: str) -> Shop:

@@ -18,7 +18,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 from rich.text import Text
 
 from ingestion.collector.server import CannotListen, serve
-from ingestion.landing import open_files, sealed_files
+from ingestion.landing import keep_files_private, open_files, sealed_files
 from ingestion.pixel.packaging import PackagingError, custom_pixel, write_app_pixel
 from ingestion.recordings import RecordingError, recorded_posts
 from ingestion.sender import Post, SendError, Sent, send
@@ -89,6 +89,7 @@ def options(
     ] = None,
 ) -> None:
     """Options of every command. They go into the environment, where child processes find them too."""
+    keep_files_private()
     if data is not None:
         os.environ[DATA_VARIABLE] = str(data.resolve())
     if shops is not None:

@@ -9,6 +9,8 @@ import sys
 import tempfile
 from pathlib import Path
 
+from ingestion.landing import keep_files_private
+
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
 DBT_PROJECT = PROJECT_ROOT / "dbt_project"
 EXECUTABLES = Path(sys.executable).parent  # of this environment, whether or not it is activated
@@ -32,11 +34,12 @@ def shops_file() -> Path:
 
 
 def make_data_folder() -> Path:
-    """The data folder, made if it is not there.
+    """The data folder, made if it is not there; what this process writes is private from here on.
 
     Raises:
         DataFolderError: it cannot be written, or dlt could not load from it.
     """
+    keep_files_private()  # Dagster's processes come here too, not through the command line
     folder = data_folder()
     if "'" in str(folder):
         raise DataFolderError(f"{folder} has an apostrophe in its path, which dlt cannot load from: choose another.")

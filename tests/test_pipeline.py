@@ -82,6 +82,15 @@ def test_the_demo_tells_a_merchant_what_happened(demo):
     assert f"{orders:,}" in demo.output
 
 
+def test_no_other_user_can_read_or_list_anything_under_the_data_folder(demo):
+    """Landing files, the warehouse, dlt's and Dagster's files, and what is published."""
+    open_to_others = [path for path in demo.data.rglob("*") if not path.is_symlink() and path.stat().st_mode & 0o027]
+    assert open_to_others == []
+    files = [path for path in demo.data.rglob("*") if path.is_file() and "salts" not in path.parts]
+    assert {oct(path.stat().st_mode & 0o777) for path in files} == {"0o640"}
+    assert {"landing", "published", "dagster"} <= {path.relative_to(demo.data).parts[0] for path in files}
+
+
 def test_sessions_are_those_that_plain_python_cuts(demo, shop, sessions):
     timezone = ZoneInfo(shop.timezone)
     expected = Counter(

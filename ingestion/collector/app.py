@@ -13,7 +13,6 @@ import asyncio
 import contextlib
 import itertools
 import logging
-import re
 import secrets
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
@@ -23,10 +22,20 @@ from typing import Any
 
 import msgspec
 
-from ingestion.collector.events import BodyError, Parsed, Request, TooLarge, parse_body
-from ingestion.collector.limits import Budget, BudgetSpent, RateLimit
+from ingestion.collector.events import (
+    BodyError,
+    Parsed,
+    Request,
+    TooLarge,
+    agent_of_shopper,
+    header_text,
+    parse_body,
+    refuses,
+)
+from ingestion.collector.limits import Budget, BudgetSpent, RateLimit, network_of
 from ingestion.collector.metrics import Metrics
 from ingestion.collector.rejects import Reject, RejectSpool
+from ingestion.collector.served_shops import ServedShops
 from ingestion.collector.visitors import VisitorHash
 from ingestion.collector.webhooks import SIGNATURE_CHARACTERS, WebhookRefused, is_signed, keep_webhook
 from ingestion.collector.writer import MIN_FREE_BYTES, LandingWriter, NotWritten
@@ -35,7 +44,6 @@ from ingestion.shops import Shop
 MAX_BODY_BYTES = 64 * 1024
 MAX_WEBHOOK_BYTES = 2 * 1024 * 1024
 MAX_WEBHOOK_BYTES_TOGETHER = 16 * 1024 * 1024  # who sends is known only when the whole body is there
-MAX_HEADER_TEXT = 512
 HOUSEKEEPING_SECONDS = 600.0
 EVENTS_PATH = "/v1/events/"
 WEBHOOKS_PATH = "/v1/webhooks/shopify"
@@ -53,7 +61,6 @@ _PREFLIGHT = [
     (b"access-control-allow-headers", b"content-type"),
     (b"access-control-max-age", b"86400"),
 ]
-_REFUSAL = re.compile(rb'"analyticsProcessingAllowed"\s*:\s*false')
 _JSON = (b"content-type", b"application/json")
 _TEXT = (b"content-type", b"text/plain; charset=utf-8")
 _PROMETHEUS = (b"content-type", b"text/plain; version=0.0.4; charset=utf-8")
@@ -63,14 +70,15 @@ _PROMETHEUS = (b"content-type", b"text/plain; version=0.0.4; charset=utf-8")
 class CollectorSettings:
     """What a collector needs to know.
 
-    salts: folder of the daily salts. webhook_secrets: one or two client secrets of the Shopify app; without one no
-    webhook is taken. requests_per_second: per ingest key and address, of each worker; 0 is unlimited. burst: how many
-    of them at once.
+    shops_file: where `shops` were read from, to be read again when it changes. salts: folder of the daily salts.
+    webhook_secrets: one or two client secrets of the Shopify app; without one no webhook is taken.
+    requests_per_second: per ingest key and address, of each worker; 0 is unlimited. burst: how many of them at once.
     """
 
     shops: Sequence[Shop]
     landing: Path
     salts: Path
+    shops_file: Path | None = None
     webhook_secrets: Sequence[bytes] = ()
     requests_per_second: float = 50.0
     burst: float = 300.0
@@ -82,14 +90,14 @@ class Collector:
 
     def __init__(self, settings: CollectorSettings) -> None:
         self._settings = settings
-        self._shop_by_key = {key: shop for shop in settings.shops for key in shop.ingest_keys}
+        self._shops = ServedShops(settings.shops, settings.shops_file)
         self._metrics = Metrics(settings.landing)
         self._writer = LandingWriter(settings.landing, self._metrics, min_free_bytes=settings.min_free_bytes)
         self._rejects = RejectSpool(settings.landing / "rejected")
         self._limit = RateLimit(settings.requests_per_second, settings.burst)
         self._webhook_bytes = Budget(MAX_WEBHOOK_BYTES_TOGETHER)
         self._visitor_hash = VisitorHash(settings.salts)
-        self._housekeeping: asyncio.Task[None] | None = None
+        self._tasks: list[asyncio.Task[None]] = []
         self._process_id, self._request_numbers = f"{secrets.token_hex(6)}-", itertools.count()
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
@@ -111,10 +119,11 @@ class Collector:
             message = await receive()
             if message["type"] == "lifespan.startup":
                 await self._writer.start()
-                self._housekeeping = asyncio.create_task(self._keep_house())
+                self._tasks = [asyncio.create_task(self._keep_house()), asyncio.create_task(self._shops.follow())]
                 await send({"type": "lifespan.startup.complete"})
             else:
-                self._housekeeping.cancel()
+                for task in self._tasks:
+                    task.cancel()
                 await self._writer.close()
                 await asyncio.to_thread(self._rejects.close)
                 await send({"type": "lifespan.shutdown.complete"})
@@ -154,13 +163,14 @@ class Collector:
         return answer
 
     async def _take_events(self, key: str, address: str, headers: dict[bytes, bytes], receive: Receive) -> Answer:
-        shop = self._shop_by_key.get(key)
-        if not self._limit.allows(key if shop else "", address):
+        shop = self._shops.by_key(key)
+        if not self._limit.allows(key if shop else "", network_of(address)):
             return _problem(429, "too many requests; send again later", [(b"retry-after", b"5")])
+        shop = shop or await self._shops.look_up(key)
         if shop is None:
-            return _problem(401, "unknown ingest key; shops.toml lists the keys")
+            return _problem(401, "unknown ingest key: the shops.toml that this collector reads does not list it")
         now = datetime.now(UTC)
-        user_agent = _text(headers.get(b"user-agent"))
+        user_agent = agent_of_shopper(_text(headers.get(b"user-agent")))
         try:
             visitor_hash = self._visitor_hash(address, user_agent, shop.domain, now)
         except OSError as error:
@@ -199,7 +209,7 @@ class Collector:
             return 204, b"", []
         for index, reason, error, event in parsed.rejected:
             self._metrics.rejected[reason].inc()
-            self._reject(request, index, error, event)
+            self._reject(request, index, error, b"" if _may_lack_consent(event, request.shop) else event)
         rejected = [{"index": index, "error": error} for index, _, error, _ in parsed.rejected]
         answer = {"accepted": len(parsed.lines), "rejected": rejected}
         return 200 if parsed.lines else 400, msgspec.json.encode(answer), [_JSON]
@@ -221,7 +231,7 @@ class Collector:
                 body = await _read_body(receive, headers, MAX_WEBHOOK_BYTES, share.take)
                 if not await asyncio.to_thread(is_signed, body, signature, client_secrets):
                     return _problem(401, "the signature is not that of this body")
-                path = await asyncio.to_thread(keep_webhook, folder, headers, body, now)
+                path = await asyncio.to_thread(keep_webhook, folder, headers, body, now, self._shops.domains)
             except BodyError as error:
                 return _problem(413 if isinstance(error, TooLarge) else 408, str(error))
             except WebhookRefused as refusal:
@@ -234,7 +244,7 @@ class Collector:
 
 def _may_lack_consent(body: bytes, shop: Shop) -> bool:
     """Whether a body that cannot be read is of someone who does not want, or might not want, to be stored."""
-    return shop.require_consent or _REFUSAL.search(body) is not None
+    return shop.require_consent or refuses(body)
 
 
 def _problem(status: int, error: str, headers: Headers | None = None) -> Answer:
@@ -257,7 +267,7 @@ def _address(scope: Message) -> str:
 
 
 def _text(header: bytes | None) -> str | None:
-    return None if header is None else header[:MAX_HEADER_TEXT].decode("latin-1")
+    return None if header is None else header_text(header.decode("latin-1"))
 
 
 async def _read_body(

@@ -1,36 +1,37 @@
 """What a request body may hold, and how it becomes landing lines.
 
-The bytes of a body flow in; envelopes (the good events) and rejections (index, reason, bytes) flow out.
+Turns the bytes of a body into envelopes (the good events) and rejections (index, reason, bytes).
 """
 
+import re
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Annotated, Literal, NamedTuple
 
 import msgspec
 
-from ingestion.collector.personal_data import EVENTS_WITH_PERSONAL_DATA, strip_json
+from ingestion.collector.personal_data import strip_json
+from ingestion.collector.personal_text import clean_text
 from ingestion.landing import ENVELOPE_VERSION, Consent, Envelope, encode_envelope
 from ingestion.shops import Shop
 
 MAX_EVENTS = 100
 MAX_EVENT_BYTES = 32 * 1024
+MAX_HEADER_TEXT = 512
 
 _Name = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
 
 
 class _Batch(msgspec.Struct):
-    """What our pixel sends: events of one page, and what holds for all of them."""
+    """What our pixel and `pixelnova replay` send: events, and what holds for all of them.
+
+    user_agent: the shopper's, where the sender is not the shopper's browser; null says that it is unknown.
+    """
 
     events: list[msgspec.Raw]
     consent: Consent | None = None
     pixel_version: Annotated[str, msgspec.Meta(max_length=50)] | None = None
-
-
-class _Consent(msgspec.Struct):
-    """What an event that comes by itself says of consent."""
-
-    consent: Consent | None = None
+    user_agent: str | msgspec.UnsetType | None = msgspec.UNSET
 
 
 class _Location(msgspec.Struct):
@@ -46,10 +47,14 @@ class _Context(msgspec.Struct):
 
 
 class _Event(msgspec.Struct):
-    """What an event must have to be stored at all. Whatever else is wrong with it, the warehouse says."""
+    """What an event must have to be stored at all. Whatever else is wrong with it, the warehouse says.
+
+    consent: its own, where it comes without the pixel's batch around it.
+    """
 
     id: _Name
     name: _Name
+    consent: Consent | None = None
 
 
 class _PlacedEvent(_Event):
@@ -60,9 +65,17 @@ class _PlacedEvent(_Event):
 
 _decode_array = msgspec.json.Decoder(list[msgspec.Raw]).decode
 _decode_batch = msgspec.json.Decoder(_Batch).decode
-_decode_consent = msgspec.json.Decoder(_Consent).decode
 _decode_event = msgspec.json.Decoder(_Event).decode
 _decode_placed_event = msgspec.json.Decoder(_PlacedEvent).decode
+_REFUSAL = re.compile(rb'"analyticsProcessingAllowed"\s*:\s*false')
+
+# What HTTP libraries and command lines call themselves: a server or a recording sends, not the shopper's browser.
+_LIBRARY = re.compile(
+    r"(?:python|aiohttp|httpx|curl|libcurl|wget|node|node-fetch|undici|axios|okhttp|go-http-client|java|apache-httpclient"
+    r"|postmanruntime|insomnia|httpie|ruby|faraday|rest-client|guzzlehttp|php|symfony|dart|reqwest|hyper|deno|bun|restsharp"
+    r"|libwww)(?:[/ _-]|$)",
+    re.IGNORECASE,
+)
 
 Reason = Literal["malformed", "too_large"]
 
@@ -117,17 +130,25 @@ def parse_body(body: bytes, request: Request) -> Parsed:
         TooLarge: it has more than MAX_EVENTS events, or none that is not over MAX_EVENT_BYTES.
     """
     batch = _read_batch(body)
-    if not _may_be_stored(batch.consent, request.shop):
+    if batch.consent and batch.consent.analyticsProcessingAllowed is False:
         return Parsed(refused=len(batch.events))
     if len(batch.events) > MAX_EVENTS:
         raise TooLarge(f"{len(batch.events)} events in one request; send at most {MAX_EVENTS}")
     parsed = Parsed()
     for index, raw in enumerate(batch.events):
         event = bytes(raw)
+        if refuses(event):
+            parsed.refused += 1
+            continue
         try:
-            parsed.lines.append(_landing_line(event, index, batch, request))
+            line = _landing_line(event, index, batch, request)
         except BodyError as error:
             parsed.rejected.append(Rejection(index, error.reason, str(error), event))
+        else:
+            if line is None:
+                parsed.refused += 1
+            else:
+                parsed.lines.append(line)
     if parsed.rejected and not parsed.lines and all(one.reason == "too_large" for one in parsed.rejected):
         raise TooLarge(parsed.rejected[0].error)
     return parsed
@@ -143,11 +164,16 @@ def _read_batch(body: bytes) -> _Batch:
         except msgspec.ValidationError as error:
             if "`events`" not in str(error):
                 raise
-            return _Batch(events=[msgspec.Raw(body)], consent=_decode_consent(body).consent)
+            return _Batch(events=[msgspec.Raw(body)])
     except UnicodeDecodeError as error:
         raise BodyError(f"not UTF-8: {error.reason} at byte {error.start}") from error
     except (msgspec.MsgspecError, RecursionError) as error:
         raise BodyError(str(error)) from error
+
+
+def refuses(text: bytes) -> bool:
+    """Whether analytics is refused anywhere in this text, which may be no JSON."""
+    return b"analyticsProcessingAllowed" in text and _REFUSAL.search(text) is not None
 
 
 def _may_be_stored(consent: Consent | None, shop: Shop) -> bool:
@@ -155,18 +181,20 @@ def _may_be_stored(consent: Consent | None, shop: Shop) -> bool:
     return not shop.require_consent if allowed is None else allowed
 
 
-def _landing_line(event: bytes, index: int, batch: _Batch, request: Request) -> bytes:
-    """The line of one event, its personal data taken out.
+def _landing_line(event: bytes, index: int, batch: _Batch, request: Request) -> bytes | None:
+    """The line of one event, its personal data taken out; None if its consent does not allow it.
 
     Raises:
-        BodyError: the event has no id or name, or is too large.
+        BodyError: the event has no id or name, its consent cannot be read, or it is too large.
     """
     if len(event) > MAX_EVENT_BYTES:
         raise TooLarge(f"{len(event)} bytes; an event may have {MAX_EVENT_BYTES}")
     try:
-        name, host = _name_and_host(event)
-        if name.startswith(EVENTS_WITH_PERSONAL_DATA):
-            event = strip_json(event)
+        own_consent, host = _consent_and_host(event)
+        consent = batch.consent if own_consent is None else own_consent
+        if not _may_be_stored(consent, request.shop):
+            return None
+        event = strip_json(event)
     except (msgspec.MsgspecError, RecursionError) as error:
         raise BodyError(str(error)) from error
     return encode_envelope(
@@ -178,27 +206,37 @@ def _landing_line(event: bytes, index: int, batch: _Batch, request: Request) -> 
             request_id=request.request_id,
             index=index,
             visitor_hash=request.visitor_hash,
-            user_agent=request.user_agent,
+            user_agent=request.user_agent if batch.user_agent is msgspec.UNSET else header_text(batch.user_agent),
             origin=request.origin,
             gpc=request.gpc,
             host_ok=None if host is None else host == request.shop.domain or host in request.shop.hosts,
-            consent=batch.consent,
-            pixel_version=batch.pixel_version,
+            consent=consent,
+            pixel_version=batch.pixel_version and clean_text(batch.pixel_version),
             event=msgspec.Raw(event.strip()),
         )
     )
 
 
-def _name_and_host(event: bytes) -> tuple[str, str | None]:
-    """An event's name, and the host of its page if it names one.
+def header_text(text: str | None) -> str | None:
+    """What is kept of a user agent or an origin: crawlers write their owner's e-mail address there."""
+    return None if text is None else clean_text(text[:MAX_HEADER_TEXT], numbers=False)
+
+
+def agent_of_shopper(user_agent: str | None) -> str | None:
+    """The user agent of a request, if it can be the shopper's: not that of a program that passes events on."""
+    return None if user_agent is None or _LIBRARY.match(user_agent) else user_agent
+
+
+def _consent_and_host(event: bytes) -> tuple[Consent | None, str | None]:
+    """What an event itself says of consent, and the host of its page, if it names them.
 
     Raises:
-        msgspec.MsgspecError, RecursionError: it has no id or name.
+        msgspec.MsgspecError, RecursionError: it has no id or name, or its consent is not in Shopify's form.
     """
     try:
         placed = _decode_placed_event(event)
     except msgspec.ValidationError:
-        return _decode_event(event).name, None  # its context is none of Shopify's
+        return _decode_event(event).consent, None  # its context is not in Shopify's form
     if placed.context is None or placed.context.document is None or placed.context.document.location is None:
-        return placed.name, None
-    return placed.name, placed.context.document.location.host
+        return placed.consent, None
+    return placed.consent, placed.context.document.location.host

@@ -1,14 +1,35 @@
 """How much one sender may ask for, and how much all may hold: both in bounded memory.
 
-Requests flow in as (ingest key, address) or as bytes; a yes or a no flows out.
+Answers for each request, by ingest key and network or by its bytes, whether it may go on.
 """
 
+import ipaddress
 import time
 from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 
 MAX_BUCKETS = 50_000  # about 10 MB; the senders that have been quiet longest are forgotten first
+
+
+def network_of(address: str) -> str:
+    """What one sender may use many addresses of: the /64 of an IPv6 address, else the address itself.
+
+    An IPv4 address that is written as an IPv6 one (`::ffff:192.0.2.1`) is the IPv4 address.
+    """
+    return _network_of(address) if ":" in address else address
+
+
+@lru_cache(8192)
+def _network_of(address: str) -> str:
+    try:
+        found = ipaddress.IPv6Address(address.partition("%")[0].strip("[]"))
+    except ValueError:
+        return address
+    if found.ipv4_mapped:
+        return str(found.ipv4_mapped)
+    return str(ipaddress.IPv6Network((int(found) >> 64 << 64, 64)))
 
 
 class RateLimit:
@@ -22,7 +43,7 @@ class RateLimit:
         self._buckets: OrderedDict[tuple[str, str], tuple[float, float]] = OrderedDict()  # tokens, since when
 
     def allows(self, key: str, address: str) -> bool:
-        """Whether this sender may send now; asking counts as sending."""
+        """Whether this sender may send now; asking counts as sending. address: by `network_of`."""
         if not self._per_second:
             return True
         now = time.monotonic()

@@ -1,95 +1,259 @@
-"""Takes personal data out of events and webhooks before they are written.
+"""Takes personal data out of events, webhooks and refused bodies before they are written.
 
-A decoded JSON document flows in; the same document without e-mail addresses, phone numbers, names and addresses flows
-out, so that the merchant's warehouse stays at level 1 of Shopify's protected customer data. Numeric customer ids, order
-ids and country codes stay: they are what journeys, reconciliation and erasure need.
+Reads JSON and returns it without e-mail addresses, phone numbers, names, addresses, secrets and what buyers have typed,
+so that the merchant's warehouse stays at level 1 of Shopify's protected customer data. ingestion/personal_data.json says
+what is personal. Ids of customers, orders and checkouts and country codes stay: journeys, reconciliation and erasure
+need them.
 """
 
 import decimal
 import re
+from functools import lru_cache
+from itertools import filterfalse
 from typing import Any
 
 import msgspec
 
-# Events that Shopify fills with what a buyer has typed.
-EVENTS_WITH_PERSONAL_DATA = ("checkout_", "payment_", "alert_displayed")
+from ingestion.collector.broken_text import skeleton
+from ingestion.collector.personal_rules import (
+    BESIDE_PERSONAL,
+    FIELD_NAMES,
+    FIELD_VALUES,
+    KEPT_OF_ADDRESSES,
+    KEPT_OF_ALERTS,
+    KEPT_OF_PERSONS,
+    KEPT_PAIRS,
+    ORDERS,
+    PAIRS_HELD_BY,
+    PAIRS_OR_OBJECTS,
+    Key,
+    key_of,
+)
+from ingestion.collector.personal_text import clean_text, greets_somebody, is_id, without_names
 
-# What is taken out wherever it stands, in the pixel's camelCase and the Admin API's snake_case.
-PERSONAL_KEYS = frozenset(
-    {
-        *("shop_owner", "customer_email"),
-        *("email", "contactEmail", "contact_email", "phone", "smsMarketingPhone", "sms_marketing_phone"),
-        *("firstName", "first_name", "lastName", "last_name", "company"),
-        *("address1", "address2", "city", "zip", "latitude", "longitude"),
-        *("browser_ip", "client_details", "payment_details", "note"),
-        *("email_marketing_consent", "sms_marketing_consent"),
-    }
-)
-# Objects of which only these keys stay.
-ADDRESS_KEYS = frozenset(
-    {
-        *("billingAddress", "shippingAddress", "defaultAddress"),
-        *("billing_address", "shipping_address", "default_address", "addresses", "destination"),
-    }
-)
-KEPT_OF_ADDRESS = frozenset({"country", "countryCode", "country_code", "provinceCode", "province_code"})
-CUSTOMER_KEYS = frozenset({"customer"})
-KEPT_OF_ALERT = frozenset({"target", "type"})  # its value is what the buyer has typed
-KEPT_OF_CUSTOMER = frozenset({"id", "admin_graphql_api_id", "isFirstOrder", "orders_count", "ordersCount"})
+MAX_REMEMBERED_KEYS = 60  # of one object
+MAX_REMEMBERED = 20_000  # strings, of at most MAX_REMEMBERED_BYTES each
+MAX_REMEMBERED_BYTES = 200
 
 _decode = msgspec.json.Decoder(float_hook=decimal.Decimal).decode
 _encode = msgspec.json.Encoder(decimal_format="number").encode
-_E_MAIL_TEXT = re.compile(r"[A-Za-z0-9._+-]{1,64}(?:@|%40)[A-Za-z0-9.-]{1,255}")
-_E_MAIL = re.compile(_E_MAIL_TEXT.pattern.encode())
-_PERSONAL_FIELD = re.compile(
-    rb'("(?:' + "|".join(sorted(PERSONAL_KEYS)).encode() + rb')"\s*:\s*)(?:"(?:[^"\\]|\\.)*"?|[0-9.+-]+)'
-)
+_STRING = re.compile(rb'"(?:[^"\\]|\\.)*"')
+_harmless: set[bytes] = set()
+
+
+def strip_json(text: bytes) -> bytes:
+    """A JSON document, known to be one, without personal data: the same bytes if it has none, else encoded again.
+
+    Raises:
+        msgspec.DecodeError, UnicodeDecodeError, RecursionError: the text cannot be decoded.
+    """
+    if _is_harmless(text):
+        return text
+    document = _decode(text)
+    stripped = without_personal_data(document)
+    if stripped != document:
+        return _encode(stripped)
+    # A key may be there twice: then the document does not show all that the text says.
+    whole = _encode(document)
+    return text if _strings(text) == _strings(whole) else whole
+
+
+def _strings(text: bytes) -> int:
+    """How many strings a JSON document has."""
+    return len(_STRING.findall(text)) if b"\\" in text else text.count(b'"') // 2
 
 
 def without_personal_data(document: Any) -> Any:
     """The document without personal data; keys whose value is taken out become null, so that shapes stay."""
     if isinstance(document, dict):
-        return {key: _value(key, value) for key, value in document.items()}
-    if isinstance(document, list):
-        return [without_personal_data(element) for element in document]
-    if isinstance(document, str) and ("@" in document or "%40" in document):
-        return _E_MAIL_TEXT.sub("[e-mail]", document)  # in an address of a page, say
-    return document
+        return _object(document, None)
+    return _value(_NO_KEY, document, None)
 
 
-def _value(key: str, value: Any) -> Any:
-    if key in PERSONAL_KEYS:
+def _is_harmless(text: bytes) -> bool:
+    """Whether no string of a document can be, or name, personal data: then it need not be decoded.
+
+    Most strings of an event (keys, the shop's pages and products) were in the events before and are remembered.
+    """
+    if b"\\" in text:  # then a string may say something else than its bytes, or hold the quotes of others
+        return False
+    unknown = list(filterfalse(_harmless.__contains__, text.split(b'"')[1::2]))
+    for string in unknown:
+        content = string.decode()
+        if is_id(content):
+            continue  # another one in each event: not worth remembering
+        if not _says_nothing(content):
+            return False
+        if len(string) <= MAX_REMEMBERED_BYTES:
+            if len(_harmless) >= MAX_REMEMBERED:
+                _harmless.clear()
+            _harmless.add(string)
+    return True
+
+
+def _says_nothing(text: str) -> bool:
+    return key_of(text).says_nothing and clean_text(text) == text and not greets_somebody(text)
+
+
+class _Shape:
+    """What is known of an object from its keys alone; most objects have the keys of others."""
+
+    def __init__(self, keys: tuple[str, ...]) -> None:
+        self.keys = [(clean_text(key), key_of(key)) for key in keys]
+        names = {known.name for _, known in self.keys}
+        self.is_order = not names.isdisjoint(ORDERS)
+        self.may_be_somebody = not self.is_order and any(known.is_personal for _, known in self.keys)
+        self.holds_pairs = not names.isdisjoint(PAIRS_HELD_BY)
+        self.is_field = not names.isdisjoint(FIELD_NAMES) and not names.isdisjoint(FIELD_VALUES)
+
+
+_remembered_shape = lru_cache(1024)(_Shape)
+
+
+def _object(members: dict[str, Any], within: Key | None) -> dict[str, Any]:
+    keys = tuple(members)
+    shape = _remembered_shape(keys) if len(keys) <= MAX_REMEMBERED_KEYS else _Shape(keys)
+    is_somebody = shape.may_be_somebody and within is not None and _is_somebody(shape, members)
+    names_a_field = shape.is_field and _names_a_field(shape, members)
+    stripped = {}
+    for (key, known), value in zip(shape.keys, members.values(), strict=True):
+        if value is None or value is True or value is False:
+            stripped[key] = value
+        elif (
+            (shape.is_order and known.is_of_orders)
+            or (is_somebody and known.name in BESIDE_PERSONAL)
+            or (names_a_field and known.name in FIELD_VALUES)
+        ):
+            stripped[key] = None
+        elif known.name in PAIRS_OR_OBJECTS and isinstance(value, dict) and not shape.holds_pairs:
+            stripped[key] = _object(value, known)
+        else:
+            stripped[key] = _value(known, value, within)
+    return stripped
+
+
+def _is_somebody(shape: _Shape, members: dict[str, Any]) -> bool:
+    """Whether an object describes a person: an e-mail address, say, is beside a name and a message."""
+    values = zip(shape.keys, members.values(), strict=True)
+    return any(known.is_personal and value not in (None, "", True, False) for (_, known), value in values)
+
+
+def _names_a_field(shape: _Shape, members: dict[str, Any]) -> bool:
+    """Whether it is like `{"name": "email", "value": …}`."""
+    labels = zip(shape.keys, members.values(), strict=True)
+    return any(
+        known.name in FIELD_NAMES and isinstance(label, str) and _is_special(label) for (_, known), label in labels
+    )
+
+
+def _is_special(label: str) -> bool:
+    known = key_of(label)
+    return known.is_personal or known.is_person or known.is_address or known.kept_within is not None
+
+
+def _value(key: Key, value: Any, within: Key | None) -> Any:
+    """What is kept of a value under a key, in an object that stands under the key `within`."""
+    if isinstance(value, bool) or value is None:
+        return value
+    if key.says_nothing:
+        if type(value) is str:
+            return _text(key, value, within)
+        if type(value) is dict:
+            return _object(value, key)
+        return _list(key, value, within) if type(value) is list else value
+    if key.is_address and isinstance(value, dict | list):
+        return _only(value, KEPT_OF_ADDRESSES)
+    if key.is_personal or (key.is_person and not isinstance(value, dict | list)):
         return None
-    if key in ADDRESS_KEYS:
-        return _only(value, KEPT_OF_ADDRESS)
-    if key in CUSTOMER_KEYS:
-        return _only(value, KEPT_OF_CUSTOMER)
-    if key == "alert":
-        return _only(value, KEPT_OF_ALERT)
-    return without_personal_data(value)
+    if key.kept_within is not None and (within is None or within.name not in key.kept_within):
+        return None
+    if key.is_person:
+        return _only(value, KEPT_OF_PERSONS)
+    if key.is_alert:
+        return _only(value, KEPT_OF_ALERTS)
+    if key.is_pairs:
+        return _pairs(value)
+    if isinstance(value, dict):
+        return _object(value, key)
+    if isinstance(value, list):
+        return _list(key, value, within)
+    return _text(key, value, within) if isinstance(value, str) else value
 
 
 def _only(value: Any, kept: frozenset[str]) -> Any:
+    """Of an object only some members, and only if they are no objects; of each object in a list."""
     if isinstance(value, list):
         return [_only(element, kept) for element in value]
     if isinstance(value, dict):
-        return {key: inner for key, inner in value.items() if key in kept and not isinstance(inner, dict | list)}
+        keys = {key: key_of(key) for key in value}
+        return {
+            key: _value(keys[key], inner, None)
+            for key, inner in value.items()
+            if keys[key].name in kept and not isinstance(inner, dict | list)
+        }
     return None
 
 
-def strip_json(text: bytes) -> bytes:
-    """A JSON document without personal data: the same bytes if it has none, else encoded anew.
+def _pairs(value: Any) -> Any:
+    """Line properties and cart attributes are what buyers have typed; ours are kept."""
+    if isinstance(value, dict):
+        return {key: inner if _is_ours(key, inner) else None for key, inner in value.items() if clean_text(key) == key}
+    if not isinstance(value, list):
+        return None
+    return [
+        {
+            part: inner if part in ("key", "name") or _is_ours(str(pair.get("key", pair.get("name"))), inner) else None
+            for part, inner in without_personal_data(pair).items()
+        }
+        if isinstance(pair, dict)
+        else None
+        for pair in value
+    ]
 
-    Raises:
-        msgspec.DecodeError, RecursionError: the text cannot be decoded.
-    """
-    document = _decode(text)
-    stripped = without_personal_data(document)
-    # A key may stand there twice: then the document does not show all that the text says.
-    unchanged = stripped == document and not _PERSONAL_FIELD.search(text)
-    return text if unchanged else _encode(stripped)
+
+def _is_ours(key: str, value: Any) -> bool:
+    return key.startswith(KEPT_PAIRS) and isinstance(value, str) and clean_text(value) == value
 
 
-def redact_text(text: bytes) -> bytes:
-    """A text that may be no JSON, with what can be told as personal data blotted out; only good for looking at."""
-    return _E_MAIL.sub(b"[e-mail]", _PERSONAL_FIELD.sub(rb"\1null", text))
+def _list(key: Key, elements: list[Any], within: Key | None) -> list[Any]:
+    if len(elements) == 2 and isinstance(elements[0], str) and _is_special(elements[0]):
+        return [elements[0], None]
+    return [_object(one, key) if isinstance(one, dict) else _value(key, one, within) for one in elements]
+
+
+def _text(key: Key, text: str, within: Key | None) -> str | None:
+    if text[:1] in ("{", "[") and text[-1:] in ("}", "]"):
+        inner = _json_text(text)
+        if inner is not None:
+            return inner
+    cleaned = clean_text(text, numbers=not key.without_numbers)
+    if key.name == "title" and within is not None and within.name == "document" and greets_somebody(cleaned):
+        return without_names(cleaned)
+    if cleaned != text and key.is_identifier:
+        return None  # else all whose id is an e-mail address would be one
+    return cleaned
+
+
+def _json_text(text: str) -> str | None:
+    """JSON within a text, without personal data; None if it has none or is not JSON."""
+    try:
+        document = _decode(text)
+    except (msgspec.DecodeError, RecursionError):
+        return None
+    stripped = _value(_NO_KEY, document, None)
+    return None if stripped == document else _encode(stripped).decode()
+
+
+_NO_KEY = key_of("")
+
+
+def redact_body(body: bytes) -> str:
+    """A refused body without personal data, for people to look at; what is not JSON is reduced to its skeleton."""
+    try:
+        text = body.decode()
+        if text.lstrip()[:1] not in ("{", "["):
+            return skeleton(text)
+        _decode(body)  # it may have been refused for being no JSON
+        return strip_json(body).decode()
+    except (UnicodeDecodeError, msgspec.DecodeError, RecursionError):
+        return skeleton(body.decode(errors="replace"))

@@ -1,21 +1,55 @@
 """uvicorn's HTTP protocol with the limits that it lacks.
 
-Bytes of a connection flow in. A header block over the cap is answered with 431, a request that is not complete after
-its deadline with 408, and one connection too many with 503; who does not read the answers is hung up on. It leans on
-uvicorn's internals: uvicorn is pinned to one minor version and the tests send slow and endless requests.
+A header block over the cap is answered with 431, a request that is not complete after
+its deadline with 408, and one connection too many with 503, be it of all or of one network; a client that does not read
+its answers is hung up on. It leans on uvicorn's internals: uvicorn is pinned to one minor version and the tests send
+slow and endless requests.
 """
 
 import asyncio
+import contextlib
 import http
 import socket
-from typing import Any
+from collections import Counter
+from functools import lru_cache
+from typing import Any, ClassVar
 
+from uvicorn.middleware.proxy_headers import _TrustedHosts
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from ingestion.collector.limits import network_of
 
 MAX_HEADER_BYTES = 16 * 1024
 REQUEST_SECONDS = 10.0  # for the headers, and as long again for the body
 MAX_REQUEST_BYTES = 4 * 1024 * 1024  # the largest webhook, and more
 MAX_CONNECTIONS = 1024  # of one worker; each may hold a header block and a body
+# Of one network (limits.network_of) and worker, so that a stranger who holds connections leaves room for shoppers; many
+# shoppers may share one address of their provider. A proxy that FORWARDED_ALLOW_IPS trusts is not limited.
+MAX_CONNECTIONS_OF_NETWORK = 256
+MAX_WAITING_OF_NETWORK = 64  # of these, connections whose request is not complete
+
+
+def _joined(hosts: list[str] | str) -> str:
+    return hosts if isinstance(hosts, str) else ",".join(hosts)
+
+
+@lru_cache
+def _proxies(trusted: str) -> _TrustedHosts:
+    return _TrustedHosts(trusted)
+
+
+class _Transport:
+    """A transport that drops what is written after the client has hung up, where uvloop's would raise."""
+
+    def __init__(self, transport: asyncio.Transport) -> None:
+        self._transport = transport
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+    def write(self, data: bytes) -> None:
+        if not self._transport.is_closing():
+            self._transport.write(data)
 
 
 class GuardedProtocol(HttpToolsProtocol):
@@ -23,6 +57,12 @@ class GuardedProtocol(HttpToolsProtocol):
 
     request_seconds = REQUEST_SECONDS
     max_connections = MAX_CONNECTIONS
+    max_connections_of_network = MAX_CONNECTIONS_OF_NETWORK
+    max_waiting_of_network = MAX_WAITING_OF_NETWORK
+
+    # Of this process, which is one worker.
+    _connections_of: ClassVar[Counter[str]] = Counter()
+    _waiting_of: ClassVar[Counter[str]] = Counter()
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -32,16 +72,23 @@ class GuardedProtocol(HttpToolsProtocol):
         self._in_body = False
         self._refused = False
         self._deadline: asyncio.TimerHandle | None = None
+        self._network = ""  # whose connections are counted; "" while nothing is counted
+        self._waits = False  # whether this one is counted as waiting for its request to be complete
 
     def connection_made(self, transport: asyncio.Transport) -> None:
         """A connection that says nothing is closed at the deadline too; one too many is closed at once."""
-        super().connection_made(transport)
-        if hasattr(socket, "TCP_USER_TIMEOUT"):  # Linux: ends it when the other side takes no more bytes
-            connection = transport.get_extra_info("socket")
-            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(self.request_seconds * 1000))
+        super().connection_made(_Transport(transport))
+        connection = transport.get_extra_info("socket")
+        if hasattr(socket, "TCP_USER_TIMEOUT") and connection is not None:
+            # Linux: ends it when the other side takes no more bytes. The other side may have hung up already.
+            with contextlib.suppress(OSError):
+                connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(self.request_seconds * 1000))
+        self._count_connection(self.client[0] if self.client else "")
         if len(self.connections) > self.max_connections:
             self._refuse(503, "too many connections; send again later")
-        else:
+        elif self._connections_of[self._network] > self.max_connections_of_network:
+            self._refuse(503, "too many connections of your address; send again later")
+        elif self._begins_to_wait():
             self._start_deadline()
 
     def data_received(self, data: bytes) -> None:
@@ -61,7 +108,8 @@ class GuardedProtocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """Another request begins."""
         self._in_request, self._in_body, self._header_bytes = True, False, 0
-        super().on_message_begin()
+        if self._begins_to_wait():
+            super().on_message_begin()
 
     def on_url(self, url: bytes) -> None:
         """Part of the request line."""
@@ -94,22 +142,51 @@ class GuardedProtocol(HttpToolsProtocol):
         self._in_request = self._in_body = False
         self._request_bytes = 0
         self._cancel_deadline()
+        self._waits_no_more()
         if not self._refused:
             super().on_message_complete()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """No deadline outlives its connection."""
+        """No deadline outlives its connection, and nothing of it is counted on."""
         self._cancel_deadline()
+        self._waits_no_more()
+        self._uncount(self._connections_of)
+        self._network = ""
         super().connection_lost(exc)
 
     def send_400_response(self, msg: str) -> None:
-        """What came is no HTTP."""
+        """Answer what is not HTTP."""
         self._refuse(400, msg)
 
     def _count(self, size: int) -> None:
         self._header_bytes += size
         if self._header_bytes > MAX_HEADER_BYTES and not self._refused:
             self._refuse(431, f"headers may have {MAX_HEADER_BYTES} bytes")
+
+    def _count_connection(self, address: str) -> None:
+        if address and address not in _proxies(_joined(self.config.forwarded_allow_ips)):
+            self._network = network_of(address)
+            self._connections_of[self._network] += 1
+
+    def _begins_to_wait(self) -> bool:
+        """Count it among those whose request is not complete; refuse it if its network has too many of these."""
+        if self._network and not self._waits:
+            self._waits = True
+            self._waiting_of[self._network] += 1
+            if self._waiting_of[self._network] > self.max_waiting_of_network:
+                self._refuse(503, "too many unfinished requests of your address; send again later")
+        return not self._refused
+
+    def _waits_no_more(self) -> None:
+        if self._waits:
+            self._waits = False
+            self._uncount(self._waiting_of)
+
+    def _uncount(self, counter: Counter[str]) -> None:
+        if self._network:
+            counter[self._network] -= 1
+            if counter[self._network] <= 0:
+                del counter[self._network]
 
     def _start_deadline(self) -> None:
         self._deadline = self.loop.call_later(self.request_seconds, self._is_late)

@@ -1,7 +1,7 @@
 """A bounded spool of what the collector has refused, so that somebody can look at why.
 
-Refused bodies flow in, with the reason; `data/landing/rejected/*.jsonl` flows out. It is for looking, not for loading:
-a few kilobytes of each body, without what can be told as personal data, and never more than two files.
+Writes refused bodies, with the reason, to `data/landing/rejected/*.jsonl`. They are for people, not for loading:
+the first kilobytes of each body without personal data, and never more than two files.
 """
 
 import contextlib
@@ -11,7 +11,7 @@ from pathlib import Path
 
 import msgspec
 
-from ingestion.collector.personal_data import redact_text
+from ingestion.collector.personal_data import redact_body
 
 MAX_BODY_BYTES = 4 * 1024
 MAX_FILE_BYTES = 8 * 1024 * 1024
@@ -44,7 +44,7 @@ class RejectSpool:
         """Have one written soon, by another thread."""
         if self._waiting < MAX_WAITING:
             self._waiting += 1
-            self._thread.submit(self._write, reject, body[:MAX_BODY_BYTES])
+            self._thread.submit(self._write, reject, body)
 
     def close(self) -> None:
         """Return when everything is written."""
@@ -53,7 +53,7 @@ class RejectSpool:
     def _write(self, reject: Reject, body: bytes) -> None:
         """A spool that cannot be written must not stop the collector, so errors of the disk are passed over."""
         self._waiting -= 1
-        text = redact_text(body).decode(errors="backslashreplace")
+        text = redact_body(body)[:MAX_BODY_BYTES]
         line = msgspec.json.encode(msgspec.structs.replace(reject, body=text)) + b"\n"
         with contextlib.suppress(OSError):
             self._path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,6 +1,6 @@
 """Runs the collector under uvicorn, in one process or in several that share a port.
 
-shops.toml, the environment and a port flow in; a running server flows out; its first line says where it listens.
+Reads shops.toml and the environment, listens on a port, and says in its first line where.
 """
 
 import errno
@@ -19,7 +19,7 @@ from uvicorn.supervisors import Multiprocess
 
 from ingestion.collector.metrics import MULTIPROCESS_VARIABLE
 from ingestion.collector.protocol import GuardedProtocol
-from ingestion.landing import OpenLandingFile, recover
+from ingestion.landing import OpenLandingFile, keep_files_private, recover
 from ingestion.shops import load_shops
 
 SECRETS_VARIABLE = "PIXELNOVA_SHOPIFY_SECRETS"
@@ -49,6 +49,7 @@ class CollectorApp:
         return Collector(
             CollectorSettings(
                 shops=load_shops(self._shops_file),
+                shops_file=self._shops_file,
                 landing=self._data / "landing",
                 salts=self._data / "collector" / "salts",
                 webhook_secrets=webhook_secrets(),
@@ -78,6 +79,7 @@ def serve(
         CannotListen: the port is taken or the landing folder cannot be written.
     """
     load_shops(shops_file)
+    keep_files_private()
     landing = data / "landing"
     try:
         recover(landing)
@@ -103,6 +105,10 @@ def serve(
     )
     for number in (signal.SIGINT, signal.SIGTERM):  # asked to end is a good end; uvicorn raises the signal once it has
         signal.signal(number, lambda *_: sys.exit(0))
+    if (
+        hasattr(signal, "SIGHUP") and workers == 1
+    ):  # shops.toml is read again by itself; a supervisor restarts its workers
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
     with _listening(host, port) as listener:
         if workers == 1:
             _Server(config).run(sockets=[listener])
@@ -115,7 +121,7 @@ def serve(
 
 
 def _listening(host: str, port: int) -> socket.socket:
-    listener = socket.socket()
+    listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((host, port))
@@ -154,5 +160,5 @@ class _Workers(Multiprocess):
 
 
 def _announce(listener: socket.socket) -> None:
-    host, port = listener.getsockname()
-    print(f"Collecting on http://{host}:{port}", flush=True)  # noqa: T201
+    host, port = listener.getsockname()[:2]
+    print(f"Collecting on http://{f'[{host}]' if ':' in host else host}:{port}", flush=True)  # noqa: T201

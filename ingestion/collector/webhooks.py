@@ -1,6 +1,6 @@
 """Shopify's webhooks: checked, freed of personal data, and kept as one file each.
 
-Signed bodies flow in; files `data/landing/webhooks/<topic>/<webhook id>.json` flow out, on disk before Shopify gets its
+Writes signed bodies to `data/landing/webhooks/<topic>/<webhook id>.json`, on disk before Shopify gets its
 200. A webhook that is delivered again finds its file there and is not kept twice.
 """
 
@@ -10,7 +10,7 @@ import hmac
 import os
 import re
 import secrets as random
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from pathlib import Path
 
@@ -19,20 +19,27 @@ import msgspec
 from ingestion.collector.personal_data import strip_json
 from ingestion.landing import make_folder, sync_folder
 
-TOPICS = frozenset(
-    {
-        "customers/data_request",
-        "customers/redact",
-        "shop/redact",
-        "app/uninstalled",
-        "orders/create",
-        "orders/updated",
-        "products/update",
-        "products/delete",
-    }
-)
+# A signature covers the body only, not the headers: of each topic what its body has, and what it has not, so that the
+# signed body of one topic cannot be sent as another. orders/create and orders/updated have the same bodies.
+_PRIVACY = frozenset({"customer", "data_request", "orders_to_redact"})
+_BODIES: dict[str, tuple[frozenset[str], frozenset[str]]] = {
+    "customers/data_request": (frozenset({"customer", "data_request", "shop_domain"}), frozenset({"orders_to_redact"})),
+    "customers/redact": (frozenset({"customer", "orders_to_redact", "shop_domain"}), frozenset({"data_request"})),
+    "shop/redact": (frozenset({"shop_id", "shop_domain"}), _PRIVACY),
+    "app/uninstalled": (frozenset({"id", "myshopify_domain"}), frozenset({"line_items", "variants"})),
+    "orders/create": (frozenset({"id", "line_items"}), frozenset({"variants"})),
+    "orders/updated": (frozenset({"id", "line_items"}), frozenset({"variants"})),
+    "products/update": (frozenset({"id", "variants"}), frozenset({"line_items"})),
+    "products/delete": (frozenset({"id"}), _PRIVACY | {"variants", "line_items", "shop_domain", "myshopify_domain"}),
+}
+TOPICS = frozenset(_BODIES)
 SIGNATURE_CHARACTERS = 44  # of 32 bytes in base64
-_WEBHOOK_ID = re.compile(r"^[A-Za-z0-9-]{1,100}$")
+_WEBHOOK_ID = re.compile(r"[A-Za-z0-9-]{1,100}")
+_API_VERSION = re.compile(r"\d{4}-\d{2}|unstable")
+_MOMENT = re.compile(r"\d{4}-\d{2}-\d{2}T[\d:.]{5,18}(?:Z|[+-]\d{2}:?\d{2})?")
+
+
+_decode_members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
 
 class WebhookRefused(Exception):
@@ -67,40 +74,60 @@ def is_signed(body: bytes, signature: bytes, client_secrets: Sequence[bytes]) ->
     return found
 
 
-def keep_webhook(folder: Path, headers: dict[bytes, bytes], body: bytes, received_at: datetime) -> Path:
+def keep_webhook(
+    folder: Path, headers: dict[bytes, bytes], body: bytes, received_at: datetime, shops: Collection[str]
+) -> Path:
     """Keep a webhook whose signature has been checked; return when it is on disk.
 
+    Args:
+        shops: the domains of shops.toml; of other shops nothing is kept.
+
     Raises:
-        WebhookRefused: the topic, the shop or the id is missing or unknown, or the body is no JSON.
+        WebhookRefused: the topic, the shop or the id is missing or unknown, or the body is not one of that topic and
+            shop.
         OSError: it is not on disk; Shopify should send it again.
     """
     topic = headers.get(b"x-shopify-topic", b"").decode("latin-1")
     shop = headers.get(b"x-shopify-shop-domain", b"").decode("latin-1")
     webhook_id = headers.get(b"x-shopify-webhook-id", b"").decode("latin-1")
-    if topic not in TOPICS:
+    if topic not in _BODIES:
         raise WebhookRefused(404, f"no such topic here: {topic[:100]!r}")
-    if not shop or not _WEBHOOK_ID.match(webhook_id):
-        raise WebhookRefused(400, "X-Shopify-Shop-Domain or X-Shopify-Webhook-Id is missing or malformed")
+    if not _WEBHOOK_ID.fullmatch(webhook_id):
+        raise WebhookRefused(400, "X-Shopify-Webhook-Id is missing or malformed")
+    if shop not in shops:
+        raise WebhookRefused(404, f"the shop {shop[:100]!r} is not in shops.toml")
     try:
         body.decode()
+        _require_body_of(topic, shop, body)
         stripped = strip_json(body)
-    except (UnicodeDecodeError, msgspec.DecodeError, RecursionError) as error:
-        raise WebhookRefused(400, f"the body is no JSON: {error}") from error
+    except (UnicodeDecodeError, msgspec.MsgspecError, RecursionError) as error:
+        raise WebhookRefused(400, f"the body is not the JSON of a webhook: {error}") from error
     webhook = Webhook(
         webhook_id=webhook_id,
         topic=topic,
         shop=shop,
         received_at=received_at,
-        triggered_at=_text(headers, b"x-shopify-triggered-at"),
-        api_version=_text(headers, b"x-shopify-api-version"),
+        triggered_at=_matching(_MOMENT, headers.get(b"x-shopify-triggered-at")),
+        api_version=_matching(_API_VERSION, headers.get(b"x-shopify-api-version")),
         body=msgspec.Raw(stripped),
     )
     return _write_once(folder / topic.replace("/", "-"), f"{webhook_id}.json", msgspec.json.encode(webhook) + b"\n")
 
 
-def _text(headers: dict[bytes, bytes], name: bytes) -> str | None:
-    value = headers.get(name)
-    return None if value is None else value[:100].decode("latin-1")
+def _require_body_of(topic: str, shop: str, body: bytes) -> None:
+    members = _decode_members(body)
+    has, has_not = _BODIES[topic]
+    if not has <= members.keys() or not has_not.isdisjoint(members):
+        raise WebhookRefused(400, f"the signed body is not one of topic {topic}")
+    for name in ("shop_domain", "myshopify_domain"):
+        if name in members and msgspec.json.decode(members[name]) not in (shop, None):
+            raise WebhookRefused(400, f"the signed body is of another shop than X-Shopify-Shop-Domain: {shop}")
+
+
+def _matching(pattern: re.Pattern[str], value: bytes | None) -> str | None:
+    """A header that was not signed, if it has the form that it should have."""
+    text = (value or b"").decode("latin-1")
+    return text if pattern.fullmatch(text) else None
 
 
 def _write_once(folder: Path, name: str, content: bytes) -> Path:

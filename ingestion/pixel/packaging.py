@@ -1,6 +1,7 @@
 """The two packagings of pixelnova.js.
 
-The source and a shop's settings flow in; a custom pixel to paste, or the folder of an app pixel extension, flows out.
+Reads the source, the rules on personal data and a shop's settings; writes a custom pixel to paste, or the folder of an
+app pixel extension.
 """
 
 import json
@@ -9,6 +10,8 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 SOURCE = HERE / "pixelnova.js"
+PERSONAL_DATA = HERE / "personal_data.js"
+RULES = HERE.parent / "personal_data.json"
 APP_PIXEL = HERE / "app_pixel"
 
 
@@ -16,10 +19,19 @@ class PackagingError(Exception):
     """The pixel cannot be packaged; the message names the remedy."""
 
 
+def pixel_source() -> str:
+    """The whole pixel as one module: what is personal data, its removal, and the pixel itself."""
+    rules = json.loads(RULES.read_text())
+    rules = {name: rule for name, rule in rules.items() if name != "about"}
+    rules["texts"] = [{name: part for name, part in rule.items() if name != "what"} for rule in rules["texts"]]
+    data = json.dumps(rules, separators=(",", ":"))
+    return f"{SOURCE.read_text()}\n{PERSONAL_DATA.read_text()}\nconst PERSONAL_DATA = {data};\n"
+
+
 def custom_pixel(collector_url: str, ingest_key: str) -> str:
     """What to paste into Shopify's admin under Settings, Customer events, Add custom pixel."""
     settings = json.dumps({"collectorUrl": collector_url, "ingestKey": ingest_key})
-    source = SOURCE.read_text().replace("export function", "function")
+    source = pixel_source().replace("export function", "function")
     api = "{analytics, browser, customerPrivacy: api.customerPrivacy, init}"  # the globals of a custom pixel
     return f"{source}\nstartPixelnova({api}, {settings});\n"
 
@@ -34,7 +46,7 @@ def write_app_pixel(folder: Path) -> Path:
         raise PackagingError(f"{folder} exists already: name a folder that does not, or remove it.")
     try:
         shutil.copytree(APP_PIXEL, folder)
-        shutil.copy(SOURCE, folder / "src")
+        (folder / "src" / SOURCE.name).write_text(pixel_source())
     except OSError as error:
         raise PackagingError(f"{folder} cannot be written ({error.strerror}): choose another folder.") from error
     return folder

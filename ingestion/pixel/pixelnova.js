@@ -1,7 +1,7 @@
 /**
  * Sends a storefront's web pixel events to a Pixelnova collector.
  *
- * Shopify's pixel API flows in; requests `{pixel_version, shop, consent, events}` flow out, to
+ * Subscribes to Shopify's pixel API and sends requests `{pixel_version, shop, consent, events}` to
  * POST <collectorUrl>/v1/events/<ingestKey>. Nothing is sent without consent to analytics, nothing that a buyer has typed
  * is sent at all, and what could not be sent waits in the browser's storage for the next page.
  */
@@ -17,11 +17,8 @@ export function startPixelnova({analytics, browser, customerPrivacy, init}, {col
   const OUTBOX = "pixelnova:out:";
   const URGENT = /^(checkout_completed|pixelnova:)/;
 
-  // The collector takes the same out once more (ingestion/collector/personal_data.py): what is not sent cannot leak.
-  const PERSONAL = /^(email|phone|smsMarketingPhone|firstName|lastName|company|address1|address2|city|zip|latitude|longitude|note)$/;
-  const ADDRESS = /^(billingAddress|shippingAddress)$/;
   const LISTS = /^(productVariants|lineItems|lines)$/;
-  const KEPT_OF_ADDRESS = ["country", "countryCode", "provinceCode"];
+  const withoutPersonalData = personalDataRemover(PERSONAL_DATA); // both put here by packaging.py
 
   const url = `${collectorUrl.replace(/\/+$/, "")}/v1/events/${ingestKey}`;
   const shop = init?.data?.shop?.myshopifyDomain ?? null;
@@ -38,29 +35,26 @@ export function startPixelnova({analytics, browser, customerPrivacy, init}, {col
 
   const mayCollect = () => consent.analyticsProcessingAllowed === true;
 
-  function withoutPersonalData(value) {
-    if (Array.isArray(value)) return value.map(withoutPersonalData);
+  /**
+   * What a cart of hundreds of lines needs to be an order all the same: of each line what it is, what it costs and what
+   * was taken off it. Where not even that fits, the first `count` lines, and the true number beside them.
+   */
+  function withShortLines(value, count = Infinity) {
     if (value === null || typeof value !== "object") return value;
-    const kept = {};
-    for (const [key, inner] of Object.entries(value)) {
-      if (PERSONAL.test(key)) kept[key] = null;
-      else if (ADDRESS.test(key)) kept[key] = inner && Object.fromEntries(KEPT_OF_ADDRESS.map((k) => [k, inner[k] ?? null]));
-      else kept[key] = withoutPersonalData(inner);
-    }
-    return kept;
-  }
-
-  /** What a cart of hundreds of lines needs to be an order all the same: of each line what it is and costs. */
-  function withShortLines(value) {
-    if (value === null || typeof value !== "object") return value;
-    if (Array.isArray(value)) return value.map(withShortLines);
-    return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, LISTS.test(key) ? inner?.map(short) : withShortLines(inner)]));
+    if (Array.isArray(value)) return value.map((one) => withShortLines(one, count));
+    const entries = Object.entries(value).flatMap(([key, inner]) => {
+      if (!LISTS.test(key) || !Array.isArray(inner)) return [[key, withShortLines(inner, count)]];
+      const lines = inner.slice(0, count).map(short);
+      return lines.length === inner.length ? [[key, lines]] : [[key, lines], ["linesComplete", false], ["lineCount", inner.length]];
+    });
+    return Object.fromEntries(entries);
   }
 
   function short(line) {
-    const {id, sku, price, quantity, cost, finalLinePrice, properties, product, variant, merchandise} = line ?? {};
+    const {id, sku, price, quantity, cost, finalLinePrice, properties, product, variant, merchandise, discountAllocations} = line ?? {};
     return {
       id, sku, price, quantity, cost, finalLinePrice,
+      discountAllocations: Array.isArray(discountAllocations) ? sumsOf(discountAllocations) : undefined,
       properties: properties?.filter(({key}) => key.startsWith("_pixelnova")),
       product: product && {id: product.id},
       variant: variant && short(variant),
@@ -68,16 +62,37 @@ export function startPixelnova({analytics, browser, customerPrivacy, init}, {col
     };
   }
 
-  const withoutLists = (value) => JSON.parse(JSON.stringify(value, (key, inner) => (LISTS.test(key) ? [] : inner)));
-
-  /** The event as text that the collector takes: whole if it can be, else with less and less of its lists; null if not even so. */
-  function textOf(event) {
-    const data = withoutPersonalData(event.data);
-    for (const shorten of [(all) => all, withShortLines, withoutLists]) {
-      const text = JSON.stringify({...event, data: shorten(data)});
-      if (bytes(text) <= MAX_EVENT_BYTES) return text;
+  /** What was taken off a line, summed by kind of discount: one allocation of each kind. */
+  function sumsOf(allocations) {
+    const sums = new Map();
+    for (const {amount, discountApplication} of allocations) {
+      const {allocationMethod, targetSelection, targetType, type} = discountApplication ?? {};
+      const kind = {allocationMethod, targetSelection, targetType, type};
+      const key = JSON.stringify([kind, amount?.currencyCode]);
+      const sum = Number(amount?.amount ?? 0) + (sums.get(key)?.amount.amount ?? 0);
+      sums.set(key, {amount: {...amount, amount: Math.round(sum * 1e4) / 1e4}, discountApplication: discountApplication && kind});
     }
-    return null;
+    return [...sums.values()];
+  }
+
+  /** The event as text that the collector takes: whole if it can be, else with short lines, else with as many as fit. */
+  function textOf(event) {
+    const whole = withoutPersonalData(event);
+    const textWith = (data) => JSON.stringify({...whole, data});
+    const fits = (text) => bytes(text) <= MAX_EVENT_BYTES;
+    const full = textWith(whole.data);
+    if (fits(full)) return full;
+    let [best, few, many] = [textWith(withShortLines(whole.data)), 0, 1_000];
+    if (fits(best)) return best;
+    best = textWith(withShortLines(whole.data, 0));
+    if (!fits(best)) return null;
+    while (many - few > 1) {
+      const count = (few + many) >> 1;
+      const text = textWith(withShortLines(whole.data, count));
+      if (fits(text)) [best, few] = [text, count];
+      else many = count;
+    }
+    return best;
   }
 
   function take(event) {

@@ -6,11 +6,13 @@ from contextlib import asynccontextmanager
 from types import SimpleNamespace
 
 import httpx
+import msgspec
 import pytest
 
-from ingestion.collector import app
+from ingestion.collector import app, served_shops
 from ingestion.collector.app import MAX_BODY_BYTES, Collector, CollectorSettings
 from ingestion.landing import decode_envelope, read_lines, sealed_files
+from tests.conftest import PROJECT
 
 EVENT = {"id": "sh-1", "name": "page_viewed", "clientId": "c", "timestamp": "2026-11-22T10:00:00.000Z"}
 
@@ -82,6 +84,60 @@ def test_without_consent_nothing_is_stored(shop, tmp_path, body):
     assert (answer.status_code, stored) == (204, [])
 
 
+REFUSED, ALLOWED = {"analyticsProcessingAllowed": False}, {"analyticsProcessingAllowed": True}
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        [EVENT, EVENT | {"id": "sh-2", "consent": REFUSED}],
+        {"events": [EVENT, EVENT | {"id": "sh-2", "consent": REFUSED}]},
+        {"consent": ALLOWED, "events": [EVENT, EVENT | {"id": "sh-2", "consent": REFUSED}]},
+        [EVENT, EVENT | {"id": "sh-2", "customerPrivacy": REFUSED}],
+        [EVENT, {"name": "no id", "consent": REFUSED}],
+        [EVENT, EVENT | {"id": "sh-2", "x": "x" * 33_000, "consent": REFUSED}],
+    ],
+)
+def test_consent_within_an_event_counts_in_an_array_too(shop, tmp_path, body):
+    answer, stored = collect(shop, tmp_path, body)
+    assert (answer.status_code, [json.loads(bytes(envelope.event))["id"] for envelope in stored]) == (204, ["sh-1"])
+    assert not (tmp_path / "rejected").exists()
+
+
+def test_an_event_that_allows_what_its_shop_demands_is_stored_with_its_consent(shop, tmp_path):
+    strict = msgspec.structs.replace(shop, require_consent=True)
+    _, stored = collect(strict, tmp_path, [EVENT, EVENT | {"id": "sh-2", "consent": ALLOWED}])
+    assert [json.loads(bytes(envelope.event))["id"] for envelope in stored] == ["sh-2"]
+    assert stored[0].consent.analyticsProcessingAllowed is True
+
+
+@pytest.mark.parametrize("consent", ["yes", 1, ["analyticsProcessingAllowed"], {"analyticsProcessingAllowed": "no"}])
+def test_consent_that_cannot_be_read_is_no_consent(shop, tmp_path, consent):
+    answer, stored = collect(shop, tmp_path, [EVENT, EVENT | {"id": "sh-2", "consent": consent}])
+    assert (answer.status_code, len(stored)) == (200, 1)
+    assert answer.json()["rejected"][0]["index"] == 1
+
+
+@pytest.mark.parametrize(
+    ("header", "said", "kept"),
+    [
+        ("Mozilla/5.0 (X11)", {}, "Mozilla/5.0 (X11)"),
+        ("python-httpx/0.28.1", {}, None),
+        ("curl/8.5.0", {}, None),
+        ("node", {}, None),
+        ("Go-http-client/2.0", {}, None),
+        ("Googlebot/2.1 (+http://www.google.com/bot.html)", {}, "Googlebot/2.1 (+http://www.google.com/bot.html)"),
+        ("Examplebot (owner@example.com)", {}, "Examplebot ([e-mail])"),
+        ("Mozilla/5.0 (X11)", {"user_agent": "Mozilla/5.0 (iPhone)"}, "Mozilla/5.0 (iPhone)"),
+        ("Mozilla/5.0 (X11)", {"user_agent": None}, None),
+        ("python-httpx/0.28.1", {"user_agent": "Mozilla/5.0 (iPhone)"}, "Mozilla/5.0 (iPhone)"),
+    ],
+)
+def test_the_agent_is_the_shoppers_or_unknown(shop, tmp_path, header, said, kept):
+    _, [envelope] = collect(shop, tmp_path, {"events": [EVENT]} | said, headers={"user-agent": header})
+    assert envelope.user_agent == kept
+
+
 def test_the_good_events_of_a_partly_bad_batch_are_stored_and_the_bad_ones_named(shop, tmp_path):
     bodies = [EVENT, {"name": "no id"}, {"id": "", "name": "x"}, 5, EVENT | {"id": "sh-2"}]
     answer, stored = collect(shop, tmp_path, bodies)
@@ -146,6 +202,41 @@ def test_an_unknown_key_is_refused_and_every_answer_mirrors_the_origin(shop, tmp
     answers = asyncio.run(talk())
     assert [answer.status_code for answer in answers] == [401, 204, 405, 200, 404, 400]
     assert {answer.headers["access-control-allow-origin"] for answer in answers} == {"null"}
+
+
+def test_a_key_that_is_added_to_shops_toml_counts_at_once_and_one_that_was_taken_out_no_more(shop, tmp_path, caplog):
+    file = tmp_path / "shops.toml"
+    text = (PROJECT / "shops.toml").read_text()
+
+    def write(content: str) -> None:
+        (tmp_path / "new").write_text(content)
+        (tmp_path / "new").replace(file)
+
+    async def talk():
+        async with running(shop, tmp_path / "landing", shops_file=file) as collector:
+
+            async def statuses(*keys):
+                await asyncio.sleep(served_shops.LOOKS_APART_SECONDS + 0.05)
+                posts = [await collector.client.post(f"/v1/events/{key}", content=json.dumps(EVENT)) for key in keys]
+                return [answer.status_code for answer in posts]
+
+            old, new = shop.ingest_keys[0], "a-new-key-of-the-shop"
+            found = [await statuses(old, new)]
+            write(text.replace(f'["{old}"]', f'["{old}", "{new}"]'))
+            found.append(await statuses(old, new))
+            write(text.replace("USD", "XYZ"))
+            found.append(await statuses(old, new, "yet-another-key"))
+            write(text.replace(old, new))
+            await asyncio.sleep(served_shops.LOOK_SECONDS + 1)  # nobody asks for what is not there
+            found.append(await statuses(old, new))
+            file.unlink()
+            found.append(await statuses("yet-another-key", new))
+            return found
+
+    write(text)
+    assert asyncio.run(talk()) == [[204, 401], [204, 204], [204, 204, 401], [401, 204], [401, 204]]
+    assert "currency is 'XYZ'" in caplog.text
+    assert "does not exist" in caplog.text
 
 
 def test_a_defect_is_answered_like_everything_else(shop, tmp_path, monkeypatch):

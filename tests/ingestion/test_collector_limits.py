@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import tempfile
@@ -25,7 +26,7 @@ from hypothesis import strategies as st
 from ingestion.collector import writer as writing
 from ingestion.collector.app import Collector, CollectorSettings
 from ingestion.collector.events import BodyError, Request, parse_body
-from ingestion.collector.limits import RateLimit
+from ingestion.collector.limits import RateLimit, network_of
 from ingestion.collector.metrics import Metrics
 from ingestion.collector.protocol import MAX_HEADER_BYTES, GuardedProtocol
 from ingestion.collector.rejects import MAX_WAITING, Reject, RejectSpool
@@ -57,6 +58,27 @@ def serving(shop, folder, **changes):
     yield server.servers[0].sockets[0].getsockname()
     server.should_exit = True
     thread.join(10)
+
+
+@contextmanager
+def connected_from(source: str, address, count: int):
+    """Connections of one address of this machine that are open and say nothing."""
+    held = [socket.create_connection(address, source_address=(source, 0)) for _ in range(count)]
+    time.sleep(0.1)
+    yield held
+    for connection in held:
+        connection.close()
+    time.sleep(0.1)
+
+
+def ask(address, request: bytes, source: str) -> bytes:
+    """The beginning of the answer to a request from an address of this machine; b"" when it is only hung up on."""
+    with socket.create_connection(address, timeout=5, source_address=(source, 0)) as connection:
+        try:
+            connection.sendall(request)
+            return connection.recv(65536)
+        except ConnectionError:
+            return b""
 
 
 def raw_request(address, *pieces: bytes, pause: float = 0.0) -> bytes:
@@ -137,6 +159,97 @@ def test_one_connection_too_many_is_answered_with_503(shop, address, monkeypatch
     assert raw_request(address, whole).startswith(b"HTTP/1.1 204 ")
 
 
+HEALTH = b"GET /healthz HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n"
+
+
+def test_unfinished_requests_of_one_address_lock_out_nobody_else(address, monkeypatch):
+    monkeypatch.setattr(GuardedProtocol, "max_connections", 8)
+    monkeypatch.setattr(GuardedProtocol, "max_waiting_of_network", 4)
+    monkeypatch.setattr(GuardedProtocol, "request_seconds", 30)
+    with connected_from("127.0.0.2", address, 20) as held:
+        held[0].sendall(b"POST /v1/events/x HTTP/1.1\r\nhost: x\r\ncontent-length: 9\r\n\r\nhalf")
+        assert not ask(address, HEALTH, "127.0.0.2").startswith(b"HTTP/1.1 200 ")
+        assert ask(address, HEALTH, "127.0.0.3").startswith(b"HTTP/1.1 200 ")
+    assert ask(address, HEALTH, "127.0.0.2").startswith(b"HTTP/1.1 200 ")  # nothing is counted on
+    deadline = time.monotonic() + 5
+    while GuardedProtocol._connections_of and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert GuardedProtocol._waiting_of == GuardedProtocol._connections_of == {}
+
+
+def test_one_too_many_unfinished_requests_is_told_so(address, monkeypatch):
+    monkeypatch.setattr(GuardedProtocol, "max_waiting_of_network", 2)
+    with connected_from("127.0.0.2", address, 2):
+        refused = raw_request_from("127.0.0.2", address)
+    assert refused.startswith(b"HTTP/1.1 503 ")
+    assert b"unfinished requests of your address" in refused
+    assert b"access-control-allow-origin" in refused
+
+
+def test_connections_that_were_answered_and_are_kept_open_are_bounded_too(address, monkeypatch):
+    monkeypatch.setattr(GuardedProtocol, "max_connections_of_network", 3)
+    alive = HEALTH.replace(b"connection: close\r\n", b"")
+    with connected_from("127.0.0.2", address, 3) as held:
+        for connection in held:
+            connection.sendall(alive)
+            assert connection.recv(65536).startswith(b"HTTP/1.1 200 ")
+        assert b"too many connections of your address" in raw_request_from("127.0.0.2", address)
+        assert ask(address, HEALTH, "127.0.0.3").startswith(b"HTTP/1.1 200 ")
+
+
+def test_a_trusted_proxy_may_hold_the_connections_of_all_shoppers(address, monkeypatch):
+    monkeypatch.setattr(GuardedProtocol, "max_waiting_of_network", 2)
+    with connected_from("127.0.0.1", address, 10):
+        assert ask(address, HEALTH, "127.0.0.1").startswith(b"HTTP/1.1 200 ")
+
+
+def raw_request_from(source: str, address) -> bytes:
+    """What a connection that says nothing is answered."""
+    with socket.create_connection(address, timeout=5, source_address=(source, 0)) as connection:
+        return connection.recv(65536)
+
+
+def test_a_client_that_hangs_up_early_leaves_no_traceback(shop, tmp_path):
+    """At each place of a request, politely and not."""
+    body = json.dumps(EVENT).encode()
+    whole = head(shop, b"content-length: %d\r\n\r\n" % len(body)) + body
+    webhook = (
+        b"POST /v1/webhooks/shopify HTTP/1.1\r\nhost: x\r\nx-shopify-hmac-sha256: %b\r\ncontent-length: 90\r\n\r\n{"
+        % (b"a" * 44)
+    )
+    command = [*COLLECT, "--data", str(tmp_path), "collect", "--port", "0"]
+    process = subprocess.Popen(
+        command,
+        cwd=PROJECT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PIXELNOVA_SHOPIFY_SECRETS": "hush"},
+    )
+    try:
+        url = httpx.URL(process.stdout.readline().split()[-1])
+        for reset in (False, True):
+            for sent in (
+                b"",
+                whole[:20],
+                whole[:-5],
+                whole,
+                whole * 3,
+                webhook,
+                b"GET /metrics HTTP/1.1\r\nhost: x\r\n\r\n",
+            ):
+                for _ in range(5):
+                    with socket.create_connection((url.host, url.port)) as connection:
+                        if reset:
+                            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                        connection.sendall(sent)
+        assert httpx.get(url.join("/healthz"), trust_env=False).status_code == 200
+    finally:
+        process.terminate()
+        _, errors = process.communicate(timeout=30)
+    assert errors == ""
+
+
 def test_endless_headers_are_answered_with_431_and_cost_no_memory(shop, address):
     def resident() -> int:
         return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
@@ -203,6 +316,36 @@ def test_a_greedy_sender_is_told_to_wait_and_others_are_not(shop, tmp_path):
     assert answers[-1].headers["retry-after"]
     limit = RateLimit(per_second=1, burst=1)
     assert [limit.allows("key", "one"), limit.allows("key", "one"), limit.allows("key", "two")] == [True, False, True]
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("2001:db8:1:2::1", "2001:db8:1:2:ffff:ffff:ffff:ffff", True),
+        ("2001:db8:1:2::1", "2001:DB8:1:2::1%eth0", True),
+        ("2001:db8:1:2::1", "2001:db8:1:3::1", False),
+        ("::ffff:192.0.2.1", "192.0.2.1", True),
+        ("::ffff:c000:201", "192.0.2.1", True),
+        ("::ffff:192.0.2.1", "::ffff:192.0.2.2", False),
+        ("192.0.2.1", "192.0.2.2", False),
+        ("no:address", "no:address", True),
+    ],
+)
+def test_an_ipv6_sender_is_its_64_and_a_mapped_one_is_its_ipv4_address(one, other, same):
+    assert (network_of(one) == network_of(other)) is same
+
+
+def test_a_sender_does_not_escape_the_rate_limit_by_another_address_of_its_network(shop, tmp_path):
+    async def talk():
+        async with running(shop, tmp_path, requests_per_second=1, burst=2) as collector:
+            answers = []
+            for number in range(4):
+                collector.client._transport.client = (f"2001:db8::{number:x}", 1)
+                answers.append(await collector.post(json.dumps(EVENT)))
+            collector.client._transport.client = ("2001:db8:0:1::1", 1)
+            return [answer.status_code for answer in [*answers, await collector.post(json.dumps(EVENT))]]
+
+    assert asyncio.run(talk()) == [204, 204, 429, 429, 204]
 
 
 def test_the_rate_limit_remembers_a_bounded_number_of_senders():

@@ -20,9 +20,11 @@ import pytest
 import uvicorn
 
 from ingestion.collector.app import Collector, CollectorSettings
-from ingestion.collector.personal_data import KEPT_OF_ADDRESS, PERSONAL_KEYS
+from ingestion.collector.personal_data import strip_json
 from ingestion.landing import decode_envelope, open_files
-from ingestion.pixel.packaging import PackagingError, custom_pixel, write_app_pixel
+from ingestion.pixel.packaging import PERSONAL_DATA, RULES, PackagingError, custom_pixel, write_app_pixel
+from tests.personal_corpus import event, marked_events
+from tests.staying_corpus import STAYING_OBJECTS, STAYS
 
 CHROMIUM = os.environ.get("PIXELNOVA_CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
 ARGUMENTS = [
@@ -229,6 +231,14 @@ def test_a_503_is_answered_with_the_identical_body_later(visit, collector):
     assert len(set(collector.watched.bodies)) == 1
 
 
+def test_what_is_personal_outside_of_a_checkout_does_not_leave_the_browser_either(visit, collector):
+    visit.open()
+    visit.tell("newsletter", {"customData": {"Email": "a@b.example", "who": "zelda%40b.example"}}, "all_custom_events")
+    eventually(lambda: ids(collector), ["newsletter-1"])
+    [body] = collector.watched.bodies
+    assert json.loads(body)["events"][0]["data"] == {"customData": {"Email": None, "who": "[e-mail]"}}
+
+
 def test_personal_data_does_not_leave_the_browser(visit, collector):
     visit.open()
     visit.tell("checkout_completed", CHECKOUT)
@@ -253,28 +263,86 @@ def test_what_is_too_much_for_one_request_is_split(visit, collector, kibibytes):
     assert len(collector.watched.bodies) > 1
 
 
-@pytest.mark.parametrize(("lines", "kept"), [(20, 20), (60, 60), (400, 0)])
-def test_an_order_too_large_for_the_collector_arrives_with_less_of_its_lines(visit, collector, lines, kept):
-    money = {"amount": 10.5, "currencyCode": "USD"}
+MONEY = {"amount": 10.5, "currencyCode": "USD"}
+
+
+def allocation(amount: float, target: str, title: str) -> dict:
+    application = {
+        "allocationMethod": "ACROSS",
+        "targetSelection": target,
+        "targetType": "LINE_ITEM",
+        "title": title,
+        "type": "DISCOUNT_CODE",
+        "value": {"percentage": 10},
+    }
+    return {"amount": {"amount": amount, "currencyCode": "USD"}, "discountApplication": application}
+
+
+def order_of(lines: int) -> dict:
+    """A checkout with so many lines, each discounted by two codes of the order and one of the line."""
     product = {"id": "1", "title": "A title", "vendor": "A vendor", "url": "/products/" + "x" * 500}
     line = {
-        "id": "5",
         "title": "A title",
         "quantity": 2,
-        "finalLinePrice": money,
-        "variant": {"id": "2", "price": money, "sku": "S", "product": product},
+        "finalLinePrice": MONEY,
+        "variant": {"id": "2", "price": MONEY, "sku": "S", "product": product},
         "properties": [{"key": "_pixelnova_rec", "value": "r1"}, {"key": "Engraving", "value": "words"}],
+        "discountAllocations": [
+            allocation(0.1, "ALL", "A code for everybody"),
+            allocation(0.2, "ALL", "Another code"),
+            allocation(1.25, "ENTITLED", "Mugs"),
+        ],
     }
-    checkout = {"order": {"id": "7"}, "totalPrice": money, "lineItems": [line] * lines}
+    items = [{"id": str(number), **line} for number in range(lines)]
+    return {"checkout": {"order": {"id": "7"}, "totalPrice": MONEY, "lineItems": items}}
+
+
+@pytest.mark.parametrize("lines", [3, 33, 34, 45])
+def test_a_large_order_arrives_with_all_its_lines_and_what_was_taken_off_each(visit, collector, lines):
     visit.open()
-    visit.tell("checkout_completed", {"checkout": checkout})
+    visit.tell("checkout_completed", order_of(lines))
     eventually(lambda: ids(collector), ["checkout_completed-1"])
-    [event] = collector.stored()
-    arrived = event["data"]["checkout"]
-    assert (arrived["order"], arrived["totalPrice"], len(arrived["lineItems"])) == ({"id": "7"}, money, kept)
-    for one in arrived["lineItems"]:
-        assert (one["quantity"], one["finalLinePrice"], one["variant"]["product"]["id"]) == (2, money, "1")
+    [arrived] = [event["data"]["checkout"] for event in collector.stored()]
+    assert (arrived["order"], arrived["totalPrice"], len(arrived["lineItems"])) == ({"id": "7"}, MONEY, lines)
+    assert not {"linesComplete", "lineCount"} & arrived.keys()
+    for number, one in enumerate(arrived["lineItems"]):
+        assert (one["id"], one["quantity"], one["finalLinePrice"]) == (str(number), 2, MONEY)
+        assert (one["variant"]["id"], one["variant"]["product"]["id"], one["variant"]["price"]) == ("2", "1", MONEY)
         assert one["properties"][0]["value"] == "r1"
+        off = {"ALL": 0, "ENTITLED": 0}
+        for given in one["discountAllocations"]:
+            assert given["amount"]["currencyCode"] == "USD"
+            application = given["discountApplication"]
+            kind = (application["targetType"], application["allocationMethod"], application["type"])
+            assert kind == ("LINE_ITEM", "ACROSS", "DISCOUNT_CODE")
+            off[given["discountApplication"]["targetSelection"]] += given["amount"]["amount"]
+        assert {target: round(amount, 9) for target, amount in off.items()} == {"ALL": 0.3, "ENTITLED": 1.25}
+
+
+@pytest.mark.parametrize("lines", [60, 131, 132, 400])
+def test_an_order_too_large_even_with_short_lines_says_how_many_it_has(visit, collector, lines):
+    visit.open()
+    visit.tell("checkout_completed", order_of(lines))
+    eventually(lambda: ids(collector), ["checkout_completed-1"])
+    [arrived] = [event["data"]["checkout"] for event in collector.stored()]
+    assert (arrived["order"], arrived["totalPrice"]) == ({"id": "7"}, MONEY)
+    assert (arrived["linesComplete"], arrived["lineCount"]) == (False, lines)
+    assert [one["id"] for one in arrived["lineItems"]] == [str(number) for number in range(len(arrived["lineItems"]))]
+    assert len(arrived["lineItems"]) > 40
+
+
+def test_a_cart_that_is_cut_says_so_too(visit, collector):
+    line = {
+        "cost": {"totalAmount": MONEY},
+        "quantity": 1,
+        "merchandise": {"id": "2", "price": MONEY, "product": {"id": "1"}},
+    }
+    visit.open()
+    visit.tell("cart_viewed", {"cart": {"id": "c", "lines": [line] * 1000}})
+    eventually(lambda: ids(collector), ["cart_viewed-1"])
+    [cart] = [event["data"]["cart"] for event in collector.stored()]
+    assert (cart["linesComplete"], cart["lineCount"], cart["id"]) == (False, 1000, "c")
+    assert len(cart["lines"]) > 50
 
 
 def test_the_outbox_of_a_page_is_bounded(visit, collector):
@@ -318,14 +386,21 @@ def test_consent_that_is_withdrawn_empties_the_outbox(visit, collector):
     assert ids(collector) == []
 
 
-def test_pixel_and_collector_agree_on_what_is_personal():
-    source = (Path(__file__).parents[2] / "ingestion" / "pixel" / "pixelnova.js").read_text()
-    in_pixel = set(re.search(r"PERSONAL = /\^\(([^)]*)\)", source).group(1).split("|"))
-    assert in_pixel <= PERSONAL_KEYS
-    of_pixels = {"email", "phone", "smsMarketingPhone", "firstName", "lastName", "address1", "address2", "city", "zip"}
-    assert of_pixels <= in_pixel
-    kept = set(json.loads(re.search(r"KEPT_OF_ADDRESS = (\[[^]]*\])", source).group(1)))
-    assert kept <= KEPT_OF_ADDRESS
+def test_pixel_and_collector_take_out_the_same(chromium):
+    staying = [event({"detail": text}, title=text, location={"search": text}) for text in STAYS]
+    events = [*(found.body for found in marked_events()), *staying, *map(event, STAYING_OBJECTS)]
+    page = chromium.new_page()
+    page.evaluate(f"void (self.remover = (() => {{{PERSONAL_DATA.read_text()}; return personalDataRemover}})())")
+    in_pixel = page.evaluate(
+        "([rules, events]) => events.map(self.remover(rules))", [json.loads(RULES.read_text()), events]
+    )
+    page.close()
+    in_collector = [json.loads(strip_json(json.dumps(one).encode())) for one in events]
+    assert [(one, other) for one, other in zip(in_pixel, in_collector, strict=True) if one != other] == []
+
+
+def test_the_custom_pixel_is_small_enough_to_be_pasted():
+    assert len(custom_pixel("https://collector.example", "key-of-a-shop")) < 60_000
 
 
 def test_an_app_pixel_never_overwrites_a_folder(tmp_path):

@@ -37,7 +37,31 @@ def test_an_envelope_goes_to_its_own_shop_with_its_consent(tmp_path):
     file.write_text(json.dumps({"v": 1, "shop": B.domain, "consent": consent, "event": {"id": "1"}}) + "\n")
     [post] = recorded_posts([file], [A, B], A)
     assert post.key == "key-of-shop-b"
-    assert json.loads(post.body) == {"pixel_version": None, "consent": consent, "events": [{"id": "1"}]}
+    assert json.loads(post.body) == {
+        "pixel_version": None,
+        "consent": consent,
+        "user_agent": None,
+        "events": [{"id": "1"}],
+    }
+
+
+@pytest.mark.parametrize(
+    ("recorded", "agent"),
+    [
+        (
+            {"v": 1, "shop": A.domain, "user_agent": "Mozilla/5.0 (iPhone)", "event": {"id": "1"}},
+            "Mozilla/5.0 (iPhone)",
+        ),
+        ({"v": 1, "shop": A.domain, "user_agent": None, "event": {"id": "1"}}, None),
+        ({"v": 1, "shop": A.domain, "event": {"id": "1"}}, None),
+        ({"id": "1"}, None),
+    ],
+)
+def test_the_agent_of_an_envelope_is_said_and_an_unknown_one_is_said_to_be_unknown(tmp_path, recorded, agent):
+    file = tmp_path / "landing.jsonl"
+    file.write_text(json.dumps(recorded) + "\n")
+    [post] = recorded_posts([file], [A], A)
+    assert json.loads(post.body)["user_agent"] == agent
 
 
 def test_numbers_are_sent_again_as_they_were_recorded(tmp_path):

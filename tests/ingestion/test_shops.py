@@ -35,28 +35,107 @@ def test_a_missing_file_says_what_to_do(tmp_path):
         load_shops(tmp_path / "shops.toml")
 
 
+def changed(field: str, value: str) -> str:
+    """The shop with another value of a field, as TOML."""
+    lines = [line for line in SHOP.splitlines() if not line.startswith(f"{field} ")]
+    return "\n".join([*lines, f"{field} = {value}", ""])
+
+
 @pytest.mark.parametrize(
     ("text", "complaint"),
     [
-        ("[[shops]\n", "not usable"),
-        ("", "shops"),
-        ("shops = []", "length >= 1"),
-        (SHOP.replace('currency = "EUR"', ""), "currency"),
-        (SHOP.replace("EUR", "euro"), "currency"),
-        (SHOP.replace("Europe/Berlin", "Berlin/Europe"), "IANA name"),
-        (SHOP.replace("a.myshopify.com", "https://a.com"), "domain"),
-        (SHOP.replace('["key-of-shop-a"]', "[]"), "ingest_keys"),
-        (SHOP.replace('["key-of-shop-a"]', '["key-1-of-a", "key-2-of-a", "key-3-of-a"]'), "ingest_keys"),
-        (SHOP + 'hots = ["typo.example"]\n', "hots"),
-        (SHOP + SHOP, "stands there twice"),
-        (SHOP + SHOP.replace("a.myshopify.com", "b.myshopify.com"), "ingest key 'key-of-shop-a' stands there twice"),
+        ("[[shops]\n", "is not TOML: Expected"),
+        (SHOP + 'name = "B"\n', "a field is in it twice"),
+        ("", "It describes no store: begin each with a line [[shops]]"),
+        ("shops = []", "It describes no store"),
+        (SHOP.replace("[[shops]]", "[shops]"), "write [[shops]]"),
+        ('title = "x"\n' + SHOP, "'title' is outside of a store"),
+        (SHOP.replace('currency = "EUR"', ""), "a.myshopify.com: currency is missing"),
+        (SHOP.replace('domain = "a.myshopify.com"', ""), "store number 1: domain is missing"),
+        (changed("currency", '"euro"'), "a.myshopify.com: currency is 'euro': use the code of a currency by ISO 4217"),
+        (changed("currency", '"eur"'), "write 'EUR'"),
+        (changed("currency", '"XYZ"'), "ISO 4217"),
+        (changed("currency", '"DEM"'), "ISO 4217"),
+        (changed("currency", "978"), "ISO 4217"),
+        (changed("timezone", '"Berlin/Europe"'), "did you mean 'Europe/Berlin'"),
+        (changed("timezone", '"Berlin"'), "did you mean 'Europe/Berlin'"),
+        (changed("timezone", '"new york"'), "did you mean 'America/New_York'"),
+        (changed("timezone", '"UTC+1"'), "use an IANA name"),
+        (changed("timezone", '"../../etc/passwd"'), "use an IANA name"),
+        (changed("timezone", "1"), "use an IANA name"),
+        (changed("domain", '"https://shop.example/"'), "put 'shop.example' into hosts"),
+        (changed("domain", '"www.shop.example"'), "admin.shopify.com/store/NAME is NAME.myshopify.com"),
+        (changed("domain", '"https://A.myshopify.com/admin"'), "write 'a.myshopify.com'"),
+        (changed("domain", '"a"'), "write 'a.myshopify.com' if that is the store's permanent name"),
+        (changed("domain", '""'), "store number 1: domain is ''"),
+        (changed("domain", "5"), "permanent name"),
+        (changed("name", '" "'), "write the store's name"),
+        (changed("ingest_keys", "[]"), "write one key in brackets, or two"),
+        (changed("ingest_keys", '"key-of-shop-a"'), "in brackets"),
+        (changed("ingest_keys", '["key-1-of-a", "key-2-of-a", "key-3-of-a"]'), "write one key in brackets, or two"),
+        (changed("ingest_keys", '["short"]'), "8 to 64 letters, digits, - and _, which 'short' has not"),
+        (changed("ingest_keys", '["key/of/shop/a"]'), "which 'key/of/shop/a' has not"),
+        (changed("hosts", '"shop.example"'), "in brackets"),
+        (changed("hosts", '["https://shop.example/de"]'), "write 'shop.example' instead of 'https://shop.example/de'"),
+        (changed("hosts", '["Shop.Example"]'), "write 'shop.example'"),
+        (changed("hosts", '["*.shop.example"]'), "is not a host name"),
+        (changed("hosts", '["müller.example"]'), "in the form xn--"),
+        (changed("hosts", '["shop.example", "shop.example"]'), "'shop.example' is in it twice"),
+        (changed("hosts", "[5]"), "5 is not a text"),
+        (changed("orders", '"true"'), "write true or false, without quotes"),
+        (changed("require_consent", "1"), "write true or false"),
+        (changed("catalogue", "[]"), "the name of a file"),
+        (changed("channels", '{ x = "telepathy" }'), "'x' has the channel 'telepathy'; the channels are affiliates"),
+        (changed("recommendations", '{ exclud = ["x"] }'), "did you mean exclude"),
+        (changed("recommendations", '{ pin = "x" }'), "the products of pin in brackets"),
+        (changed("recommendations", '{ pin_beside = ["x"] }'), "write pin_beside as"),
+        (SHOP + 'hots = ["typo.example"]\n', "the field hots is unknown: did you mean hosts?"),
+        (SHOP + 'colour = "red"\n', "the field colour is unknown: a store has domain, name"),
+        (SHOP + 'access_token = "shpat_x"\n', "secrets come from the environment"),
+        (SHOP + SHOP, "the store is described twice"),
+        (
+            SHOP + SHOP.replace("a.myshopify.com", "b.myshopify.com"),
+            "b.myshopify.com: the ingest key 'key-of-shop-a' is used twice (also by a.myshopify.com)",
+        ),
+        (changed("ingest_keys", '["key-of-shop-a", "key-of-shop-a"]'), "is used twice"),
     ],
 )
-def test_a_broken_file_is_refused_with_its_name_and_the_reason(tmp_path, text, complaint):
+def test_a_broken_file_is_refused_with_its_name_the_store_and_the_remedy(tmp_path, text, complaint):
     with pytest.raises(ShopsFileError) as refusal:
         load_shops(write(tmp_path, text))
-    assert str(tmp_path / "shops.toml") in str(refusal.value)
-    assert complaint in str(refusal.value)
+    said = str(refusal.value)
+    assert str(tmp_path / "shops.toml") in said
+    assert complaint in said
+    for raw in ("regex", "$.", "Object ", "Expected `"):
+        assert raw not in said
+
+
+def test_a_file_that_is_not_utf_8_says_so(tmp_path):
+    (tmp_path / "shops.toml").write_bytes(SHOP.encode().replace(b'"A"', b'"\xc4"'))
+    with pytest.raises(ShopsFileError, match="is not UTF-8"):
+        load_shops(tmp_path / "shops.toml")
+
+
+def test_everything_that_is_wrong_is_said_at_once_up_to_a_limit(tmp_path):
+    two = changed("currency", '"XYZ"') + changed("timezone", '"Mars/Olympus"').replace("a.my", "b.my").replace(
+        "-a", "-b"
+    )
+    with pytest.raises(ShopsFileError, match=r"a\.myshopify\.com: currency .*b\.myshopify\.com: timezone"):
+        load_shops(write(tmp_path, two))
+    with pytest.raises(ShopsFileError, match="And 1 more"):
+        load_shops(write(tmp_path, SHOP + "".join(f"colour{number} = 1\n" for number in range(6))))
+
+
+@pytest.mark.parametrize("currency", ["USD", "JPY", "KWD", "HUF", "CHF", "XAF", "XOF", "XPF", "VND", "CLP", "ZWG"])
+def test_currencies_in_use_are_known(tmp_path, currency):
+    [shop] = load_shops(write(tmp_path, SHOP.replace("EUR", currency)))
+    assert shop.currency == currency
+
+
+def test_hosts_are_as_browsers_send_them(tmp_path):
+    hosts = ["shop.example", "xn--mller-kva.example", "localhost:8789", "127.0.0.1", "a.myshopify.com"]
+    [shop] = load_shops(write(tmp_path, changed("hosts", str(hosts))))
+    assert shop.hosts == hosts
 
 
 def test_a_shop_that_is_not_there_is_named_with_those_that_are(tmp_path):

@@ -4,6 +4,7 @@ import hashlib
 import hmac
 import json
 
+import msgspec
 import pytest
 
 from ingestion.collector import app
@@ -19,11 +20,17 @@ REDACT = (
 SIGNATURE = b"WyF/q9RU8mgLhlfm2Peg1K+C5urLU34BdtsIA6QL7Wg="
 
 
+@pytest.fixture(scope="module")
+def shop(shop):
+    """The shop that the published example is of."""
+    return msgspec.structs.replace(shop, domain="demo.myshopify.com")
+
+
 def signed(body: bytes, secret: bytes = SECRET) -> str:
     return base64.b64encode(hmac.new(secret, body, hashlib.sha256).digest()).decode()
 
 
-def deliver(shop, folder, *deliveries, secrets=(SECRET,)):
+def deliver(shop, folder, *deliveries, secrets=(SECRET,), **changed):
     """What each delivery (topic, id, body, signature) was answered with, and what was kept."""
 
     async def talk():
@@ -35,6 +42,7 @@ def deliver(shop, folder, *deliveries, secrets=(SECRET,)):
                     "x-shopify-webhook-id": webhook_id,
                     "x-shopify-shop-domain": shop.domain,
                     "x-shopify-hmac-sha256": signature,
+                    **{f"x-shopify-{name.replace('_', '-')}": value for name, value in changed.items()},
                 }
                 answers.append(await collector.client.post("/v1/webhooks/shopify", content=body, headers=headers))
             return [answer.status_code for answer in answers]
@@ -57,7 +65,11 @@ def test_either_secret_is_good_while_one_replaces_the_other():
 
 def test_every_published_example_is_kept_without_personal_data(shop, shared_data, tmp_path):
     files = (shared_data / "webhooks").glob("*.example.json")
-    examples = {path.name.split(".")[0]: path.read_bytes() for path in files}
+    # The examples leave the shop's name open.
+    examples = {
+        path.name.split(".")[0]: path.read_bytes().replace(b"{shop}.myshopify.com", shop.domain.encode())
+        for path in files
+    }
     known = {topic: examples[topic.replace("/", "_")] for topic in TOPICS if topic.replace("/", "_") in examples}
     assert len(known) >= 5
     statuses, kept = deliver(
@@ -100,6 +112,56 @@ def test_what_is_delivered_again_is_kept_once(shop, tmp_path):
 )
 def test_what_is_not_good_is_refused_and_leaves_nothing(shop, tmp_path, topic, webhook_id, body, signature, status):
     assert deliver(shop, tmp_path, (topic, webhook_id, body, signature)) == ([status], [])
+
+
+PRODUCT = b'{"id":1,"title":"Mug","variants":[{"id":2}]}'
+ORDER = b'{"id":1,"name":"#1001","line_items":[]}'
+
+
+@pytest.mark.parametrize("domain", ["unknown.myshopify.com", "../../etc/passwd", "", "DEMO.myshopify.com", "a/b"])
+def test_a_webhook_of_a_shop_that_is_not_served_is_refused(shop, tmp_path, domain):
+    delivery = ("products/update", "w-1", PRODUCT, signed(PRODUCT))
+    assert deliver(shop, tmp_path, delivery, shop_domain=domain) == ([404], [])
+
+
+def test_a_body_that_names_another_shop_than_its_header_is_refused(shop, tmp_path):
+    redact = REDACT.replace(b"demo.myshopify.com", b"other.myshopify.com")
+    uninstalled = b'{"id":1,"myshopify_domain":"other.myshopify.com"}'
+    deliveries = [
+        ("customers/redact", "w-1", redact, signed(redact)),
+        ("app/uninstalled", "w-2", uninstalled, signed(uninstalled)),
+    ]
+    assert deliver(shop, tmp_path, *deliveries) == ([400, 400], [])
+
+
+@pytest.mark.parametrize(
+    ("topic", "body"),
+    [
+        ("shop/redact", REDACT),  # the one that would erase a whole shop
+        ("customers/data_request", REDACT),
+        ("orders/create", REDACT),
+        ("products/delete", REDACT),
+        ("products/delete", PRODUCT),
+        ("app/uninstalled", PRODUCT),
+        ("products/update", ORDER),
+        ("shop/redact", ORDER),
+        ("customers/redact", b'{"shop_id":1,"shop_domain":"demo.myshopify.com"}'),
+        ("orders/create", b"[]"),
+        ("orders/create", b"null"),
+    ],
+)
+def test_the_signed_body_of_one_topic_is_not_taken_as_another(shop, tmp_path, topic, body):
+    assert deliver(shop, tmp_path, (topic, "w-1", body, signed(body))) == ([400], [])
+
+
+def test_headers_that_nobody_has_signed_are_kept_only_in_their_own_form(shop, tmp_path):
+    delivery = ("products/update", "w-1", PRODUCT, signed(PRODUCT))
+    forged = {"triggered_at": "zelda@example.com", "api_version": "Zelda"}
+    [webhook] = deliver(shop, tmp_path, delivery, **forged)[1]
+    assert (webhook["triggered_at"], webhook["api_version"]) == (None, None)
+    proper = {"triggered_at": "2026-11-22T10:00:00.123456789Z", "api_version": "2026-10"}
+    [_, webhook] = deliver(shop, tmp_path, ("products/update", "w-2", PRODUCT, signed(PRODUCT)), **proper)[1]
+    assert (webhook["triggered_at"], webhook["api_version"]) == tuple(proper.values())
 
 
 def test_without_a_secret_no_webhook_is_taken(shop, tmp_path):

@@ -1,0 +1,170 @@
+"""No personal data on disk, whatever its place, key and spelling; and what analysis needs stays to the byte."""
+
+import asyncio
+import base64
+import hashlib
+import hmac
+import html
+import itertools
+import json
+import re
+import unicodedata
+from urllib.parse import unquote
+
+import msgspec
+import pytest
+from crawleruseragents import CRAWLER_USER_AGENTS_DATA
+
+from ingestion.collector.personal_data import redact_body, strip_json
+from ingestion.collector.personal_text import clean_text
+from tests.ingestion.test_collector import running
+from tests.personal_corpus import (
+    broken_bodies,
+    event,
+    marked_events,
+    marked_texts,
+    order_webhook,
+)
+from tests.staying_corpus import STAYING_OBJECTS, STAYS
+
+SECRET = b"hush"
+
+
+def as_read(stored: bytes) -> str:
+    """A stored text as somebody would read it who looks through every encoding, in lower case."""
+    text = stored.decode(errors="replace")
+    for _ in range(4):
+        text = re.sub(
+            r"\\+(?:u00|x)([0-9a-fA-F]{2})", lambda found: chr(int(found[1], 16)), html.unescape(unquote(text))
+        )
+    return unicodedata.normalize("NFKC", text).lower()
+
+
+def left(found, stored: bytes) -> list[str]:
+    return [one for one in found.marks if one in as_read(stored)]
+
+
+def test_the_corpus_is_large():
+    assert len(marked_events()) + len(marked_texts()) + len(broken_bodies()) > 600
+
+
+def test_no_marked_value_is_left_in_an_event():
+    failures = []
+    for found in [*marked_events(), *marked_texts()]:
+        body = found.body if isinstance(found.body, bytes) else msgspec.json.encode(found.body)
+        stored = strip_json(body)
+        if left(found, stored):
+            failures.append((found.what, stored.decode()))
+        assert json.loads(stored)["name"] == "page_viewed", found.what
+    assert failures == []
+
+
+def test_no_marked_value_is_left_in_what_is_kept_of_a_refused_body():
+    kept_of = [(found.what, redact_body(found.body)) for found in broken_bodies()]
+    assert [(what, kept) for what, kept in kept_of if "zq" in as_read(kept.encode())] == []
+
+
+def test_what_is_kept_of_a_refused_body_still_shows_why():
+    kept = redact_body(b'{"id": "sh-5f6b9a1e-1234-4123-8123-123456789012", "name": "page_viewed", "seq": 5, "x": tru')
+    assert kept == '{"id": "sh-5f6b9a1e-1234-4123-8123-123456789012", "name": "page_viewed", "seq": 5, "x": …'
+
+
+@pytest.mark.parametrize("place", ["customData", "title", "search", "href", "referrer", "query", "product"])
+def test_what_analysis_needs_stays(place):
+    for text in STAYS:
+        stays = {
+            "customData": event({"customData": {"detail": text}}),
+            "title": event(title=text),
+            "search": event(location={"search": text}),
+            "href": event(location={"href": text}),
+            "referrer": event(referrer=text),
+            "query": event({"searchResult": {"query": text}}),
+            "product": event({"productVariant": {"product": {"title": text}}}),
+        }[place]
+        body = json.dumps(stays).encode()
+        assert strip_json(body) == body, text
+
+
+@pytest.mark.parametrize("data", STAYING_OBJECTS)
+def test_objects_that_analysis_needs_stay(data):
+    body = json.dumps(event(data)).encode()
+    assert strip_json(body) == body
+
+
+def test_user_agents_stay_but_for_e_mail_addresses():
+    agents = {agent for crawler in CRAWLER_USER_AGENTS_DATA for agent in crawler["instances"]}
+    assert len(agents) > 1000
+    changed = {agent: clean_text(agent, numbers=False) for agent in agents if clean_text(agent, numbers=False) != agent}
+    assert [agent for agent in changed if "@" not in agent and "at" not in agent.lower()] == []
+    for agent in agents - changed.keys():
+        body = json.dumps({"id": "1", "name": "n", "context": {"navigator": {"userAgent": agent}}}).encode()
+        assert strip_json(body) == body
+
+
+def test_real_events_keep_everything_but_what_is_personal(shared_data):
+    """Captured events: only keys that are personal lose their value."""
+    personal = {"email", "phone", "smsMarketingPhone", "firstName", "lastName", "address1", "address2", "city", "zip"}
+
+    def differences(before, after, path=()):
+        if isinstance(before, dict) and isinstance(after, dict):
+            for key in before:
+                yield from differences(before[key], after.get(key), (*path, key))
+        elif isinstance(before, list) and isinstance(after, list):
+            for one, other in itertools.zip_longest(before, after):
+                yield from differences(one, other, path)
+        elif before != after:
+            yield path
+
+    for file in (shared_data / "pixel_payloads").glob("*.json"):
+        before = json.loads(file.read_bytes())
+        changed = set(differences(before, json.loads(strip_json(file.read_bytes()))))
+        assert {path[-1] for path in changed} <= personal | {"province", "value", "token", "title"}, (
+            file.name,
+            changed,
+        )
+        assert not [path for path in changed if path[-1] == "token" and "checkout" in path]
+
+
+def test_no_marked_value_is_in_any_byte_that_the_collector_writes(shop, tmp_path):
+    events, texts, broken = marked_events(), marked_texts(), broken_bodies()
+    order = order_webhook("zq9999x")
+    body = json.dumps(order).encode()
+    webhook = {
+        "x-shopify-topic": "orders/create",
+        "x-shopify-webhook-id": "w-1",
+        "x-shopify-shop-domain": shop.domain,
+        "x-shopify-hmac-sha256": base64.b64encode(hmac.new(SECRET, body, hashlib.sha256).digest()).decode(),
+        "x-shopify-triggered-at": "zq9999x@b.example",
+    }
+
+    async def talk():
+        async with running(shop, tmp_path, webhook_secrets=[SECRET], requests_per_second=0) as collector:
+            headers = {"user-agent": "Agent (zq9998x@b.example)", "origin": "https://zq9998x@b.example"}
+            answers = []
+            for number in range(0, len(events), 50):
+                batch = {
+                    "pixel_version": "zq9998x@b.example",
+                    "events": [one.body for one in events[number : number + 50]],
+                }
+                answers.append((await collector.post(json.dumps(batch), headers=headers)).status_code)
+            answers += [(await collector.post(one.body)).status_code for one in texts]
+            refused = [(await collector.post(one.body)).status_code for one in broken]
+            kept = await collector.client.post("/v1/webhooks/shopify", content=body, headers=webhook)
+            return answers, refused, kept.status_code
+
+    answers, refused, kept = asyncio.run(talk())
+    assert (set(answers), set(refused), kept) == ({204}, {400, 413}, 200)
+    written = {path: as_read(path.read_bytes()) for path in tmp_path.rglob("*") if path.is_file()}
+    assert len(written) >= 4
+    marks = [one for found in (*events, *texts, *broken) for one in found.marks if one.startswith("zq")]
+    for path, text in written.items():
+        if "salt" not in path.name:
+            assert [one for one in (*marks, "zq9998x", "zq9999x") if one in text] == [], path
+    [stored] = [json.loads(path.read_bytes()) for path in (tmp_path / "webhooks").rglob("*.json")]
+    order_kept = stored["body"]
+    assert (order_kept["id"], order_kept["name"], order_kept["checkout_token"]) == (4711, "#1001", "ct-4711")
+    assert order_kept["landing_site"].startswith("/products/mug?utm_source=mail&email=")
+    assert order_kept["landing_site"].endswith("&gclid=abc")
+    assert order_kept["customer"] == {"id": 7}
+    assert order_kept["billing_address"] == {"country_code": "DE"}
+    assert (order_kept["total_price"], order_kept["line_items"][0]["price"]) == ("10.50", "10.50")
