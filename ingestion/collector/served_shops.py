@@ -1,7 +1,7 @@
 """The shops that a running collector serves, read again when shops.toml changes.
 
-Finds a shop by its ingest key. A file that has become unusable changes nothing: the log says why, and the collector goes
-on with the shops it had.
+Finds a shop by its ingest key. A file that has become unusable changes nothing: the log says why, and the collector
+goes on with the shops it had.
 """
 
 import asyncio
