@@ -1,7 +1,6 @@
-"""Whether dbt may go on from where it was, or must build everything anew.
+"""Whether dbt may continue from the last run, or must build everything again.
 
-The project's files and the warehouse's shops flow in; a fingerprint of them flows out, which the last model of a run
-keeps.
+A fingerprint of the project's files and the warehouse's shops decides; the last model of a run stores it.
 """
 
 import hashlib
@@ -11,6 +10,7 @@ from pathlib import Path
 import duckdb
 
 from ingestion.sources.pixel import classifier
+from ingestion.warehouse_connection import connect
 from orchestration.settings import DBT_PROJECT
 from serving.publish import MART_SCHEMAS, REMEMBERED
 
@@ -19,10 +19,10 @@ _MARK = "intermediate.int_landing_files_processed"
 
 
 def project_files() -> Iterator[Path]:
-    """All that models are made of; folders too, whose time changes when a file goes."""
+    """The files that models are made of."""
     yield from (DBT_PROJECT / "dbt_project.yml", DBT_PROJECT / "profiles.yml")
     for folder in ("models", "macros", "seeds", "tests"):
-        yield from (DBT_PROJECT / folder).rglob("*")
+        yield from (path for path in (DBT_PROJECT / folder).rglob("*") if path.is_file())
 
 
 def fingerprint(warehouse: Path) -> str:
@@ -35,7 +35,7 @@ def fingerprint(warehouse: Path) -> str:
         if path.suffix in (".sql", ".csv") or path.name == "dbt_project.yml":
             digest.update(path.relative_to(DBT_PROJECT).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
     digest.update(f"duckdb {duckdb.__version__}, {classifier()}".encode())
-    with duckdb.connect(str(warehouse)) as connection:
+    with connect(warehouse) as connection:
         for sql in (
             "select domain, timezone, currency from raw_shops.shops order by all",
             "select shop, host from raw_shops.hosts order by all",
@@ -47,7 +47,7 @@ def fingerprint(warehouse: Path) -> str:
 
 def must_build_anew(warehouse: Path, current: str) -> bool:
     """No run has reached its end yet, or one by other rules has."""
-    with duckdb.connect(str(warehouse)) as connection:
+    with connect(warehouse) as connection:
         try:
             found = connection.execute(f"select distinct fingerprint from {_MARK}").fetchall()
         except duckdb.CatalogException:
@@ -57,7 +57,7 @@ def must_build_anew(warehouse: Path, current: str) -> bool:
 
 def build_anew(warehouse: Path) -> None:
     """Make the next build a full one, also if this process dies now, and leave no mart that nothing makes any more."""
-    with duckdb.connect(str(warehouse)) as connection:
+    with connect(warehouse) as connection:
         connection.execute(f"drop table if exists {_MARK}")
         marts = connection.execute(
             "select table_schema, table_name, table_type from information_schema.tables "

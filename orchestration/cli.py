@@ -23,6 +23,8 @@ from ingestion.pixel.packaging import PackagingError, custom_pixel, write_app_pi
 from ingestion.recordings import RecordingError, recorded_posts
 from ingestion.sender import Post, SendError, Sent, send
 from ingestion.shops import Shop, ShopsFileError, find_shop, load_shops
+from orchestration.build_warnings import BuildWarning
+from orchestration.dbt_manifest import DbtProjectError
 from orchestration.processes import ChildFailed, collector_counts, run_together, running_collector
 from orchestration.runner import RefreshFailed, RefreshInterrupted
 from orchestration.settings import (
@@ -53,11 +55,17 @@ class NotAllFetched(Exception):
     """Some shop's catalogue or orders could not be fetched; the message says why, and that the rest is done."""
 
 
+class NotConnected(Exception):
+    """Some part of a store's connection failed; the findings were printed, the message says how many failed."""
+
+
 app = typer.Typer(
     help="What do shoppers in my Shopify store do, and what should they see next?",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
+connect = typer.Typer(help="Connect a store of your own.", no_args_is_help=True)
+app.add_typer(connect, name="connect")
 console = Console()
 
 Seed = Annotated[int, typer.Option(help="Same seed and end, same store and shoppers.")]
@@ -102,7 +110,8 @@ def demo(
     from ingestion.simulator.admin_api import AdminApi, Bucket, running_admin_api
     from ingestion.simulator.admin_store import AdminStore
     from ingestion.simulator.catalogue import build_catalogue
-    from ingestion.sources.shopify_api import URL_VARIABLE, token_variable
+    from ingestion.sources.shopify_api import URL_VARIABLE
+    from ingestion.sources.shopify_token import token_variable
 
     if storefront:
         _need_ports()
@@ -117,8 +126,8 @@ def demo(
     plus = Bucket(maximum=20_000, restore_rate=1000)  # what Shopify allows a shop on its plan Plus
     with running_admin_api(AdminApi(store, DEMO_TOKEN, plus)) as api_url:
         os.environ |= {URL_VARIABLE: api_url, token_variable(shop.domain): DEMO_TOKEN}
-        _refresh()
-    _print_summary()
+        warnings = _refresh()
+    _print_summary(warnings)
     console.print(
         "\nNext: [bold]pixelnova status[/bold] · [bold]make dev[/bold] for Dagster's graph · "
         f"analysts: {_relative(data_folder() / 'published' / 'current' / 'pixelnova.duckdb')}",
@@ -184,8 +193,7 @@ def refresh(
     ] = False,
 ) -> None:
     """Load what has landed and Shopify's catalogue, build what is new, publish."""
-    _refresh(full)
-    _print_summary()
+    _print_summary(_refresh(full))
 
 
 @app.command()
@@ -250,10 +258,35 @@ def storefront(
     serve_storefront("127.0.0.1", port, data_folder(), found.domain, pixel, api_url, collector_url)
 
 
+@connect.command("check")
+def connect_check(
+    shop: Annotated[str, typer.Argument(help="The store: my-store.myshopify.com.")],
+    collector_url: Annotated[
+        str | None, typer.Option(help="Where browsers reach the collector, https://…; not asked by default.")
+    ] = None,
+) -> None:
+    """Say of each part of a store's connection whether it works, and what to do where it does not."""
+    from ingestion.connection import check_connection
+
+    marks = {"ok": "[green]✓[/green]", "failed": "[red]✗[/red]", "unknown": "[yellow]?[/yellow]"}
+    failed = 0
+    for finding in check_connection(load_shops(shops_file()), shop, collector_url):
+        failed += finding.verdict == "failed"
+        console.print(f"{marks[finding.verdict]} [bold]{finding.part}[/bold]", Text(finding.found), soft_wrap=True)
+        if finding.remedy:
+            console.print(Text(f"    {finding.remedy}"), soft_wrap=True)
+    if failed:
+        raise NotConnected(f"{shop} is not connected: {failed} failed; do what is said above and run again.")
+
+
 @app.command()
 def dev() -> None:
     """Run the collector (port 8787) and Dagster's web server (port 3000) together, until Ctrl-C."""
-    os.environ.setdefault("DAGSTER_HOME", str(PROJECT_ROOT))
+    from orchestration.runner import prepare_dagster
+
+    load_shops(shops_file())
+    with console.status("Preparing Dagster"):
+        prepare_dagster()
     collector = [sys.executable, "-m", "orchestration.cli", "collect"]
     dagster = [EXECUTABLES / "dg", "dev"]
     raise typer.Exit(run_together([collector, dagster], PROJECT_ROOT))
@@ -261,9 +294,10 @@ def dev() -> None:
 
 @app.command()
 def status() -> None:
-    """Say what waits, what was loaded last, how large the marts are, and which version is published."""
-    from ingestion.warehouse import WarehouseInUse, landing_folder, last_load
-    from orchestration.summary import status
+    """Say what waits, whether a run is at work, what was loaded last, rows per mart, and the published version."""
+    from ingestion.warehouse import landing_folder
+    from orchestration.status import status
+    from orchestration.warehouse_lock import is_held
     from serving.published import NothingPublished, read_current
 
     landing = landing_folder(data_folder())
@@ -275,12 +309,7 @@ def status() -> None:
         published = read_current(data_folder())
     except NothingPublished:
         published = None
-    try:
-        load = last_load(data_folder())
-        last = f"{load[0]:%Y-%m-%d %H:%M:%S} UTC, {load[1]:,} events" if load else "never"
-    except WarehouseInUse:
-        last = "a run is at work"
-    console.print(status(waiting, last, published))
+    console.print(status(waiting, is_held(data_folder()), published))
 
 
 def _need_ports() -> None:
@@ -341,7 +370,7 @@ def _send(url: str, posts: list[Post], what: str) -> Sent:
     return sent
 
 
-def _refresh(full: bool = False) -> None:
+def _refresh(full: bool = False) -> list[BuildWarning]:
     from ingestion.sources.catalogue_files import catalogue_files
     from ingestion.sources.shopify_api import admin_apis
     from ingestion.warehouse import failed_fetches
@@ -349,7 +378,7 @@ def _refresh(full: bool = False) -> None:
 
     with _progress() as progress:
         task = progress.add_task("Preparing", total=None)
-        runner.refresh(
+        warnings = runner.refresh(
             on_plan=lambda assets: progress.update(task, description="Refreshing", total=assets),
             on_asset=lambda name: progress.update(task, description=name, advance=1),
             on_word=lambda word: progress.update(task, description=word),
@@ -365,14 +394,15 @@ def _refresh(full: bool = False) -> None:
     if failed:
         said = sorted({failure.error for failure in failed})
         raise NotAllFetched(f"Everything else was refreshed and published, but: {' '.join(said)}")
+    return warnings
 
 
-def _print_summary() -> None:
+def _print_summary(warnings: list[BuildWarning]) -> None:
     from orchestration.summary import summary
     from serving.published import read_current
 
     published = read_current(data_folder())
-    console.print(summary(published))
+    console.print(summary(published, warnings))
     console.print(f"Published {published.manifest.version} in {_relative(published.folder)}.")
 
 
@@ -411,6 +441,8 @@ def main() -> None:
 
 def _known(error: BaseException | None) -> BaseException | None:
     """The innermost error with a sentence of its own: Dagster and dlt wrap what happens inside a step."""
+    from ingestion.warehouse_connection import WarehouseInUse
+    from orchestration.disk_space import disk_full
     from serving import listening
     from serving.publish import PublishError
     from serving.published import NothingPublished
@@ -419,8 +451,10 @@ def _known(error: BaseException | None) -> BaseException | None:
         CannotListen,
         ChildFailed,
         DataFolderError,
+        DbtProjectError,
         NotAllAccepted,
         NotAllFetched,
+        NotConnected,
         NothingPublished,
         PackagingError,
         PublishError,
@@ -430,8 +464,11 @@ def _known(error: BaseException | None) -> BaseException | None:
         ShopsFileError,
         listening.CannotListen,
         WarehouseBusy,
+        WarehouseInUse,
     )
-    found = None
+    found = disk_full(error, data_folder())
+    if found is not None:
+        return found
     while error is not None:
         if isinstance(error, with_sentence):
             found = error

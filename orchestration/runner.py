@@ -1,29 +1,31 @@
 """Runs the job `refresh` in this process, without Dagster's web server.
 
-The data folder flows in; a new published version flows out, and the run stands in Dagster's history like any other.
-Dagster is imported only when a run starts: loading it takes seconds.
+Reads the data folder, writes a new published version; the run is in Dagster's history like any other. Dagster is
+imported only when a run starts: loading it takes seconds.
 """
 
 import contextlib
 import logging
 import os
-import subprocess
+import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TextIO
 
 from ingestion.shops import load_shops
-from orchestration.build_state import build_anew, project_files
+from orchestration.build_state import build_anew
+from orchestration.build_warnings import BuildWarning, build_warnings
+from orchestration.dbt_manifest import prepare_dbt
+from orchestration.disk_space import disk_full
 from orchestration.settings import (
     DAGSTER_VARIABLE,
-    DBT_PROJECT,
     EXECUTABLES,
     PROJECT_ROOT,
     data_folder,
     make_data_folder,
     shops_file,
 )
-from orchestration.warehouse_lock import warehouse_lock
+from orchestration.warehouse_lock import WarehouseBusy, warehouse_lock
 
 LOG = "refresh.log"
 
@@ -41,8 +43,8 @@ def refresh(
     on_asset: Callable[[str], None],
     on_word: Callable[[str], None] = lambda word: None,
     full: bool = False,
-) -> None:
-    """Load, build, publish.
+) -> list[BuildWarning]:
+    """Load, build, publish; returns what dbt's tests warn of.
 
     Args:
         full: load the whole landing archive again and build every row anew. Shopify's answers are kept.
@@ -52,6 +54,8 @@ def refresh(
 
     Raises:
         RefreshFailed: a step failed; the error that caused it is the `__cause__`.
+        DiskFull: there is no space left; the message names the folder.
+        WarehouseBusy: another run is at work.
         RefreshInterrupted: by Ctrl-C or SIGTERM.
     """
     load_shops(shops_file())  # better a clear word now than in the middle of a run
@@ -61,6 +65,7 @@ def refresh(
     from dagster._core.instance.ref import InstanceRef
 
     from orchestration.definitions import defs
+    from orchestration.run_history import fail_killed_runs
 
     job = defs().resolve_job_def("refresh")
     on_plan(len(job.asset_layer.executable_asset_keys))
@@ -77,40 +82,87 @@ def refresh(
 
     log.parent.mkdir(parents=True, exist_ok=True)
     os.environ[DAGSTER_VARIABLE] = str(log.parent)
-    with warehouse_lock():  # another run's log is not begun anew
-        if full:
-            _begin_anew(data_folder())
-    with (
-        dg.DagsterInstance.from_ref(InstanceRef.from_dir(str(PROJECT_ROOT))) as instance,
-        log.open("w") as output,
-        contextlib.redirect_stdout(output),
-        _errors_into(output),
-        _listening_to_sources(on_word),
-    ):
-        run_id = dg._core.utils.make_new_run_id()
-        instance.add_event_listener(run_id, on_event)
+    run_id = dg._core.utils.make_new_run_id()
+    try:
+        with dg.DagsterInstance.from_ref(InstanceRef.from_dir(str(PROJECT_ROOT))) as instance:
+            with warehouse_lock():  # another run's log is not overwritten
+                fail_killed_runs(instance)
+                if full:
+                    _begin_again(data_folder())
+            instance.add_event_listener(run_id, on_event)
+            with _logging_to(log), _listening_to_sources(on_word):
+                job.execute_in_process(
+                    instance=instance,
+                    run_id=run_id,
+                    run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
+                )
+    except (KeyboardInterrupt, dg.DagsterExecutionInterruptedError):
+        raise RefreshInterrupted(
+            "The refresh was interrupted; what was published before stays. Run it again: it continues where this one "
+            "stopped."
+        ) from None
+    except WarehouseBusy:
+        raise
+    except Exception as error:
+        full_disk = disk_full(error, data_folder())
+        if full_disk is not None:
+            raise full_disk from error
+        step = ", ".join(steps_failed) or "start"
+        raise RefreshFailed(
+            f"The refresh failed at {step}: {_reason(error)} What was published before stays. Read {log}, or the run "
+            "in Dagster's history (`make dev`)."
+        ) from error
+    return build_warnings(data_folder() / "dbt" / run_id)
+
+
+def prepare_dagster() -> None:
+    """Load the definitions once, and mark runs that were killed as failed, before Dagster's own processes start.
+
+    These would come up without assets, and wait for ever for a run that was killed, and say neither.
+
+    Raises:
+        DbtProjectError: dbt cannot read the project.
+    """
+    prepare_dbt()
+    os.environ.setdefault("DAGSTER_HOME", str(PROJECT_ROOT))
+    os.environ["PATH"] = f"{EXECUTABLES}{os.pathsep}{os.environ.get('PATH', '')}"
+    os.environ["VIRTUAL_ENV"] = str(EXECUTABLES.parent)  # where `dg` looks for Dagster
+    os.environ[DAGSTER_VARIABLE] = str(make_data_folder() / "dagster")
+    import dagster as dg
+
+    from orchestration.definitions import defs
+    from orchestration.run_history import fail_killed_runs
+
+    defs()
+    with contextlib.suppress(WarehouseBusy), warehouse_lock(), dg.DagsterInstance.get() as instance:
+        fail_killed_runs(instance)
+
+
+def _reason(error: BaseException) -> str:
+    """The first sentence of the innermost error."""
+    while error.__cause__ is not None or (error.__context__ is not None and not error.__suppress_context__):
+        error = error.__cause__ or error.__context__
+    lines = str(error).strip().splitlines() or [""]
+    said = lines[0][:300].rstrip(".")
+    return f"{type(error).__name__}: {said}." if said else f"{type(error).__name__}."
+
+
+@contextlib.contextmanager
+def _logging_to(log: Path) -> Iterator[None]:
+    """All that the run and its child processes print goes into the log, and so does the error that ends it."""
+    with log.open("w") as output, contextlib.redirect_stdout(output), _errors_into(output):
         try:
-            job.execute_in_process(
-                instance=instance,
-                run_id=run_id,
-                run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
-            )
-        except (KeyboardInterrupt, dg.DagsterExecutionInterruptedError):
-            raise RefreshInterrupted(
-                "The refresh was interrupted; what was published before stays. Run it again: it takes up where this "
-                "one was."
-            ) from None
-        except Exception as error:
-            step = ", ".join(steps_failed) or "start"
-            raise RefreshFailed(
-                f"The refresh failed at {step}; what was published before stays. Read {log}, or the run in Dagster's "
-                "history (`make dev`)."
-            ) from error
+            yield
+        except BaseException:
+            with contextlib.suppress(OSError):  # the disk is full: the error itself is said on the terminal
+                traceback.print_exc(file=output)
+                output.flush()
+            raise
 
 
 @contextlib.contextmanager
 def _errors_into(file: TextIO) -> Iterator[None]:
-    """Whatever child processes have to say, too: a terminal's Ctrl-C reaches Dagster's own, which answer at length."""
+    """What child processes print, too: a terminal's Ctrl-C reaches Dagster's own, which answer at length."""
     terminal = os.dup(2)
     os.dup2(file.fileno(), 2)
     try:
@@ -120,8 +172,8 @@ def _errors_into(file: TextIO) -> Iterator[None]:
         os.close(terminal)
 
 
-def _begin_anew(data: Path) -> None:
-    """Whatever run comes next, after this one or instead of it, starts from the landing archive."""
+def _begin_again(data: Path) -> None:
+    """The next run, this one or another, starts from the landing archive."""
     from ingestion.warehouse import forget_loads, warehouse_file
 
     if warehouse_file(data).exists():
@@ -142,15 +194,3 @@ def _listening_to_sources(on_word: Callable[[str], None]) -> Iterator[None]:
         yield
     finally:
         sources.removeHandler(listener)
-
-
-def prepare_dbt() -> None:
-    """Write dbt's manifest, from which Dagster reads the models, if a file of the project is newer than it."""
-    manifest = DBT_PROJECT / "target" / "manifest.json"
-    if manifest.exists() and manifest.stat().st_mtime > max(path.stat().st_mtime for path in project_files()):
-        return
-    done = subprocess.run(
-        [EXECUTABLES / "dbt", "parse", "--quiet"], cwd=DBT_PROJECT, env=os.environ, capture_output=True, text=True
-    )
-    if done.returncode:
-        raise RefreshFailed(f"dbt cannot read {DBT_PROJECT}: {done.stdout[-2000:]}{done.stderr[-2000:]}")

@@ -145,7 +145,7 @@ class Store:
         self.insert(connection, "intermediate.int_shop_today", today=TODAY)
         self.insert(connection, "intermediate.int_as_of", as_of=datetime(2026, 11, 20, 12))
         if self.has_catalogue:
-            self.insert(connection, "intermediate.int_catalogue_shops", source="catalogue_file")
+            self.insert(connection, "intermediate.int_catalogue_shops", complete_source="catalogue_file")
         ids = [product["product_id"] for product in self.products]
         for number in range(self.luck.randint(0, 40) if ids else 0):
             day = TODAY - timedelta(days=self.luck.randrange(14))
@@ -334,7 +334,7 @@ def test_a_catalogue_of_which_nobody_has_looked_at_anything_yet_has_its_lists(te
     with duckdb.connect(str(warehouse.file)) as connection:
         store.insert(connection, "core.shops", name=store.shop, timezone="UTC", currency="EUR")
         store.insert(connection, "intermediate.int_shop_today", today=None)
-        store.insert(connection, "intermediate.int_catalogue_shops", source="catalogue_file")
+        store.insert(connection, "intermediate.int_catalogue_shops", complete_source="catalogue_file")
         store.has_catalogue = True
         store.write(connection)
     warehouse.build("--select", *LISTS, "--exclude", *GIVEN)

@@ -14,10 +14,11 @@ from hypothesis import strategies as st
 from ingestion.sources.catalogue import catalogue_source
 from ingestion.sources.catalogue_files import CatalogueFiles
 from ingestion.warehouse import open_pipeline
+from orchestration.dbt_manifest import prepare_dbt
 from serving.recommenders.personal import recommend
 from tests.hostile_events import SHOPS, SHOPS_FILE, landing_lines, streams
 from tests.landing_files import land, line
-from tests.warehouse import DBT_PROJECT, WORK_SETS, Warehouse, differences
+from tests.warehouse import WORK_SETS, Warehouse, differences
 
 
 @pytest.fixture(scope="module")
@@ -134,7 +135,7 @@ def test_a_catalogue_that_comes_after_the_events_is_as_if_it_had_come_before(new
 
 def models_in_order() -> list[str]:
     """The models, each after those that it is made from."""
-    manifest = json.loads((DBT_PROJECT / "target" / "manifest.json").read_text())
+    manifest = json.loads((prepare_dbt() / "manifest.json").read_text())
     models = {key: node for key, node in manifest["nodes"].items() if node["resource_type"] == "model"}
     parents = {
         key: [parent for parent in node["depends_on"]["nodes"] if parent in models] for key, node in models.items()

@@ -4,8 +4,8 @@ import json
 
 import pytest
 
+from orchestration.dbt_manifest import prepare_dbt
 from tests.questions import answered, demo_warehouse, questions
-from tests.warehouse import DBT_PROJECT
 
 
 @pytest.fixture(scope="module")
@@ -23,7 +23,7 @@ def test_the_answer_in_the_document_is_the_one_that_the_warehouse_gives(warehous
 
 
 def test_every_column_of_every_model_is_described_and_nothing_else_is(warehouse):
-    nodes = json.loads((DBT_PROJECT / "target" / "manifest.json").read_text())["nodes"].values()
+    nodes = json.loads((prepare_dbt() / "manifest.json").read_text())["nodes"].values()
     described = {
         f"{node['schema']}.{node['name']}": {name for name, column in node["columns"].items() if column["description"]}
         for node in nodes

@@ -4,24 +4,28 @@
 -#}
 
 {% macro plain_words(text) -%}
-    {#- Small letters. Hyphens, brackets, numbers and currency signs become spaces, what sets words apart becomes ";". -#}
+    {#- Small letters. Hyphens, brackets, numbers and currency signs become spaces, marks become ";". -#}
     {%- set spaces, marks = '-_.()*#$€£¥%–—0123456789', '[]",:|/+' -%}
     concat(
         ';',
-        translate(lower({{ composed_letters(text) }}), '{{ spaces ~ marks }}', '{{ ' ' * spaces | length ~ ';' * marks | length }}'),
+        translate(
+            lower({{ composed_letters(text) }}),
+            '{{ spaces ~ marks }}',
+            '{{ ' ' * spaces | length ~ ';' * marks | length }}'
+        ),
         ';'
     )
 {%- endmacro %}
 
 {% macro names_gift_card(text) -%}
     {#- The type, title or handle calls it a gift card, and not what a gift card is put in. -#}
-    {%- set names = gift_card_names() -%}
+    {%- set names, links = gift_card_names(), '(for|für|pour|per|para|voor|de)' -%}
     {%- set holders = 'holder|box|envelope|sleeve|wallet|tin[ ;]|case|bag|pouch|display|stand|rack|wrap|pack|hanger|paper'
         ~ '|tray|hülle|umschlag|etui|karton|verpackung|schachtel|pochette|boîte|étui|houder|busta|custodia|caja|sobre' -%}
     coalesce(
         {{ matches(plain_words(text), "'(" ~ names ~ ")'") }}
         and not {{ matches(plain_words(text), "'(" ~ names ~ ") *(" ~ holders ~ ")'") }}
-        and not {{ matches(plain_words(text), "'(" ~ holders ~ ")[a-zé]* (for|für|pour|per|para|voor|de) [^;]*(" ~ names ~ ")'") }},
+        and not {{ matches(plain_words(text), "'(" ~ holders ~ ")[a-zé]* " ~ links ~ " [^;]*(" ~ names ~ ")'") }},
         false
     )
 {%- endmacro %}
@@ -40,7 +44,7 @@
 {%- endmacro %}
 
 {% macro tagged_fee_or_protection(tags) -%}
-    {#- Tags also say what comes with a product ("warranty") or of its price ("donation"): fewer words, and whole tags. -#}
+    {#- Tags also say what comes with a product ("warranty"): fewer words, and whole tags. -#}
     coalesce(
         {{ matches(plain_words(tags), "'; *(" ~ rider_names() ~ ") *;'") }}
         or {{ matches(plain_words(tags), "'; *(insurance|fees?|protection plans?) *;'") }},
@@ -72,15 +76,18 @@
 
 {% macro rider_names() -%}
     {%- set carried = '(shipping|shipment|package|parcel|order|delivery|transit|purchase|checkout|returns?)' -%}
-    {%- set charged = '(handling|processing|service|shipping|small order|eco|environmental|green|recycling|card|payment|transaction|'
-        ~ 'convenience|rush|express|delivery|restocking|customs|import|platform|packaging|cod|cash on delivery|admin|booking)' -%}
+    {%- set charged = '(handling|processing|service|shipping|small order|eco|environmental|green|recycling|card|payment|'
+        ~ 'transaction|convenience|rush|express|delivery|restocking|customs|import|platform|packaging|cod|cash on delivery|'
+        ~ 'admin|booking)' -%}
     {%- set spaced = [
-        carried ~ ' *(and \\w+ |plus |damage |loss )?(protection|protect|insurance|assurance|guarantee|coverage)( plus| plan)?',
+        carried ~ ' *(and [a-z]+ |plus |damage |loss )?(protection|protect|insurance|assurance|guarantee|coverage)',
         '(damage|accident|accidental damage) (protection|insurance)( plan)?', '(product|device|gadget|phone) insurance',
         'protection plans?', 'care plans?', '(extended|additional) warrant(y|ies)', 'warranty extensions?',
-        charged ~ ' (fee|surcharge|charge)s?', 'carbon *(neutral|offset|negative)s?( (order|shipping|delivery|shipment|fee))?',
-        '(versand|transport|paket|liefer|bestell|waren|reise)(versicherung|schutz)', 'garantieverlängerung', 'anschlussgarantie',
-        '(bearbeitungs|service|versand|zahlungs|nachnahme|mindermengen|verpackungs|umwelt|express|payment)(gebühr|zuschlag|pauschale)(en)?',
+        charged ~ ' (fee|surcharge|charge)s?',
+        'carbon *(neutral|offset|negative)s?( (order|shipping|delivery|shipment|fee))?',
+        '(versand|transport|paket|liefer|bestell)(versicherung|schutz)', 'garantieverlängerung', 'anschlussgarantie',
+        '(bearbeitungs|service|versand|zahlungs|nachnahme|verpackungs|umwelt)(gebühr|zuschlag|pauschale)(en)?',
+        '(mindermengen|express)zuschlag',
         '(assurance|protection|garantie) *(de |du |des |la |de la |d.|de l.)?(livraison|colis|commande|transport|expédition|envoi)',
         'garantie (étendue|prolongée)', 'extension de garantie',
         'frais de (port|service|dossier|traitement|gestion|livraison|manutention)',
@@ -99,7 +106,7 @@
         '(配送|運送|輸送)(保険|保護)', '延長保証', '(代引き?|決済|送料)手数料', '运费险', '运费保险', '运输保险', '延长保修', '手续费',
         '배송 *(보험|보호)', '보증 *연장',
     ] -%}
-    [ ;]({{ spaced | join('|') | replace('\\w', '[a-z]') }})[ ;]|{{ unspaced | join('|') }}
+    [ ;]({{ spaced | join('|') }})[ ;]|{{ unspaced | join('|') }}
 {%- endmacro %}
 
 {% macro rider_kinds() -%}

@@ -1,5 +1,5 @@
--- Other systems' checkouts may hold discounts that no line names, so this warns instead of failing. An order whose lines
--- were not all sent has nothing to sum to.
+-- Other systems' checkouts may hold discounts that no line names, so this warns instead of failing. Orders whose lines
+-- were not all sent are left out.
 {{ config(severity='warn') }}
 
 select

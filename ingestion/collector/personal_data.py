@@ -1,9 +1,9 @@
 """Takes personal data out of events, webhooks and refused bodies before they are written.
 
-Reads JSON and returns it without e-mail addresses, phone numbers, names, addresses, secrets and what buyers have typed,
-so that the merchant's warehouse stays at level 1 of Shopify's protected customer data. ingestion/personal_data.json
-says what is personal. Ids of customers, orders and checkouts and country codes stay: journeys, reconciliation and
-erasure need them.
+Reads JSON and returns it without e-mail addresses, phone numbers, names, addresses, secrets and what buyers typed,
+so that the merchant's warehouse stays at level 1 of Shopify's protected customer data. personal_data.json says
+what is personal. Ids of customers, orders and checkouts and country codes stay: journeys, reconciliation and erasure
+need them.
 """
 
 import decimal

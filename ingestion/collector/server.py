@@ -10,6 +10,7 @@ import signal
 import socket
 import sys
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
 import uvicorn
@@ -22,6 +23,7 @@ from ingestion.landing import OpenLandingFile, keep_files_private, recover
 from ingestion.shops import load_shops
 
 SECRETS_VARIABLE = "PIXELNOVA_SHOPIFY_SECRETS"
+CLIENT_SECRET_VARIABLE = "PIXELNOVA_SHOPIFY_CLIENT_SECRET_"  # and the store, as the loader reads it
 MAX_CONNECTIONS_WAITING = 1024
 WORKER_SECONDS = 30.0
 GRACE_SECONDS = 10  # for a client that does not read its answers
@@ -56,9 +58,11 @@ class CollectorApp:
         )
 
 
-def webhook_secrets() -> list[bytes]:
-    """The app's client secrets from the environment, comma separated: the current one and, during rotation, the old."""
-    return [secret.strip().encode() for secret in os.environ.get(SECRETS_VARIABLE, "").split(",") if secret.strip()]
+def webhook_secrets(environment: Mapping[str, str] = os.environ) -> list[bytes]:
+    """The apps' client secrets: comma separated (the current one and, during rotation, the old), and those by store."""
+    secrets = environment.get(SECRETS_VARIABLE, "").split(",")
+    secrets += [value for name, value in sorted(environment.items()) if name.startswith(CLIENT_SECRET_VARIABLE)]
+    return list(dict.fromkeys(secret.strip().encode() for secret in secrets if secret.strip()))
 
 
 def serve(

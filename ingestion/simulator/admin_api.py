@@ -31,12 +31,15 @@ from graphql import (
 )
 
 from ingestion.simulator.admin_store import AdminStore, Node
+from ingestion.simulator.token_grant import TokenGrant
 from ingestion.sources.shopify_queries import API_VERSION
 
 MAX_PAGE = 250
 SCHEMA_FILE = Path(__file__).with_suffix(".graphql")
 MAX_QUERY_COST = 1000
 START_SECONDS = 10
+NEEDED_SCOPES = {"orders": "read_orders", "order": "read_orders", "webPixel": "read_pixels"}
+WITHOUT_SCOPE = {"currentAppInstallation", "publicApiVersions", "webhookSubscriptions"}
 UPDATED_SINCE = re.compile(r"(?:updated|created)_at:>='([^']+)'")
 
 
@@ -78,11 +81,17 @@ class Bucket:
 
 
 class AdminApi:
-    """The ASGI application: one shop, one token. Its public attributes may be changed while it serves."""
+    """The ASGI application: one shop, one app. Its public attributes may be changed while it serves."""
 
-    def __init__(self, store: AdminStore, token: str, bucket: Bucket | None = None) -> None:
-        """Answer for the store to whoever has `token`."""
+    def __init__(
+        self, store: AdminStore, token: str, bucket: Bucket | None = None, grant: TokenGrant | None = None
+    ) -> None:
+        """Answer for the store to whoever has `token`, or one that `grant` has given."""
         self.store = store
+        self.grant = grant
+        self.supported_versions = [API_VERSION, "unstable"]
+        self.webhooks: list[Node] = []  # {"topic": "ORDERS_CREATE", "uri": "https://…"}
+        self.web_pixel: Node | None = None  # {"id": "gid://…", "settings": "{…}"}
         self.bucket = bucket or Bucket()
         self.scopes = {"read_products", "read_orders"}
         self.served_version = API_VERSION
@@ -109,6 +118,12 @@ class AdminApi:
             "orders": self._orders,
             "order": lambda info, id: self._order(store.orders.get(id)),
             "node": lambda info, id: self._operations.get(id),
+            "currentAppInstallation": lambda info: {"accessScopes": [{"handle": one} for one in sorted(self.scopes)]},
+            "publicApiVersions": lambda info: [
+                {"handle": one, "supported": one != "unstable"} for one in self.supported_versions
+            ],
+            "webhookSubscriptions": lambda info, **page: self._page(self.webhooks, info, **page),
+            "webPixel": self._web_pixel,
             "bulkOperationRunQuery": self._run_bulk,
         }
 
@@ -136,9 +151,12 @@ class AdminApi:
         if scope["path"].startswith("/bulk/"):
             file = self._files.get(scope["path"].removeprefix("/bulk/"))
             return (200, file) if file is not None else (404, b"")
+        if self.grant and scope["path"] == "/admin/oauth/access_token":
+            return self.grant.answer(body, self.scopes)
         if not scope["path"].endswith(f"/admin/api/{API_VERSION}/graphql.json"):
             return 404, {"errors": "Not Found"}
-        if dict(scope["headers"]).get(b"x-shopify-access-token") != self._token:
+        token = dict(scope["headers"]).get(b"x-shopify-access-token", b"")
+        if token != self._token and not (self.grant and self.grant.is_valid(token.decode())):
             return 401, {"errors": "[API] Invalid API key or access token (unrecognized login or wrong password)"}
         if self.server_errors:
             self.server_errors -= 1
@@ -155,8 +173,8 @@ class AdminApi:
         if cost > MAX_QUERY_COST:
             return _refusal(f"Query cost is {cost}, which exceeds the single query max cost.", "MAX_COST_EXCEEDED")
         field_name = _first_field(document).name.value
-        needed = "read_orders" if field_name in ("orders", "order") else "read_products"
-        if needed not in self.scopes and field_name in self._root:
+        needed = NEEDED_SCOPES.get(field_name, "read_products")
+        if needed not in self.scopes and field_name in self._root.keys() - WITHOUT_SCOPE:
             return _refusal(f"Access denied for {field_name} field. Required access: `{needed}`.", "ACCESS_DENIED")
         accounts = {"requestedQueryCost": cost}
         if not self.bucket.take(cost):
@@ -191,6 +209,11 @@ class AdminApi:
         if "action:destroy AND subject_type:PRODUCT" not in (query or ""):
             raise GraphQLError("the stand-in knows no events but deletions of products")
         return self._page(self.store.deletions, info, query=query, **page)
+
+    def _web_pixel(self, info: GraphQLResolveInfo, id: str | None = None) -> Node:
+        if self.web_pixel is None:
+            raise GraphQLError("No web pixel was found for this app.")
+        return self.web_pixel
 
     def _orders(self, info: GraphQLResolveInfo, **page: Any) -> Node:
         return self._page(list(self.store.orders.values()), info, wrap=self._order, **page)

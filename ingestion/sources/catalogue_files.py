@@ -125,7 +125,6 @@ def _incomplete(last: Path, page: Catalogue) -> str:
 def _in_several_files(overruled: list[str], file_of: dict[str, Path]) -> str | None:
     if not overruled:
         return None
-    return (
-        f"{len(set(overruled)):,} products are in several files, {overruled[0]} among them: what "
-        f"{file_of[overruled[0]].name} says counts."
-    )
+    others = len(set(overruled)) - 1
+    more = f" and {others:,} more" if others else ""
+    return f"Several files name {overruled[0]}{more}: what {file_of[overruled[0]].name} says counts."

@@ -22,7 +22,8 @@ import pyarrow.parquet as pq
 from dlt.extract import DltResource
 
 from ingestion.sources import SCHEMA_CONTRACT
-from ingestion.sources.shopify_api import AdminApi, CursorExpired, Gone, Node, ShopifyError, Unreachable
+from ingestion.sources.shopify_api import AdminApi, Node
+from ingestion.sources.shopify_errors import CursorExpired, Gone, ShopifyError, Unreachable
 from ingestion.sources.shopify_queries import (
     COLLECTION_PRODUCTS,
     COLLECTIONS,

@@ -1,14 +1,14 @@
 """One shop's Admin GraphQL API: pages and bulk files, with Shopify's rules of throttling and failing kept.
 
-Queries flow in; nodes flow out, or a ShopifyError with one clear sentence. Never a short list: whatever is an error at
-Shopify is one here too, even when it comes with HTTP 200.
+Takes queries, returns nodes, or raises a ShopifyError with one clear sentence. Never a short list: whatever is an error
+at Shopify is one here too, even when it comes with HTTP 200.
 """
 
 import logging
 import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
@@ -16,13 +16,13 @@ from typing import Any
 
 import requests
 from dlt.sources.helpers.rest_client import RESTClient
-from dlt.sources.helpers.rest_client.auth import APIKeyAuth
 from dlt.sources.helpers.rest_client.paginators import JSONResponseCursorPaginator
 
 from ingestion.shops import Shop
+from ingestion.sources.shopify_errors import CursorExpired, Gone, ShopifyError, Unreachable
 from ingestion.sources.shopify_queries import API_VERSION, BULK_STATUS, RUN_BULK
+from ingestion.sources.shopify_token import Token, token_of
 
-TOKEN_VARIABLE = "PIXELNOVA_SHOPIFY_TOKEN_"
 URL_VARIABLE = "PIXELNOVA_SHOPIFY_URL"  # for the stand-in; Shopify's own address otherwise
 ATTEMPTS = 5
 MAX_RETRY_SECONDS = 60.0  # whatever Retry-After says
@@ -34,22 +34,6 @@ BULK_SECONDS = 6 * 3600.0
 Node = dict[str, Any]
 
 log = logging.getLogger(__name__)
-
-
-class ShopifyError(Exception):
-    """Shopify did not answer, or refused; the message names the shop and the remedy."""
-
-
-class Unreachable(ShopifyError):
-    """Shopify does not answer at all, after several attempts."""
-
-
-class Gone(ShopifyError):
-    """What was asked about is not there any more."""
-
-
-class CursorExpired(ShopifyError):
-    """A page's cursor is no longer known; the list has to be begun anew."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +51,7 @@ class AdminApi:
 
     shop: str
     url: str
-    token: str = field(repr=False)
+    token: Token
 
     def pages(self, path: str, document: str, /, **variables: Any) -> Iterator[list[Node]]:
         """The nodes of a connection, page after page.
@@ -165,17 +149,16 @@ class AdminApi:
     def _client(self) -> RESTClient:
         return RESTClient(
             base_url=self.url,
-            auth=APIKeyAuth(name="X-Shopify-Access-Token", api_key=self.token),
-            session=_Session(self.shop, self.url),
+            session=_Session(self.shop, self.url, self.token),
         )
 
 
 class _Session(requests.Session):
     """Sends a request until it is answered with data: sleeps off throttling, tries again what fails in passing."""
 
-    def __init__(self, shop: str, url: str) -> None:
+    def __init__(self, shop: str, url: str, token: Token) -> None:
         super().__init__()
-        self._shop, self._url = shop, url
+        self._shop, self._url, self._token = shop, url, token
 
     def send(self, request: requests.PreparedRequest, **options: Any) -> requests.Response:
         """The answer, free of errors.
@@ -185,13 +168,18 @@ class _Session(requests.Session):
         """
         options["timeout"] = TIMEOUT_SECONDS
         request.hooks = {}  # RESTClient's own raises before the answer can be looked at
-        failures, throttled = 0, 0.0
+        failures, throttled, renewed = 0, 0.0, False
         while True:
+            token = self._token.value()
+            request.headers["X-Shopify-Access-Token"] = token
             try:
                 answer = super().send(request, **options)
             except requests.RequestException as error:
                 problem, pause = f"cannot be reached at {self._url} ({type(error).__name__})", None
             else:
+                if answer.status_code == 401 and not renewed and self._token.renew(token):
+                    renewed = True
+                    continue
                 errors = self._errors(answer)
                 if answer.ok and not errors:
                     return answer
@@ -215,8 +203,7 @@ class _Session(requests.Session):
         status = answer.status_code
         if status in (401, 403):
             raise ShopifyError(
-                f"The Admin API of {self._shop} refuses the token (HTTP {status}): put a valid one with "
-                f"scope read_products into {token_variable(self._shop)}."
+                f"The Admin API of {self._shop} refuses the token (HTTP {status}): {self._token.remedy()}."
             )
         if status in (402, 423):
             raise ShopifyError(f"The store {self._shop} is frozen or locked (HTTP {status}); Shopify says why.")
@@ -263,8 +250,8 @@ class _Session(requests.Session):
             raise CursorExpired(f"The Admin API of {self._shop} no longer knows a page's cursor: {said}")
         if "ACCESS_DENIED" in _codes(errors):
             raise ShopifyError(
-                f"The Admin API of {self._shop} denies access: {said} Give the app that scope, install it anew and put "
-                f"its token into {token_variable(self._shop)}."
+                f"The Admin API of {self._shop} denies access: {said} Give the app that scope, release the version, "
+                f"accept it in the store; `pixelnova connect check {self._shop}` says what is missing."
             )
         raise ShopifyError(f"The Admin API of {self._shop} answers with an error: {said or answer.reason}")
 
@@ -281,17 +268,12 @@ def _seconds_to_wait(answer: Node) -> float:
     return max(0.1, missing / max(status.get("restoreRate") or 50, 1))
 
 
-def token_variable(domain: str) -> str:
-    """The environment variable that holds a shop's Admin API token, e.g. PIXELNOVA_SHOPIFY_TOKEN_MY_SHOP."""
-    return TOKEN_VARIABLE + domain.removesuffix(".myshopify.com").upper().replace("-", "_")
-
-
 def admin_apis(shops: Sequence[Shop], environment: Mapping[str, str] = os.environ) -> list[AdminApi]:
-    """The Admin APIs of those shops for which the environment holds a token."""
+    """The Admin APIs of those shops for which the environment holds a token, or client credentials."""
     apis = []
     for shop in shops:
-        token = environment.get(token_variable(shop.domain))
+        base = environment.get(URL_VARIABLE, f"https://{shop.domain}").rstrip("/")
+        token = token_of(shop.domain, base, environment)
         if token:
-            base = environment.get(URL_VARIABLE, f"https://{shop.domain}").rstrip("/")
             apis.append(AdminApi(shop.domain, f"{base}/admin/api/{API_VERSION}", token))
     return apis

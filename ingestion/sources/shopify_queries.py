@@ -180,7 +180,30 @@ query PixelnovaBulkStatus($id: ID!) {
 }
 """
 
+# What `pixelnova connect check` asks.
+ACCESS = """
+query PixelnovaAccess {
+  currentAppInstallation { accessScopes { handle } }
+  publicApiVersions { handle supported }
+}
+"""
+
+WEBHOOKS = """
+query PixelnovaWebhooks {
+  webhookSubscriptions(first: 100) { nodes { topic uri } }
+}
+"""
+
+WEB_PIXEL = """
+query PixelnovaWebPixel {
+  webPixel { settings }
+}
+"""
+
 DOCUMENTS = (
+    ACCESS,
+    WEBHOOKS,
+    WEB_PIXEL,
     PRODUCTS,
     PRODUCT_VARIANTS,
     PRODUCTS_COUNT,

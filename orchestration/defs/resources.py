@@ -14,6 +14,7 @@ from ingestion.shops import Shop, load_shops
 from ingestion.sources.catalogue_files import CatalogueFiles, catalogue_files
 from ingestion.sources.shopify_api import AdminApi, admin_apis
 from ingestion.warehouse import landing_folder, open_pipeline, warehouse_file, workspace
+from orchestration.run_history import delete_old_builds, delete_old_runs
 from orchestration.settings import DATA_VARIABLE, DBT_PROJECT, EXECUTABLES, data_folder, shops_file
 from orchestration.warehouse_lock import warehouse_lock
 
@@ -31,6 +32,8 @@ class Warehouse(dg.ConfigurableResource):
         """
         with warehouse_lock():
             os.environ[DATA_VARIABLE] = str(self.data)  # dbt's profile reads it
+            delete_old_runs(context.instance, self.data / "dagster", keep=[context.run_id])
+            delete_old_builds(self.builds)
             yield self
 
     @property
@@ -42,6 +45,11 @@ class Warehouse(dg.ConfigurableResource):
     def file(self) -> Path:
         """The DuckDB file."""
         return warehouse_file(self.data)
+
+    @property
+    def builds(self) -> Path:
+        """Where dbt keeps what it compiles and logs, a folder per run."""
+        return self.data / "dbt"
 
     @property
     def landing(self) -> Path:

@@ -7,12 +7,17 @@ from typing import Any
 import dagster as dg
 from dagster_dbt import DbtCliResource, DbtProject, dbt_assets
 
+from ingestion.quarantine import put_aside_shops
 from orchestration.build_state import FINGERPRINT_VARIABLE, build_anew, fingerprint, must_build_anew
+from orchestration.dbt_manifest import copy_partial_parse, prepare_dbt
 from orchestration.defs.resources import Warehouse
+from orchestration.fence import Failure, failures_of, put_aside_what_fails
 from orchestration.settings import DBT_PROJECT
 
-project = DbtProject(project_dir=DBT_PROJECT, profiles_dir=DBT_PROJECT)
-project.prepare_if_dev()
+BUILD = ["build", "--exclude-resource-type", "unit_test", "--exclude", "tag:thorough"]
+FULL = [*BUILD, "--full-refresh"]
+
+project = DbtProject(project_dir=DBT_PROJECT, profiles_dir=DBT_PROJECT, target_path=prepare_dbt())
 
 
 @dbt_assets(manifest=project.manifest_path, project=project, name="models")
@@ -22,11 +27,53 @@ def models(context: dg.AssetExecutionContext, dbt: DbtCliResource, warehouse: Wa
     Unit tests try the SQL, not the data, and thorough tests read every payload: both are part of `make test`.
     """
     rules = fingerprint(warehouse.file)
-    arguments = ["build", "--exclude-resource-type", "unit_test", "--exclude", "tag:thorough"]
-    if must_build_anew(warehouse.file, rules):
+    full = must_build_anew(warehouse.file, rules)
+    if full:
         if context.is_subset:
-            raise dg.Failure("Everything must be built anew, for the rules have changed: materialize all models.")
+            raise dg.Failure("Everything must be rebuilt, for the rules have changed: materialize all models.")
         build_anew(warehouse.file)  # if this one dies, the next is a full one too, by whatever rules
-        arguments.append("--full-refresh")
+        put_aside_shops(warehouse.file, {})  # other rules may build what these could not
     os.environ[FINGERPRINT_VARIABLE] = rules
-    yield from dbt.cli(arguments, context=context).stream()
+    yield from _build(context, dbt, warehouse, full)
+
+
+def _build(context: dg.AssetExecutionContext, dbt: DbtCliResource, warehouse: Warehouse, full: bool) -> Iterator[Any]:
+    """Build, and where that fails, put aside the events or shops at fault and build everything else.
+
+    Failed checks are held back until it is known whether they stay: Dagster takes one result of each check.
+    """
+    target = warehouse.builds / context.run_id
+    copy_partial_parse(target)
+    invocation = dbt.cli(FULL if full else BUILD, context=context, raise_on_error=False, target_path=target)
+    told, failed_checks = set(), []
+    for event in invocation.stream():
+        if isinstance(event, dg.AssetCheckResult) and not event.passed:
+            failed_checks.append(event)
+            continue
+        told.add(_name(event))
+        yield event
+    if invocation.is_successful():
+        yield from failed_checks  # warnings
+        return
+    last: list[Any] = []
+
+    def build_again() -> list[Failure]:
+        again = dbt.cli(FULL, context=context, raise_on_error=False, target_path=target)
+        last[:] = again.stream()
+        return [] if again.is_successful() else failures_of(again.target_path / "run_results.json")
+
+    if not context.is_subset:
+        build_anew(warehouse.file)  # whatever becomes of this run, the next is a full one
+        if not put_aside_what_fails(
+            warehouse.file, failures_of(invocation.target_path / "run_results.json"), build_again
+        ):
+            yield from (event for event in last if _name(event) not in told)
+            return
+    yield from failed_checks
+    raise invocation.get_error() or dg.Failure("dbt failed: see the log of the run.")
+
+
+def _name(event: Any) -> tuple[str, ...]:
+    if isinstance(event, dg.AssetCheckResult):
+        return (*event.asset_key.path, event.check_name)
+    return (getattr(event, "output_name", repr(event)),)

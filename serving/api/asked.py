@@ -73,8 +73,6 @@ def refuse_unknown_parameters(request: Request) -> None:
     Raises:
         Problem: the query has a parameter that the route does not know.
     """
-    if not request.url.path.startswith("/v1/"):
-        return
     operation = request.app.openapi()["paths"][request.scope["route"].path_format][request.method.lower()]
     known = {parameter["name"] for parameter in operation.get("parameters", []) if parameter["in"] == "query"}
     asked = dict.fromkeys(request.query_params.keys())

@@ -46,6 +46,7 @@ MAX_BODY_BYTES = 16 * 1024
 BODY_SECONDS = 10.0
 CACHE_PUBLIC = "public, max-age=60, stale-while-revalidate=600"
 CACHE_PRIVATE = "private, no-store"
+KNOWN_PARAMETERS = [Depends(refuse_unknown_parameters)]
 
 ShopName = Annotated[str, InPath(max_length=255, description="The shop's domain: my-store.myshopify.com")]
 Limit = Annotated[int, InQuery(ge=1, le=MAX_LIMIT)]
@@ -74,7 +75,6 @@ def create_api(data: Path, settings: "ApiSettings") -> FastAPI:
         redoc_url=None,
         redirect_slashes=False,
         lifespan=follow,
-        dependencies=[Depends(refuse_unknown_parameters)],
     )
     app.add_middleware(Gate, requests_per_second=settings.requests_per_second, metrics=metrics)
     app.add_exception_handler(Problem, refuse)
@@ -111,6 +111,7 @@ def _add_public_routes(app: FastAPI, versions: Versions) -> None:
         "/v1/shops/{shop}/products/{product_id:path}/recommendations",  # a path: a global id has slashes
         summary="What to show beside a product",
         responses=responses(Recommendations, 304, 404),
+        dependencies=KNOWN_PARAMETERS,
     )
     async def recommendations(
         request: Request,
@@ -132,6 +133,7 @@ def _add_public_routes(app: FastAPI, versions: Versions) -> None:
         "/v1/shops/{shop}/popular",
         summary="What sells, in the shop or one part of it",
         responses=responses(ProductList, 304, 404),
+        dependencies=KNOWN_PARAMETERS,
     )
     async def popular(
         request: Request,
@@ -156,7 +158,12 @@ def _add_public_routes(app: FastAPI, versions: Versions) -> None:
 
         return await answer(request, (name, shop, key, limit), excluded, compose)
 
-    @app.get("/v1/shops/{shop}/trending", summary="What rises", responses=responses(ProductList, 304, 404))
+    @app.get(
+        "/v1/shops/{shop}/trending",
+        summary="What rises",
+        responses=responses(ProductList, 304, 404),
+        dependencies=KNOWN_PARAMETERS,
+    )
     async def trending(
         request: Request,
         excluded: Excluded,
@@ -173,6 +180,7 @@ def _add_public_routes(app: FastAPI, versions: Versions) -> None:
         "/v1/shops/{shop}/session",
         summary="What a session in progress should see next",
         responses=responses(ProductList, 404, 408, 413),
+        dependencies=KNOWN_PARAMETERS,
         openapi_extra={
             "requestBody": {"required": True, "content": {"application/json": {"schema": reference(SessionSoFar)}}}
         },
@@ -229,6 +237,7 @@ def _add_visitor_route(app: FastAPI, versions: Versions, secrets: VisitorSecrets
                 else "Set one of them where the API runs, and start it anew.",
                 {"www-authenticate": "Bearer", "cache-control": CACHE_PRIVATE},
             )
+        refuse_unknown_parameters(request)
         # anybody's browser comes through the proxy, and a journey id is an md5 that can be guessed: it needs a key, and
         # nothing but a key opens without a query
         by_journey = why_refused(authorization, b"", shop, secrets, now) is None

@@ -92,6 +92,7 @@ def load(data: Path, url: str) -> None:
     """One load, as the asset does it; says how long it took, without the wait for the bulk operation."""
     from ingestion.sources import shopify_api
     from ingestion.sources.shopify import Settings, shopify_source
+    from ingestion.sources.shopify_token import token_variable
     from ingestion.warehouse import open_pipeline, workspace
 
     waited = 0.0
@@ -107,7 +108,7 @@ def load(data: Path, url: str) -> None:
 
     shopify_api.AdminApi._finished = timed
     shop = load_shops(PROJECT / "shops.toml")[0]
-    environment = {shopify_api.token_variable(shop.domain): "token", shopify_api.URL_VARIABLE: url}
+    environment = {token_variable(shop.domain): "token", shopify_api.URL_VARIABLE: url}
     apis = shopify_api.admin_apis([shop], environment)
     began, cpu = time.perf_counter(), time.process_time()
     info = open_pipeline("shopify", data).run(shopify_source(apis, Settings(workspace=workspace(data))))

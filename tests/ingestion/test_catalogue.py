@@ -8,8 +8,9 @@ from decimal import Decimal
 import duckdb
 import pytest
 
+from ingestion.shops import ShopsFileError, load_shops
 from ingestion.sources.catalogue import catalogue_source
-from ingestion.sources.catalogue_files import CatalogueFiles, fingerprint, read_catalogue
+from ingestion.sources.catalogue_files import CatalogueFiles, catalogue_files, fingerprint, read_catalogue
 from ingestion.sources.catalogue_rows import CatalogueError
 from ingestion.warehouse import open_pipeline, warehouse_file
 
@@ -607,3 +608,173 @@ def test_the_sample_of_another_export_is_read(shared_data):
     assert {product["status"] for product in catalogue.products} == {"ACTIVE"}
     two = [variant for variant in catalogue.variants if variant["position"] == 2]
     assert len(two) == 1
+
+
+def page(*products: dict) -> str:
+    return json.dumps({"products": list(products)})
+
+
+def product(number: int, **more) -> dict:
+    variant = {"id": 9000 + number, "title": "Default Title", "price": "5.00", "available": True}
+    return {
+        "id": number,
+        "title": f"P{number}",
+        "handle": f"p-{number}",
+        "published_at": "2026-01-01T00:00:00Z",
+        "variants": [variant],
+    } | more
+
+
+def admin_product(status: str, **variant) -> dict:
+    stock = {"inventory_management": "shopify", "inventory_policy": "deny", "inventory_quantity": 0}
+    one = {"id": 1, "title": "Default Title", "price": "9.00"} | stock | variant
+    return product(7, status=status, variants=[one])
+
+
+@pytest.mark.parametrize(
+    ("status", "variant", "published", "available"),
+    [
+        ("active", {}, True, False),
+        ("active", {"inventory_quantity": 3}, True, True),
+        ("active", {"inventory_quantity": -2}, True, False),
+        ("active", {"inventory_policy": "continue"}, True, True),
+        ("active", {"inventory_management": None}, True, True),
+        ("active", {"inventory_quantity": None}, True, None),
+        ("archived", {"inventory_quantity": 3}, False, True),
+        ("draft", {"inventory_quantity": 3}, False, True),
+        ("unlisted", {"inventory_quantity": 3}, False, True),
+    ],
+)
+def test_an_answer_of_the_admin_api_is_read_with_status_and_stock(tmp_path, status, variant, published, available):
+    catalogue = read_catalogue(write(tmp_path / "rest.json", page(admin_product(status, **variant))))
+    assert columns(catalogue.products, "status", "is_published") == [(status.upper(), published)]
+    assert columns(catalogue.variants, "is_available", "inventory_policy") == [
+        (available, variant.get("inventory_policy", "deny").upper())
+    ]
+
+
+def test_a_product_of_the_admin_api_that_is_not_on_the_online_store_is_not_published(tmp_path):
+    hidden = admin_product("active") | {"published_at": None}
+    assert read_catalogue(write(tmp_path / "rest.json", page(hidden))).products[0]["is_published"] is False
+
+
+@pytest.mark.parametrize(
+    ("pages", "complete"),
+    [
+        ([250], False),
+        ([30], False),
+        ([500], False),
+        ([250, 250], False),
+        ([30, 30], False),
+        ([249], True),
+        ([31], True),
+        ([50], True),
+        ([250, 30], True),
+        ([250, 7], True),
+        ([7, 250], True),
+        ([250, 0], True),
+        ([30, 30, 0], True),
+    ],
+)
+def test_full_pages_may_not_be_the_whole_catalogue(tmp_path, pages, complete):
+    numbers = iter(range(1, 1000))
+    files = [
+        write(tmp_path / f"{place}.json", page(*(product(next(numbers)) for _ in range(count))))
+        for place, count in enumerate(pages)
+    ]
+    catalogue = read_catalogue(*files)
+    assert catalogue.is_complete is complete
+    assert len(catalogue.products) == sum(pages)
+    if complete:
+        assert catalogue.warning is None
+    else:
+        assert f"exactly {pages[-1]} products, which is a full page" in catalogue.warning
+        assert "no product counts as deleted" in catalogue.warning
+
+
+def test_fifty_products_are_a_full_page_of_the_admin_api(tmp_path):
+    products = [admin_product("active") | {"id": number, "handle": f"p-{number}"} for number in range(1, 51)]
+    assert not read_catalogue(write(tmp_path / "rest.json", page(*products))).is_complete
+
+
+def test_a_product_on_two_pages_is_as_the_last_says_and_that_is_said(tmp_path):
+    first = write(tmp_path / "1.json", page(product(1), product(2, title="before")))
+    last = write(tmp_path / "2.json", page(product(2, title="after"), product(3)))
+    catalogue = read_catalogue(first, last)
+    assert columns(catalogue.products, "handle", "title") == [("p-1", "P1"), ("p-2", "after"), ("p-3", "P3")]
+    assert len(catalogue.variants) == 3
+    assert catalogue.warning == "Several files name p-2: what 2.json says counts."
+
+
+def test_pages_without_any_product_are_refused(tmp_path):
+    files = [write(tmp_path / f"{number}.json", page()) for number in range(2)]
+    with pytest.raises(CatalogueError, match=r"0\.json has no products: save the page"):
+        read_catalogue(*files)
+
+
+def test_a_handle_is_one_product_however_its_letters_are_written(tmp_path):
+    rows = "cafe\u0301-latte,Latte,1\ncaf\u00e9-latte,,2\nCaf%C3%A9-Latte,,3\n"
+    catalogue = read_catalogue(write(tmp_path / "x.csv", "Handle,Title,Variant Price\n" + rows))
+    assert columns(catalogue.products, "handle", "title") == [("caf\u00e9-latte", "Latte")]
+    assert columns(catalogue.variants, "handle", "position", "price") == [
+        ("caf\u00e9-latte", place, str(place)) for place in (1, 2, 3)
+    ]
+    saved = read_catalogue(write(tmp_path / "x.json", page(product(1, handle="抹茶-セット"))))
+    assert saved.products[0]["handle"] == "抹茶-セット"
+
+
+def test_an_export_without_a_column_for_the_quantity_says_so(tmp_path):
+    rows = [
+        {**LAMP, "quantity": ""},
+        {**LAMP, "handle": "b", "quantity": "", "policy": "continue"},
+    ]
+    text = csv_text(NEW, [{**row, "policy": {"deny": "FALSE", "continue": "TRUE"}[row["policy"]]} for row in rows])
+    catalogue = read_catalogue(write(tmp_path / "x.csv", text))
+    assert catalogue.warning.startswith(
+        "x.csv names no inventory quantity for 1 of its 2 variants, and they count as in"
+    )
+    assert "Inventory quantity" in catalogue.warning
+    without = read_catalogue(write(tmp_path / "y.csv", "Handle,Title,Variant Price\na,A,1\n"))
+    assert "for 1 of its 1 variants" in without.warning
+    assert read_catalogue(old_csv(tmp_path / "z.csv")).warning is None
+
+
+def test_a_product_or_variant_with_id_0_has_no_id(tmp_path):
+    nothing = product(0) | {"variants": [{"id": 0, "title": "T", "price": "1", "available": True}]}
+    catalogue = read_catalogue(write(tmp_path / "x.json", page(nothing)))
+    assert catalogue.products[0]["product_id"] is None
+    assert catalogue.variants[0]["variant_id"] is None
+
+
+def test_a_reading_of_several_files_is_one_and_says_what_is_doubtful(tmp_path):
+    files = tuple(
+        write(tmp_path / f"{place}.json", page(*(product(place * 30 + number + 1) for number in range(30))))
+        for place in range(2)
+    )
+    load(tmp_path, CatalogueFiles(SHOP, files))
+    load(tmp_path, CatalogueFiles(SHOP, files))
+    [(file, rows, complete, warning)] = query(
+        tmp_path, "select file, rows, is_complete, warning from raw_catalogue.readings"
+    )
+    assert (file, rows, complete) == ("0.json, 1.json", 120, False)
+    assert warning.startswith("1.json holds exactly 30 products")
+    write(files[1], page(product(31)))
+    load(tmp_path, CatalogueFiles(SHOP, files))
+    newest = "select is_complete, warning from raw_catalogue.readings order by fetched_at desc limit 1"
+    assert query(tmp_path, newest) == [(True, None)]
+    files[1].unlink()
+    load(tmp_path, CatalogueFiles(SHOP, files))
+    assert "1.json does not exist" in query(tmp_path, newest.replace("is_complete, warning", "error"))[0][0]
+
+
+def test_shops_name_one_file_or_several_relative_to_shops_toml(tmp_path):
+    text = '[[shops]]\ndomain = "{0}.myshopify.com"\nname = "n"\ntimezone = "UTC"\ncurrency = "EUR"\n'
+    text += 'ingest_keys = ["key-of-{0}"]\ncatalogue = {1}\n'
+    file = write(tmp_path / "shops.toml", text.format("a", '"x.csv"') + text.format("b", '["1.json", "2.json"]'))
+    assert [(files.shop, files.paths) for files in catalogue_files(load_shops(file), tmp_path)] == [
+        (SHOP, (tmp_path / "x.csv",)),
+        (OTHER, (tmp_path / "1.json", tmp_path / "2.json")),
+    ]
+    write(file, text.format("a", "[]"))
+    with pytest.raises(ShopsFileError, match="catalogue"):
+        load_shops(file)

@@ -23,8 +23,10 @@ from ingestion.simulator.prune_schema import prune
 from ingestion.simulator.shoppers import simulate
 from ingestion.sources import shopify, shopify_api
 from ingestion.sources.shopify import Settings, shopify_source
-from ingestion.sources.shopify_api import ShopifyError, admin_apis, token_variable
+from ingestion.sources.shopify_api import admin_apis
+from ingestion.sources.shopify_errors import ShopifyError
 from ingestion.sources.shopify_queries import API_VERSION, DOCUMENTS, PRODUCTS
+from ingestion.sources.shopify_token import token_variable
 from ingestion.warehouse import known_products, open_pipeline, warehouse_file
 
 NOW = datetime(2026, 11, 1, 12, tzinfo=UTC)
@@ -184,7 +186,7 @@ def test_every_query_costs_less_than_shopify_allows_one():
 
 
 def test_600_products_with_1328_variants_are_loaded_exactly_under_throttling(shop, store, tmp_path):
-    with serving(shop, store, bucket=Bucket(maximum=900, restore_rate=2000)) as (stand_in, api):
+    with serving(shop, store, bucket=Bucket(maximum=900, restore_rate=800)) as (stand_in, api):
         assert load(tmp_path, api) == []
         assert stand_in.bucket.throttled > 0
     assert (rows(tmp_path, "products"), rows(tmp_path, "variants")) == (600, 1328)
@@ -478,7 +480,7 @@ def test_a_query_that_shopify_would_not_take_fails_loudly(shop, store, text, com
 
 def test_an_unknown_version_or_shop_is_told(shop, store):
     with serving(shop, store) as (_, api):
-        elsewhere = shopify_api.AdminApi(api.shop, api.url.replace(API_VERSION, "2019-01"), "right")
+        elsewhere = shopify_api.AdminApi(api.shop, api.url.replace(API_VERSION, "2019-01"), api.token)
         with pytest.raises(ShopifyError, match="There is no Admin API"):
             elsewhere.ask(PRODUCTS)
 

@@ -142,3 +142,10 @@ def test_a_shop_that_is_not_there_is_named_with_those_that_are(tmp_path):
     shops = load_shops(write(tmp_path, SHOP))
     with pytest.raises(ShopsFileError, match=r"b\.myshopify\.com is not in shops\.toml \(it has: a\.myshopify\.com\)"):
         find_shop(shops, "b.myshopify.com")
+
+
+def test_a_merchant_decides_channels_by_their_names(tmp_path):
+    [shop] = load_shops(write(tmp_path, SHOP + '[shops.channels]\n"blog.example" = "affiliates"\n'))
+    assert shop.channels == {"blog.example": "affiliates"}
+    with pytest.raises(ShopsFileError, match="Affiliate"):
+        load_shops(write(tmp_path, SHOP + '[shops.channels]\n"blog.example" = "Affiliate"\n'))

@@ -8,6 +8,7 @@ import msgspec
 import pytest
 
 from ingestion.collector import app
+from ingestion.collector.server import webhook_secrets
 from ingestion.collector.webhooks import TOPICS, is_signed
 from tests.ingestion.test_collector import running
 
@@ -181,3 +182,14 @@ def test_a_disk_that_fails_is_answered_with_503_so_that_shopify_sends_again(shop
     (tmp_path / "webhooks").write_text("a file where the folder should be")
     delivery = ("customers/redact", "w-1", REDACT, SIGNATURE.decode())
     assert deliver(shop, tmp_path, delivery)[0] == [503]
+
+
+def test_secrets_are_those_of_the_list_and_those_of_the_stores():
+    environment = {
+        "PIXELNOVA_SHOPIFY_SECRETS": "old, new,",
+        "PIXELNOVA_SHOPIFY_CLIENT_SECRET_A_SHOP": "of-a",
+        "PIXELNOVA_SHOPIFY_CLIENT_SECRET_B": "new",
+        "PIXELNOVA_SHOPIFY_CLIENT_ID_A_SHOP": "public",
+    }
+    assert webhook_secrets(environment) == [b"old", b"new", b"of-a"]
+    assert webhook_secrets({}) == []

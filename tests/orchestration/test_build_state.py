@@ -6,7 +6,7 @@ import pytest
 from orchestration.build_state import build_anew, fingerprint, must_build_anew
 
 
-def warehouse_of(tmp_path, timezone="Europe/Berlin", name="A"):
+def warehouse_of(tmp_path, timezone="Europe/Berlin", name="A", channel="email"):
     file = tmp_path / "shops.duckdb"
     with duckdb.connect(str(file)) as connection:
         connection.execute("create schema if not exists raw_shops")
@@ -15,6 +15,8 @@ def warehouse_of(tmp_path, timezone="Europe/Berlin", name="A"):
         )
         connection.execute("insert into raw_shops.shops values ('a', ?, 'EUR', ?)", [timezone, name])
         connection.execute("create or replace table raw_shops.hosts as select 'a' as shop, 'a' as host")
+        connection.execute("create or replace table raw_shops.channels (shop text, value text, channel text)")
+        connection.execute("insert into raw_shops.channels values ('a', 'club', ?)", [channel])
     return file
 
 
@@ -28,9 +30,10 @@ def warehouse(tmp_path, *fingerprints):
     return file
 
 
-def test_another_time_zone_is_another_rule_and_another_name_is_not(tmp_path):
+def test_another_time_zone_or_channel_is_another_rule_and_another_name_is_not(tmp_path):
     rules = fingerprint(warehouse_of(tmp_path))
     assert fingerprint(warehouse_of(tmp_path, timezone="Europe/London")) != rules
+    assert fingerprint(warehouse_of(tmp_path, channel="sms")) != rules
     assert fingerprint(warehouse_of(tmp_path, name="B")) == rules
 
 

@@ -40,6 +40,7 @@ def one_sentence(done) -> str:
         "refresh",
         "publish",
         "status",
+        "connect",
         "dev",
         "pixel",
         "app-pixel",

@@ -17,7 +17,7 @@ SOURCES = {
         "fetches",
     },
     "catalogue": {"products", "variants", "readings"},
-    "shops": {"shops", "hosts", "recommendation_rules"},
+    "shops": {"shops", "hosts", "channels", "recommendation_rules", "put_aside"},
 }
 MARTS = {
     "analytics/carts",
@@ -54,6 +54,7 @@ MARTS = {
     "operations/order_reconciliation",
     "operations/quarantined_events",
     "operations/reconciled_orders",
+    "operations/shops_put_aside",
     "recommendations/eligibility",
     "recommendations/evaluation",
     "recommendations/merchant_rules",

@@ -219,6 +219,8 @@ def test_an_unknown_parameter_is_named(ask):
     assert answer.json()["error"] == "Unknown parameter: exlude, n."
     assert answer.json()["remedy"] == "Known here: channel, collection, exclude, limit, segment, type, vendor."
     assert ask(f"{ROOT}/session?products=1001", "POST", json={"products": ["1001"]}).status_code == 422
+    assert ask(f"{ROOT}/visitors/client-3?exlude=1001").status_code == 401  # who has no key learns nothing else
+    assert ask(f"{ROOT}/visitors/client-3?exlude=1001", headers=KEY).status_code == 422
     in_body = ask.session(["1001"], exlude=["1002"])
     assert (in_body.status_code, "exlude" in in_body.json()["error"]) == (422, True)
 

@@ -164,7 +164,7 @@ running as (
 
 ),
 
--- What was taken out before it was put in lay there from an earlier visit: what is left is counted from the lowest point.
+-- What was taken out before it was put in was there from an earlier visit: the count starts at its lowest point.
 left_over as (
 
     select

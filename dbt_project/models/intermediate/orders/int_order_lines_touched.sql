@@ -96,8 +96,8 @@ allocations as (
 
 ),
 
--- A discount of the whole order is spread across all its lines, one of a line is for the lines entitled to it; a code for
--- some lines may be in their final price or not.
+-- A discount of the whole order is spread across all its lines, one of a line is for the lines entitled to it. A code
+-- for some lines may be in their final price or not.
 classified as (
 
     select
@@ -184,8 +184,8 @@ priced as (
 
 )
 
--- What the line's amount is in each reading; which one is right, the subtotal tells (int_order_amounts). Older pixels do
--- not send the line's final price.
+-- The line's amount in each reading; the subtotal decides which one is right (int_order_amounts). Older pixels do not
+-- send the line's final price.
 select
     event_key,
     shop,

@@ -176,9 +176,10 @@ known as (
             coalesce(landings.source in ('(direct)', 'direct'), false)
             and coalesce(medium_channels.channel = 'direct', landings.medium is null)
         ) as is_campaign,
-        -- A bank's page cannot be listed: who comes into the middle of a checkout comes back to it, unless by a mail's link.
+        -- Banks' pages cannot be listed: a session that begins within a checkout has come back to it, unless by the
+        -- recovery link of a mail.
         coalesce(
-            {{ matches('landings.landing_path', "'/checkouts?/'") }}
+            {{ matches('landings.landing_path', "'/(checkouts?|thank[-_]you)(/|$)'") }}
             and not {{ matches('landings.landing_path', "'/recover'") }},
             false
         ) as is_in_checkout
@@ -213,9 +214,9 @@ select
     utm_campaign,
     user_agent,
     case
-        -- The merchant knows best.
+        -- What the merchant has decided.
         when decided_channel is not null then decided_channel
-        -- A campaign that says that it is paid for, and of which kind; else its source, click id or referrer say the kind.
+        -- A paid campaign; the kind is that of its source, else of its click id or referrer.
         when lower(utm_campaign) like '%cross-network%' then 'cross-network'
         when
             medium_channel = 'paid other' and is_shopping_campaign
@@ -229,7 +230,7 @@ select
                 {{ paid('referrer_channel') }},
                 'paid other'
             )
-        -- Any other medium that leaves no choice.
+        -- Any other medium that names its channel.
         when medium_channel not in ('organic search', 'organic video', 'referral') then medium_channel
         -- The click id of an ad, then what the source is.
         when click_channel like 'paid %' or click_channel = 'display' then click_channel

@@ -95,9 +95,9 @@ campaigns as (
 
     select
         session_id,
-        {%- for name in ['source', 'medium', 'campaign'] %}
-        {{ earliest('value', ['element_number']) }} filter (where parameter = 'utm_{{ name }}') as utm_{{ name }},
-        {%- endfor %}
+        {{ earliest('value', ['element_number']) }} filter (where parameter = 'utm_source') as utm_source,
+        {{ earliest('value', ['element_number']) }} filter (where parameter = 'utm_medium') as utm_medium,
+        {{ earliest('value', ['element_number']) }} filter (where parameter = 'utm_campaign') as utm_campaign,
         max(case when parameter like 'utm_%' then 1 else 0 end) = 1 as has_campaign
     from parameters
     where value <> ''
@@ -110,9 +110,10 @@ clicks as (
 
     select
         parameters.session_id,
-        {{ earliest('rules.channel', [
-            "case when rules.channel like 'paid %' then 0 else 1 end", 'parameters.element_number', 'rules.value'
-        ]) }} as click_channel
+        {{ earliest(
+            'rules.channel',
+            ["case when rules.channel like 'paid %' then 0 else 1 end", 'parameters.element_number', 'rules.value']
+        ) }} as click_channel
     from parameters
     inner join rules on parameters.parameter = rules.value and rules.given = 'click id'
     where parameters.value <> ''
@@ -126,7 +127,8 @@ select
     arrived.page_path as landing_path,
     -- A page of the shop itself is no referrer.
     case
-        when own_referrers.referrer_host is null
+        when
+            own_referrers.referrer_host is null
             and not coalesce({{ is_same_site('arrived.referrer_host', 'arrived.page_host') }}, false)
             then arrived.referrer_host
     end as referrer_host,

@@ -75,8 +75,8 @@ ids as (
 ),
 
 -- The Admin API knows best, then the file, then what events say: field by field. Whether a product is shown says
--- whichever of the first two was read last, and whether it is there at all, the last that was read as a whole; what that
--- does not name, and nothing has named since, is gone. So is what was made again under another id, by events alone.
+-- whichever of the first two was read last, and whether it is there at all, the last that was read as a whole; what
+-- that does not name, and nothing has named since, is gone. So is, by events, what was made again under another id.
 combined as (
 
     select

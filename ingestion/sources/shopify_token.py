@@ -1,0 +1,207 @@
+"""What opens a shop's Admin API: a token that does not expire, or the client credentials grant of a Dev Dashboard app.
+
+Reads the environment, returns tokens. A granted token lives for 24 hours; it is kept in memory only, renewed before it
+expires and after Shopify has refused it, and appears in no log, no message and no file.
+"""
+
+import re
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import requests
+
+from ingestion.sources.shopify_errors import ShopifyError, Unreachable
+
+TOKEN_VARIABLE = "PIXELNOVA_SHOPIFY_TOKEN_"
+CLIENT_ID_VARIABLE = "PIXELNOVA_SHOPIFY_CLIENT_ID_"
+CLIENT_SECRET_VARIABLE = "PIXELNOVA_SHOPIFY_CLIENT_SECRET_"
+GRANT_PATH = "/admin/oauth/access_token"
+ATTEMPTS = 5
+TIMEOUT_SECONDS = (10, 60)  # to connect, to answer
+RENEW_SECONDS = 600.0  # before a token expires, at most a tenth of its life
+
+_ERROR_CODE = re.compile(r"error[\"\s:]+([a-z_]{3,40})")  # in JSON, or in the page "Oauth error app_not_installed: …"
+
+
+class Token(Protocol):
+    """What is asked for a token before each request."""
+
+    def value(self) -> str:
+        """The token to send.
+
+        Raises:
+            ShopifyError: there is none; the message says why, and what to do.
+        """
+
+    def renew(self, refused: str) -> bool:
+        """Whether there is another token than the one that Shopify has refused."""
+
+    def remedy(self) -> str:
+        """What to do when Shopify refuses it."""
+
+
+@dataclass(frozen=True)
+class StaticToken:
+    """A token from the environment, of an app that was created in the store's admin until 2025."""
+
+    shop: str
+    token: str = field(repr=False)
+
+    def value(self) -> str:
+        """The token."""
+        return self.token
+
+    def renew(self, refused: str) -> bool:
+        """There is no other one."""
+        return False
+
+    def remedy(self) -> str:
+        """Which variable holds it."""
+        return f"put a valid one with scope read_products into {token_variable(self.shop)}"
+
+
+class ClientCredentials:
+    """The client id and secret of an app of the Dev Dashboard, exchanged for tokens when they are needed."""
+
+    def __init__(self, shop: str, base_url: str, client_id: str | None, client_secret: str | None) -> None:
+        """base_url: where the store is, such as https://my-store.myshopify.com."""
+        self._shop, self._url = shop, base_url + GRANT_PATH
+        self._client_id, self._client_secret = client_id, client_secret
+        self._lock = threading.Lock()
+        self._token = ""
+        self._renew_at = self._expires_at = 0.0
+
+    def value(self) -> str:
+        """A token that is valid for a while yet.
+
+        Raises:
+            ShopifyError: Shopify grants none.
+        """
+        with self._lock:
+            if time.monotonic() >= self._renew_at:
+                self._fetch()
+            return self._token
+
+    def renew(self, refused: str) -> bool:
+        """Fetch another token, unless another thread has done so since.
+
+        Raises:
+            ShopifyError: Shopify grants none.
+        """
+        with self._lock:
+            if self._token == refused:
+                self._fetch()
+            return self._token != refused
+
+    def remedy(self) -> str:
+        """What may be wrong with the app."""
+        return f"check in the Dev Dashboard that the app is still installed on {self._shop}"
+
+    def seconds_left(self) -> float:
+        """How long the token is still valid."""
+        return max(0.0, self._expires_at - time.monotonic())
+
+    def _fetch(self) -> None:
+        for value, variable in (
+            (self._client_id, client_id_variable(self._shop)),
+            (self._client_secret, client_secret_variable(self._shop)),
+        ):
+            if not value:
+                raise ShopifyError(f"The client credentials of {self._shop} are incomplete: set {variable} too.")
+        answer = self._post()
+        try:
+            said = answer.json()
+            token, seconds = str(said["access_token"]), float(said["expires_in"])
+        except (ValueError, KeyError, TypeError):
+            raise ShopifyError(
+                f"Shopify grants {self._shop} a token without saying which, or for how long: run again later."
+            ) from None
+        self._token = token
+        self._expires_at = time.monotonic() + seconds
+        self._renew_at = self._expires_at - min(RENEW_SECONDS, seconds / 10)
+
+    def _post(self) -> requests.Response:
+        fields = {
+            "grant_type": "client_credentials",
+            "client_id": self._client_id,
+            "client_secret": self._client_secret,
+        }
+        for attempt in range(1, ATTEMPTS + 1):
+            try:
+                answer = requests.post(
+                    self._url,
+                    data=fields,
+                    headers={"Accept": "application/json"},
+                    timeout=TIMEOUT_SECONDS,
+                    allow_redirects=False,  # a secret goes to the store and nowhere else
+                )
+            except requests.RequestException as error:
+                problem = f"cannot be reached at {self._url} ({type(error).__name__})"
+            else:
+                if answer.status_code == 200:
+                    return answer
+                if answer.status_code != 429 and answer.status_code < 500:
+                    raise ShopifyError(self._refusal(answer))
+                problem = f"answers HTTP {answer.status_code}"
+            if attempt < ATTEMPTS:
+                time.sleep(0.2 * 2**attempt)
+        raise Unreachable(f"The token grant of {self._shop} {problem}: check the network and run again.")
+
+    def _refusal(self, answer: requests.Response) -> str:
+        code = _ERROR_CODE.search(answer.text[:2000])
+        match code[1] if code else None:
+            case "app_not_installed":
+                return (
+                    f"The app is not installed on {self._shop} (app_not_installed): install it from the Dev Dashboard "
+                    "(the app, Home, Install app), then run again."
+                )
+            case "shop_not_permitted":
+                return (
+                    f"Shopify grants no token for {self._shop} (shop_not_permitted): the app and the store must belong "
+                    "to one organization; create the app in the Dev Dashboard of the store's own organization."
+                )
+            case "application_cannot_be_found" | "invalid_client" | "invalid_request" as known:
+                return (
+                    f"Shopify does not accept the client id and secret of {self._shop} ({known}): copy both from the "
+                    f"Dev Dashboard (the app, Settings) into {client_id_variable(self._shop)} and "
+                    f"{client_secret_variable(self._shop)}."
+                )
+        if answer.status_code in (301, 302, 307, 308, 404):
+            return f"There is no store {self._shop} (HTTP {answer.status_code}): check the domain in shops.toml."
+        reason = f"{code[1]}, " if code else ""
+        return (
+            f"Shopify grants no token for {self._shop} ({reason}HTTP {answer.status_code}): check the app in the Dev "
+            f"Dashboard, {client_id_variable(self._shop)} and {client_secret_variable(self._shop)}."
+        )
+
+
+def token_of(shop: str, base_url: str, environment: Mapping[str, str]) -> Token | None:
+    """What opens the Admin API of a shop, or None if the environment has nothing for it. A static token comes first."""
+    static = environment.get(token_variable(shop))
+    if static:
+        return StaticToken(shop, static)
+    client_id = environment.get(client_id_variable(shop))
+    client_secret = environment.get(client_secret_variable(shop))
+    return ClientCredentials(shop, base_url, client_id, client_secret) if client_id or client_secret else None
+
+
+def token_variable(domain: str) -> str:
+    """The environment variable that holds a shop's Admin API token, e.g. PIXELNOVA_SHOPIFY_TOKEN_MY_SHOP."""
+    return TOKEN_VARIABLE + _suffix(domain)
+
+
+def client_id_variable(domain: str) -> str:
+    """The environment variable that holds the client id of a shop's app."""
+    return CLIENT_ID_VARIABLE + _suffix(domain)
+
+
+def client_secret_variable(domain: str) -> str:
+    """The environment variable that holds the client secret of a shop's app."""
+    return CLIENT_SECRET_VARIABLE + _suffix(domain)
+
+
+def _suffix(domain: str) -> str:
+    return domain.removesuffix(".myshopify.com").upper().replace("-", "_")

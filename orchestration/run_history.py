@@ -1,0 +1,105 @@
+"""Dagster's history kept true and small: runs that were killed are marked as failed, old ones are deleted.
+
+Reads Dagster's instance and the lock of the warehouse, which a run that lives holds.
+"""
+
+import os
+import shutil
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import dagster as dg
+from dagster._core.launcher import DefaultRunLauncher
+from dagster._core.launcher.base import CheckRunHealthResult, WorkerStatus
+
+from orchestration.settings import data_folder
+from orchestration.warehouse_lock import is_held
+
+DAYS_VARIABLE, MEGABYTES_VARIABLE = "PIXELNOVA_HISTORY_DAYS", "PIXELNOVA_HISTORY_MB"
+DEFAULT_DAYS, DEFAULT_MEGABYTES = 14.0, 300.0
+WHOLE_BUILDS = 3  # of so many runs what dbt compiled is kept
+_AT_WORK = [dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING]
+_BEGINNING = timedelta(minutes=1)  # a run takes the lock once its code is loaded
+_ENDING_SECONDS = 3.0  # a run notes its end after it has released the lock
+
+
+def fail_killed_runs(instance: dg.DagsterInstance) -> list[str]:
+    """Mark runs that never noted their end as failed; to be called by the holder of the warehouse's lock.
+
+    Returns:
+        Their ids.
+    """
+    killed = [record.dagster_run for record in instance.get_run_records(dg.RunsFilter(statuses=_AT_WORK))]
+    for run in killed:
+        instance.report_run_failed(run, "The run was killed: nobody held the lock of the warehouse any more.")
+    return [run.run_id for run in killed]
+
+
+class LockedRunLauncher(DefaultRunLauncher):
+    """Dagster's own launcher, which can also tell whether a run lives: the run holds the lock of the warehouse.
+
+    Dagster's run monitoring asks, and marks runs as failed that do not.
+    """
+
+    @property
+    def supports_check_run_worker_health(self) -> bool:
+        """Yes."""
+        return True
+
+    def check_run_worker_health(self, run: dg.DagsterRun) -> CheckRunHealthResult:
+        """Running, if the warehouse is held or the run has only begun; else it was killed."""
+        began_at = self._instance.get_run_record_by_id(run.run_id).start_time or time.time()
+        if is_held(data_folder()) or time.time() - began_at < _BEGINNING.total_seconds():
+            return CheckRunHealthResult(WorkerStatus.RUNNING)
+        time.sleep(_ENDING_SECONDS)
+        if is_held(data_folder()) or self._instance.get_run_by_id(run.run_id).is_finished:
+            return CheckRunHealthResult(WorkerStatus.SUCCESS)
+        return CheckRunHealthResult(WorkerStatus.NOT_FOUND, "nobody holds the lock of the warehouse")
+
+
+def delete_old_runs(instance: dg.DagsterInstance, history: Path, keep: Sequence[str] = ()) -> list[str]:
+    """Delete ended runs, the oldest first, until what is left is neither too old nor too large.
+
+    Args:
+        history: where dagster.yaml keeps it.
+        keep: runs that stay, whatever their age.
+
+    Returns:
+        The ids of those that were deleted.
+    """
+    oldest = datetime.now(UTC) - timedelta(days=float(os.environ.get(DAYS_VARIABLE, DEFAULT_DAYS)))
+    left = float(os.environ.get(MEGABYTES_VARIABLE, DEFAULT_MEGABYTES)) * 1_000_000
+    deleted = []
+    for record in instance.get_run_records():  # the newest first
+        run_id = record.dagster_run.run_id
+        paths = [*(history / "history" / "runs").glob(f"{run_id}.db*"), history / "storage" / run_id, history / run_id]
+        left -= sum(_size(path) for path in paths)
+        if run_id in keep or not record.dagster_run.is_finished:
+            continue
+        if left < 0 or record.create_timestamp < oldest:
+            instance.delete_run(run_id)
+            for path in paths:
+                _remove(path)
+            deleted.append(run_id)
+    return deleted
+
+
+def delete_old_builds(folder: Path) -> None:
+    """Keep what dbt compiled and logged for the newest runs only."""
+    builds = sorted((path for path in folder.glob("*") if path.is_dir()), key=lambda path: path.stat().st_mtime)
+    for path in builds[: -WHOLE_BUILDS or None]:
+        _remove(path)
+
+
+def _size(path: Path) -> int:
+    files = path.rglob("*") if path.is_dir() else [path]
+    return sum(file.stat().st_size for file in files if file.is_file())
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
