@@ -106,7 +106,9 @@ def load_shops(path: Path) -> list[Shop]:
     except OSError as error:
         raise ShopsFileError(f"{path} cannot be read ({error.strerror}): check its permissions.") from error
     except UnicodeDecodeError as error:
-        raise ShopsFileError(f"{path} is not usable: it is not UTF-8 (byte {error.start}): save it as UTF-8.") from error
+        raise ShopsFileError(
+            f"{path} is not usable: it is not UTF-8 (byte {error.start}): save it as UTF-8."
+        ) from error
     except tomllib.TOMLDecodeError as error:
         twice = " (a field is in it twice)" if "overwrite" in str(error) else ""
         raise ShopsFileError(f"{path} is not usable: it is not TOML{twice}: {error}. Correct that line.") from error
