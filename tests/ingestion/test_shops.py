@@ -112,7 +112,7 @@ def test_a_broken_file_is_refused_with_its_name_the_store_and_the_remedy(tmp_pat
 
 def test_a_file_that_is_not_utf_8_says_so(tmp_path):
     (tmp_path / "shops.toml").write_bytes(SHOP.encode().replace(b'"A"', b'"\xc4"'))
-    with pytest.raises(ShopsFileError, match="not UTF-8 at byte"):
+    with pytest.raises(ShopsFileError, match="is not usable: it is not UTF-8"):
         load_shops(tmp_path / "shops.toml")
 
 
