@@ -31,4 +31,6 @@ def models(context: dg.AssetExecutionContext, dbt: DbtCliResource, warehouse: Wa
     os.environ[FINGERPRINT_VARIABLE] = rules
     target = warehouse.builds / context.run_id
     copy_partial_parse(target)
-    yield from dbt.cli(arguments, context=context, target_path=target).stream()
+    with warehouse.held_by_children():
+        build = dbt.cli(arguments, context=context, target_path=target)
+    yield from build.stream()
