@@ -16,53 +16,55 @@ from orchestration.build_state import project_files
 from orchestration.settings import DBT_PROJECT, EXECUTABLES
 
 TARGET = DBT_PROJECT / "target" / "dagster"
-MANIFEST, PARTIAL_PARSE, SEAL = TARGET / "manifest.json", TARGET / "partial_parse.msgpack", TARGET / "seal"
+MANIFEST, PARTIAL_PARSE, SEAL = "manifest.json", "partial_parse.msgpack", "seal"
 
 
 class DbtProjectError(Exception):
     """dbt cannot read the project; the message is dbt's."""
 
 
-def prepare_dbt() -> Path:
+def prepare_dbt(target: Path = TARGET) -> Path:
     """Write the manifest, unless it is there, whole, and made of the files as they are; returns its folder.
 
     Raises:
         DbtProjectError: dbt cannot read the project.
     """
-    TARGET.mkdir(parents=True, exist_ok=True)
-    with (TARGET / ".lock").open("w") as lock:  # of several processes one parses
+    target.mkdir(parents=True, exist_ok=True)
+    with (target / ".lock").open("w") as lock:  # of several processes one parses
         fcntl.flock(lock, fcntl.LOCK_EX)
-        if not _is_whole():
-            _parse()
-    return TARGET
+        if not _is_whole(target):
+            _parse(target)
+    return target
 
 
-def _parse() -> None:
-    with tempfile.TemporaryDirectory(dir=TARGET) as folder:
+def _parse(target: Path) -> None:
+    for abandoned in target.glob("tmp*"):  # by a process that was killed
+        shutil.rmtree(abandoned)
+    with tempfile.TemporaryDirectory(dir=target) as folder:
         command = [EXECUTABLES / "dbt", "parse", "--quiet", "--target-path", folder, "--log-path", folder]
         environment = {**os.environ, "DBT_PROFILES_DIR": str(DBT_PROJECT), "DBT_SEND_ANONYMOUS_USAGE_STATS": "false"}
         sources = _hash_of_sources()
         done = subprocess.run(command, cwd=DBT_PROJECT, env=environment, capture_output=True, text=True)
         if done.returncode:
             raise DbtProjectError(f"dbt cannot read {DBT_PROJECT}: {done.stdout[-2000:]}{done.stderr[-2000:]}")
-        seal = Path(folder) / SEAL.name
-        seal.write_text(_seal(Path(folder) / MANIFEST.name, sources))
-        for file in (PARTIAL_PARSE, MANIFEST, SEAL):
-            with (Path(folder) / file.name).open("rb") as written:
-                os.fsync(written.fileno())
-            (Path(folder) / file.name).replace(file)
+        written = Path(folder)
+        (written / SEAL).write_text(_seal(written / MANIFEST, sources))
+        for name in (PARTIAL_PARSE, MANIFEST, SEAL):
+            with (written / name).open("rb") as file:
+                os.fsync(file.fileno())
+            (written / name).replace(target / name)
 
 
 def copy_partial_parse(folder: Path) -> None:
     """Save a dbt command that works in this folder from reading all files again. dbt reads them if the copy is bad."""
     folder.mkdir(parents=True, exist_ok=True)
-    if PARTIAL_PARSE.exists():
-        shutil.copyfile(PARTIAL_PARSE, folder / PARTIAL_PARSE.name)
+    if (TARGET / PARTIAL_PARSE).exists():
+        shutil.copyfile(TARGET / PARTIAL_PARSE, folder / PARTIAL_PARSE)
 
 
-def _is_whole() -> bool:
+def _is_whole(target: Path) -> bool:
     try:
-        return SEAL.read_text() == _seal(MANIFEST, _hash_of_sources())
+        return (target / SEAL).read_text() == _seal(target / MANIFEST, _hash_of_sources())
     except (FileNotFoundError, UnicodeDecodeError):
         return False
 

@@ -25,8 +25,9 @@ def disk_full(error: BaseException | None, folder: Path) -> DiskFull | None:
         if by_number or any(words in str(one) for words in _WORDS):
             free = shutil.disk_usage(_existing(folder)).free
             return DiskFull(
-                f"The disk of {folder} is full ({free / 1_000_000:,.0f} MB free): make room there, or choose another "
-                "folder with --data, and run again. What was published before stays, and no event is lost."
+                f"The disk of {folder} is full: {free / 1_000_000:,.0f} MB are free, and the run needs more. Make room "
+                "there, or choose another folder with --data, and run again. What was published before stays, and no "
+                "event is lost."
             )
     return None
 

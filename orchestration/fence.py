@@ -16,6 +16,7 @@ from ingestion.quarantine import put_aside_events, put_aside_shops, shops_put_as
 
 log = logging.getLogger(__name__)
 
+RESULTS = "run_results.json"
 MAX_EVENTS = 1000  # more of them are a fault of the SQL
 
 
@@ -29,7 +30,11 @@ class Failure(NamedTuple):
 
 
 def failures_of(run_results: Path) -> list[Failure]:
-    """What failed in the run that wrote this run_results.json; what was skipped because of it is left out."""
+    """What failed in the failed run that wrote this run_results.json; what was skipped because of it is left out.
+
+    A run that failed without saying at what, as one that was killed, has one failure without SQL.
+    """
+    results = json.loads(run_results.read_text())["results"] if run_results.exists() else []
     return [
         Failure(
             result["unique_id"].split(".")[2],
@@ -37,9 +42,9 @@ def failures_of(run_results: Path) -> list[Failure]:
             (result["message"] or "").strip(),
             result.get("compiled_code") or "",
         )
-        for result in json.loads(run_results.read_text())["results"]
+        for result in results
         if result["status"] in ("error", "fail")
-    ]
+    ] or [Failure("dbt", False, "it ended before it said what failed", "")]
 
 
 def put_aside_what_fails(

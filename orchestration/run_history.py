@@ -13,6 +13,8 @@ from pathlib import Path
 import dagster as dg
 from dagster._core.launcher import DefaultRunLauncher
 from dagster._core.launcher.base import CheckRunHealthResult, WorkerStatus
+from dagster._core.storage.event_log.schema import AssetCheckExecutionsTable
+from dagster._core.storage.event_log.sql_event_log import SqlEventLogStorage
 
 from orchestration.settings import data_folder
 from orchestration.warehouse_lock import is_held
@@ -80,10 +82,19 @@ def delete_old_runs(instance: dg.DagsterInstance, history: Path, keep: Sequence[
             continue
         if left < 0 or record.create_timestamp < oldest:
             instance.delete_run(run_id)
+            _delete_check_results(instance, run_id)
             for path in paths:
                 _remove(path)
             deleted.append(run_id)
     return deleted
+
+
+def _delete_check_results(instance: dg.DagsterInstance, run_id: str) -> None:
+    """Dagster keeps the results of asset checks when it deletes a run."""
+    storage = instance.event_log_storage
+    if isinstance(storage, SqlEventLogStorage):
+        with storage.index_connection() as connection:
+            connection.execute(AssetCheckExecutionsTable.delete().where(AssetCheckExecutionsTable.c.run_id == run_id))
 
 
 def delete_old_builds(folder: Path) -> None:

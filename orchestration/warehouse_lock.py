@@ -1,7 +1,7 @@
 """The lock that makes a run the only holder of the warehouse: DuckDB lets one process write.
 
-The kernel releases it when the last process that holds it has ended, however it ended. A run's child processes hold it
-too: after a kill of the run alone, dbt goes on writing for a while.
+The kernel releases it when the last process that holds it has ended, however it ended. dbt, a child process of the run,
+holds it too: after a kill of the run alone it goes on writing for a while.
 """
 
 import fcntl
@@ -24,8 +24,8 @@ class WarehouseBusy(Exception):
 
 
 @contextmanager
-def warehouse_lock() -> Iterator[None]:
-    """Hold the warehouse for as long as the block and the processes that it starts run.
+def warehouse_lock() -> Iterator[IO[str]]:
+    """Hold the warehouse for as long as the block runs; the lock is for `inherited_by_children`.
 
     Raises:
         WarehouseBusy: another process holds it.
@@ -34,8 +34,28 @@ def warehouse_lock() -> Iterator[None]:
     data = make_data_folder()
     with (data / LOCK).open("a+") as lock:
         _take(lock, data)
-        with _inherited(lock):
-            yield
+        yield lock
+
+
+@contextmanager
+def inherited_by_children(lock: IO[str]) -> Iterator[None]:
+    """Child processes that are started within the block hold the lock until they end.
+
+    It is their standard input: Python closes all other files in children.
+    """
+    try:
+        own = os.dup(_STANDARD_INPUT)
+    except OSError:  # started without a standard input
+        own = None
+    os.dup2(lock.fileno(), _STANDARD_INPUT)
+    try:
+        yield
+    finally:
+        if own is None:
+            os.close(_STANDARD_INPUT)
+        else:
+            os.dup2(own, _STANDARD_INPUT)
+            os.close(own)
 
 
 def is_held(data: Path) -> bool:
@@ -61,21 +81,3 @@ def _take(lock: IO[str], data: Path) -> None:
                     f"Another run is at work on {data}: wait until it has ended, and run again."
                 ) from None
             time.sleep(0.1)
-
-
-@contextmanager
-def _inherited(lock: IO[str]) -> Iterator[None]:
-    """Let every child process inherit the lock, as its standard input: Python closes all other files in children."""
-    try:
-        own = os.dup(_STANDARD_INPUT)
-    except OSError:  # started without a standard input
-        own = None
-    os.dup2(lock.fileno(), _STANDARD_INPUT)
-    try:
-        yield
-    finally:
-        if own is None:
-            os.close(_STANDARD_INPUT)
-        else:
-            os.dup2(own, _STANDARD_INPUT)
-            os.close(own)

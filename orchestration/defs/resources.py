@@ -2,13 +2,15 @@
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from typing import IO
 
 import dagster as dg
 import dlt
 from dagster_dbt import DbtCliResource
 from dagster_dlt import DagsterDltResource
+from pydantic import PrivateAttr
 
 from ingestion.shops import Shop, load_shops
 from ingestion.sources.catalogue_files import CatalogueFiles, catalogue_files
@@ -16,11 +18,13 @@ from ingestion.sources.shopify_api import AdminApi, admin_apis
 from ingestion.warehouse import landing_folder, open_pipeline, warehouse_file, workspace
 from orchestration.run_history import delete_old_builds, delete_old_runs
 from orchestration.settings import DATA_VARIABLE, DBT_PROJECT, EXECUTABLES, data_folder, shops_file
-from orchestration.warehouse_lock import warehouse_lock
+from orchestration.warehouse_lock import inherited_by_children, warehouse_lock
 
 
 class Warehouse(dg.ConfigurableResource):
     """The data folder; the run that has it is the warehouse's only holder."""
+
+    _lock: IO[str] = PrivateAttr()
 
     @contextmanager
     def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator["Warehouse"]:
@@ -30,11 +34,15 @@ class Warehouse(dg.ConfigurableResource):
             WarehouseBusy: another run holds it.
             DataFolderError: the folder cannot be written.
         """
-        with warehouse_lock():
+        with warehouse_lock() as self._lock:
             os.environ[DATA_VARIABLE] = str(self.data)  # dbt's profile reads it
             delete_old_runs(context.instance, self.data / "dagster", keep=[context.run_id])
             delete_old_builds(self.builds)
             yield self
+
+    def held_by_children(self) -> AbstractContextManager[None]:
+        """Within the block, child processes are started that write the warehouse and hold it as long as they live."""
+        return inherited_by_children(self._lock)
 
     @property
     def data(self) -> Path:

@@ -5,13 +5,13 @@ from collections.abc import Iterator
 from typing import Any
 
 import dagster as dg
-from dagster_dbt import DbtCliResource, DbtProject, dbt_assets
+from dagster_dbt import DbtCliInvocation, DbtCliResource, DbtProject, dbt_assets
 
 from ingestion.quarantine import put_aside_shops
 from orchestration.build_state import FINGERPRINT_VARIABLE, build_anew, fingerprint, must_build_anew
 from orchestration.dbt_manifest import copy_partial_parse, prepare_dbt
 from orchestration.defs.resources import Warehouse
-from orchestration.fence import Failure, failures_of, put_aside_what_fails
+from orchestration.fence import RESULTS, Failure, failures_of, put_aside_what_fails
 from orchestration.settings import DBT_PROJECT
 
 BUILD = ["build", "--exclude-resource-type", "unit_test", "--exclude", "tag:thorough"]
@@ -44,7 +44,13 @@ def _build(context: dg.AssetExecutionContext, dbt: DbtCliResource, warehouse: Wa
     """
     target = warehouse.builds / context.run_id
     copy_partial_parse(target)
-    invocation = dbt.cli(FULL if full else BUILD, context=context, raise_on_error=False, target_path=target)
+
+    def run(arguments: list[str]) -> DbtCliInvocation:
+        (target / RESULTS).unlink(missing_ok=True)  # what a run that dies has not written is not another's
+        with warehouse.held_by_children():
+            return dbt.cli(arguments, context=context, raise_on_error=False, target_path=target)
+
+    invocation = run(FULL if full else BUILD)
     told, failed_checks = set(), []
     for event in invocation.stream():
         if isinstance(event, dg.AssetCheckResult) and not event.passed:
@@ -58,15 +64,14 @@ def _build(context: dg.AssetExecutionContext, dbt: DbtCliResource, warehouse: Wa
     last: list[Any] = []
 
     def build_again() -> list[Failure]:
-        again = dbt.cli(FULL, context=context, raise_on_error=False, target_path=target)
+        again = run(FULL)
         last[:] = again.stream()
-        return [] if again.is_successful() else failures_of(again.target_path / "run_results.json")
+        return [] if again.is_successful() else failures_of(target / RESULTS)
 
-    if not context.is_subset:
+    failed = failures_of(target / RESULTS)
+    if not context.is_subset and failed[0].compiled_code:
         build_anew(warehouse.file)  # whatever becomes of this run, the next is a full one
-        if not put_aside_what_fails(
-            warehouse.file, failures_of(invocation.target_path / "run_results.json"), build_again
-        ):
+        if not put_aside_what_fails(warehouse.file, failed, build_again):
             yield from (event for event in last if _name(event) not in told)
             return
     yield from failed_checks

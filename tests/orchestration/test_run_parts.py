@@ -1,0 +1,158 @@
+"""What keeps a run from harm: the lock, waiting for readers, a whole manifest, a full disk said in words."""
+
+import errno
+import shutil
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from ingestion.shops import load_shops
+from ingestion.sources.shops import shops_source
+from ingestion.warehouse import open_pipeline, warehouse_file
+from ingestion.warehouse_connection import WarehouseInUse, connect
+from orchestration.dbt_manifest import prepare_dbt
+from orchestration.disk_space import disk_full
+from orchestration.warehouse_lock import WarehouseBusy, inherited_by_children, is_held, warehouse_lock
+from serving.duckdb_settings import connect as connect_to_serve
+from tests.conftest import PROJECT
+
+READ = "import duckdb, sys, time; c = duckdb.connect(sys.argv[1], read_only=True); print(1, flush=True); time.sleep({})"
+
+
+@pytest.fixture
+def data(tmp_path, monkeypatch) -> Path:
+    monkeypatch.setenv("PIXELNOVA_DATA", str(tmp_path))
+    return tmp_path
+
+
+@pytest.fixture
+def read(data):
+    """Starts a process that has the warehouse open for so many seconds."""
+    duckdb.connect(str(warehouse_file(data))).close()
+    readers = []
+
+    def start(seconds: float) -> subprocess.Popen:
+        command = [sys.executable, "-c", READ.format(seconds), str(warehouse_file(data))]
+        reader = subprocess.Popen(command, stdout=subprocess.PIPE)
+        readers.append(reader)
+        assert reader.stdout.readline() == b"1\n"
+        return reader
+
+    yield start
+    for reader in readers:
+        reader.kill()
+        reader.wait()
+        reader.stdout.close()
+
+
+def test_who_writes_the_warehouse_waits_for_a_reader_to_leave(data, read):
+    for write in (lambda: connect(warehouse_file(data)), lambda: connect_to_serve(str(warehouse_file(data)))):
+        reader = read(1.5)
+        write().close()
+        assert reader.wait(10) == 0
+
+
+def test_dlt_waits_for_a_reader_to_leave(data, read):
+    reader = read(3)
+    open_pipeline("shops", data).run(shops_source(load_shops(PROJECT / "shops.toml")))
+    assert reader.wait(10) == 0
+    with connect(warehouse_file(data)) as connection:
+        assert connection.execute("select count(*) from raw_shops.shops").fetchone() == (1,)
+
+
+def test_a_reader_that_does_not_leave_is_named(data, read):
+    reader = read(60)
+    with pytest.raises(WarehouseInUse, match=rf"PID {reader.pid}\).*published/current/analytics.duckdb"):
+        connect(warehouse_file(data), wait_seconds=0.5)
+
+
+def test_another_run_is_refused_and_a_status_does_not_disturb(data):
+    assert not is_held(data)
+    with warehouse_lock():
+        assert is_held(data)
+        with pytest.raises(WarehouseBusy), warehouse_lock():
+            pass
+    assert not is_held(data)
+
+
+def test_a_child_that_inherits_the_lock_holds_it_after_its_parent_has_ended(data):
+    sleep = [sys.executable, "-c", "import time; time.sleep(60)"]
+    with warehouse_lock() as lock:
+        with inherited_by_children(lock):
+            writer = subprocess.Popen(sleep)
+        helper = subprocess.Popen(sleep)
+    try:
+        assert is_held(data)
+        writer.kill()
+        writer.wait()
+        assert not is_held(data)
+        assert helper.poll() is None
+    finally:
+        for process in (writer, helper):
+            process.kill()
+            process.wait()
+
+
+def test_a_truncated_manifest_is_written_again(tmp_path):
+    target = shutil.copytree(prepare_dbt(), tmp_path / "target")
+    manifest = target / "manifest.json"
+    whole = manifest.read_bytes()
+    prepare_dbt(target)
+    assert manifest.read_bytes() == whole
+    manifest.write_bytes(whole[: len(whole) // 2])
+    (target / "partial_parse.msgpack").write_bytes(b"\x81")
+    (target / "tmpabandoned").mkdir()
+    prepare_dbt(target)
+    assert manifest.read_bytes().rstrip().endswith(b"}")
+    assert abs(manifest.stat().st_size - len(whole)) < len(whole) // 100
+    assert not list(target.glob("tmp*"))
+
+
+def write_to_a_full_file():
+    with Path("/dev/full").open("w") as file:
+        file.write("x")
+
+
+def fill_a_duckdb():
+    duckdb.sql("copy (select range from range(100000)) to '/dev/full' (format csv)")
+
+
+def fill_an_sqlite():
+    with sqlite3.connect(":memory:") as connection:
+        connection.execute("pragma max_page_count = 10")
+        connection.execute("create table t as select 1 as x")
+        connection.execute(
+            "insert into t with recursive n(x) as (select 1 union all select x + 1 from n limit 99999) select x from n"
+        )
+
+
+@pytest.mark.parametrize("fill", [write_to_a_full_file, fill_a_duckdb, fill_an_sqlite])
+def test_a_full_disk_is_recognised_whoever_says_so_and_however_deep(tmp_path, fill):
+    with pytest.raises(ValueError) as caught:
+        try:
+            fill()
+        except Exception as error:
+            raise ValueError("a step failed") from error
+    said = str(disk_full(caught.value, tmp_path / "not" / "there"))
+    assert str(tmp_path / "not" / "there") in said
+    assert "Make room there" in said
+
+
+def test_another_error_is_no_full_disk(tmp_path):
+    assert disk_full(OSError(errno.EACCES, "Permission denied"), tmp_path) is None
+    assert disk_full(None, tmp_path) is None
+
+
+def test_dagster_finds_dbt_and_itself_without_an_activated_environment(tmp_path):
+    code = (
+        "from orchestration.runner import prepare_dagster; prepare_dagster(); "
+        "import os, shutil; print(shutil.which('dbt'), shutil.which('dagster'), os.environ['VIRTUAL_ENV'])"
+    )
+    environment = {"PATH": "/usr/bin:/bin", "PIXELNOVA_DATA": str(tmp_path)}
+    done = subprocess.run([sys.executable, "-c", code], cwd=PROJECT, env=environment, capture_output=True, text=True)
+    binaries = Path(sys.executable).parent
+    assert done.stdout.split() == [str(binaries / "dbt"), str(binaries / "dagster"), str(binaries.parent)], done.stderr
