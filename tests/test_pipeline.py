@@ -334,7 +334,7 @@ def test_the_lists_are_better_than_popular_products(demo):
 
 def test_events_whose_time_is_no_time_are_quarantined_with_the_reason(demo):
     found = query(demo.published, "select distinct reason from operations.quarantined_events")
-    assert found == [("the timestamp is no time: yesterday",)]
+    assert found == [("the timestamp is not an ISO 8601 time: yesterday",)]
 
 
 def test_the_catalogue_is_that_of_the_admin_api(demo):

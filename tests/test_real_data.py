@@ -165,8 +165,8 @@ def test_what_cannot_be_used_is_quarantined_with_its_reason_and_its_content(real
         ODD,
     )
     assert [(event_id, reason) for event_id, reason, _ in found] == [
-        ("broken", "the timestamp is no time: 12 o'clock"),
-        (None, "the line is no envelope: JSON is malformed: invalid character (byte 4)"),
+        ("broken", "the timestamp is not an ISO 8601 time: 12 o'clock"),
+        (None, "the line is not an envelope: JSON is malformed: invalid character (byte 4)"),
     ]
     assert found[1][2] == "this line is no envelope"
 
