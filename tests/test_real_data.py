@@ -318,9 +318,9 @@ def test_an_event_that_is_wrong_anywhere_is_used_or_quarantined_and_never_fatal(
         "the event has no id",
         "the event has no name",
         "the event has no timestamp",
-        "the timestamp is no time",
-        "the timestamp lies before the year 2000",
-        "the timestamp lies in the future",
+        "the timestamp is not an ISO 8601 time",
+        "the timestamp is before the year 2000",
+        "the timestamp is in the future",
     }
     [(views,)] = query(real, "select count(*) from core.product_views where shop = ?", ODD)
     viewed = [event for event in real.odd if event["name"] == "product_viewed"]
