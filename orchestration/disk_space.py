@@ -20,7 +20,7 @@ class DiskFull(Exception):
 
 def disk_full(error: BaseException | None, folder: Path) -> DiskFull | None:
     """What to say of an error that a full disk is the cause of; None if another one is."""
-    for one in _causes(error):
+    for one in causes(error):
         by_number = isinstance(one, OSError) and one.errno in _NUMBERS
         if by_number or any(words in str(one) for words in _WORDS):
             free = shutil.disk_usage(_existing(folder)).free
@@ -32,12 +32,13 @@ def disk_full(error: BaseException | None, folder: Path) -> DiskFull | None:
     return None
 
 
-def _causes(error: BaseException | None) -> Iterator[BaseException]:
+def causes(error: BaseException | None) -> Iterator[BaseException]:
+    """The error and what it was raised from, the innermost last."""
     seen = set()
     while error is not None and id(error) not in seen:
         seen.add(id(error))
         yield error
-        error = error.__cause__ or error.__context__
+        error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
 
 
 def _existing(folder: Path) -> Path:

@@ -16,7 +16,7 @@ from ingestion.shops import load_shops
 from orchestration.build_state import build_anew
 from orchestration.build_warnings import BuildWarning, build_warnings
 from orchestration.dbt_manifest import prepare_dbt
-from orchestration.disk_space import disk_full
+from orchestration.disk_space import causes, disk_full
 from orchestration.settings import (
     DAGSTER_VARIABLE,
     EXECUTABLES,
@@ -140,8 +140,7 @@ def prepare_dagster() -> None:
 
 def _reason(error: BaseException) -> str:
     """The first sentence of the innermost error."""
-    while error.__cause__ is not None or (error.__context__ is not None and not error.__suppress_context__):
-        error = error.__cause__ or error.__context__
+    *_, error = causes(error)
     lines = str(error).strip().splitlines() or [""]
     said = lines[0][:300].rstrip(".")
     return f"{type(error).__name__}: {said}." if said else f"{type(error).__name__}."

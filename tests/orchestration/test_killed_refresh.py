@@ -1,0 +1,240 @@
+"""A refresh of two stores; then one that is killed while dbt works, with its data damaged; then another."""
+
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from pathlib import Path
+from types import SimpleNamespace
+
+import dagster as dg
+import duckdb
+import pytest
+from dagster._core.instance.ref import InstanceRef
+from dagster._core.launcher.base import WorkerStatus
+
+from ingestion.warehouse import landing_folder, warehouse_file
+from orchestration import run_history
+from orchestration.run_history import LockedRunLauncher
+from orchestration.warehouse_lock import is_held, warehouse_lock
+from serving.published import read_current
+from tests.conftest import PROJECT
+from tests.landing_files import land_events
+
+SHOPS = """
+[[shops]]
+domain = "eur.myshopify.com"
+name = "Berlin"
+timezone = "Europe/Berlin"
+currency = "EUR"
+ingest_keys = ["key-of-eur"]
+[shops.recommendations]
+exclude = ["no-such-product"]
+
+[[shops]]
+domain = "jpy.myshopify.com"
+name = "Osaka"
+timezone = "Asia/Tokyo"
+currency = "JPY"
+ingest_keys = ["key-of-jpy"]
+
+[[shops]]
+domain = "quiet.myshopify.com"
+name = "Quiet"
+timezone = "UTC"
+currency = "USD"
+ingest_keys = ["key-of-quiet"]
+"""
+
+
+def event(number: int, name: str, data: dict) -> dict:
+    return {
+        "id": f"e{number}",
+        "name": name,
+        "clientId": f"c{number % 5}",
+        "timestamp": f"2026-11-22T10:{number:02}:00Z",
+        "data": data,
+    }
+
+
+def shopper(currency: str, amount: int, product: str) -> list[dict]:
+    variant = {
+        "id": "11",
+        "price": {"amount": amount, "currencyCode": currency},
+        "product": {"id": "1", "title": product},
+    }
+    checkout = {
+        "token": "t",
+        "order": {"id": "9"},
+        "currencyCode": currency,
+        "totalPrice": {"amount": amount, "currencyCode": currency},
+        "subtotalPrice": {"amount": amount, "currencyCode": currency},
+        "lineItems": [{"title": product, "quantity": 1, "variant": variant, "finalLinePrice": variant["price"]}],
+    }
+    views = [event(number, "product_viewed", {"productVariant": variant}) for number in range(8)]
+    return [*views, event(9, "checkout_completed", {"checkout": checkout})]
+
+
+@pytest.fixture(scope="module")
+def refreshed(pixelnova, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("killed")
+    data, shops = folder / "data", folder / "shops.toml"
+    shops.write_text(SHOPS)
+    land_events(landing_folder(data), "eur.myshopify.com", shopper("EUR", 40, "Teapot"))
+    land_events(landing_folder(data), "jpy.myshopify.com", shopper("JPY", 9000, "Kettle"))
+    env = {"PIXELNOVA_SHOPS": str(shops)}
+    done = pixelnova("refresh", data=data, env=env)
+    return SimpleNamespace(data=data, env=env, output=done.stdout, tables=tables(data))
+
+
+def tables(data) -> dict[str, list]:
+    names = ("core.orders", "core.sessions", "analytics.daily_shop", "operations.event_volume")
+    with read_current(data).connect() as connection:
+        return {name: connection.execute(f"select * from {name} order by all").fetchall() for name in names}
+
+
+def statuses(data) -> list[str]:
+    with sqlite3.connect(data / "dagster" / "history" / "runs.db") as connection:
+        return [status for (status,) in connection.execute("select status from runs order by id").fetchall()]
+
+
+def section(output: str, title: str, following: str) -> str:
+    return output.split(f"\n{title} ")[1].split(f"\n{following} ")[0]
+
+
+def test_the_summary_is_per_store_and_says_where_there_is_too_little(refreshed):
+    berlin = section(refreshed.output, "Berlin", "Osaka")
+    osaka = section(refreshed.output, "Osaka", "Quiet")
+    quiet = refreshed.output.split("\nQuiet ")[1]
+    assert "40.00 EUR" in berlin and "Teapot" in berlin and "JPY" not in berlin
+    assert "9,000.00 JPY" in osaka and "Kettle" in osaka and "Teapot" not in osaka
+    assert "No product was viewed yet." in quiet
+    assert "bought together often enough" not in quiet
+    assert "0.0% @" not in refreshed.output
+
+
+def test_a_warning_of_a_dbt_test_reaches_the_summary_with_its_rows_and_its_query(refreshed):
+    warnings = refreshed.output.split("Warnings: published, but look at these")[1]
+    assert "every rule of the merchant does something" in warnings
+    [build] = (refreshed.data / "dbt").iterdir()
+    [query] = build.rglob("compiled/**/every_rule_of_the_merchant_does_something.sql")
+    assert query.name in "".join(warnings.split())
+
+
+def test_nothing_is_written_into_the_checkout_but_the_manifest(refreshed):
+    assert not list((PROJECT / "dbt_project" / "target").glob("models-*"))
+    assert not (PROJECT / ".nux").exists()
+
+
+def test_status_reads_no_warehouse(refreshed, pixelnova):
+    with duckdb.connect(str(warehouse_file(refreshed.data))):  # as a run has it
+        said = pixelnova("status", data=refreshed.data).stdout
+    assert "18 events" in said
+    assert "Run at work" in said
+
+
+def test_monitoring_finds_out_by_the_lock_whether_a_run_lives(refreshed, monkeypatch):
+    monkeypatch.setenv("PIXELNOVA_DATA", str(refreshed.data))
+    monkeypatch.setenv("PIXELNOVA_DAGSTER", str(refreshed.data / "dagster"))
+    with dg.DagsterInstance.from_ref(InstanceRef.from_dir(str(PROJECT))) as instance:
+        assert isinstance(instance.run_launcher, LockedRunLauncher)
+        assert instance.run_monitoring_enabled
+        [record] = instance.get_run_records()
+        monkeypatch.setattr(run_history, "_BEGINNING", run_history.timedelta(days=-1))
+        monkeypatch.setattr(run_history, "_ENDING_SECONDS", 0)
+
+        def health(run) -> WorkerStatus:
+            return instance.run_launcher.check_run_worker_health(run).status
+
+        assert health(record.dagster_run) == WorkerStatus.SUCCESS
+        killed = instance.create_run_for_job(dg.job(name="killed")(lambda: None), run_id=None)
+        assert health(killed) == WorkerStatus.NOT_FOUND
+        with warehouse_lock():
+            assert health(killed) == WorkerStatus.RUNNING
+        instance.delete_run(killed.run_id)
+
+
+def test_a_refresh_that_fails_while_it_loads_says_why_on_the_terminal_and_in_the_log(pixelnova, tmp_path):
+    (tmp_path / "dlt").mkdir()
+    (tmp_path / "dlt" / "pixel").write_text("a file where dlt keeps a folder")
+    done = pixelnova("refresh", data=tmp_path, check=False)
+    assert done.returncode == 1
+    assert "The refresh failed at pixel: NotADirectoryError: " in done.stderr
+    log = (tmp_path / "dagster" / "refresh.log").read_text()
+    assert "Traceback" in log and "NotADirectoryError" in log
+
+
+def test_a_killed_refresh_holds_the_lock_as_long_as_dbt_writes_and_the_next_one_makes_all_whole(refreshed, pixelnova):
+    data = refreshed.data
+    environment = {**os.environ, **refreshed.env, "PIXELNOVA_DATA": str(data)}
+    command = [sys.executable, "-m", "orchestration.cli", "refresh", "--full"]
+    process = subprocess.Popen(command, cwd=PROJECT, env=environment, stderr=subprocess.DEVNULL)
+    dbt = child(process.pid, b"build")
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert alive(dbt)
+    assert is_held(data)
+    wait_until(lambda: not alive(dbt))
+    wait_until(lambda: not is_held(data))
+    assert statuses(data) == ["SUCCESS", "STARTED"]
+
+    with duckdb.connect(str(warehouse_file(data))) as connection:  # as after a kill between two steps of a load
+        connection.execute("insert into raw_pixel.events select * from raw_pixel.events where shop like 'eur%'")
+        connection.execute("delete from raw_pixel.events where shop like 'jpy%'")
+    (data / "dbt" / "of-long-ago").mkdir()
+    os.utime(data / "dbt" / "of-long-ago", (1, 1))
+    reader = subprocess.Popen([sys.executable, "-c", READER, str(warehouse_file(data))])
+    try:
+        pixelnova("refresh", data=data, env={**refreshed.env, "PIXELNOVA_HISTORY_MB": "3"})
+    finally:
+        reader.kill()
+        reader.wait()
+    assert tables(data) == refreshed.tables
+    assert statuses(data) == ["FAILURE", "SUCCESS"]  # the first is gone: the history may be so large
+    builds = {path.name for path in (data / "dbt").iterdir()}
+    assert len(builds) <= 4 and "of-long-ago" not in builds
+
+
+READER = """
+import duckdb, sys, time
+while True:
+    try:
+        with duckdb.connect(sys.argv[1], read_only=True):
+            time.sleep(1)
+        time.sleep(0.5)
+    except duckdb.IOException:
+        time.sleep(0.05)
+"""
+
+
+def child(parent: int, word: bytes) -> int:
+    """The process id of a child that has this word among its arguments, when there is one."""
+    found = []
+
+    def look() -> bool:
+        for pid in subprocess.run(["pgrep", "-P", str(parent)], capture_output=True, text=True).stdout.split():
+            try:
+                if word in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0"):
+                    found.append(int(pid))
+            except FileNotFoundError:
+                continue
+        return bool(found)
+
+    wait_until(look)
+    return found[0]
+
+
+def alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def wait_until(true, seconds: float = 180) -> None:
+    deadline = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
