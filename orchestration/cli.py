@@ -442,7 +442,7 @@ def main() -> None:
 def _known(error: BaseException | None) -> BaseException | None:
     """The innermost error with a sentence of its own: Dagster and dlt wrap what happens inside a step."""
     from ingestion.warehouse_connection import WarehouseInUse
-    from orchestration.disk_space import disk_full
+    from orchestration.disk_space import causes, disk_full
     from serving import listening
     from serving.publish import PublishError
     from serving.published import NothingPublished
@@ -469,10 +469,9 @@ def _known(error: BaseException | None) -> BaseException | None:
     found = disk_full(error, data_folder())
     if found is not None:
         return found
-    while error is not None:
-        if isinstance(error, with_sentence):
-            found = error
-        error = error.__cause__ if error.__suppress_context__ else error.__context__
+    for one in causes(error):
+        if isinstance(one, with_sentence):
+            found = one
     return found
 
 

@@ -146,7 +146,9 @@ def load(data, *files: CatalogueFiles):
 
 
 def loaded_state(data):
-    return open_pipeline("catalogue", data).state.get("sources", {}).get("catalogue", {}).get("loaded", {})
+    pipeline = open_pipeline("catalogue", data)
+    pipeline.sync_destination()  # where dlt's state is kept
+    return pipeline.state.get("sources", {}).get("catalogue", {}).get("loaded", {})
 
 
 def query(data, sql):

@@ -58,9 +58,9 @@ def test_an_event_that_cannot_be_built_is_quarantined_alone(tmp_path):
     warehouse = BrokenWarehouse(tmp_path)
     warehouse.break_rule(
         "stg_pixel__events",
-        "    product_title,\n    nullif(vendor",
+        "    nullif(vendor, '') as vendor,",
         "    case when product_title = 'Product poison' then cast(product_title as integer) end as poisoned,\n"
-        "    product_title,\n    nullif(vendor",
+        "    nullif(vendor, '') as vendor,",
     )
     failed = warehouse.failures()
     assert [failure.name for failure in failed] == ["int_events_received"]

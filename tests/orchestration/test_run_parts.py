@@ -15,7 +15,7 @@ from ingestion.sources.shops import shops_source
 from ingestion.warehouse import open_pipeline, warehouse_file
 from ingestion.warehouse_connection import WarehouseInUse, connect
 from orchestration.dbt_manifest import prepare_dbt
-from orchestration.disk_space import disk_full
+from orchestration.disk_space import causes, disk_full
 from orchestration.warehouse_lock import WarehouseBusy, inherited_by_children, is_held, warehouse_lock
 from serving.duckdb_settings import connect as connect_to_serve
 from tests.conftest import PROJECT
@@ -66,7 +66,7 @@ def test_dlt_waits_for_a_reader_to_leave(data, read):
 
 def test_a_reader_that_does_not_leave_is_named(data, read):
     reader = read(60)
-    with pytest.raises(WarehouseInUse, match=rf"PID {reader.pid}\).*published/current/analytics.duckdb"):
+    with pytest.raises(WarehouseInUse, match=rf"PID {reader.pid}\).*published/current/pixelnova.duckdb"):
         connect(warehouse_file(data), wait_seconds=0.5)
 
 
@@ -156,3 +156,10 @@ def test_dagster_finds_dbt_and_itself_without_an_activated_environment(tmp_path)
     done = subprocess.run([sys.executable, "-c", code], cwd=PROJECT, env=environment, capture_output=True, text=True)
     binaries = Path(sys.executable).parent
     assert done.stdout.split() == [str(binaries / "dbt"), str(binaries / "dagster"), str(binaries.parent)], done.stderr
+
+
+def test_errors_that_cause_each_other_are_followed_once():
+    """dlt raises such: following them for ever once hung a failed refresh."""
+    outer, inner = RuntimeError("outer"), OSError("inner")
+    outer.__cause__, inner.__context__ = inner, outer
+    assert list(causes(outer)) == [outer, inner]
