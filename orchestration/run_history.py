@@ -71,7 +71,7 @@ def delete_old_runs(instance: dg.DagsterInstance, history: Path, keep: Sequence[
     Returns:
         The ids of those that were deleted.
     """
-    oldest = datetime.now(UTC) - timedelta(days=float(os.environ.get(DAYS_VARIABLE, DEFAULT_DAYS)))
+    oldest = _oldest()
     left = float(os.environ.get(MEGABYTES_VARIABLE, DEFAULT_MEGABYTES)) * 1_000_000
     deleted = []
     for record in instance.get_run_records():  # the newest first
@@ -98,10 +98,15 @@ def _delete_check_results(instance: dg.DagsterInstance, run_id: str) -> None:
 
 
 def delete_old_builds(folder: Path) -> None:
-    """Keep what dbt compiled and logged for the newest runs only."""
+    """Keep what dbt compiled and logged for the newest runs only, and for as many days as the history."""
     builds = sorted((path for path in folder.glob("*") if path.is_dir()), key=lambda path: path.stat().st_mtime)
-    for path in builds[: -WHOLE_BUILDS or None]:
-        _remove(path)
+    for place, path in enumerate(reversed(builds)):
+        if place >= WHOLE_BUILDS or path.stat().st_mtime < _oldest().timestamp():
+            _remove(path)
+
+
+def _oldest() -> datetime:
+    return datetime.now(UTC) - timedelta(days=float(os.environ.get(DAYS_VARIABLE, DEFAULT_DAYS)))
 
 
 def _size(path: Path) -> int:

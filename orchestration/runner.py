@@ -139,8 +139,8 @@ def prepare_dagster() -> None:
 
 
 def _reason(error: BaseException) -> str:
-    """The first sentence of the innermost error."""
-    *_, error = causes(error)
+    """The first sentence of the innermost error that is not Dagster's wrapping of another."""
+    *_, error = [one for one in causes(error) if not type(one).__module__.startswith("dagster.")] or [error]
     lines = str(error).strip().splitlines() or [""]
     said = lines[0][:300].rstrip(".")
     return f"{type(error).__name__}: {said}." if said else f"{type(error).__name__}."

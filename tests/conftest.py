@@ -14,7 +14,10 @@ PROJECT = Path(__file__).resolve().parent.parent
 
 
 # Files that take minutes. They begin first, so that no core waits for one of them at the end.
-LONGEST = ("test_incremental.py", "test_pipeline.py", "test_real_data.py", "test_eligibility.py", "test_cli.py")
+LONGEST = (
+    *("test_incremental.py", "test_killed_refresh.py", "test_pipeline.py", "test_real_data.py", "test_eligibility.py"),
+    *("test_cli.py", "test_fence.py"),
+)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

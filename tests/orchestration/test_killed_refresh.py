@@ -120,7 +120,7 @@ def test_a_warning_of_a_dbt_test_reaches_the_summary_with_its_rows_and_its_query
     assert "every rule of the merchant does something" in warnings
     [build] = (refreshed.data / "dbt").iterdir()
     [query] = build.rglob("compiled/**/every_rule_of_the_merchant_does_something.sql")
-    assert query.name in "".join(warnings.split())
+    assert query.name in "".join(warnings.replace("│", "").split())  # the cell is narrow
 
 
 def test_nothing_is_written_into_the_checkout_but_the_manifest(refreshed):
