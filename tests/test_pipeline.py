@@ -107,7 +107,7 @@ def test_sessions_are_those_that_plain_python_cuts(demo, shop, sessions):
     )
     found = query(
         demo.published,
-        "select client_id, started_at, ended_at, session_date, events, product_views, is_bot from core.sessions",
+        "select client_id, started_at, ended_at, local_date, events, product_views, is_bot from core.sessions",
     )
     assert Counter(found) == expected
     assert len(found) > 2_000

@@ -285,13 +285,13 @@ def test_clicks_are_cut_into_the_sessions_that_pandas_cuts(real, shared_data):
 def test_dates_are_those_of_each_shop(real):
     found = query(
         real,
-        "select shop, min(order_date), min(ordered_at) from core.orders where shop = ? group by all",
+        "select shop, min(local_date), min(ordered_at) from core.orders where shop = ? group by all",
         RETAIL,
     )
     assert found == [(RETAIL, datetime(2010, 12, 1).date(), datetime(2010, 12, 1, 8, 26))]
     [(differing,)] = query(
         real,
-        "select count(*) from core.product_views where shop = ? and viewed_date <> cast(viewed_at as date)",
+        "select count(*) from core.product_views where shop = ? and local_date <> cast(viewed_at as date)",
         CLICKS,
     )
     assert differing > 0, "no click between midnight in Berlin and midnight UTC"

@@ -50,7 +50,7 @@
 
 {% macro event_columns() -%}
     {#- The columns of int_events but for the session, which is what that model adds. -#}
-    event_key, shop, event_id, event_name, event_type, event_at, event_date, event_sequence, client_id, page_url,
+    event_key, shop, event_id, event_name, event_type, event_at, local_date, event_sequence, client_id, page_url,
     page_path, page_query, page_title, referrer_url, user_agent, is_analytics_allowed, is_marketing_allowed,
     has_global_privacy_control, is_own_host, pixel_version, visitor_hash, received_at, landing_file, request_id,
     request_index, content_hash, product_id, variant_id, sku, product_title, vendor, product_type, product_url,
@@ -69,7 +69,7 @@
             events.shop = touched.shop
             and events.client_id = touched.client_id
             and events.event_at between touched.from_at and touched.to_at
-    where events.event_date in (select dates.event_date from {{ dates }} as dates)
+    where events.local_date in (select dates.local_date from {{ dates }} as dates)
 {%- endmacro %}
 
 {% macro events_of_touched_sessions() -%}

@@ -30,17 +30,17 @@
             pairs.product_id,
             pairs.other_product_id,
             cast(sum(pairs.sessions) as bigint) as sessions,
-            cast(sum({{ decayed('pairs.sessions', 'pairs.session_date', 'windows.last_date', half_life) }}) as double)
+            cast(sum({{ decayed('pairs.sessions', 'pairs.local_date', 'windows.last_date', half_life) }}) as double)
                 as recent_sessions,
-            cast(sum({{ decayed('pairs.forward_weight', 'pairs.session_date', 'windows.last_date', half_life) }}) as double)
+            cast(sum({{ decayed('pairs.forward_weight', 'pairs.local_date', 'windows.last_date', half_life) }}) as double)
                 as forward_weight,
-            cast(sum({{ decayed('pairs.backward_weight', 'pairs.session_date', 'windows.last_date', half_life) }}) as double)
+            cast(sum({{ decayed('pairs.backward_weight', 'pairs.local_date', 'windows.last_date', half_life) }}) as double)
                 as backward_weight
         from {{ ref('int_view_pairs_daily') }} as pairs
         inner join {{ windows }} as windows
             on
                 pairs.shop = windows.shop
-                and pairs.session_date between windows.first_date and windows.last_date
+                and pairs.local_date between windows.first_date and windows.last_date
         group by pairs.shop, pairs.product_id, pairs.other_product_id
 
     ),
@@ -67,7 +67,7 @@
         inner join {{ windows }} as windows
             on
                 sessions.shop = windows.shop
-                and sessions.session_date between windows.first_date and windows.last_date
+                and sessions.local_date between windows.first_date and windows.last_date
         where sessions.views_to_end = 1
         group by sessions.shop
 
@@ -185,12 +185,12 @@
             pairs.product_id,
             pairs.other_product_id,
             cast(sum(pairs.orders) as bigint) as orders,
-            cast(sum({{ decayed('pairs.orders', 'pairs.order_date', 'windows.last_date', half_life) }}) as double)
+            cast(sum({{ decayed('pairs.orders', 'pairs.local_date', 'windows.last_date', half_life) }}) as double)
                 as recent_orders,
-            cast(sum({{ decayed('pairs.weight', 'pairs.order_date', 'windows.last_date', half_life) }}) as double) as weight
+            cast(sum({{ decayed('pairs.weight', 'pairs.local_date', 'windows.last_date', half_life) }}) as double) as weight
         from {{ ref('int_order_pairs_daily') }} as pairs
         inner join {{ windows }} as windows
-            on pairs.shop = windows.shop and pairs.order_date between windows.first_date and windows.last_date
+            on pairs.shop = windows.shop and pairs.local_date between windows.first_date and windows.last_date
         group by pairs.shop, pairs.product_id, pairs.other_product_id
 
     ),
@@ -209,7 +209,7 @@
             count(distinct baskets.order_key) as orders
         from {{ ref('int_baskets') }} as baskets
         inner join {{ windows }} as windows
-            on baskets.shop = windows.shop and baskets.order_date between windows.first_date and windows.last_date
+            on baskets.shop = windows.shop and baskets.local_date between windows.first_date and windows.last_date
         where baskets.products <= {{ var('max_basket_products') }}
         group by baskets.shop
 
@@ -501,12 +501,12 @@
             views.product_id,
             1 as weight,
             0 as orders,
-            views.session_date as last_date
+            views.local_date as last_date
         from {{ ref('int_session_products') }} as views
         inner join {{ windows }} as windows
             on
                 views.shop = windows.shop
-                and views.session_date between windows.first_date and windows.last_date
+                and views.local_date between windows.first_date and windows.last_date
         inner join visits on views.session_id = visits.session_id
 
     ),
@@ -519,12 +519,12 @@
             events.product_id,
             {{ var('cart_weight') }} as weight,
             0 as orders,
-            events.event_date as last_date
+            events.local_date as last_date
         from {{ ref('int_events') }} as events
         inner join {{ windows }} as windows
             on
                 events.shop = windows.shop
-                and events.event_date between windows.first_date and windows.last_date
+                and events.local_date between windows.first_date and windows.last_date
         inner join visits on events.session_id = visits.session_id
         inner join {{ ref('int_sessions') }} as sessions on events.session_id = sessions.session_id
         where events.event_name = 'product_added_to_cart' and events.product_id is not null and not sessions.is_bot
@@ -539,10 +539,10 @@
             baskets.product_id,
             {{ var('purchase_weight') }} as weight,
             1 as orders,
-            baskets.order_date as last_date
+            baskets.local_date as last_date
         from {{ ref('int_baskets') }} as baskets
         inner join {{ windows }} as windows
-            on baskets.shop = windows.shop and baskets.order_date <= windows.last_date
+            on baskets.shop = windows.shop and baskets.local_date <= windows.last_date
         where baskets.journey_id is not null
 
     ),

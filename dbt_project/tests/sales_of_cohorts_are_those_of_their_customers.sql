@@ -23,7 +23,7 @@ orders as (
     inner join {{ ref('int_shop_today') }} as today
         on
             orders.shop = today.shop
-            and {{ dbt.date_trunc('month', 'orders.order_date') }} <= {{ dbt.date_trunc('month', 'today.today') }}
+            and {{ dbt.date_trunc('month', 'orders.local_date') }} <= {{ dbt.date_trunc('month', 'today.today') }}
     left join {{ ref('shops') }} as shops on orders.shop = shops.shop
     where orders.journey_id is not null and not orders.is_test
     group by orders.shop

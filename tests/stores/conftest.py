@@ -1,7 +1,8 @@
 """Lands the events of every test module of this folder and builds them once, whichever worker comes first.
 
 A module `test_<topic>.py` has `EVENTS`, a list of pixel events; they belong to the shop `<topic>.myshopify.com`
-(Europe/Berlin, EUR, unless the module says otherwise in `SHOP`, lines of TOML). Its tests ask `store.query`.
+(Europe/Berlin, EUR, unless the module says otherwise in `SHOP`, lines of TOML). All are received at RECEIVED_AT; a
+module's own `RECEIVED_AT` names exceptions, by event id. Its tests ask `store.query`.
 Events pass through the collector's own parser, so that what it takes out is missing here too.
 """
 
@@ -51,9 +52,11 @@ def _domain(module_name: str) -> str:
     return module_name.rpartition(".")[2].removeprefix("test_").replace("_", "-") + ".myshopify.com"
 
 
-def _lines(shop: Shop, events: list[dict[str, Any]]) -> Iterator[bytes]:
-    for number, event in enumerate(events):
-        request = Request(f"{shop.name}-{number}", RECEIVED_AT, shop, None, None, None, False)
+def _lines(shop: Shop, module: ModuleType) -> Iterator[bytes]:
+    received_at = getattr(module, "RECEIVED_AT", {})
+    for number, event in enumerate(module.EVENTS):
+        received = received_at.get(event.get("id"), RECEIVED_AT)
+        request = Request(f"{shop.name}-{number}", received, shop, None, None, None, False)
         parsed = parse_body(msgspec.json.encode(event), request)
         assert not parsed.rejected, parsed.rejected
         yield from parsed.lines
@@ -80,7 +83,7 @@ def stores(tmp_path_factory: pytest.TempPathFactory) -> Warehouse:
             )
             warehouse = Warehouse(folder, shops_file)
             for shop in load_shops(shops_file):
-                land(warehouse.landing, _lines(shop, modules[shop.domain].EVENTS))
+                land(warehouse.landing, _lines(shop, modules[shop.domain]))
             warehouse.load()
             warehouse.build(with_tests=True)
             built.touch()

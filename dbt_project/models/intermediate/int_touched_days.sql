@@ -48,7 +48,7 @@ checkouts as (
 
     select
         shop,
-        event_date as touched_date
+        local_date as touched_date
     from events
     where false
 
@@ -83,21 +83,21 @@ checkouts as (
 
     select
         shop,
-        event_date as touched_date
+        local_date as touched_date
     from touched_events
 
     union
 
     select
         shop,
-        event_date
+        local_date
     from cut_anew
 
     union
 
     select
         shop,
-        event_date
+        local_date
     from events
     where session_id in (select moved_visits.session_id from moved_visits)
 
@@ -105,21 +105,21 @@ checkouts as (
 
     select
         shop,
-        order_date
+        local_date
     from changed_orders
 
     union
 
     select
         shop,
-        started_date
+        local_date
     from checkouts
 
     union
 
     select
         shop,
-        started_date
+        local_date
     from {{ stored('int_checkouts') }}
     where
         (shop, checkout_token) in (

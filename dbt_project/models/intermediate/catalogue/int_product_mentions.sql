@@ -4,7 +4,7 @@
     materialized='incremental',
     incremental_strategy='replace_touched',
     incremental_predicates=[
-        "(shop, event_date) in (select days.shop, days.touched_date from intermediate.int_touched_days as days)"
+        "(shop, local_date) in (select days.shop, days.touched_date from intermediate.int_touched_days as days)"
     ],
 ) }}
 
@@ -32,7 +32,7 @@ mentions as (
 
     select
         shop,
-        event_date,
+        local_date,
         product_id,
         variant_id,
         product_title,
@@ -48,13 +48,13 @@ mentions as (
         event_key,
         0 as line_number
     from events
-    where event_name = 'product_viewed' and {{ in_touched_days('shop', 'event_date') }}
+    where event_name = 'product_viewed' and {{ in_touched_days('shop', 'local_date') }}
 
     union all
 
     select
         orders.shop,
-        orders.order_date as event_date,
+        orders.local_date,
         order_lines.product_id,
         order_lines.variant_id,
         order_lines.product_title,
@@ -71,12 +71,12 @@ mentions as (
         order_lines.line_number
     from orders
     inner join order_lines on orders.event_key = order_lines.event_key
-    where {{ in_touched_days('orders.shop', 'orders.order_date') }}
+    where {{ in_touched_days('orders.shop', 'orders.local_date') }}
 
 )
 
 {% set said = [
-    'shop', 'event_date', 'product_id', 'variant_id', 'product_title', 'variant_title', 'sku', 'vendor', 'product_type',
+    'shop', 'local_date', 'product_id', 'variant_id', 'product_title', 'variant_title', 'sku', 'vendor', 'product_type',
     'url', 'image_url', 'price', 'currency'
 ] %}
 

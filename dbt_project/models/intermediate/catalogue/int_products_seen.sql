@@ -12,7 +12,7 @@ numbered as (
         mentions.*,
         {{ product_handle('mentions.url') }} as handle,
         case when mentions.currency = shops.currency then mentions.price end as shop_price,
-        {{ decayed('mentions.mentions', 'mentions.event_date', 'today.today', 7) }} as recent_mentions,
+        {{ decayed('mentions.mentions', 'mentions.local_date', 'today.today', 7) }} as recent_mentions,
         row_number() over (
             partition by mentions.shop, mentions.product_id
             order by mentions.event_at, mentions.event_key, mentions.line_number

@@ -1,7 +1,7 @@
 {#- Events that were received more than once, now or before: which copy counts. -#}
 
 {% set columns = [
-    'event_key', 'shop', 'client_id', 'checkout_token', 'customer_id', 'event_at', 'event_date', 'received_at',
+    'event_key', 'shop', 'client_id', 'checkout_token', 'customer_id', 'event_at', 'local_date', 'received_at',
     'content_hash', 'request_id', 'request_index', 'landing_file'
 ] %}
 

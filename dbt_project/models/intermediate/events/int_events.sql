@@ -39,7 +39,7 @@ events as (
 
         select {{ event_columns() }} from {{ this }}
         where
-            event_date in (select dates.event_date from dates)
+            local_date in (select dates.local_date from dates)
             and event_key in (select near.event_key from near)
             and event_key not in (select accepted.event_key from accepted)
     {% endif %}

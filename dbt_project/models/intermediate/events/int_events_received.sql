@@ -19,6 +19,6 @@ shops as (
 
 select
     events.*,
-    {{ local_date('events.event_at', "coalesce(shops.timezone, 'UTC')") }} as event_date
+    {{ local_date('events.event_at', "coalesce(shops.timezone, 'UTC')") }} as local_date
 from events
 left join shops on events.shop = shops.shop

@@ -35,6 +35,6 @@ keys as (
 select *
 from events
 where
-    event_date in (select dates.event_date from dates)
+    local_date in (select dates.local_date from dates)
     and event_key in (select keys.event_key from keys)
     {{ 'and false' if first_build() }}

@@ -32,5 +32,5 @@ exploded as (
 
 )
 
-select distinct element as event_date
+select distinct element as local_date
 from exploded

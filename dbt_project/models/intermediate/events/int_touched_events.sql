@@ -7,7 +7,7 @@
 {{ config(materialized='incremental', incremental_strategy='append') }}
 
 {% set gap = "interval '" ~ var('session_gap_minutes') ~ "' minute" %}
-{% set columns = ['event_key', 'shop', 'client_id', 'checkout_token', 'customer_id', 'event_at', 'event_date'] %}
+{% set columns = ['event_key', 'shop', 'client_id', 'checkout_token', 'customer_id', 'event_at', 'local_date'] %}
 
 with
 

@@ -22,7 +22,7 @@
 } %}
 
 {% set event_columns = [
-    'event_key', 'shop', 'event_id', 'event_at', 'event_date', 'client_id', 'session_id', 'event_name'
+    'event_key', 'shop', 'event_id', 'event_at', 'local_date', 'client_id', 'session_id', 'event_name'
 ] %}
 
 with
@@ -70,7 +70,7 @@ named as (
         shop,
         event_id,
         event_at,
-        event_date,
+        local_date,
         client_id,
         session_id,
         case event_name
@@ -99,7 +99,7 @@ select
     event_key,
     shop,
     event_at,
-    event_date,
+    local_date,
     client_id,
     session_id,
     action,

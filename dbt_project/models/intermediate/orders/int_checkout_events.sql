@@ -17,7 +17,7 @@ select
     event_id,
     event_name,
     event_at,
-    event_date,
+    local_date,
     event_sequence,
     client_id,
     session_id,

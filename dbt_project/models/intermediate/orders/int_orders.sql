@@ -118,7 +118,7 @@ select
     coalesce(numbered.order_number > 1, false) or coalesce(not numbered.is_first_order, false) as is_repeat_order,
     numbered.ordered_at,
     {{ local_time('numbered.ordered_at', "coalesce(shops.timezone, 'UTC')") }} as ordered_local_at,
-    numbered.order_date,
+    numbered.local_date,
     coalesce(amounts.line_items, 0) as line_items,
     coalesce(amounts.units, 0) as units,
     amounts.lines_complete,

@@ -25,7 +25,7 @@ select
     checkout_events.session_id,
     checkout_events.client_id,
     checkout_events.event_at as ordered_at,
-    checkout_events.event_date as order_date,
+    checkout_events.local_date,
     checkout_events.currency,
     checkout_events.subtotal_amount,
     checkout_events.discount_amount,

@@ -35,10 +35,10 @@ days_with_events as (
 
     select
         shop,
-        session_date,
+        local_date,
         min(started_at) as first_event_at
     from {{ ref('int_sessions') }}
-    group by shop, session_date
+    group by shop, local_date
     having count(distinct client_id) > 1
 
 ),

@@ -9,7 +9,7 @@ products as (
     select distinct
         orders.shop,
         orders.order_key,
-        orders.order_date,
+        orders.local_date,
         orders.journey_id,
         lines.product_id
     from {{ ref('orders') }} as orders

@@ -26,7 +26,7 @@ counted as (
         pairs.sessions as times
     from {{ ref('int_view_pairs_daily') }} as pairs
     inner join windows
-        on pairs.shop = windows.shop and pairs.session_date between windows.first_date and windows.last_date
+        on pairs.shop = windows.shop and pairs.local_date between windows.first_date and windows.last_date
     where pairs.product_id = pairs.other_product_id
 
     union all
@@ -40,7 +40,7 @@ counted as (
     inner join order_windows
         on
             pairs.shop = order_windows.shop
-            and pairs.order_date between order_windows.first_date and order_windows.last_date
+            and pairs.local_date between order_windows.first_date and order_windows.last_date
     where pairs.product_id = pairs.other_product_id
 
 )

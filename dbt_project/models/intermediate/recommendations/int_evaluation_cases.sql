@@ -17,8 +17,8 @@ views as (
     from {{ ref('int_session_products') }} as views
     inner join today on views.shop = today.shop
     where
-        views.session_date > cast({{ dbt.dateadd('day', -var('evaluation_days'), 'today.today') }} as date)
-        and views.session_date <= today.today
+        views.local_date > cast({{ dbt.dateadd('day', -var('evaluation_days'), 'today.today') }} as date)
+        and views.local_date <= today.today
 
 ),
 
@@ -63,8 +63,8 @@ baskets as (
     from {{ ref('int_baskets') }} as baskets
     inner join today on baskets.shop = today.shop
     where
-        baskets.order_date > cast({{ dbt.dateadd('day', -var('evaluation_days'), 'today.today') }} as date)
-        and baskets.order_date <= today.today
+        baskets.local_date > cast({{ dbt.dateadd('day', -var('evaluation_days'), 'today.today') }} as date)
+        and baskets.local_date <= today.today
         and baskets.products between 2 and {{ var('max_basket_products') }}
 
 ),

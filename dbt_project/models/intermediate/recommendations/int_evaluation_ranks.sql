@@ -87,7 +87,7 @@ past_views as (
     inner join neighbour_windows
         on
             views.shop = neighbour_windows.shop
-            and views.session_date between neighbour_windows.first_date and neighbour_windows.last_date
+            and views.local_date between neighbour_windows.first_date and neighbour_windows.last_date
 
 ),
 
@@ -126,7 +126,7 @@ popular_views as (
     inner join popular_windows
         on
             pairs.shop = popular_windows.shop
-            and pairs.session_date between popular_windows.first_date and popular_windows.last_date
+            and pairs.local_date between popular_windows.first_date and popular_windows.last_date
     where pairs.product_id = pairs.other_product_id
     group by pairs.shop, pairs.product_id
 

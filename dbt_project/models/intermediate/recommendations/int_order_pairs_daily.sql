@@ -4,7 +4,7 @@
     materialized='incremental',
     incremental_strategy='replace_touched',
     incremental_predicates=[
-        "(shop, order_date) in (select days.shop, days.touched_date from intermediate.int_touched_days as days)"
+        "(shop, local_date) in (select days.shop, days.touched_date from intermediate.int_touched_days as days)"
     ],
 ) }}
 
@@ -14,13 +14,13 @@ baskets as (
 
     -- Wholesale orders say nothing about what belongs together, and would make pairs by the thousand.
     select * from {{ ref('int_baskets') }}
-    where products <= {{ var('max_basket_products') }} and {{ in_touched_days('shop', 'order_date') }}
+    where products <= {{ var('max_basket_products') }} and {{ in_touched_days('shop', 'local_date') }}
 
 )
 
 select
     one.shop,
-    one.order_date,
+    one.local_date,
     one.product_id,
     other.product_id as other_product_id,
     count(*) as orders,
@@ -28,4 +28,4 @@ select
     cast(sum(cast(1 / power(ln(1 + one.products), 2) as decimal(18, 9))) as decimal(18, 9)) as weight
 from baskets as one
 inner join baskets as other on one.order_key = other.order_key and one.product_id <= other.product_id
-group by one.shop, one.order_date, one.product_id, other.product_id
+group by one.shop, one.local_date, one.product_id, other.product_id

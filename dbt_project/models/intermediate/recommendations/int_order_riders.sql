@@ -16,7 +16,7 @@ baskets as (
     select baskets.*
     from {{ ref('int_baskets') }} as baskets
     inner join windows
-        on baskets.shop = windows.shop and baskets.order_date between windows.first_date and windows.last_date
+        on baskets.shop = windows.shop and baskets.local_date between windows.first_date and windows.last_date
 
 ),
 
@@ -50,7 +50,7 @@ viewed as (
         count(*) as sessions
     from {{ ref('int_session_products') }} as views
     inner join windows
-        on views.shop = windows.shop and views.session_date between windows.first_date and windows.last_date
+        on views.shop = windows.shop and views.local_date between windows.first_date and windows.last_date
     where views.is_last_view
     group by views.shop, views.product_id
 

@@ -7,7 +7,7 @@
     materialized='incremental',
     incremental_strategy='replace_touched',
     incremental_predicates=[
-        "(shop, session_date) in (select days.shop, days.touched_date from intermediate.int_touched_days as days)"
+        "(shop, local_date) in (select days.shop, days.touched_date from intermediate.int_touched_days as days)"
     ],
 ) }}
 
@@ -18,9 +18,9 @@ sessions as (
     select
         session_id,
         shop,
-        session_date
+        local_date
     from {{ ref('int_sessions') }}
-    where not is_bot and product_views > 0 and {{ in_touched_days('shop', 'session_date') }}
+    where not is_bot and product_views > 0 and {{ in_touched_days('shop', 'local_date') }}
 
 ),
 
@@ -29,7 +29,7 @@ views as (
     select
         sessions.session_id,
         sessions.shop,
-        sessions.session_date,
+        sessions.local_date,
         events.product_id,
         max(events.event_at) over (partition by events.session_id) as last_viewed_at,
         row_number() over (
@@ -45,7 +45,7 @@ views as (
 select
     session_id,
     shop,
-    session_date,
+    local_date,
     product_id,
     views_to_end,
     row_number() over (partition by session_id, product_id order by views_to_end) = 1 as is_last_view,

@@ -7,7 +7,7 @@
     materialized='incremental',
     incremental_strategy='replace_touched',
     incremental_predicates=[
-        "(shop, session_date) in (select days.shop, days.touched_date from intermediate.int_touched_days as days)"
+        "(shop, local_date) in (select days.shop, days.touched_date from intermediate.int_touched_days as days)"
     ],
 ) }}
 
@@ -16,7 +16,7 @@ with
 views as (
 
     select * from {{ ref('int_session_products') }}
-    where {{ in_touched_days('shop', 'session_date') }}
+    where {{ in_touched_days('shop', 'local_date') }}
 
 ),
 
@@ -24,7 +24,7 @@ pairs as (
 
     select
         earlier.shop,
-        earlier.session_date,
+        earlier.local_date,
         least(earlier.product_id, later.product_id) as product_id,
         greatest(earlier.product_id, later.product_id) as other_product_id,
         earlier.product_id <= later.product_id as is_forward,
@@ -51,7 +51,7 @@ pairs as (
 
     select
         shop,
-        session_date,
+        local_date,
         product_id,
         product_id as other_product_id,
         true as is_forward,
@@ -64,11 +64,11 @@ pairs as (
 
 select
     shop,
-    session_date,
+    local_date,
     product_id,
     other_product_id,
     cast(sum(sessions) as bigint) as sessions,
     cast(sum(case when is_forward then weight else 0 end) as decimal(18, 9)) as forward_weight,
     cast(sum(case when is_forward then 0 else weight end) as decimal(18, 9)) as backward_weight
 from pairs
-group by shop, session_date, product_id, other_product_id
+group by shop, local_date, product_id, other_product_id

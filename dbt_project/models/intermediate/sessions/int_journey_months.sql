@@ -7,12 +7,12 @@ visits as (
     select
         visits.shop,
         visits.journey_id,
-        cast({{ dbt.date_trunc('month', 'visits.session_date') }} as date) as activity_month,
+        cast({{ dbt.date_trunc('month', 'visits.local_date') }} as date) as activity_month,
         count(*) as sessions
     from {{ ref('int_visits') }} as visits
     inner join {{ ref('int_sessions') }} as sessions on visits.session_id = sessions.session_id
     where not sessions.is_bot
-    group by visits.shop, visits.journey_id, cast({{ dbt.date_trunc('month', 'visits.session_date') }} as date)
+    group by visits.shop, visits.journey_id, cast({{ dbt.date_trunc('month', 'visits.local_date') }} as date)
 
 ),
 
@@ -21,14 +21,14 @@ orders as (
     select
         orders.shop,
         orders.journey_id,
-        cast({{ dbt.date_trunc('month', 'orders.order_date') }} as date) as activity_month,
+        cast({{ dbt.date_trunc('month', 'orders.local_date') }} as date) as activity_month,
         count(*) as orders,
         count(*) filter (where orders.is_repeat_order) as repeat_orders,
         sum(orders.gross_total_amount) filter (where orders.currency = shops.currency) as sales_amount
     from {{ ref('orders') }} as orders
     left join {{ ref('shops') }} as shops on orders.shop = shops.shop
     where orders.journey_id is not null and not orders.is_test
-    group by orders.shop, orders.journey_id, cast({{ dbt.date_trunc('month', 'orders.order_date') }} as date)
+    group by orders.shop, orders.journey_id, cast({{ dbt.date_trunc('month', 'orders.local_date') }} as date)
 
 )
 

@@ -117,7 +117,7 @@ select
     judged.client_id,
     judged.started_at,
     judged.ended_at,
-    {{ local_date('judged.started_at', "coalesce(shops.timezone, 'UTC')") }} as session_date,
+    {{ local_date('judged.started_at', "coalesce(shops.timezone, 'UTC')") }} as local_date,
     judged.events,
     judged.page_views,
     judged.product_views,

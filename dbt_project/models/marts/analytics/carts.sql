@@ -48,7 +48,7 @@ select
     sessions.session_id,
     sessions.shop,
     visits.journey_id,
-    sessions.session_date as cart_date,
+    sessions.local_date,
     sessions.channel,
     sessions.device,
     coalesce(contents.products, 0) as products,

@@ -2,7 +2,7 @@
     materialized='incremental',
     incremental_strategy='replace_touched',
     incremental_predicates=[
-        "(shop, started_date) in (select days.shop, days.touched_date from intermediate.int_touched_days as days)"
+        "(shop, local_date) in (select days.shop, days.touched_date from intermediate.int_touched_days as days)"
     ],
 ) }}
 
@@ -14,13 +14,13 @@ checkouts as (
 
     select
         checkouts.shop,
-        checkouts.started_date,
+        checkouts.local_date,
         coalesce(checkouts.currency, 'unknown') as currency,
         checkouts.furthest_step,
         checkouts.total_amount
     from {{ ref('int_checkouts') }} as checkouts
     left join {{ ref('int_sessions') }} as sessions on checkouts.session_id = sessions.session_id
-    where not coalesce(sessions.is_bot, false) and {{ in_touched_days('checkouts.shop', 'checkouts.started_date') }}
+    where not coalesce(sessions.is_bot, false) and {{ in_touched_days('checkouts.shop', 'checkouts.local_date') }}
 
 ),
 
@@ -30,7 +30,7 @@ steps as (
     {% for step in steps %}
         select
             shop,
-            started_date,
+            local_date,
             currency,
             {{ loop.index }} as step_number,
             '{{ step }}' as step,
@@ -38,16 +38,16 @@ steps as (
             count(*) filter (where furthest_step = {{ loop.index }}) as ended_here,
             sum(total_amount) filter (where furthest_step = {{ loop.index }}) as amount
         from checkouts
-        group by shop, started_date, currency
+        group by shop, local_date, currency
         {{ "union all" if not loop.last }}
     {% endfor %}
 
 )
 
 select
-    {{ surrogate_key(['shop', 'started_date', 'currency', 'step']) }} as checkout_funnel_key,
+    {{ surrogate_key(['shop', 'local_date', 'currency', 'step']) }} as checkout_funnel_key,
     shop,
-    started_date,
+    local_date,
     currency,
     cast(step_number as bigint) as step_number,
     step,

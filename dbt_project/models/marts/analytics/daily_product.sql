@@ -18,7 +18,7 @@ events as (
 
     select
         events.shop,
-        events.event_date,
+        events.local_date,
         events.product_id,
         events.event_name,
         visits.journey_id,
@@ -30,7 +30,7 @@ events as (
         events.event_name in ('product_viewed', 'product_added_to_cart', 'product_removed_from_cart')
         and events.product_id is not null
         and not coalesce(sessions.is_bot, false)
-        and {{ in_touched_days('events.shop', 'events.event_date') }}
+        and {{ in_touched_days('events.shop', 'events.local_date') }}
 
 ),
 
@@ -38,7 +38,7 @@ items as (
 
     select
         orders.shop,
-        orders.order_date,
+        orders.local_date,
         orders.order_key,
         lines.product_id,
         lines.quantity,
@@ -49,7 +49,7 @@ items as (
     where
         not orders.is_test
         and lines.product_id is not null
-        and {{ in_touched_days('orders.shop', 'orders.order_date') }}
+        and {{ in_touched_days('orders.shop', 'orders.local_date') }}
 
 ),
 
@@ -58,13 +58,13 @@ seen as (
     select
         shop,
         product_id,
-        event_date as local_date,
+        local_date,
         count(*) filter (where event_name = 'product_viewed') as views,
         count(distinct case when event_name = 'product_viewed' then journey_id end) as viewers,
         count(*) filter (where event_name = 'product_added_to_cart') as cart_adds,
         count(*) filter (where event_name = 'product_removed_from_cart') as cart_removes
     from events
-    group by shop, product_id, event_date
+    group by shop, product_id, local_date
 
 ),
 
@@ -73,12 +73,12 @@ sold as (
     select
         shop,
         product_id,
-        order_date as local_date,
+        local_date,
         count(distinct order_key) as orders,
         cast(sum(quantity) as bigint) as units,
         sum(amount) as sales_amount
     from items
-    group by shop, product_id, order_date
+    group by shop, product_id, local_date
 
 ),
 

@@ -2,14 +2,14 @@
     materialized='incremental',
     incremental_strategy='replace_touched',
     incremental_predicates=[
-        "(shop, order_date) in (select days.shop, days.touched_date from intermediate.int_touched_days as days)"
+        "(shop, local_date) in (select days.shop, days.touched_date from intermediate.int_touched_days as days)"
     ],
 ) }}
 
 select
-    {{ surrogate_key(['shop', 'order_date', "coalesce(currency, 'unknown')"]) }} as daily_sales_key,
+    {{ surrogate_key(['shop', 'local_date', "coalesce(currency, 'unknown')"]) }} as daily_sales_key,
     shop,
-    order_date,
+    local_date,
     coalesce(currency, 'unknown') as currency,
     count(*) as orders,
     count(*) filter (where is_repeat_order) as repeat_orders,
@@ -21,5 +21,5 @@ select
     {{ total('coalesce(sum(gross_total_amount), 0)') }} as gross_total_amount,
     cast(sum(gross_total_amount) as double) / nullif(count(gross_total_amount), 0) as average_order_value
 from {{ ref('orders') }}
-where not is_test and {{ in_touched_days('shop', 'order_date') }}
-group by shop, order_date, coalesce(currency, 'unknown')
+where not is_test and {{ in_touched_days('shop', 'local_date') }}
+group by shop, local_date, coalesce(currency, 'unknown')

@@ -18,13 +18,13 @@ sessions as (
 
     select
         sessions.shop,
-        sessions.session_date,
+        sessions.local_date,
         sessions.is_bot,
         visits.journey_id,
         visits.is_new_visitor
     from {{ ref('int_sessions') }} as sessions
     inner join {{ ref('int_visits') }} as visits on sessions.session_id = visits.session_id
-    where {{ in_touched_days('sessions.shop', 'sessions.session_date') }}
+    where {{ in_touched_days('sessions.shop', 'sessions.local_date') }}
 
 ),
 
@@ -32,14 +32,14 @@ events as (
 
     select
         events.shop,
-        events.event_date,
+        events.local_date,
         events.event_name
     from {{ ref('int_events') }} as events
     left join {{ ref('int_sessions') }} as sessions on events.session_id = sessions.session_id
     where
         events.event_name in ('product_viewed', 'product_added_to_cart', 'checkout_started')
         and not coalesce(sessions.is_bot, false)
-        and {{ in_touched_days('events.shop', 'events.event_date') }}
+        and {{ in_touched_days('events.shop', 'events.local_date') }}
 
 ),
 
@@ -50,7 +50,7 @@ orders as (
         orders.currency = shops.currency as is_in_shop_currency
     from {{ ref('orders') }} as orders
     left join shops on orders.shop = shops.shop
-    where not orders.is_test and {{ in_touched_days('orders.shop', 'orders.order_date') }}
+    where not orders.is_test and {{ in_touched_days('orders.shop', 'orders.local_date') }}
 
 ),
 
@@ -59,13 +59,13 @@ visited as (
 
     select
         shop,
-        session_date as local_date,
+        local_date,
         count(*) filter (where not is_bot) as sessions,
         count(distinct case when not is_bot then journey_id end) as visitors,
         count(distinct case when not is_bot and is_new_visitor then journey_id end) as new_visitors,
         count(*) filter (where is_bot) as bot_sessions
     from sessions
-    group by shop, session_date
+    group by shop, local_date
 
 ),
 
@@ -73,12 +73,12 @@ acted as (
 
     select
         shop,
-        event_date as local_date,
+        local_date,
         count(*) filter (where event_name = 'product_viewed') as product_views,
         count(*) filter (where event_name = 'product_added_to_cart') as cart_adds,
         count(*) filter (where event_name = 'checkout_started') as checkouts_started
     from events
-    group by shop, event_date
+    group by shop, local_date
 
 ),
 
@@ -86,14 +86,14 @@ sold as (
 
     select
         shop,
-        order_date as local_date,
+        local_date,
         count(*) as orders,
         count(*) filter (where is_repeat_order) as repeat_orders,
         count(*) filter (where not coalesce(is_in_shop_currency, false)) as orders_in_other_currencies,
         sum(gross_total_amount) filter (where is_in_shop_currency) as gross_sales_amount,
         count(gross_total_amount) filter (where is_in_shop_currency) as orders_valued
     from orders
-    group by shop, order_date
+    group by shop, local_date
 
 ),
 

@@ -2,7 +2,7 @@
     materialized='incremental',
     incremental_strategy='replace_touched',
     incremental_predicates=[
-        "(shop, session_date) in (select days.shop, days.touched_date from intermediate.int_touched_days as days)"
+        "(shop, local_date) in (select days.shop, days.touched_date from intermediate.int_touched_days as days)"
     ],
 ) }}
 
@@ -11,7 +11,7 @@ with
 sessions as (
 
     select * from {{ ref('int_sessions') }}
-    where not is_bot and {{ in_touched_days('shop', 'session_date') }}
+    where not is_bot and {{ in_touched_days('shop', 'local_date') }}
 
 ),
 
@@ -23,7 +23,7 @@ visits as (
 
 select
     sessions.shop,
-    sessions.session_date,
+    sessions.local_date,
     sessions.channel,
     visits.last_non_direct_channel,
     sessions.device,
@@ -37,4 +37,4 @@ select
     count(sessions.purchased_open_at) as purchased_open
 from sessions
 inner join visits on sessions.session_id = visits.session_id
-group by sessions.shop, sessions.session_date, sessions.channel, visits.last_non_direct_channel, sessions.device
+group by sessions.shop, sessions.local_date, sessions.channel, visits.last_non_direct_channel, sessions.device

@@ -22,7 +22,7 @@ paths as (
         count(*) as sessions
     from windows
     inner join sessions
-        on windows.shop = sessions.shop and sessions.session_date between windows.first_date and windows.last_date
+        on windows.shop = sessions.shop and sessions.local_date between windows.first_date and windows.last_date
     group by windows.shop, windows.window_days, sessions.path
 
 ),

@@ -24,7 +24,7 @@ counted as (
         count(*) filter (where sessions.checkouts_completed > 0) as converted_sessions
     from windows
     inner join sessions
-        on windows.shop = sessions.shop and sessions.session_date between windows.first_date and windows.last_date
+        on windows.shop = sessions.shop and sessions.local_date between windows.first_date and windows.last_date
     group by windows.shop, windows.window_days, sessions.path
 
 ),

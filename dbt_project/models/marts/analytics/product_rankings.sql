@@ -50,7 +50,7 @@ left_in_carts as (
         count(*) as carts,
         count(*) filter (where carts.cart_state = 'abandoned' and cart_products.quantity_left > 0) as abandoned_carts
     from windows
-    inner join carts on windows.shop = carts.shop and carts.cart_date between windows.first_date and windows.last_date
+    inner join carts on windows.shop = carts.shop and carts.local_date between windows.first_date and windows.last_date
     inner join cart_products on carts.session_id = cart_products.session_id
     where cart_products.product_id is not null
     group by windows.shop, windows.window_days, cart_products.product_id
@@ -102,7 +102,7 @@ abandoned as (
         abandoned_carts as hits,
         cast(abandoned_carts as double) / carts as rate
     from left_in_carts
-    where carts >= {{ var('ranking_min_carts') }}
+    where carts >= {{ var('ranking_min_carts') }} and abandoned_carts > 0
 
 ),
 

@@ -5,13 +5,13 @@ weeks as (
     select
         visits.shop,
         visits.journey_id,
-        cast({{ dbt.date_trunc('week', 'visits.session_date') }} as date) as activity_week,
+        cast({{ dbt.date_trunc('week', 'visits.local_date') }} as date) as activity_week,
         count(*) as sessions,
         sum(sessions.product_views) as product_views
     from {{ ref('int_visits') }} as visits
     inner join {{ ref('int_sessions') }} as sessions on visits.session_id = sessions.session_id
     where not sessions.is_bot
-    group by visits.shop, visits.journey_id, cast({{ dbt.date_trunc('week', 'visits.session_date') }} as date)
+    group by visits.shop, visits.journey_id, cast({{ dbt.date_trunc('week', 'visits.local_date') }} as date)
 
 ),
 

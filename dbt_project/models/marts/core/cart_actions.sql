@@ -28,7 +28,7 @@ select
     lines.client_id,
     lines.event_at as acted_at,
     {{ local_time('lines.event_at', "coalesce(shops.timezone, 'UTC')") }} as acted_local_at,
-    lines.event_date as acted_date,
+    lines.local_date,
     lines.action,
     lines.line_number,
     lines.product_id,

@@ -36,7 +36,7 @@ select
     checkout_events.event_name as step,
     checkout_events.event_at as stepped_at,
     {{ local_time('checkout_events.event_at', "coalesce(shops.timezone, 'UTC')") }} as stepped_local_at,
-    checkout_events.event_date as step_date,
+    checkout_events.local_date,
     checkout_events.total_amount,
     checkout_events.currency,
     order_events.order_key,

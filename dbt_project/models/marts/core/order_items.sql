@@ -22,7 +22,7 @@ select
     lines.line_number,
     orders.ordered_at,
     orders.ordered_local_at,
-    orders.order_date,
+    orders.local_date,
     lines.product_id,
     lines.variant_id,
     lines.sku,

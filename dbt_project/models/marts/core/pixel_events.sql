@@ -37,7 +37,7 @@ select
     events.event_type,
     events.event_at,
     {{ local_time('events.event_at', "coalesce(shops.timezone, 'UTC')") }} as event_local_at,
-    events.event_date,
+    events.local_date,
     events.event_sequence,
     events.client_id,
     events.session_id,

@@ -35,7 +35,7 @@ select
     views.client_id,
     views.event_at as viewed_at,
     {{ local_time('views.event_at', "coalesce(shops.timezone, 'UTC')") }} as viewed_local_at,
-    views.event_date as viewed_date,
+    views.local_date,
     views.product_id,
     views.variant_id,
     views.sku,

@@ -36,7 +36,7 @@ select
     sessions.started_at,
     {{ local_time('sessions.started_at', "coalesce(shops.timezone, 'UTC')") }} as started_local_at,
     sessions.ended_at,
-    sessions.session_date,
+    sessions.local_date,
     sessions.events,
     sessions.page_views,
     sessions.product_views,

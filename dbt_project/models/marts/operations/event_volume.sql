@@ -2,7 +2,7 @@
     materialized='incremental',
     incremental_strategy='replace_touched',
     incremental_predicates=[
-        "(shop, event_date) in (select days.shop, days.touched_date from intermediate.int_touched_days as days)"
+        "(shop, local_date) in (select days.shop, days.touched_date from intermediate.int_touched_days as days)"
     ],
 ) }}
 
@@ -14,14 +14,14 @@ events as (
         *,
         {{ elapsed('second', 'event_at', 'received_at') }} as lateness_seconds
     from {{ ref('int_events') }}
-    where {{ in_touched_days('shop', 'event_date') }}
+    where {{ in_touched_days('shop', 'local_date') }}
 
 )
 
 select
-    {{ surrogate_key(['shop', 'event_date']) }} as volume_key,
+    {{ surrogate_key(['shop', 'local_date']) }} as volume_key,
     shop,
-    event_date,
+    local_date,
     count(*) as events,
     count(*) filter (where client_id is null) as events_without_client,
     count(*) filter (where is_analytics_allowed is null) as events_with_unknown_consent,
@@ -30,4 +30,4 @@ select
     max(lateness_seconds) as lateness_seconds_max,
     max(received_at) as newest_received_at
 from events
-group by shop, event_date
+group by shop, local_date

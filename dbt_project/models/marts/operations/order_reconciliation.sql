@@ -10,7 +10,7 @@ counted as (
 
     select
         shop,
-        order_date,
+        local_date,
         coalesce(currency, 'unknown') as currency,
         count(*) filter (where admin_order_key is not null) as admin_orders,
         count(*) filter (where pixel_order_key is not null) as pixel_orders,
@@ -27,14 +27,14 @@ counted as (
         ) as amount_difference
     from orders
     where outcome in ('matched', 'amount_differs', 'missing_in_pixel', 'pixel_only')
-    group by shop, order_date, coalesce(currency, 'unknown')
+    group by shop, local_date, coalesce(currency, 'unknown')
 
 )
 
 select
-    {{ surrogate_key(['shop', 'order_date', 'currency']) }} as reconciliation_key,
+    {{ surrogate_key(['shop', 'local_date', 'currency']) }} as reconciliation_key,
     shop,
-    order_date,
+    local_date,
     currency,
     admin_orders,
     pixel_orders,

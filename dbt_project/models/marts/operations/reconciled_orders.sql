@@ -20,7 +20,7 @@ select
     reconciled.outcome,
     reconciled.matched_by,
     reconciled.ordered_at,
-    {{ local_date('reconciled.ordered_at', "coalesce(shops.timezone, 'UTC')") }} as order_date,
+    {{ local_date('reconciled.ordered_at', "coalesce(shops.timezone, 'UTC')") }} as local_date,
     reconciled.currency,
     reconciled.pixel_currency,
     reconciled.pixel_amount,

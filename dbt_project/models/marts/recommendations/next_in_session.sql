@@ -98,7 +98,7 @@ recent_views as (
     select views.*
     from views
     inner join windows
-        on views.shop = windows.shop and views.session_date between windows.first_date and windows.last_date
+        on views.shop = windows.shop and views.local_date between windows.first_date and windows.last_date
 
 ),
 

@@ -47,7 +47,7 @@ views as (
         viewed.product_id
     from {{ ref('int_session_products') }} as viewed
     inner join windows
-        on viewed.shop = windows.shop and viewed.session_date between windows.first_date and windows.last_date
+        on viewed.shop = windows.shop and viewed.local_date between windows.first_date and windows.last_date
     inner join {{ ref('int_visits') }} as visits on viewed.session_id = visits.session_id
     inner join {{ ref('int_sessions') }} as sessions on viewed.session_id = sessions.session_id
 
@@ -61,7 +61,7 @@ bought as (
         baskets.product_id
     from {{ ref('int_baskets') }} as baskets
     inner join windows
-        on baskets.shop = windows.shop and baskets.order_date between windows.first_date and windows.last_date
+        on baskets.shop = windows.shop and baskets.local_date between windows.first_date and windows.last_date
     where baskets.journey_id is not null
 
 ),
