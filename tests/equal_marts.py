@@ -1,0 +1,149 @@
+"""Compares what two checkouts make of the same raw data: every mart, and every file that is published.
+
+    python -m tests.equal_marts load IN          load the data sets (demo, retail, clicks, hostile streams), once
+    python -m tests.equal_marts build IN OUT     build and publish them, by the code of this checkout
+    python -m tests.equal_marts diff OUT OTHER   print what differs; exit code 1 if anything does
+
+A change that must not change any number is checked by `build` before and after it.
+"""
+
+import filecmp
+import os
+import re
+import shutil
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from hypothesis import HealthCheck, Phase, given, settings
+
+from ingestion.shops import load_shops
+from ingestion.simulator.admin_api import AdminApi, Bucket, running_admin_api
+from ingestion.simulator.admin_store import AdminStore
+from ingestion.simulator.catalogue import build_catalogue
+from ingestion.simulator.shoppers import simulate
+from ingestion.sources.shopify import Settings, shopify_source
+from ingestion.sources.shopify_api import URL_VARIABLE, admin_apis
+from ingestion.sources.shopify_token import token_variable
+from ingestion.warehouse import FILE_NAME, open_pipeline, workspace
+from serving.publish import publish
+from serving.published import ANALYSTS_FILE, MANIFEST, read_current
+from serving.recommenders.personal import recommend
+from tests.hostile_events import SHOPS_FILE, Told, landing_lines, streams
+from tests.landing_files import land, land_events
+from tests.questions import END, PROJECT, SEED, demo_lines
+from tests.real_events import online_retail_orders, yoochoose_clicks
+from tests.warehouse import Warehouse, differences
+
+SHARED = Path(os.environ.get("PIXELNOVA_SHARED_DATA", PROJECT / ".." / "shared" / "data"))
+REAL_SHOPS = "".join(
+    f'[[shops]]\ndomain = "{name}.myshopify.com"\nname = "{name}"\ntimezone = "Europe/London"\ncurrency = "GBP"\n'
+    f'ingest_keys = ["key-of-{name}"]\n'
+    for name in ("retail", "clicks")
+)
+
+examples = settings(
+    max_examples=8,
+    derandomize=True,
+    phases=[Phase.generate],
+    deadline=None,
+    database=None,
+    suppress_health_check=list(HealthCheck),
+)
+
+
+def load(folder: Path) -> None:
+    """Make one loaded, unbuilt warehouse per data set."""
+    folder.mkdir(parents=True)
+    _load_demo(Warehouse(folder / "demo", PROJECT / "shops.toml"))
+    shops = folder / "real.toml"
+    shops.write_text(REAL_SHOPS)
+    real = Warehouse(folder / "real", shops)
+    land_events(real.landing, "retail.myshopify.com", online_retail_orders(_only("online_retail/*.parquet")))
+    land_events(real.landing, "clicks.myshopify.com", yoochoose_clicks(_only("rsc15_100k/*train_full.txt")))
+    real.load()
+    shops = folder / "hostile.toml"
+    shops.write_text(SHOPS_FILE)
+    hostile = Warehouse(folder / "hostile", shops)
+
+    @examples
+    @given(stream=streams)
+    def land_stream(stream: list[Told]) -> None:
+        lines = landing_lines(stream)
+        if lines:
+            land(hostile.landing, lines)
+
+    land_stream()
+    hostile.load()
+
+
+def _load_demo(warehouse: Warehouse) -> None:
+    land(warehouse.landing, demo_lines())
+    warehouse.load()
+    shops = load_shops(PROJECT / "shops.toml")
+    demo = shops[0]
+    simulation = simulate(demo, build_catalogue(SEED), SEED, END)
+    store = AdminStore(demo.domain, build_catalogue(SEED), simulation.orders)
+    with running_admin_api(AdminApi(store, "token", Bucket(maximum=20_000, restore_rate=1000))) as url:
+        os.environ |= {URL_VARIABLE: url, token_variable(demo.domain): "token"}
+        wanted = Settings(orders_of=frozenset([demo.domain]), workspace=workspace(warehouse.data))
+        open_pipeline("shopify", warehouse.data).run(shopify_source(admin_apis(shops), wanted))
+
+
+def _only(pattern: str) -> Path:
+    [found] = SHARED.glob(pattern)
+    return found
+
+
+def build(inputs: Path, outputs: Path) -> None:
+    """Build and publish every data set."""
+    for folder in _data_sets(inputs):
+        data = outputs / folder.name
+        data.mkdir(parents=True)
+        shutil.copyfile(folder / FILE_NAME, data / FILE_NAME)
+        warehouse = Warehouse(data, PROJECT / "shops.toml", load=False)
+        warehouse.build()
+        recommend(warehouse.file)
+        publish(warehouse.file, data)
+
+
+def diff(outputs: Path, others: Path) -> int:
+    """Print what differs between two builds; returns how many tables and files do."""
+    found = 0
+    for folder in _data_sets(outputs):
+        left, right = (Warehouse(path / folder.name, PROJECT, load=False) for path in (outputs, others))
+        for table in sorted(set(left.tables()) ^ set(right.tables())):
+            print(f"{folder.name}: {table} is in one of them only")
+        tables = [name for name in left.tables() if name in right.tables() and not name.startswith("intermediate.")]
+        for table, rows in differences(left, right, tables).items():
+            found += 1
+            print(f"{folder.name}: {table}", *rows, sep="\n    ")
+        for name in _differing_files(left.data, right.data):
+            found += 1
+            print(f"{folder.name}: {name}")
+    return found
+
+
+def _differing_files(left: Path, right: Path) -> Iterator[str]:
+    """Published files that are not equal but for the version's name. DuckDB's own files are compared as tables."""
+    left, right = read_current(left).folder, read_current(right).folder
+    names = {str(path.relative_to(folder)) for folder in (left, right) for path in folder.rglob("*") if path.is_file()}
+    for name in sorted(names - {ANALYSTS_FILE, MANIFEST}):
+        one, other = left / name, right / name
+        if not (one.exists() and other.exists()) or (
+            not filecmp.cmp(one, other, shallow=False) and _without_version(one) != _without_version(other)
+        ):
+            yield name
+
+
+def _without_version(file: Path) -> bytes:
+    return re.sub(rb"\d{8}T\d{6}\.\d{3}Z", b"VERSION", file.read_bytes())
+
+
+def _data_sets(folder: Path) -> list[Path]:
+    return sorted(path.parent for path in folder.glob(f"*/{FILE_NAME}"))
+
+
+if __name__ == "__main__":
+    command, *folders = sys.argv[1:]
+    sys.exit({"load": load, "build": build, "diff": diff}[command](*map(Path, folders)) and 1)
