@@ -39,11 +39,13 @@ dev: .venv/core
 .venv/core: pyproject.toml constraints.txt
 	$(MAKE) --no-print-directory .venv/uv
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt --editable .
+	$(BIN)/python -m compileall -q -j 0 .venv/lib > .venv/compiled.log || true
 	touch $@
 
 .venv/dev: pyproject.toml constraints.txt
 	$(MAKE) --no-print-directory .venv/uv
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt --editable '.[dev]'
+	$(BIN)/python -m compileall -q -j 0 .venv/lib > .venv/compiled.log || true
 	touch .venv/core $@
 
 .venv/uv:

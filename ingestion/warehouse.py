@@ -1,4 +1,4 @@
-"""Where the warehouse is, the one dlt pipeline that loads it, and the ledger of the landing files it holds.
+"""The one dlt pipeline that loads the warehouse, and the ledger of the landing files it holds.
 
 A pipeline of a source writes to the schema `raw_<source>` of data/warehouse.duckdb.
 """
@@ -13,12 +13,12 @@ import dlt
 import duckdb
 from dlt.destinations.impl.duckdb.configuration import DuckDbCredentials
 
+from ingestion.data_folder import landing_folder, warehouse_file, workspace
 from ingestion.duckdb_settings import loading_settings
 from ingestion.landing import archive, archived_parts, landing_name
 from ingestion.sources.pixel import classifier
 from ingestion.warehouse_connection import WaitingDuckdb, connect
 
-FILE_NAME = "warehouse.duckdb"
 LANDING_TABLES = ("events", "unreadable_lines", "landing_files")
 
 _COUNTS = """
@@ -68,21 +68,6 @@ class FailedFetch:
 
     subject: str
     error: str
-
-
-def warehouse_file(data: Path) -> Path:
-    """The warehouse within a data folder. One process may have it open to write, or many to read."""
-    return data / FILE_NAME
-
-
-def landing_folder(data: Path) -> Path:
-    """The landing folder within a data folder."""
-    return data / "landing"
-
-
-def workspace(data: Path) -> Path:
-    """Where a load may keep files until it has committed."""
-    return data / "dlt" / "workspace"
 
 
 def open_pipeline(source_name: str, data: Path) -> dlt.Pipeline:

@@ -4,25 +4,17 @@ A fingerprint of the project's files and the warehouse's shops decides; the last
 """
 
 import hashlib
-from collections.abc import Iterator
 from pathlib import Path
 
 import duckdb
 
 from ingestion.sources.pixel import classifier
 from ingestion.warehouse_connection import connect
-from orchestration.settings import DBT_PROJECT
+from orchestration.settings import DBT_PROJECT, project_files
 from serving.publish import MART_SCHEMAS, REMEMBERED
 
 FINGERPRINT_VARIABLE = "PIXELNOVA_FINGERPRINT"
 _MARK = "intermediate.int_landing_files_processed"
-
-
-def project_files() -> Iterator[Path]:
-    """The files that models are made of."""
-    yield from (DBT_PROJECT / "dbt_project.yml", DBT_PROJECT / "profiles.yml")
-    for folder in ("models", "macros", "seeds", "tests"):
-        yield from (path for path in (DBT_PROJECT / folder).rglob("*") if path.is_file())
 
 
 def fingerprint(warehouse: Path) -> str:
@@ -43,6 +35,27 @@ def fingerprint(warehouse: Path) -> str:
         ):
             digest.update(repr(connection.execute(sql).fetchall()).encode())
     return digest.hexdigest()
+
+
+def raw_state(warehouse: Path) -> str:
+    """A digest of what models read of Shopify and of catalogue files; all other raw tables are made of files on disk.
+
+    Logs of answers only grow, so that their rows are counted. When they were fetched is not news, but an error is.
+    """
+    with connect(warehouse) as connection:
+        tables = connection.execute(
+            "select table_schema || '.' || table_name from information_schema.tables where "
+            "table_schema in ('raw_shopify', 'raw_catalogue', 'raw_pixel') and not starts_with(table_name, '_dlt') "
+            "and table_name <> 'fetches' order by all"
+        ).fetchall()
+        counts = [connection.execute(f"select count(*) from {table}").fetchall() for (table,) in tables]
+        try:
+            errors = connection.execute(
+                "select shop, subject, arg_max_null(error, began_at) from raw_shopify.fetches group by all order by all"
+            ).fetchall()
+        except duckdb.CatalogException:
+            errors = []
+    return hashlib.sha256(repr((tables, counts, errors)).encode()).hexdigest()
 
 
 def must_build_anew(warehouse: Path, current: str) -> bool:

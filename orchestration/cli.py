@@ -23,10 +23,9 @@ from ingestion.pixel.packaging import PackagingError, custom_pixel, write_app_pi
 from ingestion.recordings import RecordingError, recorded_posts
 from ingestion.sender import Post, SendError, Sent, send
 from ingestion.shops import Shop, ShopsFileError, find_shop, load_shops
-from orchestration.build_warnings import BuildWarning
 from orchestration.dbt_manifest import DbtProjectError
 from orchestration.processes import ChildFailed, collector_counts, run_together, running_collector
-from orchestration.runner import RefreshFailed, RefreshInterrupted
+from orchestration.runner import Refreshed, RefreshFailed, RefreshInterrupted
 from orchestration.settings import (
     DAGSTER_VARIABLE,
     DATA_VARIABLE,
@@ -126,8 +125,8 @@ def demo(
     plus = Bucket(maximum=20_000, restore_rate=1000)  # what Shopify allows a shop on its plan Plus
     with running_admin_api(AdminApi(store, DEMO_TOKEN, plus)) as api_url:
         os.environ |= {URL_VARIABLE: api_url, token_variable(shop.domain): DEMO_TOKEN}
-        warnings = _refresh()
-    _print_summary(warnings)
+        refreshed = _refresh()
+    _print_summary(refreshed)
     console.print(
         "\nNext: [bold]pixelnova status[/bold] · [bold]make dev[/bold] for Dagster's graph · "
         f"analysts: {_relative(data_folder() / 'published' / 'current' / 'pixelnova.duckdb')}",
@@ -199,7 +198,7 @@ def refresh(
 @app.command()
 def publish() -> None:
     """Publish the marts as they are, without loading or building."""
-    from ingestion.warehouse import warehouse_file
+    from ingestion.data_folder import warehouse_file
     from serving.publish import publish
 
     with warehouse_lock():
@@ -295,7 +294,7 @@ def dev() -> None:
 @app.command()
 def status() -> None:
     """Say what waits, whether a run is at work, what was loaded last, rows per mart, and the published version."""
-    from ingestion.warehouse import landing_folder
+    from ingestion.data_folder import landing_folder
     from orchestration.status import status
     from orchestration.warehouse_lock import is_held
     from serving.published import NothingPublished, read_current
@@ -370,7 +369,7 @@ def _send(url: str, posts: list[Post], what: str) -> Sent:
     return sent
 
 
-def _refresh(full: bool = False) -> list[BuildWarning]:
+def _refresh(full: bool = False) -> Refreshed:
     from ingestion.sources.catalogue_files import catalogue_files
     from ingestion.sources.shopify_api import admin_apis
     from ingestion.warehouse import failed_fetches
@@ -378,7 +377,7 @@ def _refresh(full: bool = False) -> list[BuildWarning]:
 
     with _progress() as progress:
         task = progress.add_task("Preparing", total=None)
-        warnings = runner.refresh(
+        refreshed = runner.refresh(
             on_plan=lambda assets: progress.update(task, description="Refreshing", total=assets),
             on_asset=lambda name: progress.update(task, description=name, advance=1),
             on_word=lambda word: progress.update(task, description=word),
@@ -394,15 +393,21 @@ def _refresh(full: bool = False) -> list[BuildWarning]:
     if failed:
         said = sorted({failure.error for failure in failed})
         raise NotAllFetched(f"Everything else was refreshed and published, but: {' '.join(said)}")
-    return warnings
+    return refreshed
 
 
-def _print_summary(warnings: list[BuildWarning]) -> None:
+def _print_summary(refreshed: Refreshed) -> None:
     from orchestration.summary import summary
     from serving.published import read_current
 
     published = read_current(data_folder())
-    console.print(summary(published, warnings))
+    if not refreshed.is_news:
+        console.print(
+            f"Nothing has changed since version {published.manifest.version}, so nothing was built; "
+            "`--full` builds everything all the same."
+        )
+        return
+    console.print(summary(published, refreshed.warnings))
     console.print(f"Published {published.manifest.version} in {_relative(published.folder)}.")
 
 

@@ -12,8 +12,7 @@ import tempfile
 from importlib.metadata import version
 from pathlib import Path
 
-from orchestration.build_state import project_files
-from orchestration.settings import DBT_PROJECT, EXECUTABLES
+from orchestration.settings import DBT_PROJECT, EXECUTABLES, project_files
 
 TARGET = DBT_PROJECT / "target" / "dagster"
 MANIFEST, PARTIAL_PARSE, SEAL = "manifest.json", "partial_parse.msgpack", "seal"

@@ -8,15 +8,15 @@ import contextlib
 import logging
 import os
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, NamedTuple, TextIO
 
 from ingestion.shops import load_shops
-from orchestration.build_state import build_anew
 from orchestration.build_warnings import BuildWarning, build_warnings
 from orchestration.dbt_manifest import prepare_dbt
 from orchestration.disk_space import causes, disk_full
+from orchestration.news import news
 from orchestration.settings import (
     DAGSTER_VARIABLE,
     EXECUTABLES,
@@ -28,6 +28,7 @@ from orchestration.settings import (
 from orchestration.warehouse_lock import WarehouseBusy, warehouse_lock
 
 LOG = "refresh.log"
+PUBLISHED_ASSET = "published/version"
 
 
 class RefreshFailed(Exception):
@@ -38,13 +39,20 @@ class RefreshInterrupted(Exception):
     """Somebody, or the system, asked it to end."""
 
 
+class Refreshed(NamedTuple):
+    """What a refresh did. is_news: whether there was anything to build and publish. warnings: of dbt's tests."""
+
+    is_news: bool
+    warnings: Sequence[BuildWarning] = ()
+
+
 def refresh(
     on_plan: Callable[[int], None],
     on_asset: Callable[[str], None],
     on_word: Callable[[str], None] = lambda word: None,
     full: bool = False,
-) -> list[BuildWarning]:
-    """Load, build, publish; returns what dbt's tests warn of.
+) -> Refreshed:
+    """Load, build, publish, unless nothing has changed since the last time.
 
     Args:
         full: load the whole landing archive again and build every row anew. Shopify's answers are kept.
@@ -60,6 +68,8 @@ def refresh(
     """
     load_shops(shops_file())  # better a clear word now than in the middle of a run
     log = make_data_folder() / "dagster" / LOG
+    if not full and not news(data_folder(), shops_file()):
+        return Refreshed(is_news=False)
     prepare_dbt()
     import dagster as dg
     from dagster._core.instance.ref import InstanceRef
@@ -70,13 +80,17 @@ def refresh(
     job = defs().resolve_job_def("refresh")
     on_plan(len(job.asset_layer.executable_asset_keys))
     steps_failed = []
+    published = []
 
     def on_event(entry: Any) -> None:
         event = entry.dagster_event
         if event is None:
             return
         if event.is_step_materialization:
-            on_asset("/".join(event.asset_key.path))
+            name = "/".join(event.asset_key.path)
+            on_asset(name)
+            if name == PUBLISHED_ASSET:
+                published.append(name)
         elif event.is_step_failure:
             steps_failed.append(event.step_key)
 
@@ -112,7 +126,7 @@ def refresh(
             f"The refresh failed at {step}: {_reason(error)} What was published before stays. Read {log}, or the run "
             "in Dagster's history (`make dev`)."
         ) from error
-    return build_warnings(data_folder() / "dbt" / run_id)
+    return Refreshed(bool(published), build_warnings(data_folder() / "dbt" / run_id))
 
 
 def prepare_dagster() -> None:
@@ -173,7 +187,9 @@ def _errors_into(file: TextIO) -> Iterator[None]:
 
 def _begin_again(data: Path) -> None:
     """The next run, this one or another, starts from the landing archive."""
-    from ingestion.warehouse import forget_loads, warehouse_file
+    from ingestion.data_folder import warehouse_file
+    from ingestion.warehouse import forget_loads
+    from orchestration.build_state import build_anew
 
     if warehouse_file(data).exists():
         build_anew(warehouse_file(data))

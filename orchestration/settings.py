@@ -7,6 +7,7 @@ PIXELNOVA_DATA (default: data/ of the project) and PIXELNOVA_SHOPS (default: sho
 import os
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 from ingestion.landing import keep_files_private
@@ -52,3 +53,10 @@ def make_data_folder() -> Path:
             f"{folder} cannot be written ({error.strerror}): correct its permissions, or choose another folder with "
             "--data."
         ) from error
+
+
+def project_files() -> Iterator[Path]:
+    """The files that dbt's models are made of."""
+    yield from (DBT_PROJECT / "dbt_project.yml", DBT_PROJECT / "profiles.yml")
+    for folder in ("models", "macros", "seeds", "tests"):
+        yield from (path for path in (DBT_PROJECT / folder).rglob("*") if path.is_file())

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from hypothesis import HealthCheck, Phase, given, settings
 
+from ingestion.data_folder import warehouse_file, workspace
 from ingestion.shops import load_shops
 from ingestion.simulator.admin_api import AdminApi, Bucket, running_admin_api
 from ingestion.simulator.admin_store import AdminStore
@@ -25,7 +26,7 @@ from ingestion.simulator.shoppers import simulate
 from ingestion.sources.shopify import Settings, shopify_source
 from ingestion.sources.shopify_api import URL_VARIABLE, admin_apis
 from ingestion.sources.shopify_token import token_variable
-from ingestion.warehouse import FILE_NAME, open_pipeline, workspace
+from ingestion.warehouse import open_pipeline
 from serving.publish import publish
 from serving.published import ANALYSTS_FILE, MANIFEST, read_current
 from serving.recommenders.personal import recommend
@@ -100,7 +101,7 @@ def build(inputs: Path, outputs: Path) -> None:
     for folder in _data_sets(inputs):
         data = outputs / folder.name
         data.mkdir(parents=True)
-        shutil.copyfile(folder / FILE_NAME, data / FILE_NAME)
+        shutil.copyfile(warehouse_file(folder), warehouse_file(data))
         warehouse = Warehouse(data, PROJECT / "shops.toml", load=False)
         warehouse.build()
         recommend(warehouse.file)
@@ -141,7 +142,7 @@ def _without_version(file: Path) -> bytes:
 
 
 def _data_sets(folder: Path) -> list[Path]:
-    return sorted(path.parent for path in folder.glob(f"*/{FILE_NAME}"))
+    return sorted(path.parent for path in folder.glob("*/warehouse.duckdb"))
 
 
 if __name__ == "__main__":

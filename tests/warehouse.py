@@ -7,13 +7,14 @@ from typing import Any
 
 import duckdb
 
+from ingestion.data_folder import landing_folder, warehouse_file, workspace
 from ingestion.landing import sealed_files
 from ingestion.shops import load_shops
 from ingestion.sources.catalogue import catalogue_source
 from ingestion.sources.pixel import pixel_source
 from ingestion.sources.shopify import Settings, shopify_source
 from ingestion.sources.shops import shops_source
-from ingestion.warehouse import archive_loaded, landing_folder, not_loaded, open_pipeline, warehouse_file, workspace
+from ingestion.warehouse import archive_loaded, not_loaded, open_pipeline
 
 DBT_PROJECT = Path(__file__).resolve().parent.parent / "dbt_project"
 # Tests that run at the same time must not write one file of dbt's.

@@ -3,7 +3,10 @@
 A source's name is the suffix of its raw schema and the first part of its assets' keys; its resources are the tables.
 """
 
-from dlt.common.schema.typing import TSchemaContract
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:  # loading dlt takes most of a second
+    from dlt.common.schema.typing import TSchemaContract
 
 # New fields are welcome; a field that changes its type is not silently given a second column.
-SCHEMA_CONTRACT: TSchemaContract = {"tables": "evolve", "columns": "evolve", "data_type": "freeze"}
+SCHEMA_CONTRACT: "TSchemaContract" = {"tables": "evolve", "columns": "evolve", "data_type": "freeze"}

@@ -25,9 +25,7 @@ import duckdb
 import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
-from crawleruseragents import is_crawler
 from dlt.extract import DltResource
-from user_agents import parse as parse_user_agent
 
 from ingestion.duckdb_settings import loading_settings
 from ingestion.landing import ENVELOPE_VERSION, decode_envelope, landing_name, read_lines
@@ -78,7 +76,9 @@ def device(user_agent: str) -> str:
 
     On Android the word "Mobile" tells a phone from a tablet, wherever it is; user-agents looks for "Mobile Safari".
     """
-    parsed = parse_user_agent(user_agent)
+    from user_agents import parse  # compiles a thousand patterns: only for loads that have news
+
+    parsed = parse(user_agent)
     if parsed.os.family == "Android":
         return "mobile" if _ANDROID_PHONE.search(user_agent) else "tablet"
     kinds = {
@@ -286,6 +286,8 @@ def pixel_source(
         },
     )
     def user_agents() -> Iterator[Any]:
+        from crawleruseragents import is_crawler
+
         yield dlt.mark.materialize_table_schema()
         lists = classifier()
         yield [

@@ -22,6 +22,7 @@ marts = [key for key in models.keys if key.path[0] in MART_SCHEMAS]
 def published_version(warehouse: Warehouse) -> dg.MaterializeResult:
     """Files for analysts and the storefront: a new folder, then one switch of `current`."""
     manifest = publish(warehouse.file, warehouse.data).manifest
+    warehouse.published()
     return dg.MaterializeResult(
         metadata={"version": manifest.version, "as_of": manifest.as_of or "", "rows": dict(manifest.rows_by_table)}
     )

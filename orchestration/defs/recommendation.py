@@ -6,7 +6,6 @@ import dagster as dg
 
 from orchestration.defs.resources import Warehouse
 from orchestration.defs.transformation import models
-from serving.recommenders.personal import below_popularity, recommend
 
 PERSONAL = dg.AssetKey(["recommendations", "personal"])
 HISTORY = dg.AssetKey(["recommendations", "evaluation_history"])
@@ -33,6 +32,8 @@ READ = ("eligibility", "evaluation")
 )
 def recommenders(warehouse: Warehouse) -> Any:
     """Personal lists, and the evaluation of this refresh beside those before."""
+    from serving.recommenders.personal import recommend  # loads numpy and scipy
+
     persons = recommend(warehouse.file)
     yield dg.MaterializeResult(asset_key=PERSONAL, metadata={"persons": persons})
     yield dg.MaterializeResult(asset_key=HISTORY)
@@ -41,6 +42,8 @@ def recommenders(warehouse: Warehouse) -> Any:
 @dg.asset_check(asset=HISTORY, name="no_strategy_falls_below_popularity")
 def no_strategy_falls_below_popularity(warehouse: Warehouse) -> dg.AssetCheckResult:
     """What is shown would have been chosen more often than what everybody is shown."""
+    from serving.recommenders.personal import below_popularity
+
     fallen = below_popularity(warehouse.file)
     return dg.AssetCheckResult(
         passed=not fallen,

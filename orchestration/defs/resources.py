@@ -12,19 +12,39 @@ from dagster_dbt import DbtCliResource
 from dagster_dlt import DagsterDltResource
 from pydantic import PrivateAttr
 
+from ingestion.data_folder import landing_folder, warehouse_file, workspace
 from ingestion.shops import Shop, load_shops
 from ingestion.sources.catalogue_files import CatalogueFiles, catalogue_files
 from ingestion.sources.shopify_api import AdminApi, admin_apis
-from ingestion.warehouse import landing_folder, open_pipeline, warehouse_file, workspace
+from ingestion.warehouse import open_pipeline
+from orchestration.build_state import raw_state
+from orchestration.news import (
+    CATALOGUES,
+    CODE,
+    PUBLISHED,
+    SHOPS,
+    WAREHOUSE,
+    LastRefresh,
+    inputs_on_disk,
+    last_refresh,
+    remember,
+)
 from orchestration.run_history import delete_old_builds, delete_old_runs
 from orchestration.settings import DATA_VARIABLE, DBT_PROJECT, EXECUTABLES, data_folder, shops_file
 from orchestration.warehouse_lock import inherited_by_children, warehouse_lock
+
+REFRESH = "refresh"  # the job that does everything
 
 
 class Warehouse(dg.ConfigurableResource):
     """The data folder; the run that has it is the warehouse's only holder."""
 
     _lock: IO[str] = PrivateAttr()
+    _inputs: dict[str, str] = PrivateAttr()
+    _last: LastRefresh | None = PrivateAttr()
+    _raw: str = PrivateAttr("")
+    _is_whole_run: bool = PrivateAttr()
+    _is_published: bool = PrivateAttr(False)
 
     @contextmanager
     def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator["Warehouse"]:
@@ -38,7 +58,31 @@ class Warehouse(dg.ConfigurableResource):
             os.environ[DATA_VARIABLE] = str(self.data)  # dbt's profile reads it
             delete_old_runs(context.instance, self.data / "dagster", keep=[context.run_id])
             delete_old_builds(self.builds)
+            self._inputs = inputs_on_disk(self.data, shops_file())
+            self._last = last_refresh(self.data)
+            run = context.run
+            self._is_whole_run = run.job_name == REFRESH and not run.asset_selection and not run.step_keys_to_execute
             yield self
+            if self._is_whole_run and self._is_published:
+                remember(self.data, shops_file(), self._inputs, self._raw)
+
+    def unchanged(self, *inputs: str) -> bool:
+        """Whether these inputs are those of the last whole refresh, and the tables that it made of them are there."""
+        last = self._last.inputs if self._last else {}
+        return all(last.get(name) == self._inputs[name] for name in (*inputs, CODE, WAREHOUSE))
+
+    def nothing_to_build(self) -> bool:
+        """Whether the raw tables, now loaded, are those that the last whole refresh built and published."""
+        self._raw = raw_state(self.file)
+        last = self._last
+        same = last is not None and all(
+            last.inputs.get(name) == self._inputs[name] for name in (SHOPS, CATALOGUES, CODE, PUBLISHED)
+        )
+        return same and last.raw == self._raw
+
+    def published(self) -> None:
+        """Note that this run has built and published what it loaded."""
+        self._is_published = True
 
     def held_by_children(self) -> AbstractContextManager[None]:
         """Within the block, child processes are started that write the warehouse and hold it as long as they live."""

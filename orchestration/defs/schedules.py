@@ -2,16 +2,24 @@
 
 import dagster as dg
 
+from orchestration.defs.resources import REFRESH
+from orchestration.news import news
+from orchestration.settings import data_folder, shops_file
+
 refresh = dg.define_asset_job(
-    "refresh",
+    REFRESH,
     selection=dg.AssetSelection.all(),
     description="Load what has landed and Shopify's catalogue, build every model, publish.",
 )
 
-hourly = dg.ScheduleDefinition(
-    name="hourly",
+
+@dg.schedule(
     job=refresh,
     cron_schedule="5 * * * *",
     execution_timezone="UTC",
     default_status=dg.DefaultScheduleStatus.RUNNING,
 )
+def hourly() -> dg.RunRequest | dg.SkipReason:
+    """Every hour, if there is anything to refresh."""
+    changed = news(data_folder(), shops_file())
+    return dg.RunRequest() if changed else dg.SkipReason("Nothing has changed since the last refresh.")

@@ -86,7 +86,7 @@ Figures = dict[str, Any]
 
 def warehouse_of(data: Path, timezone: str | None = None) -> Any:
     """The warehouse in a data folder, made with its shop if a timezone is given."""
-    from ingestion.warehouse import landing_folder, warehouse_file
+    from ingestion.data_folder import landing_folder, warehouse_file
     from tests.warehouse import Warehouse
 
     if timezone:
@@ -107,7 +107,7 @@ def build(data: Path, *arguments: str, **variables: Any) -> list[Any]:
 
 def land_received(data: Path, events: Iterable[dict[str, Any]]) -> None:
     """Land events as if each had been received a second after it happened: as_of is near the last."""
-    from ingestion.warehouse import landing_folder
+    from ingestion.data_folder import landing_folder
     from tests.landing_files import land, line
 
     def lines() -> Iterator[bytes]:

@@ -90,10 +90,11 @@ def stand_in() -> None:
 
 def load(data: Path, url: str) -> None:
     """One load, as the asset does it; says how long it took, without the wait for the bulk operation."""
+    from ingestion.data_folder import workspace
     from ingestion.sources import shopify_api
     from ingestion.sources.shopify import Settings, shopify_source
     from ingestion.sources.shopify_token import token_variable
-    from ingestion.warehouse import open_pipeline, workspace
+    from ingestion.warehouse import open_pipeline
 
     waited = 0.0
     finished = shopify_api.AdminApi._finished
@@ -132,7 +133,7 @@ def rows(data: Path) -> dict[str, int]:
     """How many rows the logs have."""
     import duckdb
 
-    from ingestion.warehouse import warehouse_file
+    from ingestion.data_folder import warehouse_file
 
     with duckdb.connect(str(warehouse_file(data)), read_only=True) as connection:
         return {

@@ -50,9 +50,10 @@ def bare(data: Path) -> Figures:
 
 def load(data: Path) -> Figures:
     """dlt's load, and then the move to the archive, which is told apart."""
+    from ingestion.data_folder import landing_folder, workspace
     from ingestion.landing import sealed_files
     from ingestion.sources.pixel import pixel_source
-    from ingestion.warehouse import archive_loaded, landing_folder, not_loaded, open_pipeline, workspace
+    from ingestion.warehouse import archive_loaded, not_loaded, open_pipeline
 
     sealed = sealed_files(landing_folder(data))
     begun = time.monotonic()

@@ -8,11 +8,12 @@ from decimal import Decimal
 import duckdb
 import pytest
 
+from ingestion.data_folder import warehouse_file
 from ingestion.shops import ShopsFileError, load_shops
 from ingestion.sources.catalogue import catalogue_source
 from ingestion.sources.catalogue_files import CatalogueFiles, catalogue_files, fingerprint, read_catalogue
 from ingestion.sources.catalogue_rows import CatalogueError
-from ingestion.warehouse import open_pipeline, warehouse_file
+from ingestion.warehouse import open_pipeline
 
 SHOP = "a.myshopify.com"
 OTHER = "b.myshopify.com"

@@ -14,9 +14,10 @@ from dlt.common.storages.load_package import PackageStorage
 from dlt.destinations.impl.duckdb.duck import DuckDbClient
 from dlt.extract.storage import ExtractStorage
 
+from ingestion.data_folder import landing_folder, warehouse_file, workspace
 from ingestion.landing import sealed_files
 from ingestion.sources.pixel import pixel_source
-from ingestion.warehouse import archive_loaded, landing_folder, not_loaded, open_pipeline, warehouse_file, workspace
+from ingestion.warehouse import archive_loaded, not_loaded, open_pipeline
 from tests import landing_files
 from tests.conftest import PROJECT
 

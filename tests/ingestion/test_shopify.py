@@ -16,6 +16,7 @@ from dlt.sources.helpers.rest_client import RESTClient
 from dlt.sources.helpers.rest_client.paginators import JSONResponseCursorPaginator
 from graphql import build_client_schema, parse, validate
 
+from ingestion.data_folder import warehouse_file
 from ingestion.simulator.admin_api import MAX_QUERY_COST, SCHEMA_FILE, AdminApi, Bucket, query_cost, running_admin_api
 from ingestion.simulator.admin_store import AdminStore
 from ingestion.simulator.catalogue import build_catalogue
@@ -27,7 +28,7 @@ from ingestion.sources.shopify_api import admin_apis
 from ingestion.sources.shopify_errors import ShopifyError
 from ingestion.sources.shopify_queries import API_VERSION, DOCUMENTS, PRODUCTS
 from ingestion.sources.shopify_token import token_variable
-from ingestion.warehouse import known_products, open_pipeline, warehouse_file
+from ingestion.warehouse import known_products, open_pipeline
 
 NOW = datetime(2026, 11, 1, 12, tzinfo=UTC)
 PINK = "gid://shopify/Product/{}"

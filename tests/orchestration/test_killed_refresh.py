@@ -15,7 +15,7 @@ import pytest
 from dagster._core.instance.ref import InstanceRef
 from dagster._core.launcher.base import WorkerStatus
 
-from ingestion.warehouse import landing_folder, warehouse_file
+from ingestion.data_folder import landing_folder, warehouse_file
 from orchestration import run_history
 from orchestration.run_history import LockedRunLauncher
 from orchestration.warehouse_lock import is_held, warehouse_lock

@@ -10,9 +10,10 @@ from pathlib import Path
 import duckdb
 import pytest
 
+from ingestion.data_folder import warehouse_file
 from ingestion.shops import load_shops
 from ingestion.sources.shops import shops_source
-from ingestion.warehouse import open_pipeline, warehouse_file
+from ingestion.warehouse import open_pipeline
 from ingestion.warehouse_connection import WarehouseInUse, connect
 from orchestration.dbt_manifest import prepare_dbt
 from orchestration.disk_space import causes, disk_full

@@ -1,0 +1,27 @@
+{#-
+    A table is dropped and made again within one transaction. dbt-duckdb's own materialization makes it beside the old
+    one and renames both, for readers at work; the warehouse has none during a run, and the renames are most of its cost.
+-#}
+{% materialization table, adapter='duckdb' %}
+
+    {%- set existing = load_cached_relation(this) -%}
+    {%- set target_relation = this.incorporate(type='table') -%}
+
+    {{ run_hooks(pre_hooks, inside_transaction=False) }}
+    {{ run_hooks(pre_hooks, inside_transaction=True) }}
+
+    {% if existing is not none %}
+        {{ drop_relation_if_exists(existing) }}
+    {% endif %}
+    {% call statement('main') -%}
+        {{ create_table_as(False, target_relation, compiled_code) }}
+    {%- endcall %}
+
+    {{ run_hooks(post_hooks, inside_transaction=True) }}
+    {% do persist_docs(target_relation, model) %}
+    {{ adapter.commit() }}
+    {{ run_hooks(post_hooks, inside_transaction=False) }}
+
+    {{ return({'relations': [target_relation]}) }}
+
+{% endmaterialization %}

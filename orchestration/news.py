@@ -1,0 +1,119 @@
+"""Whether a refresh has anything to do: what it would read, beside what the last whole refresh read.
+
+Reads the inputs on disk; keeps the digests of the last whole refresh in data/last_refresh.json. Models are functions of
+their inputs and there is no clock in SQL, so equal inputs give equal tables and files.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import NamedTuple
+
+from ingestion.data_folder import landing_folder, warehouse_file
+from ingestion.landing import archived_parts, sealed_files
+from ingestion.shops import load_shops
+from ingestion.sources.catalogue_files import catalogue_files
+from ingestion.sources.shopify_api import admin_apis
+from orchestration.settings import PROJECT_ROOT, project_files
+from serving.published import CURRENT, published_folder
+
+FILE = "last_refresh.json"
+LANDING, SHOPS, CATALOGUES, CODE = "landing files", "shops.toml", "catalogue files", "code"
+WAREHOUSE, PUBLISHED, SHOPIFY = "the warehouse", "the published version", "Shopify's answers"
+_LIBRARIES = ("duckdb", "dbt-core", "dbt-duckdb", "dlt", "user-agents", "ua-parser-builtins", "crawler-user-agents")
+
+
+class LastRefresh(NamedTuple):
+    """The last whole refresh. ended_at: ISO, UTC. inputs: digests by name. raw: of what the raw tables held."""
+
+    ended_at: str
+    inputs: dict[str, str]
+    raw: str
+
+
+def inputs_on_disk(data: Path, shops_file: Path) -> dict[str, str]:
+    """The digest of each input by its name, as of now.
+
+    Raises:
+        ShopsFileError: shops.toml cannot be used.
+    """
+    shops = load_shops(shops_file)
+    files = [path for shop in catalogue_files(shops, shops_file.parent) for path in shop.paths]
+    warehouse = warehouse_file(data)
+    stat = warehouse.stat() if warehouse.exists() else None
+    return {
+        LANDING: _digest(part.name.encode() for part in archived_parts(landing_folder(data))),
+        SHOPS: _digest([shops_file.read_bytes()]),
+        CATALOGUES: _digest(content for path in files for content in (str(path).encode(), _content(path))),
+        CODE: _code(),
+        WAREHOUSE: f"{stat.st_size} bytes, {stat.st_mtime_ns}" if stat else "none",
+        PUBLISHED: (published_folder(data) / CURRENT).resolve().name,
+    }
+
+
+def last_refresh(data: Path) -> LastRefresh | None:
+    """What `remember` wrote; None if there is no such file, or one that is damaged or of other code."""
+    try:
+        return LastRefresh(**json.loads((data / FILE).read_text()))
+    except (FileNotFoundError, ValueError, TypeError):
+        return None
+
+
+def remember(data: Path, shops_file: Path, read: dict[str, str], raw: str) -> None:
+    """Note that a whole refresh has ended.
+
+    Args:
+        read: the inputs as they were when it began; what it wrote itself is taken as it is now.
+        raw: what build_state.raw_state gave when everything was loaded.
+    """
+    now = inputs_on_disk(data, shops_file)
+    inputs = read | {name: now[name] for name in (LANDING, WAREHOUSE, PUBLISHED)}
+    written = LastRefresh(datetime.now(UTC).isoformat(timespec="seconds"), inputs, raw)
+    unfinished = data / f"{FILE}.tmp"
+    unfinished.write_text(json.dumps(written._asdict(), indent=2))
+    unfinished.replace(data / FILE)
+
+
+def news(data: Path, shops_file: Path) -> list[str]:
+    """The names of the inputs that a refresh has to look at; empty if it has nothing to do."""
+    last = last_refresh(data)
+    if last is None:
+        return ["no whole refresh yet"]
+    now = inputs_on_disk(data, shops_file)
+    changed = [name for name, digest in now.items() if last.inputs.get(name) != digest]
+    if LANDING not in changed and sealed_files(landing_folder(data)):
+        changed.append(LANDING)
+    if admin_apis(load_shops(shops_file)):
+        changed.append(SHOPIFY)  # only asking tells
+    return changed
+
+
+def _code() -> str:
+    """What makes tables and files of the inputs: SQL, seeds and Python of the project, and the libraries that count."""
+    python = sorted(path for package in ("ingestion", "serving", "orchestration") for path in _sources(package))
+    files = [*sorted(project_files()), *python]
+    versions = ", ".join(f"{name} {version(name)}" for name in _LIBRARIES)
+    return _digest(
+        content for path in files for content in (str(path.relative_to(PROJECT_ROOT)).encode(), path.read_bytes())
+    ) + _digest([versions.encode()])
+
+
+def _sources(package: str) -> Iterable[Path]:
+    return (path for path in (PROJECT_ROOT / package).rglob("*.py") if path.is_file())
+
+
+def _content(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        return str(error).encode()
+
+
+def _digest(contents: Iterable[bytes]) -> str:
+    digest = hashlib.sha256()
+    for content in contents:
+        digest.update(hashlib.sha256(content).digest())
+    return digest.hexdigest()
