@@ -143,7 +143,7 @@ def models_in_order() -> list[str]:
     return [models[key]["name"] for key in TopologicalSorter(parents).static_order()]
 
 
-STOPS = ("int_touched_identifiers", "int_events", "identity_map", "orders")
+STOPS = ("int_identifiers_this_run", "int_events", "identity_map", "orders")
 
 
 def test_a_run_that_stops_after_any_model_is_made_good_by_the_next(new_warehouse, long):

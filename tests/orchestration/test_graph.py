@@ -112,6 +112,16 @@ def test_the_published_version_comes_after_every_mart(graph):
     assert graph.get(published).child_keys == set()
 
 
+def test_every_model_is_in_the_group_of_its_folder(graph):
+    models = PROJECT / "dbt_project" / "models"
+    folders = {file.stem: file.relative_to(models).parts[:-1] for file in models.rglob("*.sql")}
+    found = {key.path[-1]: graph.get(key).group_name for key in graph.get_all_asset_keys() if key.path[-1] in folders}
+    assert len(found) == len(folders)
+    for name, (layer, topic, *_) in folders.items():
+        assert found[name] == ("staging" if layer == "staging" else topic)
+    assert "default" not in {graph.get(key).group_name for key in graph.get_all_asset_keys()}
+
+
 def test_every_mart_has_tests_as_asset_checks(graph):
     checked = names(check.asset_key for check in graph.asset_check_keys)
     assert checked >= MARTS
