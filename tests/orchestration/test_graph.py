@@ -116,13 +116,14 @@ def test_the_published_version_comes_after_every_mart(graph):
 
 
 def test_every_model_is_in_the_group_of_its_folder(graph):
+    from dagster import AssetKey
+
     models = PROJECT / "dbt_project" / "models"
     for file in models.rglob("*.sql"):
         layer, topic = file.relative_to(models).parts[:2]
-        [node] = [
-            graph.get(key) for key in graph.get_all_asset_keys() if key.path[-1] == file.stem and key.path[0] in (layer, topic)
-        ]
-        assert node.group_name == ("staging" if layer == "staging" else topic)
+        schema = topic if layer == "marts" else layer
+        group = "staging" if layer == "staging" else topic
+        assert graph.get(AssetKey([schema, file.stem])).group_name == group
     assert "default" not in {graph.get(key).group_name for key in graph.get_all_asset_keys()}
 
 

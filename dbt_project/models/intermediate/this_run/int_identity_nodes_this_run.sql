@@ -63,5 +63,5 @@ select
     concat_ws('|', keyed.shop, keyed.identifier_kind, keyed.identifier) as node
 from keyed
 {% if not first_build() %}
-    inner join (select distinct identifier_key from rebuilt) as rebuilt on keyed.identifier_key = rebuilt.identifier_key
+    inner join (select distinct identifier_key from rebuilt) as keys on keyed.identifier_key = keys.identifier_key
 {% endif %}
