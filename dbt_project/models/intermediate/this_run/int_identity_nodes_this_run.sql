@@ -1,4 +1,4 @@
-{#- The clients, checkout tokens and customers whose journeys this run rebuilds, and when they were seen: nodes of the graph. -#}
+{#- Clients, checkout tokens and customers whose journeys this run rebuilds, and when they were seen: the graph's nodes. -#}
 
 with
 
