@@ -1,4 +1,6 @@
-{#- Clients, checkout tokens and customers whose journeys this run rebuilds, and when they were seen: the graph's nodes. -#}
+{#-
+    The nodes of the identity graph that this run rebuilds: clients, checkout tokens and customers, and when they were seen.
+-#}
 
 with
 
