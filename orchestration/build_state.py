@@ -1,6 +1,6 @@
 """Whether dbt may continue from the last run, or must build everything again.
 
-A fingerprint of the project's files and the warehouse's shops decides; the last model of a run stores it.
+A fingerprint of the project's files and the warehouse's shops decides; dbt's on-run-end hook stores it.
 """
 
 import hashlib

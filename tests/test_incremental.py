@@ -3,10 +3,12 @@
 `--long` tries many streams instead of one, and stops after every model instead of after some.
 """
 
+import gc
 import json
 import random
 from graphlib import TopologicalSorter
 
+import duckdb
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
@@ -143,7 +145,7 @@ def models_in_order() -> list[str]:
     return [models[key]["name"] for key in TopologicalSorter(parents).static_order()]
 
 
-STOPS = ("int_touched_identifiers", "int_events", "identity_map", "orders")
+STOPS = ("int_identifiers_this_run", "int_events", "identity_map", "orders")
 
 
 def test_a_run_that_stops_after_any_model_is_made_good_by_the_next(new_warehouse, long):
@@ -174,3 +176,50 @@ def test_a_run_that_stops_after_any_model_is_made_good_by_the_next(new_warehouse
         assert not different, shown(different)
 
     holds()
+
+
+def test_landing_files_are_recorded_only_when_everything_was_built_and_nothing_failed(new_warehouse):
+    warehouse = new_warehouse()
+
+    def land_and_load(number: int) -> None:
+        event = {**VIEW, "id": f"event {number}", "clientId": "c"}
+        land(warehouse.landing, [line(event, shop=next(iter(SHOPS)))])
+        warehouse.load()
+
+    def execute(sql: str) -> None:
+        with duckdb.connect(str(warehouse.file)) as connection:
+            connection.execute(sql)
+
+    def recorded() -> list[tuple]:
+        exists = "select 1 from information_schema.tables where table_name = 'int_landing_files_processed'"
+        files = "select count(*), count(distinct landing_file) from intermediate.int_landing_files_processed"
+        return warehouse.query(files) if warehouse.query(exists) else []
+
+    def waiting() -> set[str]:
+        return {name for name in WORK_SETS if warehouse.query(f"select count(*) from intermediate.{name}") != [(0,)]}
+
+    # A test fails that no model waits for.
+    land_and_load(1)
+    execute("update raw_pixel.landing_files set events = events + 1")
+    done = warehouse.try_build("--exclude", "test_type:generic", with_tests=True)
+    assert {result.status for result in done.result} >= {"success", "fail"}
+    assert recorded() == []
+    execute("update raw_pixel.landing_files set events = events - 1")
+    warehouse.build()
+    assert recorded() == [(1, 1)]
+    # A run leaves out a model that no other waits for.
+    land_and_load(2)
+    warehouse.build("--exclude", "daily_sales")
+    assert recorded() == [(1, 1)]
+    assert waiting() == set(WORK_SETS)
+    # The hook itself fails, after its first statements.
+    execute("alter table intermediate.int_landing_files_processed rename fingerprint to of_another_version")
+    error = str(warehouse.try_build().exception)
+    gc.collect()  # else the exception's frames hold the connection
+    assert "fingerprint" in error
+    assert recorded() == [(1, 1)]
+    assert waiting() == set(WORK_SETS)
+    execute("alter table intermediate.int_landing_files_processed rename of_another_version to fingerprint")
+    warehouse.build()
+    assert recorded() == [(2, 2)]
+    assert waiting() == set()

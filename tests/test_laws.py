@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from serving.settings import DEFAULTS
+from tests.warehouse import WORK_SETS
 
 PROJECT = Path(__file__).resolve().parent.parent
 MODELS = sorted((PROJECT / "dbt_project" / "models").rglob("*.sql"))
@@ -61,24 +62,30 @@ def test_every_column_of_a_mart_is_typed_and_described(model):
         assert column["data_type"]
 
 
-def test_the_last_model_of_a_run_waits_for_every_model_that_keeps_history():
-    """Else a work set would be emptied before it was used."""
-    last = next(model for model in MODELS if model.stem == "int_landing_files_processed")
-    waits_for = set(re.findall(r"^    '(\w+)',$", last.read_text(), re.MULTILINE))
-    keeps = {model.stem for model in MODELS if "replace_touched" in model.read_text()} - {last.stem}
-    work_sets = {model.stem for model in MODELS if "incremental_strategy='append'" in model.read_text()}
-    assert waits_for == keeps | {"orders"}
-    assert work_sets == {"int_touched_events", "int_touched_identifiers", "int_touched_days"}
-    for work_set in work_sets:
-        assert f"delete from intermediate.{work_set} " in last.read_text()
+def test_the_end_of_a_run_finds_every_work_set():
+    """What grows from run to run is emptied where all was built, and so are the events received, which are large."""
+    project = yaml.safe_load((PROJECT / "dbt_project" / "dbt_project.yml").read_text())
+    assert project["on-run-end"] == "{{ record_landing_files(results) }}"
+    grows = {model.stem for model in MODELS if "incremental_strategy='append'" in model.read_text()}
+    tagged = {model.stem for model in MODELS if "tags='work_set'" in model.read_text()}
+    assert tagged == grows | {"int_events_received_this_run"} == set(WORK_SETS)
+
+
+@pytest.mark.parametrize("model", MODELS, ids=lambda model: model.stem)
+def test_what_holds_only_the_rows_of_a_run_says_so_by_its_name_and_its_folder(model):
+    sql = re.sub(r"\{#.*?#\}|-- depends_on.*?$", "", model.read_text(), flags=re.DOTALL | re.MULTILINE)
+    is_of_this_run = model.stem.endswith("_this_run")
+    assert is_of_this_run == (model.parent.name == "this_run")
+    reads_this_run = "_this_run" in sql
+    keeps_history = "incremental_strategy='replace_touched'" in sql
+    assert is_of_this_run or keeps_history or not reads_this_run
 
 
 @pytest.mark.parametrize("model", MODELS, ids=lambda model: model.stem)
 def test_a_model_that_reads_what_a_run_before_left_says_so_by_one_macro(model):
     """So that all such places are found; a predicate of what is deleted names its tables itself."""
     body = re.sub(r"\{\{ config\(.*?^\) \}\}", "", model.read_text(), flags=re.DOTALL | re.MULTILINE)
-    if model.stem != "int_landing_files_processed":
-        assert not re.search(r"\b(from|join) (intermediate|core|analytics)\.", body)
+    assert not re.search(r"\b(from|join) (intermediate|core|analytics)\.", body)
 
 
 def test_the_versions_that_were_tested_name_no_host():

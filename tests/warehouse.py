@@ -35,7 +35,12 @@ STORED = (
     "int_view_pairs_daily",
     "int_order_pairs_daily",
 )
-WORK_SETS = ("int_touched_events", "int_touched_identifiers", "int_touched_days")
+WORK_SETS = (
+    "int_events_changed_this_run",
+    "int_identifiers_this_run",
+    "int_days_replaced_this_run",
+    "int_events_received_this_run",
+)
 # What tells of the runs themselves differs between one run and many.
 OF_THE_RUNS = ("operations.loads",)
 

@@ -1,12 +1,12 @@
 {#-
-    How a run computes no more than what is new, and still ends with what a full rebuild would hold. A model that keeps
-    history computes the rows that may have changed and replaces them: what it deletes is named by its `unique_key`
-    (rows that come back), by its `incremental_predicates` (rows that may vanish, too), or both. Deleting and inserting
-    are one transaction. docs/decisions tells why none of dbt's own strategies does this.
+    How a run computes only what changed, and still ends with what a full rebuild would hold. A model that keeps history
+    computes the rows that may have changed and replaces them: what it deletes is named by its `unique_key` (rows that
+    come back), by its `incremental_predicates` (rows that may vanish, too), or both. Deleting and inserting are one
+    transaction. docs/decisions says why none of dbt's own strategies does this; README.md draws the whole.
 -#}
 
 {% macro first_build() -%}
-    {#- No run has ended yet, or --full-refresh was asked for: nothing that is stored counts. -#}
+    {#- No run has recorded its landing files yet, or --full-refresh was asked for: nothing that is stored counts. -#}
     {%- set processed = adapter.get_relation(
         database=target.database, schema='intermediate', identifier='int_landing_files_processed'
     ) -%}
@@ -38,6 +38,32 @@
     select {{ columns }} from {{ arg_dict['temp_relation'] }};
 {%- endmacro %}
 
+{% macro rows_of_this_run(columns, work_set, keys=none) -%}
+    {#-
+        For incremental_predicates: the stored rows whose columns are among the keys of a table of this run. dbt renders
+        a config before it knows any table, so that the table is named without ref.
+    -#}
+    {{ return(_is_among(columns, keys or columns, stored(work_set))) }}
+{%- endmacro %}
+
+{% macro days_of_this_run() -%}
+    {{ return(rows_of_this_run('shop, local_date', 'int_days_replaced_this_run')) }}
+{%- endmacro %}
+
+{% macro is_of_this_run(columns, keys, relation) -%}
+    {#- A condition: the row is one that this run computes; in a first build all are. -#}
+    {{ return('true' if first_build() else _is_among(columns, keys, relation)) }}
+{%- endmacro %}
+
+{% macro is_day_of_this_run(shop, date) -%}
+    {{ return(is_of_this_run(shop ~ ', ' ~ date, 'shop, local_date', ref('int_days_replaced_this_run'))) }}
+{%- endmacro %}
+
+{% macro _is_among(columns, keys, relation) -%}
+    {%- set keys = 'this_run.' ~ keys.replace(', ', ', this_run.') -%}
+    {{ return('(' ~ columns ~ ') in (select ' ~ keys ~ ' from ' ~ relation ~ ' as this_run)') }}
+{%- endmacro %}
+
 {% macro pending_landing_files(pending) -%}
     {#- The names of the files as literals; in a first build all there are. -#}
     {%- if first_build() -%}
@@ -59,43 +85,65 @@
     discount_applications, delivery_options
 {%- endmacro %}
 
-{% macro event_keys_in_touched_spans(events) -%}
-    {#- Which events lie in a stretch of their client's time in which sessions are cut anew. -#}
-    {%- set touched, dates = ref('int_touched_events'), ref('int_touched_dates') -%}
+{% macro event_keys_in_rebuilt_spans(events) -%}
+    {#- Which events lie in a stretch of their client's time in which sessions are cut again. -#}
+    {%- set changed, dates = ref('int_events_changed_this_run'), ref('int_dates_scanned_this_run') -%}
     select distinct events.event_key
     from {{ events }} as events
-    inner join {{ touched }} as touched
+    inner join {{ changed }} as changed
         on
-            events.shop = touched.shop
-            and events.client_id = touched.client_id
-            and events.event_at between touched.from_at and touched.to_at
+            events.shop = changed.shop
+            and events.client_id = changed.client_id
+            and events.event_at between changed.from_at and changed.to_at
     where events.local_date in (select dates.local_date from {{ dates }} as dates)
 {%- endmacro %}
 
-{% macro events_of_touched_sessions() -%}
-    {#- What session models read: the events of the sessions that were cut anew, which are all in a first build. -#}
-    {%- set touched, all = ref('int_events_touched'), ref('int_events') -%}
-    {{ return(all if first_build() else touched) }}
+{% macro events_rebuilt_this_run() -%}
+    {#- What session models read: the events of the sessions that were cut again, which are all in a first build. -#}
+    {%- set rebuilt, all = ref('int_events_rebuilt_this_run'), ref('int_events') -%}
+    {{ return(all if first_build() else rebuilt) }}
 {%- endmacro %}
 
-{% macro in_touched_days(shop, date) -%}
-    {#- A condition: the day is one that this run replaces; in a first build all are. -#}
-    {%- set days = ref('int_touched_days') -%}
-    {{ 'true' if first_build() else '(' ~ shop ~ ', ' ~ date ~ ') in (select days.shop, days.touched_date from ' ~ days ~ ' as days)' }}
-{%- endmacro %}
+{% macro record_landing_files(results) -%}
+    {#-
+        The end of a run, called on-run-end. If every model of the project was built and nothing failed, the landing
+        files are recorded as processed and the work sets emptied. A run that dies before, in which something failed, or
+        that was asked for some of the models only leaves both as they are, and the next one takes up the same files.
 
-{% macro in_touched(column, relation, key) -%}
-    {#- A condition: the row is one that this run replaces; in a first build all are. -#}
-    {{ 'true' if first_build() else column ~ ' in (select touched.' ~ key ~ ' from ' ~ relation ~ ' as touched)' }}
-{%- endmacro %}
-
-{% macro is_whole_run() -%}
-    {#- True where every model is being run, and not a selection that leaves the others behind. -#}
-    {%- set models = [] -%}
-    {%- if execute -%}
-        {%- for node in graph.nodes.values() if node.resource_type == 'model' and node.config.enabled -%}
-            {%- do models.append(node.unique_id) -%}
+        The files are recorded first: on an engine without transactions, work sets that outlive their files only make
+        the next run replace more than it must.
+    -#}
+    {%- if execute and not flags.EMPTY and built_whole_project(results) -%}
+        {%- set processed, pending = stored('int_landing_files_processed'), stored('int_landing_files_this_run') -%}
+        {%- call statement() -%}
+            create table if not exists {{ processed }} (
+                landing_file {{ dbt.type_string() }},
+                load_id {{ dbt.type_string() }},
+                fingerprint {{ dbt.type_string() }}
+            )
+        {%- endcall -%}
+        {%- call statement() -%}
+            delete from {{ processed }}
+            where {{ is_of_this_run('landing_file', 'landing_file', pending) }}
+        {%- endcall -%}
+        {%- call statement() -%}
+            insert into {{ processed }} (landing_file, load_id, fingerprint)
+            select landing_file, load_id, '{{ env_var("PIXELNOVA_FINGERPRINT", "unknown") }}'
+            from {{ pending }}
+        {%- endcall -%}
+        {%- for model in graph.nodes.values() | selectattr('resource_type', 'equalto', 'model') if 'work_set' in model.tags -%}
+            {%- call statement() -%}
+                delete from {{ stored(model.name) }}
+            {%- endcall -%}
         {%- endfor -%}
+        {%- do adapter.commit() -%}
     {%- endif -%}
-    {{ return('true' if models | reject('in', selected_resources) | list | length == 0 else 'false') }}
+{%- endmacro %}
+
+{% macro built_whole_project(results) -%}
+    {#- No model or test failed or was skipped, and every model was built. -#}
+    {%- set failed = results | map(attribute='status') | select('in', ['error', 'fail', 'skipped', 'runtime error']) -%}
+    {%- set built = results | selectattr('status', 'equalto', 'success') | map(attribute='node.unique_id') | list -%}
+    {%- set models = graph.nodes.values() | selectattr('resource_type', 'equalto', 'model') | map(attribute='unique_id') -%}
+    {{ return(not failed | list and not models | reject('in', built) | list) }}
 {%- endmacro %}

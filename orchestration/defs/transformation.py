@@ -1,11 +1,11 @@
 """The dbt models as assets, their tests as asset checks."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import dagster as dg
-from dagster_dbt import DbtCliInvocation, DbtCliResource, DbtProject, dbt_assets
+from dagster_dbt import DagsterDbtTranslator, DbtCliInvocation, DbtCliResource, DbtProject, dbt_assets
 
 from ingestion.quarantine import put_aside_shops
 from orchestration.build_state import FINGERPRINT_VARIABLE, build_anew, fingerprint, must_build_anew
@@ -23,7 +23,18 @@ INCREMENTAL += ["--indirect-selection", "empty"]
 project = DbtProject(project_dir=DBT_PROJECT, profiles_dir=DBT_PROJECT, target_path=prepare_dbt())
 
 
-@dbt_assets(manifest=project.manifest_path, project=project, name="models")
+class GroupByFolder(DagsterDbtTranslator):
+    """A model's group is its folder: all of staging is one; intermediate and marts share those of a topic."""
+
+    def get_group_name(self, dbt_resource_props: Mapping[str, Any]) -> str:
+        """The folder under models/intermediate or models/marts; `staging`; `seeds`."""
+        _, *folders, _ = dbt_resource_props["fqn"]
+        if dbt_resource_props["resource_type"] == "seed":
+            return "seeds"
+        return folders[0] if folders[0] == "staging" else folders[1]
+
+
+@dbt_assets(manifest=project.manifest_path, project=project, name="models", dagster_dbt_translator=GroupByFolder())
 def models(context: dg.AssetExecutionContext, dbt: DbtCliResource, warehouse: Warehouse) -> Iterator[Any]:
     """Staging, intermediate and marts: what is new, or everything where the rules have changed since.
 

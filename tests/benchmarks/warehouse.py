@@ -75,9 +75,9 @@ def build(data: Path) -> Figures:
     rows = {
         what: warehouse.query(f"select count(*) from intermediate.{table}")[0][0]
         for what, table in {
-            "events_cut_anew": "int_events_touched",
-            "visits_made_anew": "int_visits_touched",
-            "identifiers_looked_at": "int_identifiers",
+            "events_cut_anew": "int_events_rebuilt_this_run",
+            "visits_made_anew": "int_visits_this_run",
+            "identifiers_looked_at": "int_identity_nodes_this_run",
         }.items()
     }
     slowest = sorted(results, key=lambda result: -result.execution_time)[:5]

@@ -63,7 +63,7 @@ def test_an_event_that_cannot_be_built_is_quarantined_alone(tmp_path):
         "    nullif(vendor, '') as vendor,",
     )
     failed = warehouse.failures()
-    assert [failure.name for failure in failed] == ["int_events_received"]
+    assert [failure.name for failure in failed] == ["int_events_received_this_run"]
     assert put_aside_what_fails(warehouse.file, failed, warehouse.failures) == []
     assert warehouse.orders() == ["bad", "good", "other"]
     [(shop, reason)] = warehouse.query("select shop, reason from operations.quarantined_events")

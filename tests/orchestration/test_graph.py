@@ -1,9 +1,12 @@
 """The asset graph, as Dagster sees it. Loading Dagster takes seconds, so it is loaded once, here."""
 
+from pathlib import Path
+
 import pytest
 
 from orchestration.runner import prepare_dbt
 
+PROJECT = Path(__file__).resolve().parents[2]
 SOURCES = {
     "pixel": {"events", "unreadable_lines", "user_agents", "landing_files"},
     "shopify": {
@@ -110,6 +113,18 @@ def test_the_published_version_comes_after_every_mart(graph):
     [published] = [key for key in graph.get_all_asset_keys() if key.path == ["published", "version"]]
     assert names(graph.get(published).parent_keys) == MARTS | RECOMMENDERS
     assert graph.get(published).child_keys == set()
+
+
+def test_every_model_is_in_the_group_of_its_folder(graph):
+    from dagster import AssetKey
+
+    models = PROJECT / "dbt_project" / "models"
+    for file in models.rglob("*.sql"):
+        layer, topic = file.relative_to(models).parts[:2]
+        schema = topic if layer == "marts" else layer
+        group = "staging" if layer == "staging" else topic
+        assert graph.get(AssetKey([schema, file.stem])).group_name == group
+    assert "default" not in {graph.get(key).group_name for key in graph.get_all_asset_keys()}
 
 
 def test_every_mart_has_tests_as_asset_checks(graph):

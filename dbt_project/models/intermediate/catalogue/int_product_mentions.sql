@@ -3,9 +3,7 @@
 {{ config(
     materialized='incremental',
     incremental_strategy='replace_touched',
-    incremental_predicates=[
-        "(shop, local_date) in (select days.shop, days.touched_date from intermediate.int_touched_days as days)"
-    ],
+    incremental_predicates=[days_of_this_run()],
 ) }}
 
 with
@@ -48,7 +46,7 @@ mentions as (
         event_key,
         0 as line_number
     from events
-    where event_name = 'product_viewed' and {{ in_touched_days('shop', 'local_date') }}
+    where event_name = 'product_viewed' and {{ is_day_of_this_run('shop', 'local_date') }}
 
     union all
 
@@ -71,7 +69,7 @@ mentions as (
         order_lines.line_number
     from orders
     inner join order_lines on orders.event_key = order_lines.event_key
-    where {{ in_touched_days('orders.shop', 'orders.local_date') }}
+    where {{ is_day_of_this_run('orders.shop', 'orders.local_date') }}
 
 )
 

@@ -1,6 +1,6 @@
 {#-
     Every event once, with its session: what all marts are made of. A session ends where its client pauses for more than
-    30 minutes. Only the events around new ones are cut anew: all others are further away than that.
+    30 minutes. Only the events around new ones are cut again: all others are further away than that.
 -#}
 
 {{ config(
@@ -8,25 +8,25 @@
     incremental_strategy='replace_touched',
     unique_key='event_key',
 ) }}
--- depends_on: {{ ref('int_touched_identifiers') }}
+-- depends_on: {{ ref('int_identifiers_this_run') }}
 
 with
 
 accepted as (
 
-    select * from {{ ref('int_events_accepted') }}
+    select * from {{ ref('int_events_accepted_this_run') }}
 
 ),
 
 dates as (
 
-    select * from {{ ref('int_touched_dates') }}
+    select * from {{ ref('int_dates_scanned_this_run') }}
 
 ),
 
 near as (
 
-    {{ event_keys_in_touched_spans(ref('int_events_accepted') if first_build() else this) }}
+    {{ event_keys_in_rebuilt_spans(ref('int_events_accepted_this_run') if first_build() else this) }}
 
 ),
 

@@ -1,9 +1,7 @@
 {{ config(
     materialized='incremental',
     incremental_strategy='replace_touched',
-    incremental_predicates=["landing_file in (
-        select pending.landing_file from intermediate.int_landing_files_pending as pending
-    )"],
+    incremental_predicates=[rows_of_this_run('landing_file', 'int_landing_files_this_run')],
 ) }}
 
 select
@@ -14,5 +12,5 @@ select
     event_name,
     rejection_reason as reason,
     content
-from {{ ref('int_events_received') }}
+from {{ ref('int_events_received_this_run') }}
 where rejection_reason is not null

@@ -3,10 +3,8 @@
 {{ config(
     materialized='incremental',
     incremental_strategy='replace_touched',
-    incremental_predicates=[
-        "identifier_key in (select touched.identifier_key from intermediate.int_touched_identifiers as touched)"
-    ],
+    incremental_predicates=[rows_of_this_run('identifier_key', 'int_identifiers_this_run')],
 ) }}
--- depends_on: {{ ref('int_touched_days') }}
+-- depends_on: {{ ref('int_days_replaced_this_run') }}
 
-select * from {{ ref('int_visits_touched') }}
+select * from {{ ref('int_visits_this_run') }}

@@ -4,9 +4,9 @@
     materialized='incremental',
     incremental_strategy='replace_touched',
     unique_key='event_key',
-    incremental_predicates=["event_key in (select touched.event_key from intermediate.int_touched_events as touched)"],
+    incremental_predicates=[rows_of_this_run('event_key', 'int_events_changed_this_run')],
 ) }}
--- depends_on: {{ ref('int_touched_events') }}
+-- depends_on: {{ ref('int_events_changed_this_run') }}
 
 {% set line_fields = {
     'variant_gid': '$.merchandise.id',
@@ -33,7 +33,7 @@ events as (
         {{ event_columns | join(', ') }},
         case when event_name <> 'cart_viewed' then lines end as cart_line,
         case when event_name = 'cart_viewed' then {{ json_array('lines', '$') }} end as cart_lines
-    from {{ events_of_touched_sessions() }}
+    from {{ events_rebuilt_this_run() }}
     where event_name in ('product_added_to_cart', 'product_removed_from_cart', 'cart_viewed')
 
 ),

@@ -7,9 +7,9 @@
     materialized='incremental',
     incremental_strategy='replace_touched',
     unique_key='event_key',
-    incremental_predicates=["event_key in (select touched.event_key from intermediate.int_touched_events as touched)"],
+    incremental_predicates=[rows_of_this_run('event_key', 'int_events_changed_this_run')],
 ) }}
--- depends_on: {{ ref('int_touched_events') }}
+-- depends_on: {{ ref('int_events_changed_this_run') }}
 
 select
     event_key,
@@ -36,5 +36,5 @@ select
     line_count,
     discount_applications,
     delivery_options
-from {{ events_of_touched_sessions() }}
+from {{ events_rebuilt_this_run() }}
 where {{ in_texts('event_name', checkout_steps()) }}

@@ -3,19 +3,19 @@
     incremental_strategy='replace_touched',
     incremental_predicates=["(shop, checkout_token) in (
         select
-            touched.shop,
-            touched.checkout_token
-        from intermediate.int_touched_events as touched
-        where touched.checkout_token is not null
+            changed.shop,
+            changed.checkout_token
+        from intermediate.int_events_changed_this_run as changed
+        where changed.checkout_token is not null
 
         union
 
         select
-            touched.shop,
-            touched.checkout_token
-        from intermediate.int_checkouts_touched as touched
+            rebuilt.shop,
+            rebuilt.checkout_token
+        from intermediate.int_checkouts_this_run as rebuilt
     )"],
 ) }}
--- depends_on: {{ ref('int_touched_days') }}
+-- depends_on: {{ ref('int_days_replaced_this_run') }}
 
-select * from {{ ref('int_checkouts_touched') }}
+select * from {{ ref('int_checkouts_this_run') }}

@@ -7,7 +7,7 @@
 {{ config(
     materialized='incremental',
     incremental_strategy='replace_touched',
-    incremental_predicates=["event_key in (select touched.event_key from intermediate.int_touched_events as touched)"],
+    incremental_predicates=[rows_of_this_run('event_key', 'int_events_changed_this_run')],
 ) }}
 
 {#- In the order of preference, where several sum to the subtotal. -#}
@@ -21,15 +21,15 @@
 
 with
 
-touched as (
+changed as (
 
-    select * from {{ ref('int_touched_events') }}
+    select * from {{ ref('int_events_changed_this_run') }}
 
 ),
 
 lines as (
 
-    select * from {{ ref('int_order_lines_touched') }}
+    select * from {{ ref('int_order_lines_this_run') }}
 
 ),
 
@@ -42,7 +42,7 @@ completed as (
     from {{ ref('int_checkout_events') }}
     where
         event_name = 'checkout_completed'
-        and {{ in_touched('event_key', 'touched', 'event_key') }}
+        and {{ is_of_this_run('event_key', 'event_key', 'changed') }}
 
 ),
 

@@ -6,14 +6,14 @@
 {{ config(
     materialized='incremental',
     incremental_strategy='replace_touched',
-    incremental_predicates=["event_key in (select touched.event_key from intermediate.int_touched_events as touched)"],
+    incremental_predicates=[rows_of_this_run('event_key', 'int_events_changed_this_run')],
 ) }}
 
 with
 
 lines as (
 
-    select * from {{ ref('int_order_lines_touched') }}
+    select * from {{ ref('int_order_lines_this_run') }}
 
 ),
 

@@ -3,9 +3,7 @@
 {{ config(
     materialized='incremental',
     incremental_strategy='replace_touched',
-    incremental_predicates=[
-        "(shop, local_date) in (select days.shop, days.touched_date from intermediate.int_touched_days as days)"
-    ],
+    incremental_predicates=[days_of_this_run()],
 ) }}
 
 with
@@ -14,7 +12,7 @@ baskets as (
 
     -- Wholesale orders say nothing about what belongs together, and would make pairs by the thousand.
     select * from {{ ref('int_baskets') }}
-    where products <= {{ var('max_basket_products') }} and {{ in_touched_days('shop', 'local_date') }}
+    where products <= {{ var('max_basket_products') }} and {{ is_day_of_this_run('shop', 'local_date') }}
 
 )
 

@@ -6,9 +6,7 @@
 {{ config(
     materialized='incremental',
     incremental_strategy='replace_touched',
-    incremental_predicates=[
-        "(shop, local_date) in (select days.shop, days.touched_date from intermediate.int_touched_days as days)"
-    ],
+    incremental_predicates=[days_of_this_run()],
 ) }}
 
 with
@@ -20,7 +18,7 @@ sessions as (
         shop,
         local_date
     from {{ ref('int_sessions') }}
-    where not is_bot and product_views > 0 and {{ in_touched_days('shop', 'local_date') }}
+    where not is_bot and product_views > 0 and {{ is_day_of_this_run('shop', 'local_date') }}
 
 ),
 

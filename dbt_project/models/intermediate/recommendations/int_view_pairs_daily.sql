@@ -6,9 +6,7 @@
 {{ config(
     materialized='incremental',
     incremental_strategy='replace_touched',
-    incremental_predicates=[
-        "(shop, local_date) in (select days.shop, days.touched_date from intermediate.int_touched_days as days)"
-    ],
+    incremental_predicates=[days_of_this_run()],
 ) }}
 
 with
@@ -16,7 +14,7 @@ with
 views as (
 
     select * from {{ ref('int_session_products') }}
-    where {{ in_touched_days('shop', 'local_date') }}
+    where {{ is_day_of_this_run('shop', 'local_date') }}
 
 ),
 

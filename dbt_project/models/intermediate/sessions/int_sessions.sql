@@ -9,12 +9,12 @@
     incremental_predicates=["session_id in (
         select sessions.session_id
         from intermediate.int_sessions as sessions
-        inner join intermediate.int_touched_events as touched
+        inner join intermediate.int_events_changed_this_run as changed
             on
-                sessions.shop = touched.shop
-                and sessions.client_id = touched.client_id
-                and sessions.started_at <= touched.to_at
-                and sessions.ended_at >= touched.from_at
+                sessions.shop = changed.shop
+                and sessions.client_id = changed.client_id
+                and sessions.started_at <= changed.to_at
+                and sessions.ended_at >= changed.from_at
     )"],
 ) }}
 
@@ -22,26 +22,26 @@ with
 
 events as (
 
-    select * from {{ events_of_touched_sessions() }}
+    select * from {{ events_rebuilt_this_run() }}
     where session_id is not null
 
 ),
 
 arrivals as (
 
-    select * from {{ ref('int_session_arrivals') }}
+    select * from {{ ref('int_session_arrivals_this_run') }}
 
 ),
 
 funnel as (
 
-    select * from {{ ref('int_session_funnel') }}
+    select * from {{ ref('int_session_funnel_this_run') }}
 
 ),
 
 paths as (
 
-    select * from {{ ref('int_session_paths') }}
+    select * from {{ ref('int_session_paths_this_run') }}
 
 ),
 

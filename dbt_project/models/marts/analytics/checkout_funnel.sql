@@ -1,9 +1,7 @@
 {{ config(
     materialized='incremental',
     incremental_strategy='replace_touched',
-    incremental_predicates=[
-        "(shop, local_date) in (select days.shop, days.touched_date from intermediate.int_touched_days as days)"
-    ],
+    incremental_predicates=[days_of_this_run()],
 ) }}
 
 {% set steps = ['started', 'contact', 'address', 'shipping', 'payment', 'completed'] %}
@@ -20,7 +18,7 @@ checkouts as (
         checkouts.total_amount
     from {{ ref('int_checkouts') }} as checkouts
     left join {{ ref('int_sessions') }} as sessions on checkouts.session_id = sessions.session_id
-    where not coalesce(sessions.is_bot, false) and {{ in_touched_days('checkouts.shop', 'checkouts.local_date') }}
+    where not coalesce(sessions.is_bot, false) and {{ is_day_of_this_run('checkouts.shop', 'checkouts.local_date') }}
 
 ),
 

@@ -1,9 +1,7 @@
 {{ config(
     materialized='incremental',
     incremental_strategy='replace_touched',
-    incremental_predicates=[
-        "(shop, local_date) in (select days.shop, days.touched_date from intermediate.int_touched_days as days)"
-    ],
+    incremental_predicates=[days_of_this_run()],
 ) }}
 
 with
@@ -30,7 +28,7 @@ events as (
         events.event_name in ('product_viewed', 'product_added_to_cart', 'product_removed_from_cart')
         and events.product_id is not null
         and not coalesce(sessions.is_bot, false)
-        and {{ in_touched_days('events.shop', 'events.local_date') }}
+        and {{ is_day_of_this_run('events.shop', 'events.local_date') }}
 
 ),
 
@@ -49,7 +47,7 @@ items as (
     where
         not orders.is_test
         and lines.product_id is not null
-        and {{ in_touched_days('orders.shop', 'orders.local_date') }}
+        and {{ is_day_of_this_run('orders.shop', 'orders.local_date') }}
 
 ),
 

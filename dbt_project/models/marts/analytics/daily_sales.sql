@@ -1,9 +1,7 @@
 {{ config(
     materialized='incremental',
     incremental_strategy='replace_touched',
-    incremental_predicates=[
-        "(shop, local_date) in (select days.shop, days.touched_date from intermediate.int_touched_days as days)"
-    ],
+    incremental_predicates=[days_of_this_run()],
 ) }}
 
 select
@@ -21,5 +19,5 @@ select
     {{ total('coalesce(sum(gross_total_amount), 0)') }} as gross_total_amount,
     cast(sum(gross_total_amount) as double) / nullif(count(gross_total_amount), 0) as average_order_value
 from {{ ref('orders') }}
-where not is_test and {{ in_touched_days('shop', 'local_date') }}
+where not is_test and {{ is_day_of_this_run('shop', 'local_date') }}
 group by shop, local_date, coalesce(currency, 'unknown')

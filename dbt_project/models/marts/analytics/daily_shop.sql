@@ -1,9 +1,7 @@
 {{ config(
     materialized='incremental',
     incremental_strategy='replace_touched',
-    incremental_predicates=[
-        "(shop, local_date) in (select days.shop, days.touched_date from intermediate.int_touched_days as days)"
-    ],
+    incremental_predicates=[days_of_this_run()],
 ) }}
 
 with
@@ -24,7 +22,7 @@ sessions as (
         visits.is_new_visitor
     from {{ ref('int_sessions') }} as sessions
     inner join {{ ref('int_visits') }} as visits on sessions.session_id = visits.session_id
-    where {{ in_touched_days('sessions.shop', 'sessions.local_date') }}
+    where {{ is_day_of_this_run('sessions.shop', 'sessions.local_date') }}
 
 ),
 
@@ -39,7 +37,7 @@ events as (
     where
         events.event_name in ('product_viewed', 'product_added_to_cart', 'checkout_started')
         and not coalesce(sessions.is_bot, false)
-        and {{ in_touched_days('events.shop', 'events.local_date') }}
+        and {{ is_day_of_this_run('events.shop', 'events.local_date') }}
 
 ),
 
@@ -50,7 +48,7 @@ orders as (
         orders.currency = shops.currency as is_in_shop_currency
     from {{ ref('orders') }} as orders
     left join shops on orders.shop = shops.shop
-    where not orders.is_test and {{ in_touched_days('orders.shop', 'orders.local_date') }}
+    where not orders.is_test and {{ is_day_of_this_run('orders.shop', 'orders.local_date') }}
 
 ),
 

@@ -1,9 +1,7 @@
 {{ config(
     materialized='incremental',
     incremental_strategy='replace_touched',
-    incremental_predicates=[
-        "(shop, local_date) in (select days.shop, days.touched_date from intermediate.int_touched_days as days)"
-    ],
+    incremental_predicates=[days_of_this_run()],
 ) }}
 
 with
@@ -11,7 +9,7 @@ with
 sessions as (
 
     select * from {{ ref('int_sessions') }}
-    where not is_bot and {{ in_touched_days('shop', 'local_date') }}
+    where not is_bot and {{ is_day_of_this_run('shop', 'local_date') }}
 
 ),
 

@@ -6,9 +6,7 @@
 {{ config(
     materialized='incremental',
     incremental_strategy='replace_touched',
-    incremental_predicates=[
-        "journey_id in (select touched.identifier_key from intermediate.int_touched_identifiers as touched)"
-    ],
+    incremental_predicates=[rows_of_this_run('journey_id', 'int_identifiers_this_run', 'identifier_key')],
 ) }}
 
 with recursive
@@ -21,7 +19,7 @@ identifiers as (
         identifiers.shop,
         identifiers.first_seen_at,
         identity_map.journey_id
-    from {{ ref('int_identifiers') }} as identifiers
+    from {{ ref('int_identity_nodes_this_run') }} as identifiers
     inner join {{ ref('identity_map') }} as identity_map on identifiers.identifier_key = identity_map.identifier_key
 
 ),
@@ -36,7 +34,7 @@ edges as (
         one.shop,
         one.journey_id,
         edges.first_linked_at > one.first_seen_at and edges.first_linked_at > other.first_seen_at as both_were_known
-    from {{ ref('int_identity_edges') }} as edges
+    from {{ ref('int_identity_edges_this_run') }} as edges
     inner join identifiers as one on edges.left_node = one.node
     inner join identifiers as other on edges.right_node = other.node and one.journey_id = other.journey_id
 

@@ -1,28 +1,26 @@
 {{ config(
     materialized='incremental',
     incremental_strategy='replace_touched',
-    incremental_predicates=[
-        "identifier_key in (select touched.identifier_key from intermediate.int_touched_identifiers as touched)"
-    ],
+    incremental_predicates=[rows_of_this_run('identifier_key', 'int_identifiers_this_run')],
 ) }}
 
 with
 
 identifiers as (
 
-    select * from {{ ref('int_identifiers') }}
+    select * from {{ ref('int_identity_nodes_this_run') }}
 
 ),
 
 components as (
 
-    select * from {{ ref('int_identity_components') }}
+    select * from {{ ref('int_identity_components_this_run') }}
 
 ),
 
 owners as (
 
-    select * from {{ ref('int_identity_owners') }}
+    select * from {{ ref('int_identity_owners_this_run') }}
 
 ),
 

@@ -1,3 +1,3 @@
--- depends_on: {{ ref('int_touched_days') }}
+-- depends_on: {{ ref('int_days_replaced_this_run') }}
 
 select * from {{ ref('int_orders') }}

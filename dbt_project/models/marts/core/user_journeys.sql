@@ -1,17 +1,15 @@
 {{ config(
     materialized='incremental',
     incremental_strategy='replace_touched',
-    incremental_predicates=[
-        "journey_id in (select touched.identifier_key from intermediate.int_touched_identifiers as touched)"
-    ],
+    incremental_predicates=[rows_of_this_run('journey_id', 'int_identifiers_this_run', 'identifier_key')],
 ) }}
 
 with
 
-touched as (
+rebuilt as (
 
     select distinct identifier_key
-    from {{ ref('int_touched_identifiers') }}
+    from {{ ref('int_identifiers_this_run') }}
 
 ),
 
@@ -20,7 +18,7 @@ identity_map as (
     select identity_map.*
     from {{ ref('identity_map') }} as identity_map
     {% if not first_build() %}
-        inner join touched on identity_map.journey_id = touched.identifier_key
+        inner join rebuilt on identity_map.journey_id = rebuilt.identifier_key
     {% endif %}
 
 ),
@@ -33,7 +31,7 @@ sessions as (
         sessions.*
     from {{ ref('int_visits') }} as visits
     {% if not first_build() %}
-        inner join touched on visits.journey_id = touched.identifier_key
+        inner join rebuilt on visits.journey_id = rebuilt.identifier_key
     {% endif %}
     inner join {{ ref('int_sessions') }} as sessions on visits.session_id = sessions.session_id
 

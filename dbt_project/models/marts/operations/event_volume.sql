@@ -1,9 +1,7 @@
 {{ config(
     materialized='incremental',
     incremental_strategy='replace_touched',
-    incremental_predicates=[
-        "(shop, local_date) in (select days.shop, days.touched_date from intermediate.int_touched_days as days)"
-    ],
+    incremental_predicates=[days_of_this_run()],
 ) }}
 
 with
@@ -14,7 +12,7 @@ events as (
         *,
         {{ elapsed('second', 'event_at', 'received_at') }} as lateness_seconds
     from {{ ref('int_events') }}
-    where {{ in_touched_days('shop', 'local_date') }}
+    where {{ is_day_of_this_run('shop', 'local_date') }}
 
 )
 

@@ -1,5 +1,5 @@
 {#-
-    Every copy that was received, typed. A view: its columns are read once, by int_events_received. Parts of the document
+    Every copy that was received, typed. A view: its columns are read once, by int_events_received_this_run. Parts of the document
     are taken out first and read further only where they are, which is what makes it fast.
 -#}
 

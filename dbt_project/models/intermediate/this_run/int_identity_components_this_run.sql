@@ -4,7 +4,7 @@ with recursive
 
 nodes as (
 
-    select node from {{ ref('int_identifiers') }}
+    select node from {{ ref('int_identity_nodes_this_run') }}
 
 ),
 
@@ -13,14 +13,14 @@ both_ways as (
     select
         left_node as from_node,
         right_node as to_node
-    from {{ ref('int_identity_edges') }}
+    from {{ ref('int_identity_edges_this_run') }}
 
     union all
 
     select
         right_node as from_node,
         left_node as to_node
-    from {{ ref('int_identity_edges') }}
+    from {{ ref('int_identity_edges_this_run') }}
 
 ),
 
@@ -50,4 +50,4 @@ select
     sum(case when identifiers.identifier_kind = 'customer' then 1 else 0 end)
         over (partition by components.component) as customers
 from components
-inner join {{ ref('int_identifiers') }} as identifiers on components.node = identifiers.node
+inner join {{ ref('int_identity_nodes_this_run') }} as identifiers on components.node = identifiers.node

@@ -1,10 +1,10 @@
 {#-
     Work set. Which events are new, or gone since a copy was received that counts instead; and the stretch of their
-    client's time in which sessions must be cut anew: the stored sessions within 30 minutes of the event, and the event.
+    client's time in which sessions must be cut again: the stored sessions within 30 minutes of the event, and the event.
     It grows until a run reaches its end, so that a run after one that died knows what that one had begun.
 -#}
 
-{{ config(materialized='incremental', incremental_strategy='append') }}
+{{ config(materialized='incremental', incremental_strategy='append', tags='work_set') }}
 
 {% set gap = "interval '" ~ var('session_gap_minutes') ~ "' minute" %}
 {% set columns = ['event_key', 'shop', 'client_id', 'checkout_token', 'customer_id', 'event_at', 'local_date'] %}
@@ -14,12 +14,12 @@ with
 changed as (
 
     select {{ columns | join(', ') }}
-    from {{ ref('int_events_accepted') }}
+    from {{ ref('int_events_accepted_this_run') }}
 
     union all
 
     select {{ columns | join(', ') }}
-    from {{ ref('int_event_copies') }}
+    from {{ ref('int_event_copies_this_run') }}
     where is_stored and copy_number > 1
 
 )

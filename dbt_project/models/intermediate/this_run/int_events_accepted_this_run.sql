@@ -4,14 +4,14 @@ with
 
 received as (
 
-    select * from {{ ref('int_events_received') }}
+    select * from {{ ref('int_events_received_this_run') }}
     where rejection_reason is null
 
 ),
 
 copies as (
 
-    select * from {{ ref('int_event_copies') }}
+    select * from {{ ref('int_event_copies_this_run') }}
 
 ),
 

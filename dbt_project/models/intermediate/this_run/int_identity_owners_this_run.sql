@@ -11,8 +11,8 @@ members as (
     select
         components.node,
         identifiers.identifier_kind
-    from {{ ref('int_identity_components') }} as components
-    inner join {{ ref('int_identifiers') }} as identifiers on components.node = identifiers.node
+    from {{ ref('int_identity_components_this_run') }} as components
+    inner join {{ ref('int_identity_nodes_this_run') }} as identifiers on components.node = identifiers.node
     where components.customers > 1 and components.identifiers <= {{ var('max_identifiers_per_journey') }}
 
 ),
@@ -32,7 +32,7 @@ links as (
         right_node as to_node,
         last_linked_at,
         last_event_id
-    from {{ ref('int_identity_edges') }}
+    from {{ ref('int_identity_edges_this_run') }}
 
     union all
 
@@ -41,7 +41,7 @@ links as (
         left_node as to_node,
         last_linked_at,
         last_event_id
-    from {{ ref('int_identity_edges') }}
+    from {{ ref('int_identity_edges_this_run') }}
 
 ),
 

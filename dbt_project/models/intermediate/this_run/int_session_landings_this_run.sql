@@ -1,13 +1,13 @@
 {#-
     The landing page of each session that was rebuilt: its path, the referrer, and the campaign and click id in its address.
-    What they say about the channel is int_session_arrivals.
+    What they say about the channel is int_session_arrivals_this_run.
 -#}
 
 with
 
 events as (
 
-    select * from {{ events_of_touched_sessions() }}
+    select * from {{ events_rebuilt_this_run() }}
     where session_id is not null
 
 ),

@@ -1,5 +1,5 @@
 {#-
-    The lines of the checkout_completed events that this run makes again, as they were sent; which of these events is
+    The lines of the checkout_completed events that this run rebuilds, as they were sent; which of these events is
     the order, int_orders_deduplicated says.
 -#}
 
@@ -30,9 +30,9 @@
 
 with
 
-touched as (
+changed as (
 
-    select * from {{ ref('int_touched_events') }}
+    select * from {{ ref('int_events_changed_this_run') }}
 
 ),
 
@@ -44,7 +44,7 @@ completed as (
     from {{ ref('int_checkout_events') }}
     where
         event_name = 'checkout_completed'
-        and {{ in_touched('event_key', 'touched', 'event_key') }}
+        and {{ is_of_this_run('event_key', 'event_key', 'changed') }}
 
 ),
 

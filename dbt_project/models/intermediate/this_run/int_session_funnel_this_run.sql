@@ -1,6 +1,6 @@
 {#-
-    When each session that was cut anew reached each step. Open: at all. Closed: after the step before, in time. Many real purchases show
-    no cart event, so the two differ and both are kept.
+    When each session that this run rebuilds reached each step. Open: at all. Closed: after the step before, in time. Many
+    real purchases show no cart event, so the two differ and both are kept.
 -#}
 
 with
@@ -11,7 +11,7 @@ steps as (
         session_id,
         event_name,
         event_at
-    from {{ events_of_touched_sessions() }}
+    from {{ events_rebuilt_this_run() }}
     where
         session_id is not null
         and event_name in ('product_viewed', 'product_added_to_cart', 'checkout_started', 'checkout_completed')

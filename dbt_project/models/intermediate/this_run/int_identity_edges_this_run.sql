@@ -4,7 +4,7 @@ with
 
 identifiers as (
 
-    select * from {{ ref('int_identifiers') }}
+    select * from {{ ref('int_identity_nodes_this_run') }}
 
 ),
 

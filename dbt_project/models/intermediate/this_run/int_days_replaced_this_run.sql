@@ -1,22 +1,22 @@
 {#-
-    Work set. The days of each shop, on its own clock, whose daily rows this run replaces: of touched events, of sessions
-    that were cut anew or changed their place in a journey, of orders and checkouts that are not as they were. It grows
-    until a run reaches its end; a first build makes all days, and needs none.
+    Work set. The days of each shop, on its own clock, whose daily rows this run replaces: of changed events, of sessions
+    that were cut again or changed their place in a journey, of orders and checkouts that changed. It grows until a run
+    reaches its end; a first build makes all days, and needs none.
 -#}
 
-{{ config(materialized='incremental', incremental_strategy='append') }}
+{{ config(materialized='incremental', incremental_strategy='append', tags='work_set') }}
 
 with
 
-touched_events as (
+changed_events as (
 
-    select * from {{ ref('int_touched_events') }}
+    select * from {{ ref('int_events_changed_this_run') }}
 
 ),
 
-cut_anew as (
+rebuilt_events as (
 
-    select * from {{ ref('int_events_touched') }}
+    select * from {{ ref('int_events_rebuilt_this_run') }}
 
 ),
 
@@ -28,7 +28,7 @@ events as (
 
 visits as (
 
-    select * from {{ ref('int_visits_touched') }}
+    select * from {{ ref('int_visits_this_run') }}
 
 ),
 
@@ -40,7 +40,7 @@ orders as (
 
 checkouts as (
 
-    select * from {{ ref('int_checkouts_touched') }}
+    select * from {{ ref('int_checkouts_this_run') }}
 
 )
 
@@ -48,13 +48,13 @@ checkouts as (
 
     select
         shop,
-        local_date as touched_date
+        local_date
     from events
     where false
 
 {% else %}
 
-    -- A session that was not stored is one of those cut anew.
+    -- A session that was not stored is one of those cut again.
     , moved_visits as (
 
         select visits.session_id
@@ -83,15 +83,15 @@ checkouts as (
 
     select
         shop,
-        local_date as touched_date
-    from touched_events
+        local_date
+    from changed_events
 
     union
 
     select
         shop,
         local_date
-    from cut_anew
+    from rebuilt_events
 
     union
 
@@ -124,9 +124,9 @@ checkouts as (
     where
         (shop, checkout_token) in (
             select
-                touched_events.shop,
-                touched_events.checkout_token
-            from touched_events
+                changed_events.shop,
+                changed_events.checkout_token
+            from changed_events
         )
         or checkout_key in (select checkouts.checkout_key from checkouts)
 

@@ -1,4 +1,4 @@
-{#- The sessions of the journeys that this run makes anew, in the order of each journey. -#}
+{#- The sessions of the journeys that this run rebuilds, in the order of each journey. -#}
 
 with
 
@@ -15,10 +15,10 @@ identity_map as (
 
 ),
 
-touched as (
+rebuilt as (
 
     select distinct identifier_key
-    from {{ ref('int_touched_identifiers') }}
+    from {{ ref('int_identifiers_this_run') }}
 
 ),
 
@@ -36,7 +36,7 @@ visits as (
         identity_map.identifier_key
     from identity_map
     {% if not first_build() %}
-        inner join touched on identity_map.identifier_key = touched.identifier_key
+        inner join rebuilt on identity_map.identifier_key = rebuilt.identifier_key
     {% endif %}
     inner join sessions
         on identity_map.shop = sessions.shop and identity_map.identifier = sessions.client_id

@@ -1,22 +1,22 @@
-{#- The checkouts that this run makes anew, for their events or their session changed: how far each came. -#}
+{#- The checkouts that this run rebuilds since their events or their session changed: how far each came. -#}
 
 {% set steps = checkout_steps() %}
 
 with
 
-touched as (
+changed as (
 
     select
         shop,
         checkout_token
-    from {{ ref('int_touched_events') }}
+    from {{ ref('int_events_changed_this_run') }}
 
     union
 
     select
         shop,
         checkout_token
-    from {{ ref('int_events_touched') }}
+    from {{ ref('int_events_rebuilt_this_run') }}
 
 ),
 
@@ -41,7 +41,7 @@ steps as (
     from {{ ref('int_checkout_events') }}
     where
         checkout_token is not null
-        and {{ in_touched('(shop, checkout_token)', 'touched', 'shop, touched.checkout_token') }}
+        and {{ is_of_this_run('shop, checkout_token', 'shop, checkout_token', 'changed') }}
 
 ),
 

@@ -12,7 +12,7 @@ landings as (
         nullif(regexp_extract(lower(utm_source), '^(?:https?://)?([^/?#]+)', 1), '') as source,
         {{ plain_medium('utm_medium') }} as medium,
         {{ matches('lower(utm_campaign)', "'(^|[^a-df-z])shop|shopping'") }} as is_shopping_campaign
-    from {{ ref('int_session_landings') }}
+    from {{ ref('int_session_landings_this_run') }}
 
 ),
 

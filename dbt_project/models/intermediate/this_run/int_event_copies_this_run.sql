@@ -13,7 +13,7 @@ received as (
         {{ columns | join(',
         ') }},
         false as is_stored
-    from {{ ref('int_events_received') }}
+    from {{ ref('int_events_received_this_run') }}
     where rejection_reason is null
 
 ),
@@ -24,7 +24,7 @@ stored as (
         {{ columns | join(',
         ') }},
         true as is_stored
-    from {{ ref('int_events_received') if first_build() else stored('int_events') }}
+    from {{ ref('int_events_received_this_run') if first_build() else stored('int_events') }}
     where {{ 'false' if first_build() else 'event_key in (select received.event_key from received)' }}
 
 ),

@@ -1,5 +1,5 @@
 {#-
-    The way through the shop of each session that was cut anew: its steps in order, repetitions in a row taken together,
+    The way through the shop of each session that this run rebuilds: its steps in order, repetitions in a row taken together,
     the first ten.
 -#}
 
@@ -23,7 +23,7 @@ named as (
             when event_name = 'checkout_completed' then 'purchase'
             when event_name = 'page_viewed' and {{ is_home_page('page_path') }} then 'home'
         end as step
-    from {{ events_of_touched_sessions() }}
+    from {{ events_rebuilt_this_run() }}
     where session_id is not null
 
 ),

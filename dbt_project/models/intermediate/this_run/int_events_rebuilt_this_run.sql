@@ -1,4 +1,4 @@
-{#- The events of the sessions that this run has cut anew, and new ones without a client; after a first build, none. -#}
+{#- The events of the sessions that this run cut again, and new ones without a client; none after a first build. -#}
 
 with
 
@@ -8,26 +8,26 @@ events as (
 
 ),
 
-touched as (
+changed as (
 
-    select * from {{ ref('int_touched_events') }}
+    select * from {{ ref('int_events_changed_this_run') }}
 
 ),
 
 dates as (
 
-    select * from {{ ref('int_touched_dates') }}
+    select * from {{ ref('int_dates_scanned_this_run') }}
 
 ),
 
 keys as (
 
-    {{ event_keys_in_touched_spans(ref('int_events')) }}
+    {{ event_keys_in_rebuilt_spans(ref('int_events')) }}
 
     union
 
     select event_key
-    from touched
+    from changed
     where client_id is null
 
 )

@@ -1,21 +1,21 @@
 {#-
-    Work set. The identifiers of touched events, and all that they were connected with: whose journeys are made anew. It
-    is kept, like int_touched_events, until a run reaches its end, for the map that it is read from is about to change.
+    Work set. The identifiers of changed events, and all that they were connected with: their journeys are rebuilt. It
+    grows until a run reaches its end, like int_events_changed_this_run, since the map that it reads is about to change.
 -#}
 
-{{ config(materialized='incremental', incremental_strategy='append') }}
+{{ config(materialized='incremental', incremental_strategy='append', tags='work_set') }}
 
 with
 
-touched as (
+changed as (
 
-    select * from {{ ref('int_touched_events') }}
+    select * from {{ ref('int_events_changed_this_run') }}
 
 ),
 
 named as (
 
-    {{ identifiers_of('touched') }}
+    {{ identifiers_of('changed') }}
 
 ),
 

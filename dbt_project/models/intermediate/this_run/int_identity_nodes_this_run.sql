@@ -1,10 +1,12 @@
-{#- The clients, checkout tokens and customers whose journeys this run makes anew: when they were seen. -#}
+{#-
+    The nodes of the identity graph that this run rebuilds: clients, checkout tokens and customers, and when they were seen.
+-#}
 
 with
 
-touched as (
+rebuilt as (
 
-    select * from {{ ref('int_touched_identifiers') }}
+    select * from {{ ref('int_identifiers_this_run') }}
 
 ),
 
@@ -30,7 +32,7 @@ seen as (
         min(started_at) as first_seen_at,
         max(ended_at) as last_seen_at
     from sessions
-    where {{ in_touched('client_id', 'touched', 'identifier') }}
+    where {{ is_of_this_run('client_id', 'identifier', 'rebuilt') }}
     group by shop, client_id
 
     {% for kind, column in {'customer': 'customer_id', 'token': 'checkout_token'}.items() %}
@@ -43,7 +45,7 @@ seen as (
             min(event_at) as first_seen_at,
             max(event_at) as last_seen_at
         from checkout_events
-        where {{ column }} is not null and {{ in_touched(column, 'touched', 'identifier') }}
+        where {{ column }} is not null and {{ is_of_this_run(column, 'identifier', 'rebuilt') }}
         group by shop, {{ column }}
     {% endfor %}
 
@@ -63,5 +65,5 @@ select
     concat_ws('|', keyed.shop, keyed.identifier_kind, keyed.identifier) as node
 from keyed
 {% if not first_build() %}
-    inner join (select distinct identifier_key from touched) as touched on keyed.identifier_key = touched.identifier_key
+    inner join (select distinct identifier_key from rebuilt) as keys on keyed.identifier_key = keys.identifier_key
 {% endif %}

@@ -1,0 +1,28 @@
+{#-
+    Every copy of an event in the landing files of this run, typed. Emptied at the end of the run, since int_events holds
+    what counts of it. The files are named in the query, not joined: a filter finds its way below the reading of the
+    JSON, a join does not.
+-#}
+
+{{ config(tags='work_set') }}
+
+with
+
+events as (
+
+    select * from {{ ref('stg_pixel__events') }}
+    where landing_file in ({{ pending_landing_files(ref('int_landing_files_this_run')) }})
+
+),
+
+shops as (
+
+    select * from {{ ref('stg_shops__shops') }}
+
+)
+
+select
+    events.*,
+    {{ local_date('events.event_at', "coalesce(shops.timezone, 'UTC')") }} as local_date
+from events
+left join shops on events.shop = shops.shop
