@@ -274,9 +274,7 @@ def sessions_sql(work: Path) -> Figures:
         for distance, product in enumerate(reversed(viewed[-5:]), 1):
             distances.setdefault(product, distance)
         rows += [("now", SHOP, case, case, product, distance) for product, distance in distances.items()]
-    prefixes = pd.DataFrame(
-        rows, columns=["trained_for", "shop", "prefix_id", "session_id", "product_id", "distance"]
-    )
+    prefixes = pd.DataFrame(rows, columns=["trained_for", "shop", "prefix_id", "session_id", "product_id", "distance"])
     with duckdb.connect(str(warehouse_of(data).file)) as connection:
         connection.execute("create or replace table intermediate.int_session_prefixes as from prefixes")
     del prefixes

@@ -21,11 +21,12 @@ create table intermediate.int_personal_methods as select 's' as shop, 'ease' as 
 create table intermediate.int_recommendation_settings as
     select unnest(['model_version', 'max_per_vendor_and_type']) as name, unnest(['7', '3']) as value;
 create table intermediate.int_interests as
-    select 'now' as trained_for, 's' as shop, 'a' || person as journey_id, unnest(['1', '2', '3']) as product_id, 1 as weight, 0 as orders,
-        date '2026-11-19' as last_date
+    select 'now' as trained_for, 's' as shop, 'a' || person as journey_id, unnest(['1', '2', '3']) as product_id,
+        1 as weight, 0 as orders, date '2026-11-19' as last_date
     from range(20) as persons (person)
     union all
-    select 'now', 's', 'b' || person, unnest(['7', '8', '9']), 1, 0, date '2026-11-19' from range(20) as persons (person)
+    select 'now', 's', 'b' || person, unnest(['7', '8', '9']), 1, 0, date '2026-11-19'
+    from range(20) as persons (person)
     union all
     select 'now', 's', 'who bought', '1', 5, 1, date '2026-11-19'
     union all

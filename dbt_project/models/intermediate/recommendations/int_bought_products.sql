@@ -1,5 +1,7 @@
 {#- How many orders hold each product. -#}
 
+{% set half_life = var('order_half_life_days') %}
+
 with
 
 windows as (
@@ -21,9 +23,8 @@ select
     orders.shop,
     orders.product_id,
     cast(sum(orders.orders) as bigint) as orders,
-    cast(
-        sum({{ decayed('orders.orders', 'orders.local_date', 'windows.last_date', var('order_half_life_days')) }}) as double
-    ) as recent_orders
+    cast(sum({{ decayed('orders.orders', 'orders.local_date', 'windows.last_date', half_life) }}) as double)
+        as recent_orders
 from orders
 inner join windows
     on

@@ -1,7 +1,9 @@
 {#-
-    Frequently bought together: confidence, each pair weighed by how small the basket was. Pairs that are no more frequent
-    than chance are left out (lift), but lift does not rank: it would put the rarest pairs first.
+    Frequently bought together: confidence, each pair weighed by how small the basket was. Pairs that are no more
+    frequent than chance are left out (lift), but lift does not rank: it would put the rarest pairs first.
 -#}
+
+{% set half_life = var('order_half_life_days') %}
 
 with
 
@@ -25,9 +27,7 @@ totals as (
         pairs.product_id,
         pairs.other_product_id,
         cast(sum(pairs.orders) as bigint) as orders,
-        cast(
-            sum({{ decayed('pairs.weight', 'pairs.local_date', 'windows.last_date', var('order_half_life_days')) }}) as double
-        ) as weight
+        cast(sum({{ decayed('pairs.weight', 'pairs.local_date', 'windows.last_date', half_life) }}) as double) as weight
     from {{ ref('int_order_pairs_daily') }} as pairs
     inner join windows
         on
