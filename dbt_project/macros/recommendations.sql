@@ -1,4 +1,4 @@
-{#- How lists are weighed and ranked: said once, for what is shown and for what is tried on the past. -#}
+{#- How lists are weighed, ranked and explained: what several models share. -#}
 
 {% macro decayed(weight, date, today, half_life_days) -%}
     {#- A weight that halves with every so many days; 0 days: it stays. Exact decimals, whatever order rows come in. -#}
@@ -18,8 +18,8 @@
     {#-
         The CTEs that end with `listed`: of `candidates` (shop, …, recommended_product_id, support, score) the eligible
         ones, best first, at most so many of one vendor and type, `position` from 1. `list_columns` name a list.
-        Eligibility and variety come after the score and before the rank, so that no slot is lost. Both are known of today
-        only, so that the lists of a backtest (rows for which `is_backtest` holds) are made of every product.
+        Eligibility and variety come after the score and before the rank, so that no slot is lost. Both are known for
+        today only: lists of the backtest (rows for which `is_backtest` holds) are made of every product.
     -#}
     {%- set lists = list_columns | join(', ') -%}
     {%- set order_by = 'score desc, support desc, recommended_number' -%}
@@ -87,7 +87,7 @@
 {%- endmacro %}
 
 {% macro every_list() -%}
-    {#- The items of all lists: shop, list (its name), product_id of the page if there is one, recommended_product_id. -#}
+    {#- The items of all lists: shop, list (its name), product_id of its page if it has one, recommended_product_id. -#}
     select
         shop,
         'related ' || strategy || ' ' || product_id as list,

@@ -8,23 +8,9 @@ cases as (
 
 ),
 
-viewed_together as (
-
-    select * from {{ ref('int_viewed_together') }}
-    where trained_for = 'backtest'
-
-),
-
 bought_together as (
 
     select * from {{ ref('int_bought_together') }}
-    where trained_for = 'backtest'
-
-),
-
-session_scores as (
-
-    select * from {{ ref('int_session_scores') }}
     where trained_for = 'backtest'
 
 ),
@@ -103,7 +89,8 @@ product_lists as (
             product_id,
             recommended_product_id,
             2.0 / position as score
-        from viewed_together
+        from {{ ref('int_viewed_together') }}
+        where trained_for = 'backtest'
     ) as chained
     group by shop, product_id, recommended_product_id
 
@@ -119,8 +106,8 @@ scores as (
             prefix_id as case_id,
             recommended_product_id,
             {{ score }} as score
-        from session_scores
-        where {{ score }} is not null
+        from {{ ref('int_session_scores') }}
+        where trained_for = 'backtest' and {{ score }} is not null
 
         union all
     {% endfor %}

@@ -1,6 +1,6 @@
 {#-
-    What each person viewed, put into a cart or bought, and how much that says: the ground of personal lists. Views and
-    carts age; a purchase does not, since what somebody owns stays theirs.
+    What each person viewed, put into a cart or bought, and how much that says: personal lists are made of it. Old views
+    and carts are left out; old purchases are not, since what somebody owns stays theirs.
 -#}
 
 with

@@ -1,6 +1,6 @@
 {#-
-    The last products of a session up to a moment of it, each once. For now: of sessions that may still go on, the newest
-    of each person. For the backtest: before the views that are to be predicted.
+    The last products of a session up to a moment of it, each once. Now: of sessions that may still go on, the newest of
+    each person. For the backtest: before the views that are to be predicted.
 -#}
 
 with
