@@ -21,8 +21,6 @@
         Eligibility and variety come after the score and before the rank, so that no slot is lost. Both are known for
         today only: lists of the backtest (rows for which `is_backtest` holds) are made of every product.
     -#}
-    {%- set lists = list_columns | join(', ') -%}
-    {%- set order_by = 'score desc, support desc, recommended_number' -%}
     eligible_candidates as (
 
         select
@@ -41,6 +39,13 @@
 
     ),
 
+    {{ diverse_lists('eligible_candidates', list_columns, limit) }}
+{%- endmacro %}
+
+{% macro diverse_lists(candidates, list_columns, limit) -%}
+    {#- The same of what is eligible and has numbers: recommended_number and, of its vendor and type, diversity_number. -#}
+    {%- set lists = list_columns | join(', ') -%}
+    {%- set order_by = 'score desc, support desc, recommended_number' -%}
     diverse as (
 
         select * from (
@@ -50,7 +55,7 @@
                     partition by {{ lists }}, diversity_number
                     order by {{ order_by }}
                 ) as group_rank
-            from eligible_candidates
+            from {{ candidates }}
         ) as grouped
         where group_rank <= {{ var('max_per_vendor_and_type') }}
 

@@ -13,6 +13,12 @@ windows as (
 
 ),
 
+eligibility as (
+
+    select * from {{ ref('eligibility') }}
+
+),
+
 viewed_products as (
 
     select * from {{ ref('int_viewed_products') }}
@@ -41,46 +47,65 @@ totals as (
 
 ),
 
+-- Numbers stand in for long texts where millions of rows are sorted.
+numbered as (
+
+    select
+        totals.trained_for,
+        products.product_number,
+        other_products.product_number as other_number,
+        totals.sessions,
+        totals.forward_weight,
+        totals.backward_weight
+    from totals
+    inner join eligibility as products
+        on totals.shop = products.shop and totals.product_id = products.product_id
+    inner join eligibility as other_products
+        on totals.shop = other_products.shop and totals.other_product_id = other_products.product_id
+
+),
+
 directed as (
 
     select
         trained_for,
-        shop,
-        product_id,
-        other_product_id as recommended_product_id,
+        product_number,
+        other_number as recommended_number,
         sessions as support,
         forward_weight + {{ backward }} * backward_weight as score
-    from totals
+    from numbered
 
     union all
 
     select
         trained_for,
-        shop,
-        other_product_id as product_id,
-        product_id as recommended_product_id,
+        other_number as product_number,
+        product_number as recommended_number,
         sessions as support,
         backward_weight + {{ backward }} * forward_weight as score
-    from totals
+    from numbered
 
 ),
 
--- The rank within a product's list needs no figure of the product itself: those are joined to the few that are listed.
+-- What may be shown is known for today only: lists of the backtest are made of every product.
 candidates as (
 
     select
         directed.*,
-        seeds.product_number
+        case
+            when directed.trained_for = 'backtest' then -shown.product_number
+            else coalesce(shown.diversity_number, -shown.product_number)
+        end as diversity_number
     from directed
-    inner join {{ ref('eligibility') }} as seeds
-        on directed.shop = seeds.shop and directed.product_id = seeds.product_id
-    where directed.support >= {{ var('min_sessions_together') }} and directed.score > 0
+    inner join eligibility as shown on directed.recommended_number = shown.product_number
+    where
+        directed.support >= {{ var('min_sessions_together') }}
+        and directed.score > 0
+        and (shown.is_eligible or directed.trained_for = 'backtest')
 
 ),
 
-{{ best_of_each_list(
-    'candidates', ['trained_for', 'product_number'], var('list_limit'), is_backtest="trained_for = 'backtest'"
-) }},
+{{ diverse_lists('candidates', ['trained_for', 'product_number'], var('list_limit')) }},
 
 viewing_sessions as (
 
@@ -100,24 +125,28 @@ viewing_sessions as (
 
 select
     listed.trained_for,
-    listed.shop,
-    listed.product_id,
-    listed.recommended_product_id,
+    seeds.shop,
+    seeds.product_id,
+    shown.product_id as recommended_product_id,
     listed.position,
-    round(listed.score / nullif(seeds.recent_sessions, 0), 9) as score,
+    round(listed.score / nullif(seeds_viewed.recent_sessions, 0), 9) as score,
     listed.support,
-    round(listed.support / cast(seeds.sessions as double), 9) as confidence,
-    round(listed.support * viewing_sessions.sessions / (cast(seeds.sessions as double) * shown.sessions), 9) as lift
+    round(listed.support / cast(seeds_viewed.sessions as double), 9) as confidence,
+    round(
+        listed.support * viewing_sessions.sessions / (cast(seeds_viewed.sessions as double) * shown_viewed.sessions), 9
+    ) as lift
 from listed
-inner join viewed_products as seeds
+inner join eligibility as seeds on listed.product_number = seeds.product_number
+inner join eligibility as shown on listed.recommended_number = shown.product_number
+inner join viewed_products as seeds_viewed
     on
-        listed.trained_for = seeds.trained_for
-        and listed.shop = seeds.shop
-        and listed.product_id = seeds.product_id
-inner join viewed_products as shown
+        listed.trained_for = seeds_viewed.trained_for
+        and seeds.shop = seeds_viewed.shop
+        and seeds.product_id = seeds_viewed.product_id
+inner join viewed_products as shown_viewed
     on
-        listed.trained_for = shown.trained_for
-        and listed.shop = shown.shop
-        and listed.recommended_product_id = shown.product_id
+        listed.trained_for = shown_viewed.trained_for
+        and shown.shop = shown_viewed.shop
+        and shown.product_id = shown_viewed.product_id
 inner join viewing_sessions
-    on listed.trained_for = viewing_sessions.trained_for and listed.shop = viewing_sessions.shop
+    on listed.trained_for = viewing_sessions.trained_for and seeds.shop = viewing_sessions.shop
