@@ -126,7 +126,8 @@ select
     coalesce(product_page.items, '[]') as page, coalesce(bought.items, '[]') as bought,
     coalesce(viewed_lists.items, '[]') as viewed
 from warehouse.core.products as products
-left join warehouse.intermediate.int_viewed_products as viewed using (shop, product_id)
+left join warehouse.intermediate.int_viewed_products as viewed
+    on products.shop = viewed.shop and products.product_id = viewed.product_id and viewed.trained_for = 'now'
 left join lists as product_page on product_page.strategy = 'product_page'
     and products.shop = product_page.shop and products.product_id = product_page.list
 left join lists as bought on bought.strategy = 'bought_together'

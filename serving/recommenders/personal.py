@@ -1,6 +1,6 @@
 """Personal lists, and how well they would have done.
 
-Interests of persons (intermediate.int_journey_interests) flow in; recommendations.personal and new rows of
+Interests of persons (intermediate.int_interests) flow in; recommendations.personal and new rows of
 recommendations.evaluation_history flow out.
 """
 
@@ -29,9 +29,9 @@ _PERSONAL = """
 create or replace table recommendations.personal as
 with owned as (
     select interests.shop, interests.journey_id, interests.product_id
-    from intermediate.int_journey_interests as interests
+    from intermediate.int_interests as interests
     left join intermediate.int_repurchased_products as repurchased using (shop, product_id)
-    where interests.orders > 0 and repurchased.product_id is null
+    where interests.trained_for = 'now' and interests.orders > 0 and repurchased.product_id is null
 ),
 candidates as (
     select scores.*, coalesce(eligibility.diversity_group, scores.product_id) as diversity_group
@@ -43,13 +43,13 @@ candidates as (
 diverse as (
     select *, row_number() over (
         partition by shop, journey_id, diversity_group order by score desc, product_id
-    ) as place_in_group
+    ) as group_rank
     from candidates
 ),
 ranked as (
     select *, row_number() over (partition by shop, journey_id order by score desc, product_id) as position
     from diverse
-    where place_in_group <= $max_per_group
+    where group_rank <= $max_per_group
 )
 select
     shop, journey_id, position, product_id as recommended_product_id, strategy, score,
@@ -144,18 +144,20 @@ def recommend(warehouse: Path) -> dict[str, int]:
         )
 
 
-def _interests(
-    connection: duckdb.DuckDBPyConnection, table: str, shop: str, settings: ListSettings
+def read_interests(
+    connection: duckdb.DuckDBPyConnection, trained_for: str, shop: str, settings: ListSettings
 ) -> Interests | None:
+    """What a shop's persons showed an interest in, as known now or for the backtest."""
     rows = connection.execute(
         "select interests.journey_id, interests.product_id, interests.weight, "
         "date_diff('day', interests.last_date, today.today) as age, "
         "interests.orders > 0 and repurchased.product_id is null as is_owned "
-        f"from intermediate.{table} as interests "
+        "from intermediate.int_interests as interests "
         "inner join intermediate.int_shop_today as today using (shop) "
         "left join intermediate.int_repurchased_products as repurchased using (shop, product_id) "
-        "where shop = $shop order by interests.journey_id, interests.product_id",
-        {"shop": shop},
+        "where shop = $shop and interests.trained_for = $trained_for "
+        "order by interests.journey_id, interests.product_id",
+        {"shop": shop, "trained_for": trained_for},
     ).fetchnumpy()
     if not len(rows["journey_id"]):
         return None
@@ -185,7 +187,7 @@ def _interests(
 
 def _scores(connection: duckdb.DuckDBPyConnection, shop: str, settings: ListSettings) -> Iterator[pa.Table]:
     """Scores of what may be shown, for persons who were here of late; the others get the lists of a segment."""
-    interests = _interests(connection, "int_journey_interests", shop, settings)
+    interests = read_interests(connection, "now", shop, settings)
     if interests is None:
         return
     eligible = {
@@ -219,12 +221,13 @@ def _evaluate(
     connection: duckdb.DuckDBPyConnection, shop: str, settings: ListSettings
 ) -> list[tuple[str, str, str, dict[str, Any]]]:
     """How well products that are new to a person are foretold, by what was known some days before."""
-    past = _interests(connection, "int_evaluation_interests", shop, settings)
+    past = read_interests(connection, "backtest", shop, settings)
     if past is None:
         return []
     new = connection.execute(
-        "select journey_id, product_id from intermediate.int_journey_interests where shop = $shop "
-        "except select journey_id, product_id from intermediate.int_evaluation_interests where shop = $shop "
+        "select journey_id, product_id from intermediate.int_interests where shop = $shop and trained_for = 'now' "
+        "except "
+        "select journey_id, product_id from intermediate.int_interests where shop = $shop and trained_for = 'backtest' "
         "order by journey_id, product_id",
         {"shop": shop},
     ).fetchall()
@@ -302,7 +305,8 @@ def _remember(
             "md5(concat_ws('|', $shop, $task, $strategy)) as evaluation_key, $shop as shop, $task as task, "
             "$strategy as strategy, $cutoff as cutoff, $cases as cases, $history as history, $status as status, "
             "$hit_rate as hit_rate, $mrr as mrr, $recall as recall, $coverage as coverage, $novelty as novelty, "
-            "(select max(last_date) from intermediate.int_evaluation_interests where shop = $shop) as trained_until, "
+            "(select max(last_date) from intermediate.int_interests where shop = $shop and trained_for = 'backtest') "
+            "as trained_until, "
             "(select as_of from intermediate.int_as_of where shop = $shop) as computed_at, "
             "$model_version as model_version",
             {

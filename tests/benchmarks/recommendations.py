@@ -66,7 +66,7 @@ EVENTS, NEWS, PRODUCTS = 3_000_000, 30_000, 20_000
 MEMORY = "600MB"  # of DuckDB, so that the process stays under 1 GB
 MEMORY_ELSEWHERE = "3GB"
 LISTS = ["--select", "intermediate.recommendations", "marts.recommendations"]
-TRIALS = ["int_evaluation_cases", "int_evaluation_interests", "int_evaluation_ranks", "evaluation"]
+TRIALS = ["int_evaluation_cases", "int_evaluation_ranks", "evaluation"]
 API_PRODUCTS = 5_000
 API_SECONDS, SWITCH_SECONDS = 30, 5
 API_LOADS = (  # workers, connections, requests a second or 0 for no limit, whether versions switch
@@ -249,46 +249,20 @@ def sessions_lists(work: Path) -> Figures:
 
 
 BLEND = """
-with
-prefixes as (select * from benchmark.prefixes),
-views as (select * from {{ ref('int_session_products') }}),
-lists as (
-    select shop, product_id, recommended_product_id, score from {{ ref('int_viewed_together') }}
-    union all
-    select shop, product_id, product_id as recommended_product_id, again as score from {{ ref('int_viewed_products') }}
-),
-{{ session_neighbours('prefixes', 'views') }},
-{{ combined_lists('prefixes', 'lists') }},
-{{ blended_scores() }}
 select * from (
     select
         prefix_id, recommended_product_id,
         row_number() over (partition by prefix_id order by score desc, recommended_product_id) as position
-    from blended
+    from intermediate.int_session_scores
+    where trained_for = 'now'
 ) as ranked
 where position <= 20
 order by prefix_id, position
 """
 
 
-def compiled(data: Path, sql: str) -> str:
-    """What dbt makes of a statement with macros and refs."""
-    from dbt.adapters.duckdb.connections import DuckDBConnectionManager
-    from dbt.cli.main import dbtRunner
-
-    from tests.warehouse import DBT_PROJECT
-
-    os.environ["PIXELNOVA_DATA"] = str(data)
-    folders = ["--project-dir", str(DBT_PROJECT), "--profiles-dir", str(DBT_PROJECT)]
-    target = ["--target-path", str(data.parent / "target")]
-    done = dbtRunner().invoke(["compile", "--quiet", *folders, *target, "--inline", sql])
-    DuckDBConnectionManager.close_all_connections()
-    assert done.success, done.exception
-    return done.result.results[0].node.compiled_code
-
-
 def sessions_sql(work: Path) -> Figures:
-    """All cases at once, by the macros of the warehouse."""
+    """All cases at once, as prefixes of the warehouse's own models; every session of the past is a neighbour."""
     import duckdb
     import pandas as pd
 
@@ -299,18 +273,16 @@ def sessions_sql(work: Path) -> Figures:
         distances: dict[str, int] = {}
         for distance, product in enumerate(reversed(viewed[-5:]), 1):
             distances.setdefault(product, distance)
-        rows += [(case, SHOP, case, product, distance) for product, distance in distances.items()]
-    prefixes = pd.DataFrame(rows, columns=["prefix_id", "shop", "session_id", "product_id", "distance"])
-    sql = compiled(data, BLEND)
-    foretold: dict[str, list[str]] = defaultdict(list)
+        rows += [("now", SHOP, case, case, product, distance) for product, distance in distances.items()]
+    prefixes = pd.DataFrame(rows, columns=["trained_for", "shop", "prefix_id", "session_id", "product_id", "distance"])
     with duckdb.connect(str(warehouse_of(data).file)) as connection:
-        connection.execute("create schema if not exists benchmark")
-        connection.execute("create or replace table benchmark.prefixes as from prefixes")
-        begun = time.monotonic()
-        for case, product, _ in connection.execute(sql).fetchall():
-            foretold[case].append(product)
-        seconds = time.monotonic() - begun
+        connection.execute("create or replace table intermediate.int_session_prefixes as from prefixes")
     del prefixes
+    models = ["int_training_windows", "int_neighbour_scores", "int_session_scores"]
+    seconds = execution_seconds(build(data, "--select", *models, neighbour_days=10_000))["execution_seconds"]
+    foretold: dict[str, list[str]] = defaultdict(list)
+    for case, product, _ in warehouse_of(data).query(BLEND):
+        foretold[case].append(product)
     (work / "sql.json").write_text(json.dumps(foretold))
     return {
         "blend": hits((target, foretold[case]) for case, _, target in cases),
@@ -616,12 +588,12 @@ def retail_customers(data: Path, lines: Any) -> Figures:
     from implicit.nearest_neighbours import BM25Recommender, CosineRecommender
 
     from serving.recommenders.ease import best_products, product_weights
-    from serving.recommenders.personal import _interests
+    from serving.recommenders.personal import read_interests
     from serving.settings import read_settings
 
     warehouse = warehouse_of(data)
     with duckdb.connect(str(warehouse.file), read_only=True) as connection:
-        interests = _interests(connection, "int_journey_interests", SHOP, read_settings(connection))
+        interests = read_interests(connection, "now", SHOP, read_settings(connection))
         journeys = dict(
             connection.execute(
                 "select identifier, journey_id from core.identity_map where identifier_kind = 'client'"
@@ -714,9 +686,9 @@ def speed_load(work: Path) -> Figures:
     return {}
 
 
-def speed_build(data: Path, *arguments: str) -> Figures:
+def speed_build(data: Path, *arguments: str, **variables: Any) -> Figures:
     """A build in which all events count, though they are of more days than a window usually holds."""
-    results = of_recommendations(build(data, *arguments, view_window_days=400))
+    results = of_recommendations(build(data, *arguments, view_window_days=400, **variables))
     return {"without_trials": execution_seconds(without_trials(results)), "all": execution_seconds(results)}
 
 
@@ -776,12 +748,12 @@ def speed_ease(work: Path, products: int) -> Figures:
     import numpy as np
 
     from serving.recommenders.ease import best_products, product_weights
-    from serving.recommenders.personal import OVERFETCH, _interests
+    from serving.recommenders.personal import OVERFETCH, read_interests
     from serving.settings import read_settings
     from tests.benchmarks.generated_events import SHOP as GENERATED
 
     with duckdb.connect(str(warehouse_of(work / "speed" / "data").file), read_only=True) as connection:
-        interests = _interests(connection, "int_journey_interests", GENERATED, read_settings(connection))
+        interests = read_interests(connection, "now", GENERATED, read_settings(connection))
     order = np.argsort(-interests.shown.sum(axis=0).A1, kind="stable")[:products]
     shown, recency = interests.shown[:, order], interests.recency[:1_000, order]
     begun = time.monotonic()
@@ -797,9 +769,10 @@ def speed_ease(work: Path, products: int) -> Figures:
 
 
 def speed_sql(work: Path) -> Figures:
-    """Daily pairs and lists of what is viewed together, by dbt."""
-    selected = ["--select", "int_view_pairs_daily", "int_viewed_together", "--full-refresh"]
-    return {"seconds": speed_build(work / "speed" / "data", *selected)["all"]["span_seconds"]}
+    """Daily pairs and lists of what is viewed together, by dbt; no event is old enough for the backtest's lists."""
+    models = ["int_training_windows", "int_view_pairs_daily", "int_viewed_products", "int_viewed_together"]
+    selected = ["--select", *models, "--full-refresh"]
+    return {"seconds": speed_build(work / "speed" / "data", *selected, evaluation_days=10_000)["all"]["span_seconds"]}
 
 
 def viewed_products(work: Path) -> Any:

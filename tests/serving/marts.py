@@ -57,7 +57,8 @@ create table core.identity_map as
 create table intermediate.int_as_of as select 's' as shop, timestamp '2026-11-22 12:00:00' as as_of;
 create table intermediate.int_recommendation_settings as
     select unnest(['model_version', 'max_per_vendor_and_type']) as name, unnest(['7', '3']) as value;
-create table intermediate.int_viewed_products as select 's' as shop, '2' as product_id, 0.125 as again;
+create table intermediate.int_viewed_products as
+    select unnest(['now', 'backtest']) as trained_for, 's' as shop, '2' as product_id, unnest([0.125, 0.25]) as again;
 create table intermediate.int_visits as
     select unnest(['of a', 'of c']) as session_id, unnest(['journey-a', 'journey-c']) as journey_id;
 create table intermediate.int_events as select 'of a' as session_id, false as has_global_privacy_control;

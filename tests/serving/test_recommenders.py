@@ -20,20 +20,21 @@ create table intermediate.int_shop_today as select 's' as shop, date '2026-11-20
 create table intermediate.int_personal_methods as select 's' as shop, 'ease' as method;
 create table intermediate.int_recommendation_settings as
     select unnest(['model_version', 'max_per_vendor_and_type']) as name, unnest(['7', '3']) as value;
-create table intermediate.int_journey_interests as
-    select 's' as shop, 'a' || person as journey_id, unnest(['1', '2', '3']) as product_id, 1 as weight, 0 as orders,
-        date '2026-11-19' as last_date
+create table intermediate.int_interests as
+    select 'now' as trained_for, 's' as shop, 'a' || person as journey_id, unnest(['1', '2', '3']) as product_id,
+        1 as weight, 0 as orders, date '2026-11-19' as last_date
     from range(20) as persons (person)
     union all
-    select 's', 'b' || person, unnest(['7', '8', '9']), 1, 0, date '2026-11-19' from range(20) as persons (person)
+    select 'now', 's', 'b' || person, unnest(['7', '8', '9']), 1, 0, date '2026-11-19'
+    from range(20) as persons (person)
     union all
-    select 's', 'who bought', '1', 5, 1, date '2026-11-19'
+    select 'now', 's', 'who bought', '1', 5, 1, date '2026-11-19'
     union all
-    select 's', 'who bought', '2', 5, 1, date '2026-11-18'
+    select 'now', 's', 'who bought', '2', 5, 1, date '2026-11-18'
     union all
-    select 's', 'long ago', unnest(['1', '3']), 1, 0, date '2026-09-01';
-create table intermediate.int_evaluation_interests as
-    select * from intermediate.int_journey_interests
+    select 'now', 's', 'long ago', unnest(['1', '3']), 1, 0, date '2026-09-01';
+insert into intermediate.int_interests
+    select 'backtest', * exclude (trained_for) from intermediate.int_interests
     where journey_id <> 'who bought' and not (journey_id like 'a%' and product_id = '3');
 create table intermediate.int_repurchased_products (shop varchar, product_id varchar);
 create table intermediate.int_personal_scores (shop varchar, journey_id varchar, product_id varchar, score double);
@@ -197,7 +198,7 @@ def test_a_strategy_below_popularity_is_found_when_there_are_cases_enough(wareho
 
 
 def test_a_shop_without_anybody_has_no_lists_and_no_error(warehouse):
-    for table in ("int_journey_interests", "int_evaluation_interests", "int_personal_methods"):
+    for table in ("int_interests", "int_personal_methods"):
         change(warehouse, f"delete from intermediate.{table}")
     assert recommend(warehouse) == {}
     assert rows(warehouse, "select count(*) from recommendations.personal") == [(0,)]

@@ -86,11 +86,11 @@ given_products as (
 select * from (
     select
         *,
-        row_number() over (partition by shop, task order by md5(case_id), case_id) as place
+        row_number() over (partition by shop, task order by md5(case_id), case_id) as sample_rank
     from (
         select * from next_views
         union all
         select * from given_products
     ) as cases
-) as placed
-where place <= {{ var('evaluation_cases') }}
+) as ranked
+where sample_rank <= {{ var('evaluation_cases') }}

@@ -1,4 +1,4 @@
-{#- What each strategy, knowing only the days before, would have shown in each case: its best, the first of them 1. -#}
+{#- What each strategy, trained for the backtest, would have shown in each case: its best, the first of them 1. -#}
 
 with
 
@@ -8,137 +8,37 @@ cases as (
 
 ),
 
-windows as (
+bought_together as (
 
-    {{ last_days(var('view_window_days'), var('evaluation_days')) }}
-
-),
-
-order_windows as (
-
-    {{ last_days(var('order_window_days'), var('evaluation_days')) }}
+    select * from {{ ref('int_bought_together') }}
+    where trained_for = 'backtest'
 
 ),
 
-popular_windows as (
-
-    {{ last_days(var('popular_days'), var('evaluation_days')) }}
-
-),
-
-{{ viewed_together_pairs('windows', var('list_limit'), eligible=false) }},
-
-{{ bought_together_pairs('order_windows') }},
-
-viewed_lists as (
+popularity as (
 
     select
-        shop,
-        product_id,
-        recommended_product_id,
-        place,
-        score
-    from viewed_pairs
+        'next_view' as task,
+        pairs.shop,
+        pairs.product_id,
+        cast(sum(pairs.sessions) as double) as score
+    from {{ ref('int_view_pairs_daily') }} as pairs
+    inner join {{ ref('int_training_windows') }} as windows
+        on
+            pairs.shop = windows.shop
+            and pairs.local_date between windows.first_popular_date and windows.last_date
+    where pairs.product_id = pairs.other_product_id and windows.trained_for = 'backtest'
+    group by pairs.shop, pairs.product_id
 
     union all
 
     select
-        shop,
-        product_id,
-        product_id as recommended_product_id,
-        0 as place,
-        again as score
-    from viewed_products
-    where again > 0
-
-),
-
-bought_lists as (
-
-    select * from (
-        select
-            *,
-            row_number() over (
-                partition by shop, product_id
-                order by score desc, support desc, recommended_product_id
-            ) as place
-        from bought_pairs
-    ) as ranked
-    where place <= {{ var('list_limit') }}
-
-),
-
-views as (
-
-    select * from {{ ref('int_session_products') }}
-
-),
-
-neighbour_windows as (
-
-    {{ last_days(var('neighbour_days'), var('evaluation_days')) }}
-
-),
-
-past_views as (
-
-    select views.*
-    from views
-    inner join neighbour_windows
-        on
-            views.shop = neighbour_windows.shop
-            and views.local_date between neighbour_windows.first_date and neighbour_windows.last_date
-
-),
-
-prefixes as (
-
-    select
-        cases.case_id as prefix_id,
-        cases.shop,
-        cases.session_id,
-        views.product_id,
-        min(views.views_to_end - cases.views_to_end) as distance
-    from cases
-    inner join views
-        on
-            cases.session_id = views.session_id
-            and views.views_to_end > cases.views_to_end
-            and views.views_to_end <= cases.views_to_end + {{ var('session_views') }}
-    where cases.task = 'next_view'
-    group by cases.case_id, cases.shop, cases.session_id, views.product_id
-
-),
-
-{{ session_neighbours('prefixes', 'past_views') }},
-
-{{ combined_lists('prefixes', 'viewed_lists') }},
-
-{{ blended_scores() }},
-
-popular_views as (
-
-    select
-        pairs.shop,
-        pairs.product_id,
-        sum(pairs.sessions) as score
-    from {{ ref('int_view_pairs_daily') }} as pairs
-    inner join popular_windows
-        on
-            pairs.shop = popular_windows.shop
-            and pairs.local_date between popular_windows.first_date and popular_windows.last_date
-    where pairs.product_id = pairs.other_product_id
-    group by pairs.shop, pairs.product_id
-
-),
-
-popular_orders as (
-
-    select
+        'bought_with' as task,
         shop,
         product_id,
         recent_orders as score
-    from bought_products
+    from {{ ref('int_bought_products') }}
+    where trained_for = 'backtest'
 
 ),
 
@@ -147,35 +47,29 @@ most_popular as (
 
     select * from (
         select
-            task,
-            shop,
-            product_id,
-            score,
-            row_number() over (partition by task, shop order by score desc, product_id) as place
-        from (
-            select
-                'next_view' as task,
-                shop,
-                product_id,
-                cast(score as double) as score
-            from popular_views
-            union all
-            select
-                'bought_with' as task,
-                shop,
-                product_id,
-                cast(score as double) as score
-            from popular_orders
-        ) as popular
+            *,
+            row_number() over (partition by task, shop order by score desc, product_id) as popularity_rank
+        from popularity
     ) as ranked
-    where place <= {{ var('list_limit') + var('max_session_views') }}
+    where popularity_rank <= {{ var('list_limit') + var('max_session_views') }}
 
 ),
 
--- The chain of a product's page: what is bought with it, then what is viewed with it.
-page_lists as (
+-- What is bought with a product; and the chain of its page: that, then what is viewed with it.
+product_lists as (
 
     select
+        'bought_together' as strategy,
+        shop,
+        product_id,
+        recommended_product_id,
+        score
+    from bought_together
+
+    union all
+
+    select
+        'product_page' as strategy,
         shop,
         product_id,
         recommended_product_id,
@@ -185,8 +79,8 @@ page_lists as (
             shop,
             product_id,
             recommended_product_id,
-            2.0 / place as score
-        from viewed_pairs
+            1000.0 / position as score
+        from bought_together
 
         union all
 
@@ -194,8 +88,9 @@ page_lists as (
             shop,
             product_id,
             recommended_product_id,
-            1000.0 / place as score
-        from bought_lists
+            2.0 / position as score
+        from {{ ref('int_viewed_together') }}
+        where trained_for = 'backtest'
     ) as chained
     group by shop, product_id, recommended_product_id
 
@@ -203,50 +98,29 @@ page_lists as (
 
 scores as (
 
-    select
-        'next_view' as task,
-        'viewed_together' as strategy,
-        prefix_id as case_id,
-        shop,
-        recommended_product_id,
-        score
-    from list_scores
+    {% for strategy, score in {'viewed_together': 'list_score', 'session_blend': 'score'}.items() %}
+        select
+            'next_view' as task,
+            '{{ strategy }}' as strategy,
+            shop,
+            prefix_id as case_id,
+            recommended_product_id,
+            {{ score }} as score
+        from {{ ref('int_session_scores') }}
+        where trained_for = 'backtest' and {{ score }} is not null
 
-    union all
-
-    select
-        'next_view' as task,
-        'session_blend' as strategy,
-        prefix_id as case_id,
-        shop,
-        recommended_product_id,
-        score
-    from blended
-
-    union all
+        union all
+    {% endfor %}
 
     select
-        'bought_with' as task,
-        'bought_together' as strategy,
-        cases.case_id,
+        cases.task,
+        lists.strategy,
         cases.shop,
+        cases.case_id,
         lists.recommended_product_id,
         lists.score
     from cases
-    inner join bought_lists as lists on cases.shop = lists.shop and cases.product_id = lists.product_id
-    where cases.task = 'bought_with'
-
-    union all
-
-    select
-        'bought_with' as task,
-        'product_page' as strategy,
-        cases.case_id,
-        cases.shop,
-        lists.recommended_product_id,
-        lists.score
-    from cases
-    inner join page_lists as lists on cases.shop = lists.shop and cases.product_id = lists.product_id
+    inner join product_lists as lists on cases.shop = lists.shop and cases.product_id = lists.product_id
     where cases.task = 'bought_with'
 
     union all
@@ -254,23 +128,24 @@ scores as (
     select
         cases.task,
         'popular' as strategy,
-        cases.case_id,
         cases.shop,
-        popular.product_id as recommended_product_id,
-        popular.score
+        cases.case_id,
+        most_popular.product_id as recommended_product_id,
+        most_popular.score
     from cases
-    inner join most_popular as popular on cases.shop = popular.shop and cases.task = popular.task
+    inner join most_popular on cases.shop = most_popular.shop and cases.task = most_popular.task
 
 ),
 
--- What a session has seen, and what is given, is no answer.
+-- What a session has seen, and what is given, is not an answer.
 known as (
 
     select
         cases.case_id,
         views.product_id
     from cases
-    inner join views on cases.session_id = views.session_id and views.views_to_end > cases.views_to_end
+    inner join {{ ref('int_session_products') }} as views
+        on cases.session_id = views.session_id and views.views_to_end > cases.views_to_end
 
     union
 

@@ -7,7 +7,11 @@ with
 
 windows as (
 
-    {{ last_days(var('rider_days')) }}
+    select
+        shop,
+        cast({{ dbt.dateadd('day', 1 - var('rider_days'), 'today') }} as date) as first_date,
+        today as last_date
+    from {{ ref('int_shop_today') }}
 
 ),
 

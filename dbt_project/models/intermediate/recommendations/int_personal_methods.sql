@@ -10,5 +10,6 @@ select
         when count(distinct product_id) <= {{ var('ease_max_products') }} then 'ease'
         else 'item_similarity'
     end as method
-from {{ ref('int_journey_interests') }}
+from {{ ref('int_interests') }}
+where trained_for = 'now'
 group by shop

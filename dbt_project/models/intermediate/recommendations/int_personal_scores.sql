@@ -28,12 +28,13 @@ interests as (
         interests.weight,
         interests.last_date,
         interests.orders > 0 and repurchased.product_id is null as is_owned
-    from {{ ref('int_journey_interests') }} as interests
+    from {{ ref('int_interests') }} as interests
     inner join {{ ref('int_personal_methods') }} as methods
         on interests.shop = methods.shop and methods.method = 'item_similarity'
     inner join numbers on interests.shop = numbers.shop and interests.product_id = numbers.product_id
     left join {{ ref('int_repurchased_products') }} as repurchased
         on interests.shop = repurchased.shop and interests.product_id = repurchased.product_id
+    where interests.trained_for = 'now'
 
 ),
 
@@ -91,13 +92,13 @@ nearest as (
             row_number() over (
                 partition by pairs.product_number
                 order by cast(pairs.weight as double) / sqrt(cast(other.persons as double)) desc, pairs.other_number
-            ) as place
+            ) as similarity_rank
         from pairs
         inner join popularity as other on pairs.other_number = other.product_number
         inner join numbers on pairs.other_number = numbers.product_number
         where numbers.is_eligible
     ) as ranked
-    where place <= {{ var('item_neighbours') }}
+    where similarity_rank <= {{ var('item_neighbours') }}
 
 ),
 
@@ -160,14 +161,14 @@ diverse as (
             row_number() over (
                 partition by scores.journey_number, numbers.diversity_number
                 order by scores.score desc, scores.product_number
-            ) as place_in_group
+            ) as group_rank
         from scores
         inner join numbers on scores.product_number = numbers.product_number
         left join owned
             on scores.journey_number = owned.journey_number and scores.product_number = owned.product_number
         where owned.product_number is null
     ) as grouped
-    where place_in_group <= {{ var('max_per_vendor_and_type') }}
+    where group_rank <= {{ var('max_per_vendor_and_type') }}
 
 ),
 
@@ -176,10 +177,10 @@ best as (
     select * from (
         select
             *,
-            row_number() over (partition by journey_number order by score desc, product_number) as place
+            row_number() over (partition by journey_number order by score desc, product_number) as list_rank
         from diverse
     ) as ranked
-    where place <= {{ var('list_limit') }}
+    where list_rank <= {{ var('list_limit') }}
 
 ),
 

@@ -116,12 +116,12 @@ leaders as (
                     -- Of every doubling of the price some, so that each band has its own.
                     case when eligible.price_min > 0 then floor(ln(cast(eligible.price_min as double)) / ln(2)) end
                 order by popularity.popularity_rank
-            ) as place
+            ) as trait_rank
         from traits
         inner join eligible on traits.shop = eligible.shop and traits.product_id = eligible.product_id
         inner join popularity on traits.shop = popularity.shop and traits.product_id = popularity.product_id
     ) as ranked
-    where place <= {{ var('similar_candidates') }}
+    where trait_rank <= {{ var('similar_candidates') }}
 
 ),
 

@@ -35,9 +35,43 @@ baskets as (
 
 ),
 
+-- What the lists were made of: what their coverage and novelty are measured against, each list against its own kind.
 activity as (
 
-    select * from {{ ref('int_evaluation_activity') }}
+    select
+        shop,
+        'view' as kind,
+        product_id,
+        sessions as times
+    from {{ ref('int_viewed_products') }}
+    where trained_for = 'backtest'
+
+    union all
+
+    select
+        shop,
+        'purchase' as kind,
+        product_id,
+        orders as times
+    from {{ ref('int_bought_products') }}
+    where trained_for = 'backtest'
+
+),
+
+-- A product's page shows what is viewed and what is bought.
+activity_by_kind as (
+
+    select * from activity
+
+    union all
+
+    select
+        shop,
+        'either' as kind,
+        product_id,
+        cast(sum(times) as bigint) as times
+    from activity
+    group by shop, product_id
 
 ),
 
@@ -145,7 +179,7 @@ shares as (
         kind,
         product_id,
         cast(times as double) / sum(times) over (partition by shop, kind) as share
-    from activity
+    from activity_by_kind
 
 ),
 
@@ -156,7 +190,7 @@ history as (
         kind,
         count(*) as products,
         cast(sum(times) as bigint) as times
-    from activity
+    from activity_by_kind
     group by shop, kind
 
 ),

@@ -33,7 +33,8 @@ members as (
 
 windows as (
 
-    {{ last_days(var('popular_days')) }}
+    select * from {{ ref('int_training_windows') }}
+    where trained_for = 'now'
 
 ),
 
@@ -47,7 +48,7 @@ views as (
         viewed.product_id
     from {{ ref('int_session_products') }} as viewed
     inner join windows
-        on viewed.shop = windows.shop and viewed.local_date between windows.first_date and windows.last_date
+        on viewed.shop = windows.shop and viewed.local_date between windows.first_popular_date and windows.last_date
     inner join {{ ref('int_visits') }} as visits on viewed.session_id = visits.session_id
     inner join {{ ref('int_sessions') }} as sessions on viewed.session_id = sessions.session_id
 
@@ -61,7 +62,7 @@ bought as (
         baskets.product_id
     from {{ ref('int_baskets') }} as baskets
     inner join windows
-        on baskets.shop = windows.shop and baskets.local_date between windows.first_date and windows.last_date
+        on baskets.shop = windows.shop and baskets.local_date between windows.first_popular_date and windows.last_date
     where baskets.journey_id is not null
 
 ),

@@ -200,10 +200,10 @@ first_reasons as (
     select * from (
         select
             *,
-            row_number() over (partition by product_number, recommended_product_id order by tier, place) as choice
+            row_number() over (partition by product_number, recommended_product_id order by tier, place) as reason_rank
         from tiered
     ) as reasons
-    where choice = 1
+    where reason_rank = 1
 
 ),
 

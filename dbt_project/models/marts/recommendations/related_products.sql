@@ -19,6 +19,7 @@ lists as (
         confidence,
         lift
     from {{ ref('int_bought_together') }}
+    where trained_for = 'now'
 
     union all
 
@@ -33,6 +34,7 @@ lists as (
         confidence,
         lift
     from {{ ref('int_viewed_together') }}
+    where trained_for = 'now'
 
     union all
 
