@@ -5,10 +5,9 @@ from typing import Any
 import dagster as dg
 
 from orchestration.defs.resources import Warehouse
-from orchestration.defs.transformation import models
+from orchestration.defs.transformation import PERSONAL, models
 from serving.recommenders.personal import below_popularity, recommend
 
-PERSONAL = dg.AssetKey(["recommendations", "personal"])
 HISTORY = dg.AssetKey(["recommendations", "evaluation_history"])
 READ = ("eligibility", "evaluation")
 

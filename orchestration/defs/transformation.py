@@ -1,11 +1,11 @@
 """The dbt models as assets, their tests as asset checks."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import dagster as dg
-from dagster_dbt import DbtCliInvocation, DbtCliResource, DbtProject, dbt_assets
+from dagster_dbt import DagsterDbtTranslator, DbtCliInvocation, DbtCliResource, DbtProject, dbt_assets
 
 from ingestion.quarantine import put_aside_shops
 from orchestration.build_state import FINGERPRINT_VARIABLE, build_anew, fingerprint, must_build_anew
@@ -16,11 +16,21 @@ from orchestration.settings import DBT_PROJECT
 
 BUILD = ["build", "--exclude-resource-type", "unit_test", "--exclude", "tag:thorough"]
 FULL = [*BUILD, "--full-refresh"]
+PERSONAL = dg.AssetKey(["recommendations", "personal"])
 
 project = DbtProject(project_dir=DBT_PROJECT, profiles_dir=DBT_PROJECT, target_path=prepare_dbt())
 
 
-@dbt_assets(manifest=project.manifest_path, project=project, name="models")
+class Models(DagsterDbtTranslator):
+    """A view of personal lists is made before they are written, and read after it: dbt need not wait for them."""
+
+    def get_asset_spec(self, manifest: Mapping[str, Any], unique_id: str, project: DbtProject | None) -> dg.AssetSpec:
+        """As dbt's lineage has it, without what the recommenders write."""
+        spec = super().get_asset_spec(manifest, unique_id, project)
+        return spec.replace_attributes(deps=[dep for dep in spec.deps if dep.asset_key != PERSONAL])
+
+
+@dbt_assets(manifest=project.manifest_path, project=project, name="models", dagster_dbt_translator=Models())
 def models(context: dg.AssetExecutionContext, dbt: DbtCliResource, warehouse: Warehouse) -> Iterator[Any]:
     """Staging, intermediate and marts: what is new, or everything where the rules have changed since.
 
