@@ -6,7 +6,6 @@ A pipeline of a source writes to the schema `raw_<source>` of data/warehouse.duc
 import logging
 import shutil
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
 
 import dlt
@@ -60,14 +59,6 @@ _COUNT_AGAIN = f"""
 """
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class FailedFetch:
-    """What could not be fetched the last time. subject: shop and what was asked of it. error: a sentence."""
-
-    subject: str
-    error: str
 
 
 def open_pipeline(source_name: str, data: Path) -> dlt.Pipeline:
@@ -232,33 +223,3 @@ def known_products(data: Path, shop: str) -> set[str]:
             {"shop": shop},
         ).fetchall()
     return {product_id for (product_id,) in rows}
-
-
-def failed_fetches(data: Path, of_admin_api: Iterable[str], of_files: Iterable[str]) -> list[FailedFetch]:
-    """What the newest run could not get of these shops' Admin APIs, and what was wrong with these shops' files."""
-    with connect(warehouse_file(data)) as connection:
-        rows = connection.execute(
-            """
-            with fetches as (
-                select shop, subject, began_at, error from raw_shopify.fetches
-                where shop in (select unnest($of_admin_api))
-            ),
-            runs as (
-                select shop, max(began_at) as began_at from fetches where subject = $first_subject group by shop
-            ),
-            readings as (
-                select shop, file as subject, error,
-                    row_number() over (partition by shop order by fetched_at desc) as age
-                from raw_catalogue.readings
-                where shop in (select unnest($of_files))
-            )
-            select fetches.shop || ': ' || fetches.subject, fetches.error
-            from fetches inner join runs on fetches.shop = runs.shop and fetches.began_at >= runs.began_at
-            where fetches.error is not null
-            union all
-            select shop || ': ' || subject, error from readings where age = 1 and error is not null
-            order by all
-            """,
-            {"of_admin_api": list(of_admin_api), "of_files": list(of_files), "first_subject": "deletions"},
-        ).fetchall()
-    return [FailedFetch(subject, error) for subject, error in rows]

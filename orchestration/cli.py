@@ -372,8 +372,8 @@ def _send(url: str, posts: list[Post], what: str) -> Sent:
 def _refresh(full: bool = False) -> Refreshed:
     from ingestion.sources.catalogue_files import catalogue_files
     from ingestion.sources.shopify_api import admin_apis
-    from ingestion.warehouse import failed_fetches
     from orchestration import runner
+    from orchestration.failed_fetches import failed_fetches
 
     with _progress() as progress:
         task = progress.add_task("Preparing", total=None)

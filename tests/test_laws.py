@@ -102,3 +102,12 @@ def test_what_runs_after_dbt_takes_its_settings_from_dbt():
     [model] = [model for model in MODELS if model.stem == "int_recommendation_settings"]
     shared = re.findall(r"^    '(\w+)',$", model.read_text(), re.MULTILINE)
     assert {name: variables[name] for name in shared} == msgspec.structs.asdict(DEFAULTS)
+
+
+def test_exposures_name_every_mart_and_every_export():
+    exposures = yaml.safe_load((PROJECT / "dbt_project" / "models" / "exposures.yml").read_text())["exposures"]
+    depends_on = {exposure["name"]: set(exposure["depends_on"]) for exposure in exposures}
+    written = ["source('recommendations', 'personal')", "source('recommendations', 'evaluation_history')"]
+    assert depends_on["published_database"] == {f"ref('{model.stem}')" for model in MARTS} | set(written)
+    exports = {f"ref('{model.stem}')" for model in MODELS if "exports" in model.parts}
+    assert exports <= depends_on["published_lists"] | depends_on["published_visitors"]

@@ -114,6 +114,17 @@
     try_cast({{ text }} as decimal(18, 4))
 {%- endmacro %}
 
+{% macro amount_text(amount) -%}
+    {#- An amount as shops write it: two decimals, or those of its four that it needs. -#}
+    case
+        when {{ amount }} = cast({{ amount }} as decimal(18, 2))
+            then cast(cast({{ amount }} as decimal(18, 2)) as {{ dbt.type_string() }})
+        when {{ amount }} = cast({{ amount }} as decimal(18, 3))
+            then cast(cast({{ amount }} as decimal(18, 3)) as {{ dbt.type_string() }})
+        else cast({{ amount }} as {{ dbt.type_string() }})
+    end
+{%- endmacro %}
+
 {% macro total(amounts) -%}
     {#- A sum of money with room: anybody may send the largest amounts, and what does not fit would stop every run. -#}
     cast({{ amounts }} as decimal(38, 4))

@@ -12,8 +12,9 @@ from ingestion.sources.catalogue import catalogue_source
 from ingestion.sources.pixel import pixel_source
 from ingestion.sources.shopify import Settings, shopify_source
 from ingestion.sources.shops import shops_source
-from ingestion.warehouse import archive_loaded, failed_fetches, known_products, not_loaded, outdated_user_agents
+from ingestion.warehouse import archive_loaded, known_products, not_loaded, outdated_user_agents
 from orchestration.defs.resources import Warehouse
+from orchestration.failed_fetches import failed_fetches
 from orchestration.news import CATALOGUES, LANDING, SHOPS
 
 

@@ -4,17 +4,17 @@ from datetime import timedelta
 
 import dagster as dg
 
-from orchestration.defs.recommendation import HISTORY, PERSONAL
+from orchestration.defs.recommendation import HISTORY
 from orchestration.defs.resources import Warehouse
-from orchestration.defs.transformation import models
+from orchestration.defs.transformation import PERSONAL, models
 from serving.publish import MART_SCHEMAS, publish
 
-marts = [key for key in models.keys if key.path[0] in MART_SCHEMAS]
+published = [key for key in models.keys if key.path[0] in (*MART_SCHEMAS, "exports")]
 
 
 @dg.asset(
     key=["published", "version"],
-    deps=[*marts, PERSONAL, HISTORY],
+    deps=[*published, PERSONAL, HISTORY],
     group_name="publication",
     kinds={"file"},
     freshness_policy=dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=3)),

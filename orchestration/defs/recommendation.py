@@ -5,9 +5,8 @@ from typing import Any
 import dagster as dg
 
 from orchestration.defs.resources import Warehouse
-from orchestration.defs.transformation import models
+from orchestration.defs.transformation import PERSONAL, models
 
-PERSONAL = dg.AssetKey(["recommendations", "personal"])
 HISTORY = dg.AssetKey(["recommendations", "evaluation_history"])
 READ = ("eligibility", "evaluation")
 

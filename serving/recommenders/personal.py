@@ -1,14 +1,14 @@
 """Personal lists, and how well they would have done.
 
-Interests of persons (intermediate.int_interests) flow in; recommendations.personal and new rows of
-recommendations.evaluation_history flow out.
+Reads interests of persons (intermediate.int_interests) and scores that dbt has made where there are too many products
+for a matrix; writes recommendations.personal and new rows of recommendations.evaluation_history.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import duckdb
 import numpy as np
@@ -21,67 +21,10 @@ from serving.settings import ListSettings, read_settings
 
 OVERFETCH = 5  # times as many as are shown: what diversity takes out is made up for
 CHUNK = 1_000  # persons scored at once
+MAY_NOT_BE_SHOWN = -1
 EVALUATED_AT = 10
 MEASURED, TOO_LITTLE = "measured", "too little history"  # as the model `evaluation` says
 RATES = ("hit_rate", "mrr", "recall", "coverage", "novelty")
-
-_PERSONAL = """
-create or replace table recommendations.personal as
-with owned as (
-    select interests.shop, interests.journey_id, interests.product_id
-    from intermediate.int_interests as interests
-    left join intermediate.int_repurchased_products as repurchased using (shop, product_id)
-    where interests.trained_for = 'now' and interests.orders > 0 and repurchased.product_id is null
-),
-candidates as (
-    select scores.*, coalesce(eligibility.diversity_group, scores.product_id) as diversity_group
-    from scores
-    inner join recommendations.eligibility as eligibility using (shop, product_id)
-    anti join owned using (shop, journey_id, product_id)
-    where eligibility.is_eligible and scores.score > 0
-),
-diverse as (
-    select *, row_number() over (
-        partition by shop, journey_id, diversity_group order by score desc, product_id
-    ) as group_rank
-    from candidates
-),
-ranked as (
-    select *, row_number() over (partition by shop, journey_id order by score desc, product_id) as position
-    from diverse
-    where group_rank <= $max_per_group
-)
-select
-    shop, journey_id, position, product_id as recommended_product_id, strategy, score,
-    as_of.as_of as computed_at, $model_version as model_version
-from ranked
-left join intermediate.int_as_of as as_of using (shop)
-where position <= $list_length
-order by shop, journey_id, position
-"""
-
-_HISTORY = """
-create table if not exists recommendations.evaluation_history as select * from recommendations.evaluation where false
-"""
-
-_DESCRIPTIONS = """
-comment on column recommendations.personal.shop is 'The shop''s permanent myshopify.com domain.';
-comment on column recommendations.personal.journey_id is 'The person, as far as is known.';
-comment on column recommendations.personal.position is 'Place in the list, from 1; without gaps.';
-comment on column recommendations.personal.recommended_product_id is 'What to show.';
-comment on column recommendations.personal.strategy is
-    'ease: closed-form regression; item_similarity: similarities of products, where there are too many for it.';
-comment on column recommendations.personal.score is 'What the list is ordered by; comparable within a strategy only.';
-comment on column recommendations.personal.computed_at is 'The shop''s as_of, UTC.';
-comment on column recommendations.personal.model_version is
-    'Version of the rules by which lists are made (var model_version).';
-comment on table recommendations.personal is
-    'One row per shop, person and position: what somebody would like, by what everybody viewed, put into carts and
-bought; without what they own, unless it is bought again and again.';
-comment on table recommendations.evaluation_history is
-    'One row per shop, task, strategy and as_of of a refresh: what recommendations.evaluation said then, and how
-personal lists (task new_product) would have done.';
-"""
 
 
 @dataclass(frozen=True)
@@ -96,6 +39,23 @@ class Interests:
     age: np.ndarray  # days since each person's last interest
 
 
+class Scores(NamedTuple):
+    """Rows of a score: persons and products as numbers."""
+
+    persons: np.ndarray
+    products: np.ndarray
+    scores: np.ndarray
+
+
+class Lists(NamedTuple):
+    """Rows of a list, in its order; positions from 1."""
+
+    persons: np.ndarray
+    products: np.ndarray
+    scores: np.ndarray
+    positions: np.ndarray
+
+
 def recommend(warehouse: Path) -> dict[str, int]:
     """Write recommendations.personal and the history of evaluations.
 
@@ -108,34 +68,22 @@ def recommend(warehouse: Path) -> dict[str, int]:
             "select shop, method from intermediate.int_personal_methods order by shop"
         ).fetchall()
         evaluations = []
-        connection.execute(
-            "create temp table scores "
-            "(shop varchar, journey_id varchar, product_id varchar, strategy varchar, score double)"
-        )
-        for shop, method in methods:
-            if method == "ease":
-                for rows in _scores(connection, shop, settings):
-                    connection.register("chunk", rows)
-                    connection.execute("insert into scores from chunk")
-                    connection.unregister("chunk")
-                evaluations += _evaluate(connection, shop, settings)
-            else:
-                connection.execute(
-                    "insert into scores select shop, journey_id, product_id, 'item_similarity', score "
-                    "from intermediate.int_personal_scores where shop = $shop",
-                    {"shop": shop},
-                )
         connection.execute("begin")
-        connection.execute(
-            _PERSONAL,
-            {
-                "max_per_group": settings.max_per_vendor_and_type,
-                "list_length": settings.list_limit,
-                "model_version": settings.model_version,
-            },
-        )
+        connection.execute("delete from recommendations.personal")  # dbt has made it: _exports__sources.yml
+        for shop, method in methods:
+            lists = _ease_lists if method == "ease" else _similarity_lists
+            for rows in lists(connection, shop, settings):
+                connection.register("chunk", rows)
+                connection.execute(
+                    "insert into recommendations.personal by name "
+                    "select chunk.*, as_of.as_of as computed_at, $model_version as model_version "
+                    "from chunk left join intermediate.int_as_of as as_of using (shop)",
+                    {"model_version": settings.model_version},
+                )
+                connection.unregister("chunk")
+            if method == "ease":
+                evaluations += _evaluate(connection, shop, settings)
         _remember(connection, evaluations, settings.model_version)
-        connection.execute(_DESCRIPTIONS)
         connection.execute("commit")
         return dict(
             connection.execute(
@@ -185,36 +133,89 @@ def read_interests(
     )
 
 
-def _scores(connection: duckdb.DuckDBPyConnection, shop: str, settings: ListSettings) -> Iterator[pa.Table]:
-    """Scores of what may be shown, for persons who were here of late; the others get the lists of a segment."""
+def _ease_lists(connection: duckdb.DuckDBPyConnection, shop: str, settings: ListSettings) -> Iterator[pa.Table]:
+    """For persons who were here lately; the others get the lists of a segment."""
     interests = read_interests(connection, "now", shop, settings)
     if interests is None:
         return
-    eligible = {
-        product
-        for (product,) in connection.execute(
-            "select product_id from recommendations.eligibility where shop = $shop and is_eligible", {"shop": shop}
-        ).fetchall()
-    }
-    shown = np.array([product in eligible for product in interests.products])
+    groups = _groups(connection, shop, interests.products)
     weights = product_weights(interests.shown)
-    weights[:, ~shown] = 0
+    weights[:, groups == MAY_NOT_BE_SHOWN] = 0
     active = np.flatnonzero(interests.age <= settings.personal_active_days)
     for begin in range(0, len(active), CHUNK):
         persons = active[begin : begin + CHUNK]
         products, scores = best_products(
             interests.recency[persons], weights, interests.owned[persons], OVERFETCH * settings.list_limit
         )
-        count = products.shape[1]
-        yield pa.table(
-            {
-                "shop": pa.array([shop] * products.size),
-                "journey_id": np.repeat(interests.journeys[persons], count),
-                "product_id": interests.products[products.ravel()],
-                "strategy": pa.array(["ease"] * products.size),
-                "score": np.round(scores.ravel().astype(float), 6),
-            }
+        rows = Scores(
+            np.repeat(persons, products.shape[1]), products.ravel(), np.round(scores.ravel().astype(float), 6)
         )
+        yield _listed(shop, "ease", interests.journeys, interests.products, short_lists(rows, groups, settings))
+
+
+def _similarity_lists(connection: duckdb.DuckDBPyConnection, shop: str, settings: ListSettings) -> Iterator[pa.Table]:
+    rows = connection.execute(
+        "select journey_id, product_id, score from intermediate.int_personal_scores where shop = $shop", {"shop": shop}
+    ).fetchnumpy()
+    if not len(rows["score"]):
+        return
+    journeys, persons = np.unique(rows["journey_id"].astype(str), return_inverse=True)
+    names, products = np.unique(rows["product_id"].astype(str), return_inverse=True)
+    groups = _groups(connection, shop, names)
+    scores = Scores(persons, products, np.asarray(rows["score"], dtype=float))
+    yield _listed(shop, "item_similarity", journeys, names, short_lists(scores, groups, settings))
+
+
+def _groups(connection: duckdb.DuckDBPyConnection, shop: str, products: np.ndarray) -> np.ndarray:
+    """The number of each product's vendor and type, its own where it has none, and one for what may not be shown."""
+    group_of = dict(
+        connection.execute(
+            "select product_id, coalesce(diversity_group, product_id) from recommendations.eligibility "
+            "where shop = $shop and is_eligible",
+            {"shop": shop},
+        ).fetchall()
+    )
+    numbers = {group: number for number, group in enumerate(sorted(set(group_of.values())))}
+    return np.array([numbers.get(group_of.get(product), MAY_NOT_BE_SHOWN) for product in products])
+
+
+def short_lists(scored: Scores, groups: np.ndarray, settings: ListSettings) -> Lists:
+    """The best products of each person, of one vendor and type only a few.
+
+    Args:
+        scored: in any order; a score of 0 or less is no suggestion.
+        groups: by product, of `_groups`.
+    """
+    kept = np.flatnonzero((scored.scores > 0) & (groups[scored.products] != MAY_NOT_BE_SHOWN))
+    # Equal scores in the order of the products, so that twice is once.
+    order = kept[np.lexsort((scored.products[kept], -scored.scores[kept], scored.persons[kept]))]
+    persons_groups = scored.persons[order] * (groups.max(initial=0) + 1) + groups[scored.products[order]]
+    order = order[_places(persons_groups) <= settings.max_per_vendor_and_type]
+    positions = _places(scored.persons[order])
+    order, positions = order[positions <= settings.list_limit], positions[positions <= settings.list_limit]
+    return Lists(scored.persons[order], scored.products[order], scored.scores[order], positions)
+
+
+def _places(keys: np.ndarray) -> np.ndarray:
+    """The place of each row among those of the same key, from 1."""
+    order = np.argsort(keys, kind="stable")
+    firsts = np.flatnonzero(np.diff(keys[order], prepend=-1))
+    places = np.empty(len(keys), int)
+    places[order] = np.arange(1, len(keys) + 1) - np.repeat(firsts, np.diff(firsts, append=len(keys)))
+    return places
+
+
+def _listed(shop: str, strategy: str, journeys: np.ndarray, products: np.ndarray, lists: Lists) -> pa.Table:
+    return pa.table(
+        {
+            "shop": pa.array([shop] * len(lists.positions), pa.string()),
+            "journey_id": pa.array(journeys[lists.persons], pa.string()),
+            "position": lists.positions,
+            "recommended_product_id": pa.array(products[lists.products], pa.string()),
+            "strategy": pa.array([strategy] * len(lists.positions), pa.string()),
+            "score": lists.scores,
+        }
+    )
 
 
 def _evaluate(
@@ -284,7 +285,14 @@ def _remember(
     model_version: str,
 ) -> None:
     """What this refresh measured, once for each as_of."""
-    connection.execute(_HISTORY)
+    connection.execute(
+        "create table if not exists recommendations.evaluation_history as from recommendations.evaluation limit 0"
+    )
+    connection.execute(
+        "comment on table recommendations.evaluation_history is 'One row per shop, task, strategy and as_of of a "
+        "refresh: what recommendations.evaluation said then, and how personal lists (task new_product) would have "
+        "done.'"
+    )
     # What is remembered outlives the version that wrote it: columns that are new are added, and none is taken away.
     for name, kind, *_ in connection.execute("describe recommendations.evaluation").fetchall():
         connection.execute(f"alter table recommendations.evaluation_history add column if not exists {name} {kind}")

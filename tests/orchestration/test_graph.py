@@ -66,6 +66,14 @@ MARTS = {
     "recommendations/product_page",
     "recommendations/related_products",
 }
+EXPORTS = {
+    "exports/list_items",
+    "exports/product_cards",
+    "exports/session_views",
+    "exports/visitor_clients",
+    "exports/visitor_items",
+    "exports/visitors",
+}
 RECOMMENDERS = {"recommendations/evaluation_history", "recommendations/personal"}
 
 
@@ -109,9 +117,9 @@ def test_what_dlt_loads_is_what_dbt_reads(graph):
         assert graph.get(key).child_keys, f"nothing reads {name}"
 
 
-def test_the_published_version_comes_after_every_mart(graph):
+def test_the_published_version_comes_after_every_mart_and_export(graph):
     [published] = [key for key in graph.get_all_asset_keys() if key.path == ["published", "version"]]
-    assert names(graph.get(published).parent_keys) == MARTS | RECOMMENDERS
+    assert names(graph.get(published).parent_keys) == MARTS | EXPORTS | RECOMMENDERS
     assert graph.get(published).child_keys == set()
 
 

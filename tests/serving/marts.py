@@ -1,14 +1,57 @@
-"""A warehouse of a few rows, as dbt and the recommenders would leave it: for tests of what is published."""
+"""A warehouse of a few rows, as dbt and the recommenders would leave it: for tests of what is published.
+
+The tables are written here; the views of `exports` are those of the dbt project.
+"""
+
+import os
+import tempfile
+from functools import cache
+from pathlib import Path
+
+import duckdb
+
+from tests.warehouse import DBT_PROJECT, TARGET
+
+
+def make_warehouse(file: Path, change: str = "") -> None:
+    """change: SQL that follows."""
+    with duckdb.connect(str(file)) as connection:
+        connection.execute(MARTS)
+        for statement in _export_views():
+            connection.execute(statement)
+        connection.execute(change)
+
+
+@cache
+def _export_views() -> list[str]:
+    from dbt.adapters.duckdb.connections import DuckDBConnectionManager
+    from dbt.cli.main import dbtRunner
+
+    chosen = ["--select", "intermediate.exports,resource_type:model"]
+    folders = ["--project-dir", str(DBT_PROJECT), "--profiles-dir", str(DBT_PROJECT), "--target-path", TARGET]
+    with tempfile.TemporaryDirectory() as data:
+        before = dict(os.environ)
+        os.environ |= {"PIXELNOVA_DATA": data, "DBT_SEND_ANONYMOUS_USAGE_STATS": "false"}
+        try:
+            done = dbtRunner().invoke(["compile", "--quiet", *folders, *chosen])
+        finally:
+            DuckDBConnectionManager.close_all_connections()
+            os.environ.clear()
+            os.environ.update(before)
+    assert done.success, done.exception
+    nodes = [result.node for result in done.result.results]
+    return [f"create view {node.schema}.{node.alias} as {node.compiled_code}" for node in nodes]
+
 
 MARTS = """
 create schema core; create schema analytics; create schema recommendations; create schema operations;
-create schema staging; create schema intermediate; create schema raw_shops;
+create schema staging; create schema intermediate; create schema raw_shops; create schema exports;
 create table staging.secret (client_id varchar);
 create table operations.loads as select timestamp '2026-11-22 12:00:00' as newest_received_at;
 create table analytics.funnel_daily as select 's' as shop, 7 as sessions;
 comment on table analytics.funnel_daily is 'One row per shop''s day.';
 comment on column analytics.funnel_daily.sessions is 'All sessions.';
-create table raw_shops.hosts as select 's' as shop, 'shop.example' as host;
+create table staging.stg_shops__hosts as select 's' as shop, 'shop.example' as host;
 create table intermediate.int_recommendation_rules (shop varchar, rule varchar, product_id varchar);
 create table raw_shops.recommendation_rules
     (shop varchar, rule varchar, beside varchar, product varchar, place bigint);

@@ -9,14 +9,13 @@ import pytest
 from serving.publish import publish
 from serving.published import Published, VisitorShard, private_folder, shard_name, shop_folder
 from serving.settings import ListSettings
-from tests.serving.marts import MARTS
+from tests.serving.marts import make_warehouse
 
 SHOPPERS = ("journey-a", "journey-b", "journey-c", "client-1", "client-2", "customer-9", "session")
 
 
 def published(tmp_path: Path, change: str = "") -> Published:
-    with duckdb.connect(str(tmp_path / "warehouse.duckdb")) as connection:
-        connection.execute(MARTS + change)
+    make_warehouse(tmp_path / "warehouse.duckdb", change)
     return publish(tmp_path / "warehouse.duckdb", tmp_path)
 
 

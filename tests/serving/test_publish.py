@@ -9,14 +9,13 @@ import pytest
 from serving import publish as publishing
 from serving.publish import VERSIONS_KEPT, PublishError, publish
 from serving.published import ANALYSTS_FILE, CURRENT, NothingPublished, published_folder, read_current
-from tests.serving.marts import MARTS
+from tests.serving.marts import make_warehouse
 
 
 @pytest.fixture
 def data(tmp_path: Path) -> Path:
     """A data folder whose warehouse has marts of a few rows."""
-    with duckdb.connect(str(tmp_path / "warehouse.duckdb")) as connection:
-        connection.execute(MARTS)
+    make_warehouse(tmp_path / "warehouse.duckdb")
     return tmp_path
 
 

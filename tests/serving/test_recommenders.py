@@ -38,6 +38,10 @@ insert into intermediate.int_interests
     where journey_id <> 'who bought' and not (journey_id like 'a%' and product_id = '3');
 create table intermediate.int_repurchased_products (shop varchar, product_id varchar);
 create table intermediate.int_personal_scores (shop varchar, journey_id varchar, product_id varchar, score double);
+create table recommendations.personal (
+    shop varchar, journey_id varchar, position bigint, recommended_product_id varchar, strategy varchar, score double,
+    computed_at timestamp, model_version varchar
+);
 create table recommendations.eligibility as
     select 's' as shop, unnest(['1', '2', '3', '7', '8', '9']) as product_id, product_id <> '9' as is_eligible,
         null::varchar as diversity_group;

@@ -1,5 +1,24 @@
 with
 
+-- A run asks for deletions first.
+admin_api as (
+
+    select
+        *,
+        began_at >= max(case when subject = 'deletions' then began_at end) over (partition by shop) as is_newest
+    from {{ source('shopify', 'fetches') }}
+
+),
+
+catalogue_files as (
+
+    select
+        *,
+        row_number() over (partition by shop order by fetched_at desc) = 1 as is_newest
+    from {{ ref('stg_catalogue__readings') }}
+
+),
+
 fetches as (
 
     select
@@ -10,8 +29,9 @@ fetches as (
         cast(ended_at as timestamp) as ended_at,
         rows as rows_fetched,
         cast(null as {{ dbt.type_string() }}) as warning,
-        error
-    from {{ source('shopify', 'fetches') }}
+        error,
+        coalesce(is_newest, false) as is_newest
+    from admin_api
 
     union all
 
@@ -23,8 +43,9 @@ fetches as (
         read_at as ended_at,
         rows_read as rows_fetched,
         warning,
-        error
-    from {{ ref('stg_catalogue__readings') }}
+        error,
+        is_newest
+    from catalogue_files
 
 )
 
@@ -37,5 +58,6 @@ select
     ended_at,
     rows_fetched,
     warning,
-    error
+    error,
+    is_newest
 from fetches

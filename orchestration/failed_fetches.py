@@ -1,0 +1,31 @@
+"""What could not be fetched the last time.
+
+Reads the mart operations.fetches of the warehouse, after a refresh or in an asset check; answers failures by shop.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from ingestion.warehouse import warehouse_file
+from ingestion.warehouse_connection import connect
+
+
+@dataclass(frozen=True)
+class FailedFetch:
+    """What could not be fetched the last time. subject: shop and what was asked of it. error: a sentence."""
+
+    subject: str
+    error: str
+
+
+def failed_fetches(data: Path, of_admin_api: Iterable[str], of_files: Iterable[str]) -> list[FailedFetch]:
+    """What the newest run could not get of these shops' Admin APIs, and what was wrong with these shops' files."""
+    with connect(warehouse_file(data)) as connection:
+        rows = connection.execute(
+            "select shop || ': ' || subject, error from operations.fetches "
+            "where is_newest and error is not null and list_contains("
+            "case source when 'shopify' then $of_admin_api else $of_files end, shop) order by all",
+            {"of_admin_api": list(of_admin_api), "of_files": list(of_files)},
+        ).fetchall()
+    return [FailedFetch(subject, error) for subject, error in rows]
