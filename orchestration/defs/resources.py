@@ -61,7 +61,7 @@ class Warehouse(dg.ConfigurableResource):
             self._inputs = inputs_on_disk(self.data, shops_file())
             self._last = last_refresh(self.data)
             run = context.run
-            self._is_whole_run = run.job_name == REFRESH and not run.asset_selection and not run.step_keys_to_execute
+            self._is_whole_run = run.job_name == REFRESH and not run.asset_selection and not run.parent_run_id
             yield self
             if self._is_whole_run and self._is_published:
                 remember(self.data, shops_file(), self._inputs, self._raw)

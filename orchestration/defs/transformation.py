@@ -74,15 +74,15 @@ def _build(context: dg.AssetExecutionContext, dbt: DbtCliResource, warehouse: Wa
             return dbt.cli(arguments, context=context, raise_on_error=False, target_path=target)
 
     invocation = run(FULL if full else BUILD if context.is_subset else INCREMENTAL)
-    told, failed_checks = set(), []
+    events, failed_checks = _Events(context), []
     for event in invocation.stream():
         if isinstance(event, dg.AssetCheckResult) and not event.passed:
             failed_checks.append(event)
-            continue
-        told.add(_name(event))
-        yield event
+        else:
+            yield from events.with_what_is_as_before(event)
     if invocation.is_successful():
         yield from failed_checks  # warnings
+        yield from events.rest()
         return
     last: list[Any] = []
 
@@ -95,10 +95,47 @@ def _build(context: dg.AssetExecutionContext, dbt: DbtCliResource, warehouse: Wa
     if not context.is_subset and failed[0].compiled_code:
         build_anew(warehouse.file)  # whatever becomes of this run, the next is a full one
         if not put_aside_what_fails(warehouse.file, failed, build_again):
-            yield from (event for event in last if _name(event) not in told)
+            yield from (event for event in last if _name(event) not in events.yielded)
             return
     yield from failed_checks
     raise invocation.get_error() or dg.Failure("dbt failed: see the log of the run.")
+
+
+class _Events:
+    """dbt's events for Dagster, and outputs of the views and seeds that an incremental build leaves as they are.
+
+    Dagster skips an asset one of whose dependencies has no output, and wants outputs in the order of the graph.
+    """
+
+    def __init__(self, context: dg.AssetExecutionContext) -> None:
+        self.yielded: set[tuple[str, ...]] = set()
+        self._dependencies = context.assets_def.asset_deps
+        names = context.assets_def.keys_by_output_name
+        self._names = {key: name for name, key in names.items() if key in context.selected_asset_keys}
+
+    def with_what_is_as_before(self, event: Any) -> Iterator[Any]:
+        """The event, after the outputs of what its asset depends on and dbt did not build."""
+        if isinstance(event, dg.Output):
+            [key] = [key for key, name in self._names.items() if name == event.output_name]
+            yield from self._dependencies_of(key)
+        self.yielded.add(_name(event))
+        yield event
+
+    def rest(self) -> Iterator[dg.Output]:
+        """The outputs of everything else that dbt did not build."""
+        for key in self._names:
+            yield from self._as_before(key)
+
+    def _dependencies_of(self, key: dg.AssetKey) -> Iterator[dg.Output]:
+        for dependency in sorted(self._dependencies[key]):
+            if dependency in self._names:
+                yield from self._as_before(dependency)
+
+    def _as_before(self, key: dg.AssetKey) -> Iterator[dg.Output]:
+        if (self._names[key],) not in self.yielded:
+            yield from self._dependencies_of(key)
+            self.yielded.add((self._names[key],))
+            yield dg.Output(None, self._names[key], metadata={"built": "nothing: it is as it was"})
 
 
 def _name(event: Any) -> tuple[str, ...]:
