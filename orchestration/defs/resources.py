@@ -1,8 +1,9 @@
 """What the assets share: the warehouse, of which a run is the only holder, and the dbt and dlt runners."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from importlib.metadata import version
 from pathlib import Path
 from typing import IO
 
@@ -10,6 +11,7 @@ import dagster as dg
 import dlt
 from dagster_dbt import DbtCliResource
 from dagster_dlt import DagsterDltResource
+from packaging.version import Version
 from pydantic import PrivateAttr
 
 from ingestion.data_folder import landing_folder, warehouse_file, workspace
@@ -133,13 +135,25 @@ class Warehouse(dg.ConfigurableResource):
         return open_pipeline(source_name, self.data)
 
 
+class Dbt(DbtCliResource):
+    """dbt as a child process. What dagster-dbt prepares beside it costs as much as 50 models and is not used here."""
+
+    @property
+    def _cli_version(self) -> Version:
+        """Of the installed package: the executable beside this Python has no other."""
+        return Version(version("dbt-core"))
+
+    def _initialize_dbt_core_adapter(self, args: Sequence[str]) -> None:
+        """A handle to the warehouse, for metadata of columns, which no asset asks for."""
+
+
 @dg.definitions
 def resources() -> dg.Definitions:
     """The resources by the names under which assets ask for them; runs stay in one process, the lock's holder."""
     return dg.Definitions(
         resources={
             "warehouse": Warehouse(),
-            "dbt": DbtCliResource(
+            "dbt": Dbt(
                 project_dir=str(DBT_PROJECT),
                 profiles_dir=str(DBT_PROJECT),
                 dbt_executable=str(EXECUTABLES / "dbt"),
