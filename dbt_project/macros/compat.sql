@@ -239,13 +239,13 @@
                 row_number() over (
                     partition by links.to_node
                     order by links.last_linked_at desc, links.last_event_id desc, owners.node
-                ) as choice
+                ) as owner_rank
             from owners
             inner join {{ links }} as links on owners.node = links.from_node
             left join recurring.owners as known on links.to_node = known.node
             where known.node is null
         ) as reached
-        where reached.choice = 1
+        where reached.owner_rank = 1
 
     )
 {%- endmacro %}

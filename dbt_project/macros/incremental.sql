@@ -18,7 +18,7 @@
     {{ return(schema ~ '.' ~ name) }}
 {%- endmacro %}
 
-{% macro get_incremental_replace_touched_sql(arg_dict) -%}
+{% macro get_incremental_replace_changed_sql(arg_dict) -%}
     {%- set columns = arg_dict['dest_columns'] | map(attribute='quoted') | join(', ') -%}
     {%- set conditions = [] -%}
     {%- if first_build() -%}

@@ -75,15 +75,15 @@
 {%- endmacro %}
 
 {% macro reason_in_words(strategy, support) -%}
-    {#- Why an item is shown, as a merchant would say it. -#}
+    {#- Why an item is shown, in words for the merchant. -#}
     case {{ strategy }}
         when 'pinned' then 'pinned by the merchant'
-        when 'bought_together' then {{ support }} || ' orders hold both'
-        when 'viewed_together' then {{ counted(support, 'session') }} || ' viewed both'
-        when 'similar' then 'same collection, type or vendor at a like price'
-        when 'popular_in_collection' then 'popular in a collection of the product'
-        when 'trending' then {{ counted(support, 'visitor') }} || ' in a week, more than usual'
-        else 'popular: ' || {{ counted(support, 'visitor') }} || ' of late'
+        when 'bought_together' then 'bought together in ' || {{ counted(support, 'order') }}
+        when 'viewed_together' then 'viewed together in ' || {{ counted(support, 'session') }}
+        when 'similar' then 'same collection, type or vendor at a similar price'
+        when 'popular_in_collection' then 'popular in one of the product''s collections'
+        when 'trending' then 'trending: ' || {{ counted(support, 'visitor') }} || ' this week, more than usual'
+        else 'popular: ' || {{ counted(support, 'recent visitor') }}
     end
 {%- endmacro %}
 

@@ -57,7 +57,7 @@ ranked_handles as (
                 recent_mentions desc nulls last,
                 length(product_id) desc,
                 product_id desc
-        ) as choice
+        ) as choice_rank
     from known_products
     where handle is not null
 
@@ -70,7 +70,7 @@ by_handle as (
         handle,
         product_id
     from ranked_handles
-    where choice = 1
+    where choice_rank = 1
 
 ),
 
@@ -142,7 +142,7 @@ ranked as (
 
     select
         *,
-        row_number() over (partition by shop, known_id order by is_deleted, certainty, handle) as choice
+        row_number() over (partition by shop, known_id order by is_deleted, certainty, handle) as choice_rank
     from identified
 
 )
@@ -150,7 +150,7 @@ ranked as (
 select
     products.shop,
     case
-        when ranked.choice = 1 and ranked.known_id is not null then ranked.known_id else 'handle:' || products.handle
+        when ranked.choice_rank = 1 and ranked.known_id is not null then ranked.known_id else 'handle:' || products.handle
     end
         as product_id,
     products.handle,

@@ -5,7 +5,7 @@
 
 {{ config(
     materialized='incremental',
-    incremental_strategy='replace_touched',
+    incremental_strategy='replace_changed',
     unique_key='event_key',
 ) }}
 -- depends_on: {{ ref('int_identifiers_this_run') }}

@@ -2,7 +2,7 @@
 
 {{ config(
     materialized='incremental',
-    incremental_strategy='replace_touched',
+    incremental_strategy='replace_changed',
     incremental_predicates=[rows_of_this_run('identifier_key', 'int_identifiers_this_run')],
 ) }}
 -- depends_on: {{ ref('int_days_replaced_this_run') }}

@@ -2,7 +2,7 @@
 
 {{ config(
     materialized='incremental',
-    incremental_strategy='replace_touched',
+    incremental_strategy='replace_changed',
     unique_key='event_key',
     incremental_predicates=[rows_of_this_run('event_key', 'int_events_changed_this_run')],
 ) }}

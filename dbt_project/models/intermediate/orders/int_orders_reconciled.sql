@@ -98,7 +98,7 @@ pixel_left as (
         row_number() over (
             partition by pixel_orders.shop, pixel_orders.checkout_token
             order by pixel_orders.ordered_at, pixel_orders.order_key
-        ) as place
+        ) as token_rank
     from pixel_orders
     left join same_id on pixel_orders.order_key = same_id.pixel_order_key
     where same_id.pixel_order_key is null and pixel_orders.checkout_token is not null
@@ -114,7 +114,7 @@ admin_left as (
         row_number() over (
             partition by admin_orders.shop, admin_orders.checkout_token
             order by admin_orders.processed_at, admin_orders.order_key
-        ) as place
+        ) as token_rank
     from admin_orders
     left join same_id on admin_orders.order_key = same_id.admin_order_key
     where same_id.admin_order_key is null and admin_orders.checkout_token is not null
@@ -132,7 +132,7 @@ same_token as (
         on
             pixel_left.shop = admin_left.shop
             and pixel_left.checkout_token = admin_left.checkout_token
-            and pixel_left.place = admin_left.place
+            and pixel_left.token_rank = admin_left.token_rank
 
 ),
 

@@ -5,7 +5,7 @@
 
 {{ config(
     materialized='incremental',
-    incremental_strategy='replace_touched',
+    incremental_strategy='replace_changed',
     incremental_predicates=["session_id in (
         select sessions.session_id
         from intermediate.int_sessions as sessions

@@ -59,5 +59,5 @@ select
     row_number() over (
         partition by event_key
         order by received_at, content_hash, request_id, request_index, landing_file, is_stored
-    ) as copy_number
+    ) as copy_rank
 from candidates

@@ -20,7 +20,7 @@ changed as (
 
     select {{ columns | join(', ') }}
     from {{ ref('int_event_copies_this_run') }}
-    where is_stored and copy_number > 1
+    where is_stored and copy_rank > 1
 
 )
 

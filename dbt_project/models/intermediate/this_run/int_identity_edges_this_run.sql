@@ -61,6 +61,6 @@ select
     max(pairs.event_at) as last_linked_at,
     {{ latest('pairs.event_id', ['pairs.event_at', 'pairs.event_id']) }} as last_event_id
 from pairs
-inner join identifiers as one on pairs.left_node = one.node
-inner join identifiers as other on pairs.right_node = other.node
+inner join identifiers as left_identifiers on pairs.left_node = left_identifiers.node
+inner join identifiers as right_identifiers on pairs.right_node = right_identifiers.node
 group by pairs.left_node, pairs.right_node

@@ -173,7 +173,7 @@ last_views as (
     select
         journey_id,
         product_id,
-        row_number() over (partition by journey_id order by last_viewed_at desc, product_id) as place
+        row_number() over (partition by journey_id order by last_viewed_at desc, product_id) as view_rank
     from (
         select
             journey_id,
@@ -189,9 +189,9 @@ last_viewed as (
 
     select
         journey_id,
-        {{ joined_texts('product_id', ' ', ['place']) }} as last_viewed_product_ids
+        {{ joined_texts('product_id', ' ', ['view_rank']) }} as last_viewed_product_ids
     from last_views
-    where place <= {{ var('last_viewed_products') }}
+    where view_rank <= {{ var('last_viewed_products') }}
     group by journey_id
 
 ),

@@ -28,7 +28,7 @@ told as (
 
     select
         *,
-        row_number() over (partition by shop, variant_id, fetched_at order by updated_at desc) as age
+        row_number() over (partition by shop, variant_id, fetched_at order by updated_at desc) as age_rank
     from answers
 
 ),
@@ -42,7 +42,7 @@ compared as (
         lag(compare_at_price) over (partition by shop, variant_id order by fetched_at) as compare_at_price_before,
         lag(is_available) over (partition by shop, variant_id order by fetched_at) as is_available_before
     from told
-    where age = 1
+    where age_rank = 1
 
 ),
 

@@ -29,7 +29,7 @@ readings as (
         row_number() over (
             partition by shop, handle_as_named
             order by fetched_at desc, handle = handle_as_named desc, handle
-        ) as age
+        ) as age_rank
     from named
 
 )
@@ -56,4 +56,4 @@ select
     cast(readings.fetched_at as timestamp) as read_at
 from readings
 left join complete_readings on readings.shop = complete_readings.shop
-where readings.age = 1
+where readings.age_rank = 1
