@@ -1,4 +1,4 @@
-{#- What a session is within its journey. -#}
+{#- Sessions with their journey and their position in it. -#}
 
 {{ config(
     materialized='incremental',

@@ -1,4 +1,4 @@
-{#- The lines of every add, remove and view of a cart. -#}
+{#- The lines of every cart add, remove and view. -#}
 
 {{ config(
     materialized='incremental',
@@ -38,7 +38,7 @@ events as (
 
 ),
 
--- Adding and removing name one line, viewing the cart names all of them.
+-- Adds and removes have one line, cart views have all lines.
 lines as (
 
     select

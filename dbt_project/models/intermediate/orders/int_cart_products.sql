@@ -1,6 +1,6 @@
 {#-
-    The products that each session put into its cart, and what was left of them: when they were ordered, or else a week
-    after the session last touched the cart, since a cart is the browser's and a later visit may empty it.
+    The products that each session added to its cart and the quantity left, at the time of the order or else a week after
+    the session's last cart event: the cart belongs to the browser, and a later visit may empty it.
 -#}
 
 with
@@ -30,7 +30,7 @@ lines as (
 
 ),
 
--- A view of the cart names all that is in it, be it nothing; unless its lines were too many to be sent.
+-- A cart view lists the whole cart, even if empty, unless it had too many lines to send.
 events as (
 
     select
@@ -89,7 +89,7 @@ last_views as (
 
 ),
 
--- The last view is the last word; what was added and removed since goes on from there.
+-- Start from the last cart view and apply the adds and removes after it.
 changes as (
 
     select
@@ -121,7 +121,7 @@ changes as (
 
 ),
 
--- A cart has the currency of what was put into it first, and its value in that currency.
+-- A cart has the currency of the first product added, and its value is in that currency.
 currencies as (
 
     select
@@ -164,7 +164,7 @@ running as (
 
 ),
 
--- What was taken out before it was put in was there from an earlier visit: the count starts at its lowest point.
+-- A removal before any add means units left from an earlier visit: start the running count at its lowest point.
 left_over as (
 
     select

@@ -1,6 +1,6 @@
 {#-
-    The few events among all that name a checkout, a customer or an order, with their sessions. What looks through all
-    history for these reads them here.
+    The few events that have a checkout, a customer or an order, with their sessions, for models that scan the whole
+    history for them.
 -#}
 
 {{ config(

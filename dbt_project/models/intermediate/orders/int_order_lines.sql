@@ -1,6 +1,6 @@
 {#-
-    The lines of every checkout_completed event with their amounts; which of these events is the order,
-    int_orders_deduplicated says.
+    The lines of every checkout_completed event with their amounts. int_orders_deduplicated decides which event is the
+    order.
 -#}
 
 {{ config(

@@ -1,8 +1,8 @@
 {#-
-    Orders of the pixel and of the Admin API, one row per order of either. An order is the same if its id is, or else its
-    checkout token. Compared is what both could have seen: from the shop's first event and first Admin order until ten
-    minutes before its orders were last fetched (events and Shopify's search need a moment), without tests, and without
-    orders of other channels that the pixel did not see either.
+    Orders of the pixel and of the Admin API, one row per order of either, matched by order id, else by checkout token. Only
+    orders that both could have seen are compared: from the shop's first event and first Admin order until ten minutes
+    before its orders were last fetched (to allow for delays of events and Shopify's search), without test orders and
+    orders of other channels that the pixel did not see.
 -#}
 
 with
@@ -30,7 +30,7 @@ last_fetches as (
 
 ),
 
--- One browser whose clock is wrong makes no first day.
+-- A single browser with a wrong clock must not set the first day.
 days_with_events as (
 
     select
@@ -88,7 +88,7 @@ same_id as (
 
 ),
 
--- A token may stand in several orders of either side: the first of one meets the first of the other.
+-- A token may occur in several orders on either side: match them in order, first with first.
 pixel_left as (
 
     select

@@ -1,4 +1,4 @@
-{#- What this run adds to the events, or puts in the place of a copy that was received later. -#}
+{#- The events that this run adds, or that replace a copy received later. -#}
 
 with
 
@@ -24,7 +24,7 @@ alone as (
 
 ),
 
--- One landing file may hold the very same line twice, or once more as somebody edited it.
+-- A landing file may contain the same line twice, or an edited copy of it.
 winners as (
 
     select

@@ -1,4 +1,4 @@
-{#- Pairs of identifiers that one event carries, of those that this run looks at. -#}
+{#- Pairs of identifiers that occur in the same event, among the identifiers of this run. -#}
 
 with
 
@@ -26,7 +26,7 @@ checkout_events as (
 
     select * from {{ ref('int_checkout_events') }}
     where
-        -- All identifiers of an event are looked at, or none is.
+        -- An event has either all of its identifiers in this run, or none.
         checkout_token in (select tokens.identifier from tokens)
         or customer_id in (select customers.identifier from customers)
 

@@ -24,7 +24,7 @@ shops as (
 ),
 
 -- The same may be told several times; of several words in one answer the newest counts.
-told as (
+changes_seen as (
 
     select
         *,
@@ -37,11 +37,11 @@ compared as (
 
     select
         *,
-        lag(fetched_at) over (partition by shop, variant_id order by fetched_at) as told_before_at,
+        lag(fetched_at) over (partition by shop, variant_id order by fetched_at) as previous_fetched_at,
         lag(price) over (partition by shop, variant_id order by fetched_at) as price_before,
         lag(compare_at_price) over (partition by shop, variant_id order by fetched_at) as compare_at_price_before,
         lag(is_available) over (partition by shop, variant_id order by fetched_at) as is_available_before
-    from told
+    from changes_seen
     where age_rank = 1
 
 ),
@@ -59,12 +59,12 @@ changes as (
         compare_at_price,
         is_available,
         case
-            when told_before_at is null then least(coalesce(updated_at, fetched_at), fetched_at)
-            else greatest(told_before_at, least(coalesce(updated_at, fetched_at), fetched_at))
+            when previous_fetched_at is null then least(coalesce(updated_at, fetched_at), fetched_at)
+            else greatest(previous_fetched_at, least(coalesce(updated_at, fetched_at), fetched_at))
         end as valid_from
     from compared
     where
-        told_before_at is null
+        previous_fetched_at is null
         or price is distinct from price_before
         or compare_at_price is distinct from compare_at_price_before
         or is_available is distinct from is_available_before

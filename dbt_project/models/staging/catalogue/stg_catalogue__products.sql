@@ -1,4 +1,4 @@
--- A reading that may be a part of the catalogue says nothing about what it does not name.
+-- Absence from a partial reading does not mean that a product is deleted.
 with
 
 complete_readings as (

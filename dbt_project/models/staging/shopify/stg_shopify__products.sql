@@ -18,7 +18,7 @@ deletions as (
 
 )
 
--- A product that Shopify tells of after its deletion was told is there again.
+-- A product that Shopify returns after its deletion exists again.
 select
     {{ surrogate_key(['answers.shop', 'answers.product_id']) }} as product_key,
     answers.shop,

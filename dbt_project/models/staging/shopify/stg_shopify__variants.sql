@@ -18,7 +18,7 @@ products as (
 
 ),
 
--- When its product was first told of without it: what is told later does not move that.
+-- The first answer about its product without it; later answers do not change that.
 removals as (
 
     select
@@ -36,7 +36,7 @@ removals as (
 
 )
 
--- A product's variants come as a set, with its own answer: one that is not in the newest is gone.
+-- Variants arrive as a complete set with each answer about the product: a variant missing from the newest is deleted.
 select
     {{ surrogate_key(['answers.shop', 'answers.variant_id']) }} as variant_key,
     answers.shop,
