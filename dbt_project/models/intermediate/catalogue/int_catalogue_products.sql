@@ -1,7 +1,7 @@
 {#-
-    Products of catalogue files, with the id by which events name them. A CSV has no ids: a product is known by its
-    handle, which stands in the address of its page, or else by the SKU of a variant. Until events have named it, its
-    handle stands in for the id.
+    Products of catalogue files, with the id that events use for them. A CSV has no ids: a product is matched by its
+    handle, which is part of its page URL, or else by the SKU of a variant. Until an event matches, the handle serves as
+    the id.
 -#}
 
 with
@@ -44,7 +44,7 @@ known_products as (
 
 ),
 
--- A handle may have been given to another product since: the one that is there, and then the one that shoppers look at.
+-- A handle may have been reused for another product: prefer the existing one, then the one that shoppers view.
 ranked_handles as (
 
     select
@@ -92,7 +92,7 @@ known_variants as (
 
 ),
 
--- A SKU that several products share says nothing.
+-- A SKU shared by several products does not identify one.
 known_skus as (
 
     select
@@ -137,7 +137,7 @@ identified as (
 
 ),
 
--- Two handles may lead to one product, after it was renamed: the file's newest, and surest, is the one.
+-- Two handles may match one product after a rename: prefer the existing one, then the more certain match.
 ranked as (
 
     select

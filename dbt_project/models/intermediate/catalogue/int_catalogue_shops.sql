@@ -1,6 +1,6 @@
 {#-
-    Shops that have a catalogue, from whichever was read last: the Admin API or catalogue files. Where a reading held the
-    whole of it, products that it does not name are no longer sold. A load that failed half-way makes no catalogue.
+    Shops with a catalogue, from the source read last: the Admin API or catalogue files. Products missing from a complete
+    reading are no longer sold. A partially failed load does not count as a catalogue.
 -#}
 
 with

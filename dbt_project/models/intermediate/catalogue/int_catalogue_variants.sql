@@ -1,4 +1,4 @@
-{#- Variants of catalogue files, with the id by which events name them: by SKU or title within their product. -#}
+{#- Variants of catalogue files, with the id that events use for them, matched by SKU or title within the product. -#}
 
 with
 

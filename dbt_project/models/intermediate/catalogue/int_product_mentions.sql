@@ -1,4 +1,4 @@
-{#- What views and order lines of a day say of products and variants, and when they said it last that day. -#}
+{#- Distinct product and variant attributes in the views and order lines of a day, with first and last time. -#}
 
 {{ config(
     materialized='incremental',

@@ -1,7 +1,7 @@
 {#-
-    What events say of products: of each attribute the newest value that is known. Shopify allows 255 characters; whoever
-    sends more must not fill every list that names the product. A mention of a week ago counts half. A price in another
-    currency than the shop's is that of one shopper's market.
+    Products as events describe them: the newest known value of each attribute. Texts are limited to Shopify's 255
+    characters, because anyone can send longer ones. A week-old mention counts half. Prices in a currency other than the
+    shop's belong to a single market and are ignored.
 -#}
 
 with

@@ -1,6 +1,6 @@
 {#-
-    What events say of variants: of each attribute the newest value that is known. A price in another currency than the
-    shop's is that of one shopper's market.
+    Variants as events describe them: the newest known value of each attribute. Prices in a currency other than the
+    shop's belong to a single market and are ignored.
 -#}
 
 with

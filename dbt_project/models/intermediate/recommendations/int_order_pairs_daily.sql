@@ -1,4 +1,4 @@
-{#- What was bought in the same orders of a day: like int_view_pairs_daily. -#}
+{#- Daily co-purchases, like int_view_pairs_daily. -#}
 
 {{ config(
     materialized='incremental',
@@ -10,7 +10,7 @@ with
 
 baskets as (
 
-    -- Wholesale orders say nothing about what belongs together, and would make pairs by the thousand.
+    -- Wholesale orders carry no co-purchase signal and would add thousands of pairs.
     select * from {{ ref('int_baskets') }}
     where products <= {{ var('max_basket_products') }} and {{ is_day_of_this_run('shop', 'local_date') }}
 
@@ -22,7 +22,7 @@ select
     left_baskets.product_id,
     right_baskets.product_id as other_product_id,
     count(*) as orders,
-    -- A pair in a small basket says more than one in a large basket.
+    -- A pair in a small basket is a stronger signal.
     cast(sum(cast(1 / power(ln(1 + left_baskets.products), 2) as decimal(18, 9))) as decimal(18, 9)) as weight
 from baskets as left_baskets
 inner join baskets as right_baskets

@@ -1,7 +1,7 @@
 {#-
-    Item-based collaborative filtering, for shops whose catalogue is too large for closed-form regression: cosine of the
-    persons that two products share, who says less of each the more they looked at. What may not be shown, and what a
-    person owns, is left out before the best are taken.
+    Item-based collaborative filtering for shops whose catalogue is too large for closed-form regression: cosine similarity
+    over shared persons, each weighted down by their number of products. Ineligible and owned products are removed before
+    the top items are taken.
 -#}
 
 with
@@ -44,7 +44,7 @@ today as (
 
 ),
 
--- Who looked at hundreds of products would make pairs by the thousand, and says nothing.
+-- Persons with hundreds of products would add thousands of pairs without signal.
 persons as (
 
     select
@@ -83,7 +83,7 @@ pairs as (
 
 ),
 
--- Within the list of one product its own number of persons is the same for all.
+-- The product's own number of persons is constant within its list, so it does not affect this rank.
 nearest as (
 
     select * from (
@@ -115,7 +115,7 @@ similarities as (
 
 ),
 
--- Who has not been here of late gets the lists of a segment.
+-- Inactive persons get the lists of their segment.
 active as (
 
     select

@@ -22,7 +22,7 @@ checkouts as (
 
 ),
 
--- Who came further has passed the steps before, also those that an express checkout leaves out.
+-- Reaching a step counts for all earlier steps, including those that an express checkout skips.
 steps as (
 
     {% for step in steps %}

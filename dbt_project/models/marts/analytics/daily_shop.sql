@@ -52,7 +52,7 @@ orders as (
 
 ),
 
--- Visitors are counted, not added up: somebody who comes twice a day is one visitor of the day.
+-- Distinct visitors: two visits on one day count as one visitor.
 visited as (
 
     select

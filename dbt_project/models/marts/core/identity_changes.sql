@@ -1,6 +1,6 @@
 {#-
-    A merge, told in the time of the events and not of the runs: an event links identifiers of one journey that had both
-    been seen before, and that nothing had linked before. Which journeys there were until then, the links until then say.
+    Merges in event time, not run time: an event links two identifiers of one journey that had both been seen before and
+    were not yet linked. The earlier journeys follow from the links before that event.
 -#}
 
 {{ config(

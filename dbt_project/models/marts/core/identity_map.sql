@@ -40,7 +40,7 @@ placed as (
 
 )
 
--- A journey, and a component, is named for its smallest identifier.
+-- The id of a journey or component comes from its smallest identifier.
 select
     identifier_key,
     shop,

@@ -1,4 +1,4 @@
-{#- A view: recency moves with as_of, and scores with everybody else's orders. -#}
+{#- A view: recency changes with as_of, and scores change with other customers' orders. -#}
 
 {{ config(materialized='view') }}
 
@@ -50,7 +50,7 @@ bought as (
 
 ),
 
--- What somebody bought says more than what somebody looked at.
+-- Purchases weigh more than views.
 interests as (
 
     select
@@ -130,7 +130,7 @@ collection_weights as (
     ),
 {% endfor %}
 
--- The thirds of a shop's products by price, and the third that most of somebody's interest lies in.
+-- Price terciles of a shop's products, and the tercile with most of a person's interest.
 price_bands as (
 
     select

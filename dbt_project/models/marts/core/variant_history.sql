@@ -1,6 +1,6 @@
 {#-
-    A slowly changing dimension (type 2) made of the log of answers. A price that changed twice between two answers shows
-    its last value only.
+    A slowly changing dimension (type 2) built from the log of answers. A price that changed twice between two answers
+    shows only its last value.
 -#}
 
 with
@@ -23,8 +23,8 @@ shops as (
 
 ),
 
--- The same may be told several times; of several words in one answer the newest counts.
-changes_seen as (
+-- One answer may contain a variant several times: the newest version counts.
+ranked_answers as (
 
     select
         *,
@@ -41,13 +41,13 @@ compared as (
         lag(price) over (partition by shop, variant_id order by fetched_at) as price_before,
         lag(compare_at_price) over (partition by shop, variant_id order by fetched_at) as compare_at_price_before,
         lag(is_available) over (partition by shop, variant_id order by fetched_at) as is_available_before
-    from changes_seen
+    from ranked_answers
     where age_rank = 1
 
 ),
 
--- It changed after it was last told otherwise, and not after Shopify's own time of the change. What it was before
--- Shopify's first word of it nobody knows.
+-- A change lies after the previous answer and not after Shopify's own time of the change. Values before the first
+-- answer are unknown.
 changes as (
 
     select
