@@ -1,4 +1,4 @@
-{#- The current time of each shop, taken from its data: no model reads the system clock, so rebuilds give the same rows. -#}
+{#- The current time of each shop, taken from its data, not the system clock, so that rebuilds give the same rows. -#}
 
 select
     shop,

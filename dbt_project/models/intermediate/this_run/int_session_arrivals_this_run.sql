@@ -176,8 +176,8 @@ known as (
             coalesce(landings.source in ('(direct)', 'direct'), false)
             and coalesce(medium_channels.channel = 'direct', landings.medium is null)
         ) as is_campaign,
-        -- Bank pages cannot be listed: a session that starts within a checkout is a return to it, unless it came through
-        -- the recovery link of an email.
+        -- Bank pages cannot be listed: a session that starts within a checkout is a return to it, unless it came
+        -- through the recovery link of an email.
         coalesce(
             {{ matches('landings.landing_path', "'/(checkouts?|thank[-_]you)(/|$)'") }}
             and not {{ matches('landings.landing_path', "'/recover'") }},

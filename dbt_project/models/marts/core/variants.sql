@@ -53,8 +53,8 @@ ids as (
 
 ),
 
--- Field by field, the Admin API takes precedence, then the file, then events. Prices come from whichever of the first two
--- was read last; existence comes from the last complete reading.
+-- Field by field, the Admin API takes precedence, then the file, then events. Prices come from whichever of the first
+-- two was read last; existence comes from the last complete reading.
 combined as (
 
     select

@@ -102,7 +102,7 @@ select
     grouped.reason as ineligible_reason,
     case when groups_per_shop.groups > 1 then grouped.diversity_group end as diversity_group,
     grouped.price_min,
-    -- Numbers replace long texts where millions of rows are sorted. They carry no meaning and change with the catalogue.
+    -- Numbers replace long texts where millions of rows are sorted. They have no meaning and change with products.
     row_number() over (order by grouped.shop, grouped.product_id) as product_number,
     case
         when groups_per_shop.groups > 1 and grouped.diversity_group is not null
