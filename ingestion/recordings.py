@@ -10,6 +10,7 @@ from pathlib import Path
 
 import msgspec
 
+from ingestion.errors import IngestionError
 from ingestion.landing import read_lines
 from ingestion.sender import Post
 from ingestion.shops import Shop, find_shop
@@ -18,7 +19,7 @@ STANDARD_INPUT = Path("-")
 _NULL = msgspec.Raw(b"null")
 
 
-class RecordingError(Exception):
+class RecordingError(IngestionError):
     """A file cannot be read as recorded events; the message says where."""
 
 

@@ -9,11 +9,13 @@ from dataclasses import dataclass, field
 
 import httpx
 
+from ingestion.errors import IngestionError
+
 CONNECTIONS = 8
 ATTEMPTS = 6  # the last after 12 seconds
 
 
-class SendError(Exception):
+class SendError(IngestionError):
     """The collector cannot be reached or refuses; the message names the remedy."""
 
 

@@ -9,6 +9,7 @@ from typing import Literal, get_args
 
 import msgspec
 
+from ingestion.errors import IngestionError
 from ingestion.shops_check import problems
 
 MAX_PROBLEMS = 5  # of one message
@@ -37,7 +38,7 @@ Channel = Literal[
 ]
 
 
-class ShopsFileError(Exception):
+class ShopsFileError(IngestionError):
     """shops.toml is missing or wrong; the message names what to change."""
 
 

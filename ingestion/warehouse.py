@@ -15,7 +15,7 @@ from dlt.destinations.impl.duckdb.configuration import DuckDbCredentials
 from ingestion.data_folder import landing_folder, warehouse_file, workspace
 from ingestion.duckdb_settings import loading_settings
 from ingestion.landing import archive, archived_parts, landing_name
-from ingestion.sources.pixel import classifier
+from ingestion.sources.pixel import CLOCK_TOLERANCE, classifier
 from ingestion.warehouse_connection import WaitingDuckdb, connect
 
 LANDING_TABLES = ("events", "unreadable_lines", "landing_files")
@@ -41,7 +41,7 @@ _COUNT_AGAIN = f"""
     received as (
         select
             landing_file,
-            max(received_at) filter (where received_at <= coalesce(load_began_at, received_at) + interval 1 hour)
+            max(received_at) filter (where received_at <= coalesce(load_began_at, received_at) + $clock_tolerance)
                 as newest_received_at
         from raw_pixel.events where landing_file in (select unnest($files)) group by landing_file
     )
@@ -163,7 +163,7 @@ def _keep_once(connection: duckdb.DuckDBPyConnection, files: list[str]) -> None:
             """,
             {"files": files},
         )
-    connection.execute(_COUNT_AGAIN, {"files": files})
+    connection.execute(_COUNT_AGAIN, {"files": files, "clock_tolerance": CLOCK_TOLERANCE})
     connection.execute(
         "delete from raw_pixel.landing_files where landing_file in (select unnest($files))", {"files": files}
     )

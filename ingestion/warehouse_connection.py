@@ -15,12 +15,14 @@ from dlt.destinations.exceptions import DestinationConnectionError
 from dlt.destinations.impl.duckdb.duck import DuckDbClient
 from dlt.destinations.impl.duckdb.sql_client import DuckDbSqlClient
 
+from ingestion.errors import IngestionError
+
 WAIT_SECONDS = 60.0
 _POLL_SECONDS = 0.25
 _T = TypeVar("_T")
 
 
-class WarehouseInUse(Exception):
+class WarehouseInUse(IngestionError):
     """Another process has the warehouse open, and did not close it in time."""
 
 

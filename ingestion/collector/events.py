@@ -12,6 +12,7 @@ import msgspec
 
 from ingestion.collector.personal_data import strip_json
 from ingestion.collector.personal_text import clean_text
+from ingestion.errors import IngestionError
 from ingestion.landing import ENVELOPE_VERSION, Consent, Envelope, encode_envelope
 from ingestion.shops import Shop
 
@@ -80,7 +81,7 @@ _LIBRARY = re.compile(
 Reason = Literal["malformed", "too_large"]
 
 
-class BodyError(ValueError):
+class BodyError(IngestionError, ValueError):
     """The body as a whole is not usable; nothing of it is stored."""
 
     reason: Reason = "malformed"

@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 
+from ingestion.errors import IngestionError
+
 MAX_BUCKETS = 50_000  # about 10 MB; the senders that have been quiet longest are forgotten first
 
 
@@ -57,7 +59,7 @@ class RateLimit:
         return allowed
 
 
-class BudgetSpent(Exception):
+class BudgetSpent(IngestionError):
     """Others hold all that there is; some of it comes back soon."""
 
 

@@ -19,6 +19,7 @@ from uvicorn.supervisors import Multiprocess
 
 from ingestion.collector.metrics import MULTIPROCESS_VARIABLE
 from ingestion.collector.protocol import GuardedProtocol
+from ingestion.errors import IngestionError
 from ingestion.landing import OpenLandingFile, keep_files_private, recover
 from ingestion.shops import load_shops
 
@@ -29,7 +30,7 @@ WORKER_SECONDS = 30.0
 GRACE_SECONDS = 10  # for a client that does not read its answers
 
 
-class CannotListen(Exception):
+class CannotListen(IngestionError):
     """The address or the landing folder cannot be used; the message names the remedy."""
 
 

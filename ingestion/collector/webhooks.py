@@ -17,6 +17,7 @@ from pathlib import Path
 import msgspec
 
 from ingestion.collector.personal_data import strip_json
+from ingestion.errors import IngestionError
 from ingestion.landing import make_folder, sync_folder
 
 # A signature covers the body only, not the headers: of each topic what its body has, and what it has not, so that the
@@ -42,7 +43,7 @@ _MOMENT = re.compile(r"\d{4}-\d{2}-\d{2}T[\d:.]{5,18}(?:Z|[+-]\d{2}:?\d{2})?")
 _decode_members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
 
-class WebhookRefused(Exception):
+class WebhookRefused(IngestionError):
     """The webhook is not kept. status: what Shopify is answered."""
 
     def __init__(self, status: int, reason: str) -> None:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ingestion.collector.metrics import Metrics
+from ingestion.errors import IngestionError
 from ingestion.landing import OpenLandingFile, recover
 
 MAX_FILE_BYTES = 64 * 1024 * 1024
@@ -28,7 +29,7 @@ HOUR = 3600
 log = logging.getLogger(__name__)
 
 
-class NotWritten(Exception):
+class NotWritten(IngestionError):
     """The lines are not on disk; the sender should try again later."""
 
 

@@ -8,6 +8,8 @@ import json
 import shutil
 from pathlib import Path
 
+from ingestion.errors import IngestionError
+
 HERE = Path(__file__).resolve().parent
 SOURCE = HERE / "pixelnova.js"
 PERSONAL_DATA = HERE / "personal_data.js"
@@ -15,7 +17,7 @@ RULES = HERE.parent / "personal_data.json"
 APP_PIXEL = HERE / "app_pixel"
 
 
-class PackagingError(Exception):
+class PackagingError(IngestionError):
     """The pixel cannot be packaged; the message names the remedy."""
 
 

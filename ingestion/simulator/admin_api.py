@@ -9,7 +9,7 @@ import base64
 import re
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -49,16 +49,17 @@ class Bucket:
 
     maximum: float = 2000.0
     restore_rate: float = 100.0
-    throttled: int = 0  # how many requests were sent away
+    clock: Callable[[], float] = time.monotonic  # seconds; a test may drive its own
+    throttled: int = 0  # how many requests were refused
     _level: float = field(init=False)
     _at: float = field(init=False)
 
     def __post_init__(self) -> None:
-        self._level, self._at = self.maximum, time.monotonic()
+        self._level, self._at = self.maximum, self.clock()
 
     def take(self, cost: float) -> bool:
         """Whether there is enough; then it is taken."""
-        now = time.monotonic()
+        now = self.clock()
         self._level = min(self.maximum, self._level + (now - self._at) * self.restore_rate)
         self._at = now
         if cost > self._level:

@@ -11,6 +11,8 @@ from urllib.parse import unquote
 
 import msgspec
 
+from ingestion.errors import IngestionError
+
 PRODUCT_COLUMNS = {
     "shop": {"data_type": "text", "nullable": False},
     "handle": {"data_type": "text", "nullable": False},
@@ -60,7 +62,7 @@ READING_COLUMNS = {
 _AMOUNT = re.compile(r"[0-9]+(\.[0-9]+)?")
 
 
-class CatalogueError(Exception):
+class CatalogueError(IngestionError):
     """The catalogue file cannot be used; the message names the file, the line if known, and the remedy."""
 
 

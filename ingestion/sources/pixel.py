@@ -64,7 +64,7 @@ _ARROW_SCHEMA = pa.schema(
     ]
 )
 _ANDROID_PHONE = re.compile(r"\bMobile\b|\bOpera Mini\b|\bOpera Mobi\b")
-CLOCK_TOLERANCE = timedelta(hours=1)  # between the machines of the collector and of the load
+CLOCK_TOLERANCE = timedelta(hours=1)  # between collector and loader; stg_pixel__last_received uses the same hour
 
 
 def _column(data_type: str) -> dict[str, Any]:

@@ -3,8 +3,10 @@
 Raised by shopify_api and shopify_token; the dlt source reports them per shop and goes on.
 """
 
+from ingestion.errors import IngestionError
 
-class ShopifyError(Exception):
+
+class ShopifyError(IngestionError):
     """Shopify did not answer, or refused; the message names the shop and the remedy."""
 
 

@@ -496,7 +496,7 @@ A_SHOP = Shop("a.myshopify.com", "A", "UTC", "EUR", ["key-of-shop-a"])
 A_REQUEST = Request("r", datetime(2026, 11, 22, tzinfo=UTC), A_SHOP, None, None, None, False)
 
 
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 @given(st.binary(max_size=300) | st.text(max_size=200).map(str.encode))
 def test_any_bytes_are_taken_apart_or_refused_and_every_line_is_an_envelope(body):
     try:
@@ -514,7 +514,7 @@ json_values = st.recursive(
 )
 
 
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 @given(st.lists(st.fixed_dictionaries({"id": json_values, "name": json_values}, optional={"data": json_values})))
 def test_each_event_of_an_array_is_stored_or_rejected(events):
     try:

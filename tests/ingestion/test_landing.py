@@ -3,7 +3,7 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ingestion.landing import (
@@ -29,6 +29,7 @@ json_values = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(json_values, st.booleans())
 def test_an_event_comes_back_from_its_line_as_it_was(value, pretty):
     event = msgspec.json.encode(value)
