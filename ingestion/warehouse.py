@@ -184,7 +184,7 @@ def outdated_user_agents(data: Path) -> list[str]:
     return [user_agent for (user_agent,) in rows]
 
 
-def forget_loads(data: Path) -> None:
+def reset_ledger(data: Path) -> None:
     """Empty the tables of landing files, so that the next load takes the whole archive. Shopify's answers stay."""
     open_pipeline("pixel", data)  # what a killed run has left is loaded now, and not after
     with connect(warehouse_file(data)) as connection:

@@ -40,9 +40,9 @@ def new_warehouse(tmp_path_factory):
 RULES = ("--vars", "{max_identifiers_per_journey: 9, bot_session_hours: 3, ease_max_products: 4}")
 
 
-def in_runs(warehouse: Warehouse, lines: list[bytes], runs: int, luck: random.Random) -> None:
+def in_runs(warehouse: Warehouse, lines: list[bytes], runs: int, rng: random.Random) -> None:
     """Land, load and build the lines in so many runs, some of them perhaps empty."""
-    cuts = sorted(luck.choices(range(len(lines) + 1), k=runs - 1))
+    cuts = sorted(rng.choices(range(len(lines) + 1), k=runs - 1))
     for begin, end in zip([0, *cuts], [*cuts, len(lines)], strict=True):
         if lines[begin:end]:
             land(warehouse.landing, lines[begin:end])
@@ -62,7 +62,7 @@ def long(request) -> bool:
     return request.config.getoption("--long")
 
 
-LUCK = st.integers(0, 2**32).map(random.Random)  # one draw: shuffling by Hypothesis's own would use up an example
+RNG = st.integers(0, 2**32).map(random.Random)  # one draw: shuffling by Hypothesis's own would use up an example
 
 
 def examples(count: int) -> settings:
@@ -79,15 +79,15 @@ def examples(count: int) -> settings:
 
 def test_any_sequence_of_runs_equals_one_full_build(new_warehouse, long):
     @examples(8 if long else 1)
-    @given(stream=streams, luck=LUCK)
-    def holds(stream, luck):
+    @given(stream=streams, rng=RNG)
+    def holds(stream, rng):
         lines = landing_lines(stream)
         whole = new_warehouse()
-        in_runs(whole, lines, 1, luck)
+        in_runs(whole, lines, 1, rng)
         for runs in (3, 17) if long else (8,):
-            luck.shuffle(lines)
+            rng.shuffle(lines)
             cut = new_warehouse()
-            in_runs(cut, lines, runs, luck)
+            in_runs(cut, lines, runs, rng)
             for warehouse in (whole, cut):
                 recommend(warehouse.file)
             different = differences(whole, cut)
@@ -97,7 +97,7 @@ def test_any_sequence_of_runs_equals_one_full_build(new_warehouse, long):
         # And without this, equal could mean that nothing was compared.
         strategies = "select distinct strategy from recommendations.personal order by 1"
         assert whole.query(strategies) == [("ease",), ("item_similarity",)]
-        in_runs(cut, [line({**VIEW, "clientId": "one more"}, shop=next(iter(SHOPS)))], 1, luck)
+        in_runs(cut, [line({**VIEW, "clientId": "one more"}, shop=next(iter(SHOPS)))], 1, rng)
         assert {"core.product_views", "core.sessions", "analytics.daily_shop"} <= differences(whole, cut).keys()
 
     holds()
@@ -117,15 +117,15 @@ def test_a_catalogue_that_comes_after_the_events_is_as_if_it_had_come_before(new
         open_pipeline("catalogue", warehouse.data).run(catalogue_source([files]))
 
     @examples(1)
-    @given(stream=streams, luck=LUCK)
-    def holds(stream, luck):
+    @given(stream=streams, rng=RNG)
+    def holds(stream, rng):
         lines = landing_lines(stream)
         before, after = new_warehouse(), new_warehouse()
         read_catalogue(before)
-        in_runs(before, lines, 1, luck)
-        in_runs(after, lines, 1, luck)
+        in_runs(before, lines, 1, rng)
+        in_runs(after, lines, 1, rng)
         read_catalogue(after)
-        in_runs(after, [], 1, luck)
+        in_runs(after, [], 1, rng)
         # When the file was read is what differs, and whom it is therefore believed to be newer than.
         different = differences(before, after, [name for name in before.tables() if name != "operations.fetches"])
         assert not different, shown(different)
@@ -152,13 +152,13 @@ def test_a_run_that_stops_after_any_model_is_made_good_by_the_next(new_warehouse
     """Before each stop new events come, and after some of them more."""
 
     @examples(1)
-    @given(stream=streams, luck=LUCK)
-    def holds(stream, luck):
+    @given(stream=streams, rng=RNG)
+    def holds(stream, rng):
         lines = landing_lines(stream)
-        luck.shuffle(lines)
+        rng.shuffle(lines)
         half = len(lines) // 2
         cut = new_warehouse()
-        in_runs(cut, lines[:half], 1, luck)
+        in_runs(cut, lines[:half], 1, rng)
         models = models_in_order()
         stops = models if long else STOPS
         for number, stop in enumerate(stops):
@@ -169,9 +169,9 @@ def test_a_run_that_stops_after_any_model_is_made_good_by_the_next(new_warehouse
             if number % 2:  # else they come with the next stop's
                 cut.load()
             cut.build(*RULES)
-        in_runs(cut, [], 1, luck)
+        in_runs(cut, [], 1, rng)
         whole = new_warehouse()
-        in_runs(whole, lines, 1, luck)
+        in_runs(whole, lines, 1, rng)
         different = differences(whole, cut)
         assert not different, shown(different)
 

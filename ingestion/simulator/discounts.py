@@ -41,19 +41,19 @@ class Discount:
         return bool(self.line_cents) and self.target_selection == "ALL"
 
 
-def discounts_on(lines: Sequence[Line], delivery_cents: int, has_code: bool, luck: Random) -> tuple[Discount, ...]:
+def discounts_on(lines: Sequence[Line], delivery_cents: int, has_code: bool, rng: Random) -> tuple[Discount, ...]:
     """What is taken off a cart: discounts of lines first, those of the order off what is left."""
-    of_lines = list(_of_lines(lines, luck))
+    of_lines = list(_of_lines(lines, rng))
     left = [
         variant.price_cents * quantity - sum(discount.line_cents[number] for discount in of_lines)
         for number, (_, variant, quantity) in enumerate(lines)
     ]
-    return (*of_lines, *(_by_code(left, delivery_cents, luck) if has_code else ()))
+    return (*of_lines, *(_by_code(left, delivery_cents, rng) if has_code else ()))
 
 
-def _of_lines(lines: Sequence[Line], luck: Random) -> Iterator[Discount]:
+def _of_lines(lines: Sequence[Line], rng: Random) -> Iterator[Discount]:
     on_sale = lines[0][0].collection
-    if luck.random() < SALE_SHARE:
+    if rng.random() < SALE_SHARE:
         yield Discount(
             f"{on_sale} sale",
             "AUTOMATIC",
@@ -65,7 +65,7 @@ def _of_lines(lines: Sequence[Line], luck: Random) -> Iterator[Discount]:
                 for product, variant, quantity in lines
             ),
         )
-    elif any(quantity >= 4 for *_, quantity in lines) and luck.random() < SCRIPT_SHARE:
+    elif any(quantity >= 4 for *_, quantity in lines) and rng.random() < SCRIPT_SHARE:
         yield Discount(
             "Four for three",
             "SCRIPT",
@@ -76,8 +76,8 @@ def _of_lines(lines: Sequence[Line], luck: Random) -> Iterator[Discount]:
         )
 
 
-def _by_code(left: Sequence[int], delivery_cents: int, luck: Random) -> Iterator[Discount]:
-    kind = luck.random()
+def _by_code(left: Sequence[int], delivery_cents: int, rng: Random) -> Iterator[Discount]:
+    kind = rng.random()
     if kind < 0.25 and delivery_cents:
         yield _free_shipping(delivery_cents)
         return
@@ -87,7 +87,7 @@ def _by_code(left: Sequence[int], delivery_cents: int, luck: Random) -> Iterator
         off = round(sum(left) * WELCOME_PERCENT / 100)
         title = f"WELCOME{WELCOME_PERCENT}"
         yield Discount(title, "DISCOUNT_CODE", "ALL", "ACROSS", WELCOME_PERCENT, _spread(off, left))
-    if delivery_cents and luck.random() < 0.2:
+    if delivery_cents and rng.random() < 0.2:
         yield _free_shipping(delivery_cents)
 
 

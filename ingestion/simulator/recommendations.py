@@ -2,7 +2,7 @@
 
 A visit's standard events flow in; the same events flow out with the storefront's custom events among them, and with a
 line item property on what was clicked before it was bought. A click only explains a page that was opened anyway, so
-that the shoppers' own luck knows nothing of recommendations.
+that the shoppers' own random draws do not depend on recommendations.
 """
 
 from collections import Counter
@@ -57,15 +57,15 @@ def _list_of(product: Product, companion: Product | None, popular: Sequence[Prod
     return items[:ITEMS_PER_LIST]
 
 
-class Onlooker:
-    """One visitor before the lists, with luck of its own."""
+class ListViewer:
+    """One visitor before the lists, with a random generator of its own."""
 
-    def __init__(self, lists: Lists, luck: Random, may_see: bool) -> None:
-        self._lists, self._luck = lists, luck
-        self._sees = luck.random() < VISITORS_WITH_LISTS and may_see
+    def __init__(self, lists: Lists, rng: Random, may_see: bool) -> None:
+        self._lists, self._rng = lists, rng
+        self._sees = rng.random() < VISITORS_WITH_LISTS and may_see
         self._published: Counter[str] = Counter()  # custom events of each browser so far
 
-    def tell(self, visit: Sequence[Event]) -> list[list[Event]]:
+    def publish(self, visit: Sequence[Event]) -> list[list[Event]]:
         """For each standard event what is published before it, and itself; at last what follows all of them."""
         if not self._sees:
             return [*([event] for event in visit), []]
@@ -92,8 +92,8 @@ class Onlooker:
 
     def _look_at_list(self, visit: Sequence[Event]) -> list[Event]:
         """What is published of the list on the product page with whose view the rest of the visit begins."""
-        luck, view = self._luck, visit[0]
-        in_sight, seconds = luck.random() < LISTS_IN_SIGHT, luck.uniform(1.5, 9)
+        rng, view = self._rng, visit[0]
+        in_sight, seconds = rng.random() < LISTS_IN_SIGHT, rng.uniform(1.5, 9)
         viewed_at = _happened_at(view) + timedelta(seconds=seconds)
         next_page = next((n for n, event in enumerate(visit) if event["name"] == "page_viewed"), None)
         left_at = None if next_page is None else _happened_at(visit[next_page]) - timedelta(milliseconds=300)
@@ -103,7 +103,7 @@ class Onlooker:
         items = self._lists[seed_product_id]
         common = {
             "v": 1,
-            "request_id": str(UUID(int=luck.getrandbits(128), version=4)),
+            "request_id": str(UUID(int=rng.getrandbits(128), version=4)),
             "placement": PLACEMENT,
             "seed_product_id": seed_product_id,
             "model_version": "simulated",
@@ -113,11 +113,11 @@ class Onlooker:
             "strategies": [item.strategy for item in items],  # of each product, in the products' order
             "product_ids": [item.product_id for item in items],
         }
-        events = [custom_event(view, VIEWED, viewed_at, {**common, **listed}, luck)]
+        events = [custom_event(view, VIEWED, viewed_at, {**common, **listed}, rng)]
         if left_at and (position := self._clicks(items, visit[:next_page], visit[next_page:])):
             item = items[position - 1]
             clicked = {"strategy": item.strategy, "position": position, "product_id": item.product_id}
-            events.append(custom_event(view, CLICKED, left_at, {**common, **clicked}, luck))
+            events.append(custom_event(view, CLICKED, left_at, {**common, **clicked}, rng))
         return events
 
     def _clicks(self, items: Sequence[Item], on_page: Sequence[Event], afterwards: Sequence[Event]) -> int | None:
@@ -130,7 +130,7 @@ class Onlooker:
         has_bought = any(event["name"] == "product_added_to_cart" for event in on_page)
         if is_companion and not has_bought:
             return position
-        return position if self._luck.random() < FOUND_IN_LIST else None
+        return position if self._rng.random() < FOUND_IN_LIST else None
 
 
 def _product_opened(visit: Sequence[Event]) -> str | None:

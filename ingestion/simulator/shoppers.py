@@ -22,7 +22,7 @@ from ingestion.simulator.catalogue import COLLECTIONS, Catalogue, Product, Varia
 from ingestion.simulator.discounts import discounts_on
 from ingestion.simulator.orders import PlacedOrder, till_orders, with_aftermath
 from ingestion.simulator.pixel_events import Browser, Checkout, Device, Event
-from ingestion.simulator.recommendations import Lists, Onlooker, lists_of
+from ingestion.simulator.recommendations import Lists, ListViewer, lists_of
 
 PIXEL_VERSION = "simulator-1"
 EVENTS_PER_DELIVERY = 20
@@ -132,8 +132,8 @@ def simulate(shop: Shop, catalogue: Catalogue, seed: int, end: datetime, days: i
         rng = Random(f"visitors/{seed}/{day}")
         busy = 1.25 if day.weekday() >= 5 else 0.9
         for number in range(round(VISITORS_PER_DAY * busy * rng.uniform(0.85, 1.15))):
-            luck = Random(f"recommendations/{seed}/{day}/{number}")
-            visitor = _Visitor(shop, catalogue, Random(f"visitor/{seed}/{day}/{number}"), day, lists, luck)
+            list_rng = Random(f"recommendations/{seed}/{day}/{number}")
+            visitor = _Visitor(shop, catalogue, Random(f"visitor/{seed}/{day}/{number}"), day, lists, list_rng)
             deliveries += visitor.deliveries(begin, end)
             orders += [order for order in visitor.placed if begin <= order.placed_at < end]
         orders += [order for order in till_orders(shop, catalogue, seed, day) if begin <= order.placed_at < end]
@@ -147,7 +147,7 @@ class _Visitor:
     """One person: devices, taste, consent, and the sessions of one life."""
 
     def __init__(
-        self, shop: Shop, catalogue: Catalogue, rng: Random, first_day: date, lists: Lists, luck: Random
+        self, shop: Shop, catalogue: Catalogue, rng: Random, first_day: date, lists: Lists, list_rng: Random
     ) -> None:
         self.shop, self.catalogue, self.rng, self.first_day = shop, catalogue, rng, first_day
         self.is_bot = rng.random() < 0.02
@@ -158,7 +158,7 @@ class _Visitor:
             "preferencesProcessingAllowed": consents,
             "saleOfDataAllowed": consents and rng.random() < 0.6,
         }
-        self.onlooker = Onlooker(lists, luck, may_see=consents and not self.is_bot)
+        self.list_viewer = ListViewer(lists, list_rng, may_see=consents and not self.is_bot)
         self.taste = rng.sample(list(COLLECTIONS), 2)
         self.browsers = [self._browser() for _ in range(1 if self.is_bot or rng.random() < 0.75 else 2)]
         self.customer_id = 6_100_000_000_000 + rng.randrange(10**9)
@@ -387,7 +387,7 @@ class _Visitor:
 
     def _send(self, visit: Sequence[Event], begin: datetime, end: datetime) -> Iterator[Delivery]:
         """A visit's requests: standard events alone settle what is late, repeated, broken and in the window."""
-        rng, told = self.rng, iter(self.onlooker.tell(visit))
+        rng, told = self.rng, iter(self.list_viewer.publish(visit))
         for chunk in _chunks(visit):
             sent_at = _sent_at(chunk)
             late, twice, broken = rng.random() < 0.02, rng.random() < 0.015, rng.random() < 0.0015

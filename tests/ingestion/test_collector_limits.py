@@ -451,9 +451,7 @@ def test_rejects_without_consent_are_not_kept(shop, tmp_path):
     collect(shop, tmp_path, refusal | {"events": [EVENT | {"clientId": "a-client"}] * 50, "pixel_version": 1})
     collect(shop, tmp_path, refusal | {"events": [{"id": "1", "clientId": "a-client"}] * 101})
     spool = tmp_path / "rejected" / "rejected.jsonl"
-    assert (
-        len(spool.read_text().splitlines()) == 1
-    )  # the first body; the second is only counted
+    assert len(spool.read_text().splitlines()) == 1  # the first body; the second is only counted
     assert "a-client" not in spool.read_text()
 
 

@@ -11,11 +11,11 @@ from ingestion.sources.pixel import pixel_source
 from ingestion.sources.shops import shops_source
 from ingestion.warehouse import (
     archive_loaded,
-    forget_loads,
     landing_folder,
     not_loaded,
     open_pipeline,
     outdated_user_agents,
+    reset_ledger,
     warehouse_file,
     workspace,
 )
@@ -218,7 +218,7 @@ def test_forgotten_loads_are_loaded_again_and_a_half_archived_file_once(tmp_path
     whole = file.read_bytes()
     archive_loaded(load(tmp_path), tmp_path)
     file.write_bytes(whole)  # killed before it could remove the file
-    forget_loads(tmp_path)
+    reset_ledger(tmp_path)
     assert query(tmp_path, "select count(*) from raw_pixel.events") == [(0,)]
     load(tmp_path)
     assert query(tmp_path, "select index from raw_pixel.events order by all") == [(1,), (2,)]
