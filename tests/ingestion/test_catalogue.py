@@ -706,7 +706,7 @@ def test_a_product_on_two_pages_is_as_the_last_says_and_that_is_said(tmp_path):
     catalogue = read_catalogue(first, last)
     assert columns(catalogue.products, "handle", "title") == [("p-1", "P1"), ("p-2", "after"), ("p-3", "P3")]
     assert len(catalogue.variants) == 3
-    assert catalogue.warning == "Several files name p-2: what 2.json says counts."
+    assert catalogue.warning == "Several files have p-2: 2.json wins."
 
 
 def test_pages_without_any_product_are_refused(tmp_path):
@@ -733,9 +733,7 @@ def test_an_export_without_a_column_for_the_quantity_says_so(tmp_path):
     ]
     text = csv_text(NEW, [{**row, "policy": {"deny": "FALSE", "continue": "TRUE"}[row["policy"]]} for row in rows])
     catalogue = read_catalogue(write(tmp_path / "x.csv", text))
-    assert catalogue.warning.startswith(
-        "x.csv names no inventory quantity for 1 of its 2 variants, and they count as in"
-    )
+    assert catalogue.warning.startswith("x.csv has no inventory quantity for 1 of its 2 variants; they count as in")
     assert "Inventory quantity" in catalogue.warning
     without = read_catalogue(write(tmp_path / "y.csv", "Handle,Title,Variant Price\na,A,1\n"))
     assert "for 1 of its 1 variants" in without.warning
@@ -760,7 +758,7 @@ def test_a_reading_of_several_files_is_one_and_says_what_is_doubtful(tmp_path):
         tmp_path, "select file, rows, is_complete, warning from raw_catalogue.readings"
     )
     assert (file, rows, complete) == ("0.json, 1.json", 120, False)
-    assert warning.startswith("1.json holds exactly 30 products")
+    assert warning.startswith("1.json has exactly 30 products")
     write(files[1], page(product(31)))
     load(tmp_path, CatalogueFiles(SHOP, files))
     newest = "select is_complete, warning from raw_catalogue.readings order by fetched_at desc limit 1"

@@ -197,7 +197,7 @@ def test_the_503_names_the_limit_on_unfinished_requests(address, monkeypatch):
     with connected_from("127.0.0.2", address, 2):
         refused = raw_request_from("127.0.0.2", address)
     assert refused.startswith(b"HTTP/1.1 503 ")
-    assert b"unfinished requests of your address" in refused
+    assert b"unfinished requests from your address" in refused
     assert b"access-control-allow-origin" in refused
 
 
@@ -208,7 +208,7 @@ def test_idle_keep_alive_connections_are_bounded(address, monkeypatch):
         for connection in held:
             connection.sendall(alive)
             assert connection.recv(65536).startswith(b"HTTP/1.1 200 ")
-        assert b"too many connections of your address" in raw_request_from("127.0.0.2", address)
+        assert b"too many connections from your address" in raw_request_from("127.0.0.2", address)
         assert ask(address, HEALTH, "127.0.0.3").startswith(b"HTTP/1.1 200 ")
 
 

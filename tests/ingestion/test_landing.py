@@ -50,8 +50,8 @@ def test_an_event_comes_back_from_its_line_as_it_was(value, pretty):
         (line({"id": "e1"}).replace(b'"id"', b'"\xff"'), "not UTF-8"),
         (line(b'{"x":' + b"[" * 20_000 + b"]" * 20_000 + b"}"), "recursion"),
         (line({}, v=2), "version 2"),
-        (line(b"null"), "no JSON object"),
-        (line(b'"text"'), "no JSON object"),
+        (line(b"null"), "not a JSON object"),
+        (line(b'"text"'), "not a JSON object"),
     ],
 )
 def test_a_line_that_is_no_envelope_is_refused_with_the_reason(text, reason):

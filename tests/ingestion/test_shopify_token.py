@@ -91,7 +91,7 @@ def test_an_app_that_was_uninstalled_is_said_when_the_token_is_renewed(shop):
         ({}, {"is_installed": False}, r"\(app_not_installed\): install it"),
         ({}, {"is_permitted": False}, r"\(shop_not_permitted\): the app and the store must belong to one organization"),
         ({}, {"answer": lambda *_: (404, {"errors": "Not Found"})}, "There is no store"),
-        ({}, {"answer": lambda *_: (200, {"token": "other"})}, "without saying which"),
+        ({}, {"answer": lambda *_: (200, {"token": "other"})}, "lacks the token or its lifetime"),
         ({}, {"answer": lambda *_: (400, b"<h1>Oauth error app_not_installed: The app</h1>")}, "is not installed"),
         ({}, {"answer": lambda *_: (403, {"error": "brand_new"})}, r"\(brand_new, HTTP 403\): check the app"),
     ],
