@@ -1,8 +1,8 @@
 """dlt source `pixel`: landing files.
 
 Reads sealed landing files; writes four tables: events (one row per envelope), unreadable_lines (one row per line that
-is not an envelope), user_agents (one row per user agent of the events, classified by bundled lists: crawler or not, device
-class) and landing_files (one row per loaded file: the ledger).
+is not an envelope), user_agents (one row per user agent of the events, classified by bundled lists: crawler or not,
+device class) and landing_files (one row per loaded file: the ledger).
 
 DuckDB converts the files to one Parquet file that dlt imports, because dlt is fast at moving files and slow at moving
 Python objects. Files are selected by explicit list: selection by modification time would skip a file that is sealed

@@ -207,9 +207,7 @@ class _Session(requests.Session):
                 f"The Admin API of {self._shop} refuses the token (HTTP {status}): {self._token.remedy()}."
             )
         if status in (402, 423):
-            raise ShopifyError(
-                f"The store {self._shop} is frozen or locked (HTTP {status}); Shopify's admin shows why."
-            )
+            raise ShopifyError(f"The store {self._shop} is frozen or locked (HTTP {status}); its admin shows why.")
         if status == 404:
             raise ShopifyError(
                 f"There is no Admin API {API_VERSION} at {self._url} (HTTP 404): check the domain in shops.toml, "

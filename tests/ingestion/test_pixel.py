@@ -1,6 +1,6 @@
 """The pixel in a real browser, in both of Shopify's sandboxes, against the real collector.
 
-The page imitates the documented pixel API; it is not Shopify's own manager.
+The page imitates the documented pixel API; it is not Shopify's own pixel manager.
 """
 
 import json
@@ -51,7 +51,7 @@ CHECKOUT = {
 @pytest.fixture(scope="module")
 def chromium():
     if not CHROMIUM:
-        pytest.skip("no Chromium here: apt-get install chromium, or name one in PIXELNOVA_CHROMIUM")
+        pytest.skip("no Chromium found: apt-get install chromium, or set PIXELNOVA_CHROMIUM")
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
@@ -75,11 +75,11 @@ def storefront():
 
 
 class Watched:
-    """The real collector behind a door that can be shut; remembers what came and from which origin."""
+    """The real collector, with optional 503 responses; records bodies and origins."""
 
     def __init__(self, collector) -> None:
         self.collector = collector
-        self.shut = 0  # how many requests are still answered with 503
+        self.shut = 0  # how many more requests get 503
         self.bodies: list[bytes] = []
         self.origins: set[bytes] = set()
 
@@ -132,7 +132,7 @@ def collector(shop, tmp_path):
 
 
 def packaged(strict: bool, collector, shop, tmp_path) -> dict:
-    """The pixel as it is packaged, with the imports that Shopify's bundler resolves taken out."""
+    """The packaged pixel, without the imports that Shopify's bundler resolves."""
     settings = {"collectorUrl": collector.url, "ingestKey": shop.ingest_keys[0]}
     if not strict:
         return {"pixel": custom_pixel(settings["collectorUrl"], settings["ingestKey"])}
@@ -143,7 +143,7 @@ def packaged(strict: bool, collector, shop, tmp_path) -> dict:
 
 @pytest.fixture(params=["custom pixel", "app pixel"])
 def visit(request, chromium, storefront, collector, shop, tmp_path):
-    """Opens the storefront with the pixel on it; events are given to the pixel by `tell`."""
+    """Opens the storefront with the pixel; `tell` publishes events to it."""
     strict = request.param == "app pixel"
     pixel = packaged(strict, collector, shop, tmp_path)
     context = chromium.new_context()
@@ -163,7 +163,7 @@ def visit(request, chromium, storefront, collector, shop, tmp_path):
         tell_together(message(*arguments, **named))
 
     def tell_together(*messages):
-        """Without the time that separate calls into the browser take."""
+        """Publish messages in one browser call, so that the time between calls does not matter."""
         page.evaluate("(messages) => messages.forEach(([channel, event]) => tell(channel, event))", list(messages))
 
     def consents(to):
@@ -225,7 +225,7 @@ def test_without_consent_nothing_is_sent(visit, collector, consent):
     assert collector.watched.bodies == []
 
 
-def test_consent_that_comes_and_goes_is_followed(visit, collector):
+def test_consent_changes_are_followed(visit, collector):
     visit.open(DENIED)
     visit.tell("page_viewed", number=1)
     visit.consents(ALLOWED)
@@ -240,7 +240,7 @@ def test_consent_that_comes_and_goes_is_followed(visit, collector):
     assert ids(collector) == ["page_viewed-2"]
 
 
-def test_a_503_is_answered_with_the_identical_body_later(visit, collector):
+def test_a_503_is_retried_with_the_identical_body(visit, collector):
     collector.watched.shut = 2
     visit.open()
     visit.tell("checkout_completed", CHECKOUT)
@@ -249,7 +249,7 @@ def test_a_503_is_answered_with_the_identical_body_later(visit, collector):
     assert len(set(collector.watched.bodies)) == 1
 
 
-def test_what_is_personal_outside_of_a_checkout_does_not_leave_the_browser_either(visit, collector):
+def test_personal_data_outside_checkouts_does_not_leave_the_browser(visit, collector):
     visit.open()
     visit.tell("newsletter", {"customData": {"Email": "a@b.example", "who": "zelda%40b.example"}}, "all_custom_events")
     eventually(lambda: ids(collector), ["newsletter-1"])
@@ -271,8 +271,8 @@ def test_personal_data_does_not_leave_the_browser(visit, collector):
 
 
 @pytest.mark.parametrize("kibibytes", [63, 65])
-def test_what_is_too_much_for_one_request_is_split(visit, collector, kibibytes):
-    """In characters of three bytes each: the limit is on bytes of UTF-8."""
+def test_oversized_batches_are_split(visit, collector, kibibytes):
+    """With three-byte characters: the limit is in bytes of UTF-8."""
     visit.open()
     for number in range(4):
         visit.tell("page_viewed", {"text": "€" * (kibibytes * 1024 // 12)}, number=number)
@@ -297,7 +297,7 @@ def allocation(amount: float, target: str, title: str) -> dict:
 
 
 def order_of(lines: int) -> dict:
-    """A checkout with so many lines, each discounted by two codes of the order and one of the line."""
+    """A checkout with `lines` lines, each with two order discounts and one line discount."""
     product = {"id": "1", "title": "A title", "vendor": "A vendor", "url": "/products/" + "x" * 500}
     line = {
         "title": "A title",
@@ -316,7 +316,7 @@ def order_of(lines: int) -> dict:
 
 
 @pytest.mark.parametrize("lines", [3, 33, 34, 45])
-def test_a_large_order_arrives_with_all_its_lines_and_what_was_taken_off_each(visit, collector, lines):
+def test_large_orders_keep_all_lines_and_their_discounts(visit, collector, lines):
     visit.open()
     visit.tell("checkout_completed", order_of(lines))
     eventually(lambda: ids(collector), ["checkout_completed-1"])
@@ -338,7 +338,7 @@ def test_a_large_order_arrives_with_all_its_lines_and_what_was_taken_off_each(vi
 
 
 @pytest.mark.parametrize("lines", [60, 131, 132, 400])
-def test_an_order_too_large_even_with_short_lines_says_how_many_it_has(visit, collector, lines):
+def test_oversized_orders_are_cut_and_have_the_line_count(visit, collector, lines):
     visit.open()
     visit.tell("checkout_completed", order_of(lines))
     eventually(lambda: ids(collector), ["checkout_completed-1"])
@@ -349,7 +349,7 @@ def test_an_order_too_large_even_with_short_lines_says_how_many_it_has(visit, co
     assert len(arrived["lineItems"]) > 40
 
 
-def test_a_cart_that_is_cut_says_so_too(visit, collector):
+def test_oversized_carts_are_cut_and_have_the_line_count(visit, collector):
     line = {
         "cost": {"totalAmount": MONEY},
         "quantity": 1,
@@ -372,7 +372,7 @@ def test_the_outbox_of_a_page_is_bounded(visit, collector):
     eventually(lambda: visit.page.evaluate(kept), 20)
 
 
-def test_an_event_right_before_a_navigation_arrives(visit, collector):
+def test_events_right_before_navigation_arrive(visit, collector):
     visit.open()
     visit.tell("page_viewed", number=1)
     visit.page.wait_for_timeout(50)
@@ -381,7 +381,7 @@ def test_an_event_right_before_a_navigation_arrives(visit, collector):
     eventually(lambda: ids(collector), ["page_viewed-1", "page_viewed-2"])
 
 
-def test_what_could_not_be_sent_is_sent_from_the_next_page(visit, collector):
+def test_the_next_page_sends_unsent_events(visit, collector):
     collector.watched.shut = 1000
     visit.open()
     visit.tell("checkout_completed", CHECKOUT)
@@ -407,7 +407,7 @@ def test_withdrawing_consent_empties_the_outbox(visit, collector):
     assert ids(collector) == []
 
 
-def test_pixel_and_collector_take_out_the_same(chromium):
+def test_pixel_and_collector_remove_the_same_data(chromium):
     staying = [event({"detail": text}, title=text, location={"search": text}) for text in STAYS]
     events = [*(found.body for found in marked_events()), *staying, *map(event, STAYING_OBJECTS)]
     page = chromium.new_page()
@@ -417,10 +417,10 @@ def test_pixel_and_collector_take_out_the_same(chromium):
     )
     page.close()
     in_collector = [json.loads(strip_json(json.dumps(one).encode())) for one in events]
-    assert [(one, other) for one, other in zip(in_pixel, in_collector, strict=True) if one != other] == []
+    assert [(left, right) for left, right in zip(in_pixel, in_collector, strict=True) if left != right] == []
 
 
-def test_the_custom_pixel_is_small_enough_to_be_pasted():
+def test_custom_pixel_is_small_enough_to_paste():
     assert len(custom_pixel("https://collector.example", "key-of-a-shop")) < 60_000
 
 

@@ -20,7 +20,7 @@ def write(folder: Path, text: str) -> Path:
     return file
 
 
-def test_a_shop_is_read_as_it_is_written(tmp_path):
+def test_shops_are_read(tmp_path):
     [shop] = load_shops(write(tmp_path, SHOP))
     assert (shop.domain, shop.timezone, shop.currency, shop.ingest_keys) == (
         "a.myshopify.com",
@@ -30,13 +30,13 @@ def test_a_shop_is_read_as_it_is_written(tmp_path):
     )
 
 
-def test_a_missing_file_says_what_to_do(tmp_path):
+def test_a_missing_file_names_the_remedy(tmp_path):
     with pytest.raises(ShopsFileError, match="does not exist: copy"):
         load_shops(tmp_path / "shops.toml")
 
 
 def changed(field: str, value: str) -> str:
-    """The shop with another value of a field, as TOML."""
+    """The shop as TOML, with one field changed."""
     lines = [line for line in SHOP.splitlines() if not line.startswith(f"{field} ")]
     return "\n".join([*lines, f"{field} = {value}", ""])
 
@@ -100,7 +100,7 @@ def changed(field: str, value: str) -> str:
         (changed("ingest_keys", '["key-of-shop-a", "key-of-shop-a"]'), "is used twice"),
     ],
 )
-def test_a_broken_file_is_refused_with_its_name_the_store_and_the_remedy(tmp_path, text, complaint):
+def test_invalid_files_are_refused_with_file_store_and_remedy(tmp_path, text, complaint):
     with pytest.raises(ShopsFileError) as refusal:
         load_shops(write(tmp_path, text))
     said = str(refusal.value)
@@ -110,13 +110,13 @@ def test_a_broken_file_is_refused_with_its_name_the_store_and_the_remedy(tmp_pat
         assert raw not in said
 
 
-def test_a_file_that_is_not_utf_8_says_so(tmp_path):
+def test_non_utf8_files_are_refused(tmp_path):
     (tmp_path / "shops.toml").write_bytes(SHOP.encode().replace(b'"A"', b'"\xc4"'))
     with pytest.raises(ShopsFileError, match="is not usable: it is not UTF-8"):
         load_shops(tmp_path / "shops.toml")
 
 
-def test_everything_that_is_wrong_is_said_at_once_up_to_a_limit(tmp_path):
+def test_all_problems_are_reported_at_once_up_to_a_limit(tmp_path):
     two = changed("currency", '"XYZ"') + changed("timezone", '"Mars/Olympus"').replace("a.my", "b.my").replace(
         "-a", "-b"
     )
@@ -127,24 +127,24 @@ def test_everything_that_is_wrong_is_said_at_once_up_to_a_limit(tmp_path):
 
 
 @pytest.mark.parametrize("currency", ["USD", "JPY", "KWD", "HUF", "CHF", "XAF", "XOF", "XPF", "VND", "CLP", "ZWG"])
-def test_currencies_in_use_are_known(tmp_path, currency):
+def test_currencies_in_use_are_accepted(tmp_path, currency):
     [shop] = load_shops(write(tmp_path, SHOP.replace("EUR", currency)))
     assert shop.currency == currency
 
 
-def test_hosts_are_as_browsers_send_them(tmp_path):
+def test_hosts_are_normalized(tmp_path):
     hosts = ["shop.example", "xn--mller-kva.example", "localhost:8789", "127.0.0.1", "a.myshopify.com"]
     [shop] = load_shops(write(tmp_path, changed("hosts", str(hosts))))
     assert shop.hosts == hosts
 
 
-def test_a_shop_that_is_not_there_is_named_with_those_that_are(tmp_path):
+def test_an_unknown_shop_is_reported_with_the_known_ones(tmp_path):
     shops = load_shops(write(tmp_path, SHOP))
     with pytest.raises(ShopsFileError, match=r"b\.myshopify\.com is not in shops\.toml \(it has: a\.myshopify\.com\)"):
         find_shop(shops, "b.myshopify.com")
 
 
-def test_a_merchant_decides_channels_by_their_names(tmp_path):
+def test_merchants_can_override_channels(tmp_path):
     [shop] = load_shops(write(tmp_path, SHOP + '[shops.channels]\n"blog.example" = "affiliates"\n'))
     assert shop.channels == {"blog.example": "affiliates"}
     with pytest.raises(ShopsFileError, match="Affiliate"):

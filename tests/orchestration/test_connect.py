@@ -157,7 +157,7 @@ def test_the_part_that_fails_is_named(check, stand_in, trouble, environment, par
             {"scopes": SCOPES - {"read_pixels"}},
             "a custom pixel cannot be checked from here: paste the output of `pixelnova pixel --shop",
         ),
-        ({"scopes": SCOPES - {"read_all_orders"}}, "the orders of the last 60 days only"),
+        ({"scopes": SCOPES - {"read_all_orders"}}, "only the last 60 days of orders"),
         ({"scopes": SCOPES - {"read_products"} | {"write_products"}}, "not used by Pixelnova: write_products"),
         (
             {"webhooks": [{"id": "1", "topic": "ORDERS_CREATE", "uri": "https://a.example"}]},
