@@ -1,6 +1,6 @@
-"""Random catalogues, stock changes and merchants' words: nothing that may not be shown is in any file or answer.
+"""Random catalogues, stock changes and merchants' rules: no file or response has an ineligible product.
 
-What may be shown is said here a second time, in plain Python. The models, the recommenders, the publication and the
+Eligibility is defined here a second time, in plain Python. The models, the recommenders, the publication and the
 read API are the real ones; only the tables before the lists are written by the test.
 """
 
@@ -35,7 +35,7 @@ PRICES = [None, 0, -5, 5, 10, 11, 40, 99_999_999_999_999]
 
 @pytest.fixture(scope="module")
 def template(tmp_path_factory) -> Path:
-    """A warehouse in which every model stands, without a row of events."""
+    """A warehouse with every model built, without events."""
     warehouse = Warehouse(tmp_path_factory.mktemp("template"), PROJECT / "shops.toml")
     warehouse.load()
     warehouse.build()
@@ -76,7 +76,7 @@ class Store:
         self.pinned = rng.sample(named, min(len(named), rng.randint(0, 3)))
 
     def may_be_shown(self) -> dict[str, str | None]:
-        """The products that may, with vendor and type where both are known."""
+        """The eligible products, with vendor and type where both are known."""
         shown = {}
         for product in self.products:
             sort = (product["product_type"] or "").lower()
@@ -99,13 +99,13 @@ class Store:
         return shown
 
     def restock(self) -> None:
-        """What was there may be gone, and the other way round."""
+        """Flip availability at random."""
         for product in self.products:
             if self.rng.random() < 0.4:
                 product["is_available"] = not product["is_available"]
 
     def write(self, connection: duckdb.DuckDBPyConnection) -> None:
-        """The catalogue and the rules; they replace what was there."""
+        """Replace the catalogue and the rules."""
         for table in ("core.products", "core.collection_products", "raw_shops.recommendation_rules"):
             connection.execute(f"delete from {table} where shop = $shop", {"shop": self.shop})
         for product in self.products:
@@ -140,7 +140,7 @@ class Store:
                 )
 
     def write_visits(self, connection: duckdb.DuckDBPyConnection) -> None:
-        """Sessions of a few products, orders of some, and who they were."""
+        """Write sessions of a few products, orders of some, and their visitors."""
         self.insert(connection, "core.shops", name=self.shop, timezone="UTC", currency="EUR")
         self.insert(connection, "intermediate.int_shop_today", today=TODAY)
         self.insert(connection, "intermediate.int_as_of", as_of=datetime(2026, 11, 20, 12))
@@ -194,14 +194,14 @@ class Store:
                         )
 
     def insert(self, connection: duckdb.DuckDBPyConnection, table: str, **values: Any) -> None:
-        """A row of this shop; what is not named is null."""
+        """Insert a row of this shop; other columns are null."""
         named = {"shop": self.shop, **values}
         columns = ", ".join(f"${name} as {name}" for name in named)
         connection.execute(f"insert into {table} by name select {columns}", named)
 
 
 def check(shown: list[str], store: Store, where: Any, seed: str | None = None) -> int:
-    """The law, of one list."""
+    """Check one list."""
     allowed = store.may_be_shown()
     assert len(shown) == len(set(shown)), where
     assert set(shown) <= set(allowed), (where, set(shown) - set(allowed))
@@ -283,7 +283,7 @@ def check_answers(client: TestClient, stores: list[Store], rng: random.Random) -
             assert answer.status_code == 200, answer.text
             items += check([item["product_id"] for item in answer.json()["items"]], store, ("session", viewed))
         for number in range(8):
-            visitor = f"{base}/visitors/{store.shop}-j{number}"  # of whom nobody has heard, the last one
+            visitor = f"{base}/visitors/{store.shop}-j{number}"  # the last one is an unknown visitor
             answer = client.get(visitor, headers={"Authorization": f"Bearer {KEY}"})
             assert answer.status_code == 200, answer.text
             items += check([item["product_id"] for item in answer.json()["items"]], store, "visitor")
@@ -324,7 +324,7 @@ def test_no_ineligible_item_is_in_any_file_or_answer(template, tmp_path_factory,
     assert items > 0
 
 
-def test_a_catalogue_of_which_nobody_has_looked_at_anything_yet_has_its_lists(template, tmp_path):
+def test_a_catalogue_without_views_has_lists(template, tmp_path):
     shutil.copy(template, tmp_path / "warehouse.duckdb")
     warehouse = Warehouse.__new__(Warehouse)
     warehouse.data, warehouse.file = tmp_path, tmp_path / "warehouse.duckdb"

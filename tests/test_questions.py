@@ -1,4 +1,4 @@
-"""docs/questions.md answers as the warehouse does; and what is in the warehouse is described."""
+"""The answers in docs/questions.md match the warehouse, and every column of it is described."""
 
 import json
 
@@ -13,16 +13,16 @@ def warehouse(tmp_path_factory):
     return demo_warehouse(tmp_path_factory.mktemp("questions"))
 
 
-def test_there_are_twenty_questions_and_all_are_found():
+def test_all_questions_are_found():
     assert len(questions()) >= 20
 
 
 @pytest.mark.parametrize("question", questions(), ids=lambda question: question.title)
-def test_the_answer_in_the_document_is_the_one_that_the_warehouse_gives(warehouse, question):
+def test_documented_answers_match_the_warehouse(warehouse, question):
     assert answered(warehouse, question.sql) == question.answer
 
 
-def test_every_column_of_every_model_is_described_and_nothing_else_is(warehouse):
+def test_exactly_the_existing_columns_are_described(warehouse):
     nodes = json.loads((prepare_dbt() / "manifest.json").read_text())["nodes"].values()
     described = {
         f"{node['schema']}.{node['name']}": {name for name, column in node["columns"].items() if column["description"]}

@@ -41,7 +41,7 @@ STEPS = [
         "complete_loading_package",
         AFTER,
         "",
-    ),  # package_completed.json is written, but its folder is not moved
+    ),  # package_completed.json is written, folder not moved
 ]
 
 
