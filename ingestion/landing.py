@@ -69,7 +69,7 @@ def decode_envelope(line: bytes) -> Envelope:
     """The envelope on a landing line.
 
     Raises:
-        ValueError: the line is not UTF-8, not JSON, or not an envelope; the message says which.
+        ValueError: the line is not UTF-8, not JSON, or not an envelope; the message names the cause.
     """
     try:
         line.decode()  # msgspec does not check the encoding of raw values

@@ -20,7 +20,7 @@ _NULL = msgspec.Raw(b"null")
 
 
 class RecordingError(IngestionError):
-    """A file cannot be read as recorded events; the message says where."""
+    """A file cannot be read as recorded events; the message names the place."""
 
 
 class _Envelope(msgspec.Struct):

@@ -92,8 +92,8 @@ def _count(sent: Sent, post: Post, answer: httpx.Response) -> None:
     sent.events += post.events
     if answer.status_code == 204:
         return
-    said = answer.json()
-    if "rejected" in said:
-        sent.rejected += [rejection["error"] for rejection in said["rejected"]]
+    content = answer.json()
+    if "rejected" in content:
+        sent.rejected += [rejection["error"] for rejection in content["rejected"]]
     else:
-        sent.rejected += [said["error"]] * post.events
+        sent.rejected += [content["error"]] * post.events

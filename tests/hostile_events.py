@@ -82,7 +82,7 @@ class StreamEvent:
     referrer: int
 
 
-told = st.builds(
+stream_events = st.builds(
     StreamEvent,
     shop=st.sampled_from([0, 0, 0, 1, 2]),
     client=st.integers(-1, 5),  # -1: none
@@ -186,4 +186,4 @@ def _event(number: int, one: StreamEvent) -> dict[str, Any]:
 
 
 # Hypothesis starts with the simplest stream, the same event 150 times, which is not worth a minute.
-streams = st.lists(told, min_size=150, max_size=250).filter(lambda stream: len(set(stream)) > 140)
+streams = st.lists(stream_events, min_size=150, max_size=250).filter(lambda stream: len(set(stream)) > 140)

@@ -109,12 +109,12 @@ class Store:
         for table in ("core.products", "core.collection_products", "raw_shops.recommendation_rules"):
             connection.execute(f"delete from {table} where shop = $shop", {"shop": self.shop})
         for product in self.products:
-            told = {name: value for name, value in product.items() if name != "price"}
+            columns = {name: value for name, value in product.items() if name != "price"}
             there = not product["is_deleted"]
             self.insert(
                 connection,
                 "core.products",
-                **told
+                **columns
                 | {
                     "product_key": f"{self.shop}/{product['product_id']}",
                     "is_published": product["is_published"] and there,

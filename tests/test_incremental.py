@@ -129,8 +129,8 @@ def test_catalogue_may_arrive_after_the_events(new_warehouse, tmp_path):
         # The time of reading differs, and so what the file is newer than.
         different = differences(before, after, [name for name in before.tables() if name != "operations.fetches"])
         assert not different, shown(different)
-        told = "select product_id, title from core.products where source = 'catalogue_file' order by 1"
-        assert before.query(told) == [("1", "Told by the file"), ("handle:p9", "Never seen")]
+        from_file = "select product_id, title from core.products where source = 'catalogue_file' order by 1"
+        assert before.query(from_file) == [("1", "Told by the file"), ("handle:p9", "Never seen")]
 
     holds()
 

@@ -417,10 +417,10 @@ def test_views_have_the_variant_price_of_their_time(demo):
 
 
 def test_nothing_waits_after_a_refresh(demo, pixelnova):
-    said = pixelnova("status", data=demo.data).stdout
-    assert "Landing files waiting to be loaded │ 0" in said
-    assert demo.published.manifest.version in said
-    assert "core.sessions" in said
+    output = pixelnova("status", data=demo.data).stdout
+    assert "Landing files waiting to be loaded │ 0" in output
+    assert demo.published.manifest.version in output
+    assert "core.sessions" in output
 
 
 def test_a_refresh_without_new_data_changes_no_row_and_does_not_block_readers(demo, pixelnova):

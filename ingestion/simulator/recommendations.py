@@ -69,7 +69,7 @@ class ListViewer:
         """For each standard event, the custom events before it and itself; at the end, the remaining ones."""
         if not self._sees:
             return [*([event] for event in visit), []]
-        told: list[list[Event]] = []
+        published: list[list[Event]] = []
         ahead: list[Event] = []  # custom events of the open page, in order
         clicks: dict[str, str] = {}  # product id ▶ the line item property of its latest click
         lines: dict[str, str] = {}  # variant id ▶ the property of its cart line
@@ -83,12 +83,12 @@ class ListViewer:
                 variant = event["data"]["cartLine"]["merchandise"]
                 if variant["product"]["id"] in clicks:
                     lines[variant["id"]] = clicks[variant["product"]["id"]]
-            told.append([*due, _with_properties(event, lines)])
-        told.append(ahead)
+            published.append([*due, _with_properties(event, lines)])
+        published.append(ahead)
         client = visit[0]["clientId"]
         numbers = count(visit[0]["seq"] + self._published[client])
-        self._published[client] += sum(len(group) for group in told) - len(visit)
-        return [[{**event, "seq": next(numbers)} for event in group] for group in told]
+        self._published[client] += sum(len(group) for group in published) - len(visit)
+        return [[{**event, "seq": next(numbers)} for event in group] for group in published]
 
     def _look_at_list(self, visit: Sequence[Event]) -> list[Event]:
         """The custom events of the list on the product page that the visit starts with."""

@@ -387,12 +387,12 @@ class _Visitor:
 
     def _send(self, visit: Sequence[Event], begin: datetime, end: datetime) -> Iterator[Delivery]:
         """A visit's requests. Only standard events decide what is late, repeated, broken and in the window."""
-        rng, told = self.rng, iter(self.list_viewer.publish(visit))
+        rng, published = self.rng, iter(self.list_viewer.publish(visit))
         for chunk in _chunks(visit):
             sent_at = _sent_at(chunk)
             late, twice, broken = rng.random() < 0.02, rng.random() < 0.015, rng.random() < 0.0015
             delay = timedelta(minutes=rng.randint(20, 60 * 24 * 3))
-            events = [event for _ in chunk for event in next(told)]
+            events = [event for _ in chunk for event in next(published)]
             if broken:
                 events[-1] = {**events[-1], "timestamp": "yesterday"}
             if not begin <= sent_at < end:
@@ -402,7 +402,7 @@ class _Visitor:
                 yield delivery
                 if twice:
                     yield Delivery(delivery.sent_at + timedelta(seconds=3), self.consent, part)
-        if (last := next(told)) and begin <= _sent_at(last) < end:
+        if (last := next(published)) and begin <= _sent_at(last) < end:
             yield Delivery(_sent_at(last), self.consent, last)
 
 

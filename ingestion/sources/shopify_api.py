@@ -99,9 +99,9 @@ class AdminApi:
         asked_at = datetime.now(UTC)
         started = self.ask(RUN_BULK, query=query)["bulkOperationRunQuery"]
         if started["userErrors"] or not started["bulkOperation"]:
-            said = "; ".join(error["message"] for error in started["userErrors"])
+            messages = "; ".join(error["message"] for error in started["userErrors"])
             raise ShopifyError(
-                f"The Admin API of {self.shop} does not start a bulk operation: {said}. Run again later."
+                f"The Admin API of {self.shop} does not start a bulk operation: {messages}. Run again later."
             )
         operation = self._finished(started["bulkOperation"]["id"])
         folder.mkdir(parents=True, exist_ok=True)
@@ -222,12 +222,12 @@ class _Session(requests.Session):
         if status == 429 or status >= 500:
             return []
         try:
-            said = answer.json()
-            errors = said.get("errors") or []
+            content = answer.json()
+            errors = content.get("errors") or []
         except (ValueError, AttributeError):
             raise ShopifyError(f"The Admin API of {self._shop} does not answer with JSON (HTTP {status}).") from None
         if isinstance(errors, list) and all(isinstance(error, dict) for error in errors):
-            if answer.ok and not errors and not isinstance(said.get("data"), dict):
+            if answer.ok and not errors and not isinstance(content.get("data"), dict):
                 raise ShopifyError(f"The Admin API of {self._shop} answers without data.")
             return errors
         return [{"message": str(errors)}]
@@ -246,15 +246,15 @@ class _Session(requests.Session):
             return "throttles for too long", _seconds_to_wait(answer.json())
         if _codes(errors) == {"INTERNAL_SERVER_ERROR"}:
             return "fails internally", None
-        said = "; ".join(str(error.get("message")) for error in errors)
-        if "cursor" in said.lower():
-            raise CursorExpired(f"The Admin API of {self._shop} has dropped a page's cursor: {said}")
+        messages = "; ".join(str(error.get("message")) for error in errors)
+        if "cursor" in messages.lower():
+            raise CursorExpired(f"The Admin API of {self._shop} has dropped a page's cursor: {messages}")
         if "ACCESS_DENIED" in _codes(errors):
             raise ShopifyError(
-                f"The Admin API of {self._shop} denies access: {said} Give the app that scope, release the version, "
+                f"The Admin API of {self._shop} denies access: {messages} Give the app that scope, release the version, "
                 f"accept it in the store; `pixelnova connect check {self._shop}` shows what is missing."
             )
-        raise ShopifyError(f"The Admin API of {self._shop} answers with an error: {said or answer.reason}")
+        raise ShopifyError(f"The Admin API of {self._shop} answers with an error: {messages or answer.reason}")
 
 
 def _codes(errors: Sequence[Node]) -> set[str]:

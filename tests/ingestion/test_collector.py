@@ -119,7 +119,7 @@ def test_unreadable_consent_counts_as_none(shop, tmp_path, consent):
 
 
 @pytest.mark.parametrize(
-    ("header", "said", "kept"),
+    ("header", "batch", "kept"),
     [
         ("Mozilla/5.0 (X11)", {}, "Mozilla/5.0 (X11)"),
         ("python-httpx/0.28.1", {}, None),
@@ -133,8 +133,8 @@ def test_unreadable_consent_counts_as_none(shop, tmp_path, consent):
         ("python-httpx/0.28.1", {"user_agent": "Mozilla/5.0 (iPhone)"}, "Mozilla/5.0 (iPhone)"),
     ],
 )
-def test_user_agent_is_the_shoppers_or_null(shop, tmp_path, header, said, kept):
-    _, [envelope] = collect(shop, tmp_path, {"events": [EVENT]} | said, headers={"user-agent": header})
+def test_user_agent_is_the_shoppers_or_null(shop, tmp_path, header, batch, kept):
+    _, [envelope] = collect(shop, tmp_path, {"events": [EVENT]} | batch, headers={"user-agent": header})
     assert envelope.user_agent == kept
 
 
@@ -142,8 +142,8 @@ def test_valid_events_of_a_batch_are_stored_and_invalid_ones_reported(shop, tmp_
     bodies = [EVENT, {"name": "no id"}, {"id": "", "name": "x"}, 5, EVENT | {"id": "sh-2"}]
     answer, stored = collect(shop, tmp_path, bodies)
     assert answer.status_code == 200
-    said = answer.json()
-    assert (said["accepted"], [rejection["index"] for rejection in said["rejected"]]) == (2, [1, 2, 3])
+    content = answer.json()
+    assert (content["accepted"], [rejection["index"] for rejection in content["rejected"]]) == (2, [1, 2, 3])
     assert [envelope.index for envelope in stored] == [0, 4]
 
 

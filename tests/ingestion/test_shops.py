@@ -103,11 +103,11 @@ def changed(field: str, value: str) -> str:
 def test_invalid_files_are_refused_with_file_store_and_remedy(tmp_path, text, complaint):
     with pytest.raises(ShopsFileError) as refusal:
         load_shops(write(tmp_path, text))
-    said = str(refusal.value)
-    assert str(tmp_path / "shops.toml") in said
-    assert complaint in said
+    message = str(refusal.value)
+    assert str(tmp_path / "shops.toml") in message
+    assert complaint in message
     for raw in ("regex", "$.", "Object ", "Expected `"):
-        assert raw not in said
+        assert raw not in message
 
 
 def test_non_utf8_files_are_refused(tmp_path):

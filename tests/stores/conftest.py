@@ -1,7 +1,7 @@
 """Lands the events of every test module of this folder and builds them once, whichever worker comes first.
 
 A module `test_<topic>.py` has `EVENTS`, a list of pixel events; they belong to the shop `<topic>.myshopify.com`
-(Europe/Berlin, EUR, unless the module says otherwise in `SHOP`, lines of TOML). All are received at RECEIVED_AT; a
+(Europe/Berlin, EUR, unless the module overrides it in `SHOP`, lines of TOML). All are received at RECEIVED_AT; a
 module's own `RECEIVED_AT` names exceptions, by event id. Its tests ask `store.query`.
 Events pass through the collector's own parser, so that what it takes out is missing here too.
 """

@@ -18,15 +18,15 @@ NAMES = {  # product ▶ title, type, and why it is not recommended
 }
 
 
-def view(number: int, product: int, at: str, handle: str | None = None, **said) -> dict:
+def view(number: int, product: int, at: str, handle: str | None = None, **fields) -> dict:
     variant = {
         "id": f"{product}1",
-        "price": {"amount": said.get("amount", 10), "currencyCode": said.get("currency", "EUR")},
+        "price": {"amount": fields.get("amount", 10), "currencyCode": fields.get("currency", "EUR")},
         "product": {
             "id": str(product),
-            "title": said.get("title", f"Title {product}"),
-            "untranslatedTitle": said.get("untranslated"),
-            "type": said.get("kind"),
+            "title": fields.get("title", f"Title {product}"),
+            "untranslatedTitle": fields.get("untranslated"),
+            "type": fields.get("kind"),
             "url": f"/products/{handle or f'p-{product}'}",
         },
         "title": "Default Title",
@@ -76,7 +76,7 @@ EVENTS = [
     view(3, 12, "2026-11-20T10:02:00Z", "caf%C3%A9-kanne"),
     view(4, 13, "2026-11-20T10:03:00Z", "th%C3%A9"),
     view(5, 14, "2026-11-20T10:04:00Z", "100%"),
-    # 15: the newest price is of another market; 16: there is no other.
+    # 15: the newest price is of another market; 16 has no other price.
     view(6, 15, "2026-11-20T10:05:00Z", amount=20),
     view(7, 15, "2026-11-20T10:06:00Z", amount=3200, currency="JPY"),
     view(8, 16, "2026-11-20T10:07:00Z", amount=3200, currency="JPY"),

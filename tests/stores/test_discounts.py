@@ -290,7 +290,7 @@ ORDERS = {
         None,
         None,
     ),
-    "discounts that are no list": (
+    "discounts that are not a list": (
         order("127", [line(40, 1, 40) | {"discountAllocations": "ten"}, 5, None], 40, applications="all", delivery=3),
         None,
         "as_sent",
