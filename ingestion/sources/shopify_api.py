@@ -251,8 +251,8 @@ class _Session(requests.Session):
             raise CursorExpired(f"The Admin API of {self._shop} has dropped a page's cursor: {messages}")
         if "ACCESS_DENIED" in _codes(errors):
             raise ShopifyError(
-                f"The Admin API of {self._shop} denies access: {messages} Give the app that scope, release the version, "
-                f"accept it in the store; `pixelnova connect check {self._shop}` shows what is missing."
+                f"The Admin API of {self._shop} denies access: {messages} Give the app that scope, release the version "
+                f"and accept it in the store; `pixelnova connect check {self._shop}` shows what is missing."
             )
         raise ShopifyError(f"The Admin API of {self._shop} answers with an error: {messages or answer.reason}")
 
