@@ -15,7 +15,7 @@ from typing import Any
 import duckdb
 import msgspec
 
-from serving.last_look import look
+from serving.eligibility_check import look
 from serving.published import RECOMMENDATIONS, SCHEMA, private_folder, shard_name, shop_folder
 from serving.settings import ListSettings, read_settings
 

@@ -6,6 +6,8 @@ An address flows in; a socket that is bound to it, or the remedy, flows out.
 import errno
 import socket
 
+from serving.errors import ServingError
+
 
 def listen(host: str, port: int) -> socket.socket:
     """A socket for a server to listen on; worker processes may inherit it.
@@ -29,5 +31,5 @@ def listen(host: str, port: int) -> socket.socket:
     return listener
 
 
-class CannotListen(Exception):
+class CannotListen(ServingError):
     """The address cannot be used; the message names the remedy."""

@@ -16,6 +16,7 @@ import duckdb
 import msgspec
 
 from serving.duckdb_settings import connect
+from serving.errors import ServingError
 from serving.export import export
 from serving.published import (
     ANALYSTS_FILE,
@@ -35,7 +36,7 @@ UNFINISHED = ".unfinished-"
 STORAGE_VERSION = "v1.4.0"  # so that older DuckDB tools open the file too
 
 
-class PublishError(Exception):
+class PublishError(ServingError):
     """There is nothing to publish, or no place for it; the message names the remedy."""
 
 

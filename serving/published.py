@@ -21,6 +21,7 @@ from pathlib import Path
 import duckdb
 import msgspec
 
+from serving.errors import ServingError
 from serving.settings import DEFAULTS, ListSettings
 
 CURRENT = "current"
@@ -31,7 +32,7 @@ PRIVATE = "private"
 SCHEMA = 1  # of the documents; a number that grows when a reader of the old one would misread the new one
 
 
-class NothingPublished(Exception):
+class NothingPublished(ServingError):
     """There is no published version yet; the message names the remedy."""
 
 

@@ -8,9 +8,9 @@ from collections.abc import Iterable, Sequence
 
 from serving.api.documents import Placement, ProductList, Recommendations, VisitorList
 from serving.api.refusals import Problem
+from serving.api.session_neighbours import blend, combined_lists, recent_weights
 from serving.api.shops import Candidate, Shop
 from serving.published import Item, Reason, Seed, Visitor
-from serving.session_neighbours import blend, combined_lists, recent_weights
 
 NAMES_TOLD = 30  # of the lists that there are, to who asks for another
 SESSION = Reason("session")

@@ -8,6 +8,8 @@ from fastapi import Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
+from serving.errors import ServingError
+
 
 def refusal(status: int, error: str, remedy: str, headers: dict[str, str]) -> Response:
     """A refusal, ready to send."""
@@ -32,7 +34,7 @@ async def refuse_route(_: Request, error: HTTPException) -> Response:
     return refusal(error.status_code, f"{error.detail}.", remedy, dict(error.headers or {}))
 
 
-class Problem(Exception):
+class Problem(ServingError):
     """A request that is not answered as asked: the fact, and what to do about it."""
 
     def __init__(self, status: int, error: str, remedy: str, headers: dict[str, str] | None = None) -> None:

@@ -19,7 +19,6 @@ from fastapi import Query as InQuery
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
-from serving.api.asked import excluded_ids, product_id, refuse_unknown_parameters
 from serving.api.documents import (
     DEFAULT_LIMIT,
     MAX_ID,
@@ -34,13 +33,14 @@ from serving.api.documents import (
     reference,
     responses,
 )
-from serving.api.gate import Gate, Metrics
 from serving.api.lists import beside_product, for_session, for_visitor, shop_list
+from serving.api.middleware import Gate, Metrics
+from serving.api.parameters import excluded_ids, product_id, refuse_unknown_parameters
 from serving.api.refusals import Problem, refuse, refuse_parameters, refuse_route
 from serving.api.shops import Version
 from serving.api.versions import Versions
+from serving.api.visitor_access import VisitorSecrets, why_refused
 from serving.published import SCHEMA
-from serving.visitor_access import VisitorSecrets, why_refused
 
 MAX_BODY_BYTES = 16 * 1024
 BODY_SECONDS = 10.0

@@ -15,10 +15,10 @@ import uvicorn
 from fastapi import FastAPI
 from uvicorn.supervisors import Multiprocess
 
-from serving.api.gate import MULTIPROCESS_VARIABLE
+from serving.api.middleware import MULTIPROCESS_VARIABLE
 from serving.api.routes import ApiSettings, create_api
+from serving.api.visitor_access import secrets_of_environment
 from serving.listening import listen
-from serving.visitor_access import secrets_of_environment
 
 MAX_CONNECTIONS_WAITING = 1024
 WORKER_SECONDS = 30.0

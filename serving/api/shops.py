@@ -10,6 +10,8 @@ from typing import Generic, NamedTuple, TypeVar
 import msgspec
 
 from serving.api.refusals import Problem
+from serving.api.session_neighbours import SessionNeighbours, ViewedTogether
+from serving.errors import ServingError
 from serving.published import (
     SCHEMA,
     Published,
@@ -21,7 +23,6 @@ from serving.published import (
     shard_name,
     shop_folder,
 )
-from serving.session_neighbours import SessionNeighbours, ViewedTogether
 
 SHARD_BYTES = 64 * 1024 * 1024  # of shards kept as they are, per shop
 DOCUMENTS = 2048  # kept decoded, per shop
@@ -31,7 +32,7 @@ Key = TypeVar("Key")
 Value = TypeVar("Value")
 
 
-class VersionGone(Exception):
+class VersionGone(ServingError):
     """Files of a version have been removed, because there are newer ones."""
 
 

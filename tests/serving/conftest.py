@@ -17,8 +17,8 @@ import pytest
 
 from serving.api import ApiSettings, create_api
 from serving.api import versions as api_versions
+from serving.api.visitor_access import VisitorSecrets
 from serving.published import Published, shop_folder
-from serving.visitor_access import VisitorSecrets
 from tests.conftest import PROJECT
 from tests.serving.published_version import FIRST_HIDDEN, FIRST_PRODUCT, SHOP, write_version
 

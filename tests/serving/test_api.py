@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from serving.api.session_neighbours import SessionNeighbours, ViewedTogether, blend, combined_lists
 from serving.published import Published, private_folder
-from serving.session_neighbours import SessionNeighbours, ViewedTogether, blend, combined_lists
 from tests.serving.conftest import (
     HIDDEN,
     KEY,

@@ -1,6 +1,6 @@
 {#-
     Session-kNN (Jannach and Ludewig 2017; weights after V-SKNN): what past sessions that resemble a prefix hold.
-    serving/session_neighbours.py computes the same for the read API.
+    serving/api/session_neighbours.py computes the same for the read API.
 -#}
 
 {{ config(materialized='view') }}

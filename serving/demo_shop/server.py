@@ -21,9 +21,7 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, HTMLResponse, JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
-from serving.listening import listen
-from serving.published import CURRENT, RECOMMENDATIONS, Product, published_folder
-from serving.storefront.demo_shop import (
+from serving.demo_shop.shop import (
     MAX_QUANTITY,
     PER_PAGE,
     Cart,
@@ -34,11 +32,13 @@ from serving.storefront.demo_shop import (
     tile,
     variant_id,
 )
+from serving.listening import listen
+from serving.published import CURRENT, RECOMMENDATIONS, Product, published_folder
 
-HERE = Path(__file__).resolve().parent
-PAGES = HERE / "pages"
+PAGES = Path(__file__).resolve().parent / "pages"
+THEME_FILES = Path(__file__).resolve().parents[1] / "storefront"
 ASSETS = {
-    "pixelnova-recommendations.js": HERE,
+    "pixelnova-recommendations.js": THEME_FILES,
     "storefront.css": PAGES,
     "storefront.js": PAGES,
     "pixel_manager.js": PAGES,
