@@ -164,7 +164,7 @@ def _write_catalogue(
 
 
 def _write_lists(connection: duckdb.DuckDBPyConnection, folder: Path, header: dict[str, object]) -> dict[str, int]:
-    """Write popular and trending products of a shop, and popular ones per collection, vendor, type, segment, channel."""
+    """Write popular and trending products of a shop, and popular ones by collection, vendor, type, segment, channel."""
     plural = {"collection": "collections", "vendor": "vendors", "type": "types"}
     plural |= {"segment": "segments", "channel": "channels"}
     lists: dict[str, object] = {"popular": [], "trending": [], **{name: {} for name in plural.values()}}

@@ -71,7 +71,7 @@ class Price(msgspec.Struct, frozen=True):
 
 
 class Product(msgspec.Struct, frozen=True):
-    """A product that may be shown. gid: Shopify's global id, null for products known only from a file or from events."""
+    """A product that may be shown. gid: Shopify's global id, null for products known only from a file or events."""
 
     product_id: str
     gid: str | None
@@ -85,7 +85,7 @@ class Product(msgspec.Struct, frozen=True):
 
 
 class Reason(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Why an item is shown. code: the strategy; support: orders or sessions with both; confidence, lift: of that pair."""
+    """Why an item is shown. code: the strategy; support: orders or sessions with both; confidence, lift: of these."""
 
     code: str
     support: int | None = None

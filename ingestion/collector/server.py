@@ -130,7 +130,7 @@ def _listening(host: str, port: int) -> socket.socket:
         remedy = "end what uses it, or choose another port with --port"
         if error.errno != errno.EADDRINUSE:
             remedy = "choose an address of this machine with --host, and a port that you may use with --port"
-        raise CannotListen(f"{host}:{port} cannot be listened on ({error.strerror}): {remedy}.") from error
+        raise CannotListen(f"Cannot listen on {host}:{port} ({error.strerror}): {remedy}.") from error
     listener.set_inheritable(True)
     return listener
 

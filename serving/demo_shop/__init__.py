@@ -1,4 +1,4 @@
-"""What stands in a shop's storefront: the snippet and section of a theme, and a demo shop to try them in.
+"""A demo shop on this machine, to try the theme snippet, the pixel and the read API together.
 
-Published files and the read API flow in; recommendations on pages, and what shoppers do with them, flow out.
+Reads published files and the read API, shows them on pages, and sends events to the collector.
 """

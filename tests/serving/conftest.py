@@ -153,4 +153,4 @@ def ask(published) -> Asking:
 @pytest.fixture
 def looks_at_once(monkeypatch) -> None:
     """`current` is looked at with every request, so that no test waits."""
-    monkeypatch.setattr(api_versions, "LOOK_SECONDS", 0.0)
+    monkeypatch.setattr(api_versions, "POLL_SECONDS", 0.0)

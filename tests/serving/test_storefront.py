@@ -601,7 +601,7 @@ def test_the_section_of_a_theme_is_filled_by_the_snippet(site, shop, published):
     site.open(body)
     wanted = published.document(shop.domain, "1001").placements["product_page"][:4]
     assert site.shown() == [one.title for one in wanted]
-    assert site.page.locator("small").all_text_contents() == ["Much like it"] * 4
+    assert site.page.locator("small").all_text_contents() == ["Similar"] * 4
 
 
 def visible_titles(page, heading: str) -> list[str]:
