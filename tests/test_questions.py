@@ -1,4 +1,4 @@
-"""docs/questions.md answers as the warehouse does; and what is in the warehouse is described."""
+"""The answers in docs/questions.md match the warehouse, and every column of it is described."""
 
 import json
 
@@ -14,12 +14,12 @@ def warehouse(tmp_path_factory):
     return demo_warehouse(tmp_path_factory.mktemp("questions"))
 
 
-def test_there_are_twenty_questions_and_all_are_found():
+def test_all_questions_are_found():
     assert len(questions()) >= 20
 
 
 @pytest.mark.parametrize("question", questions(), ids=lambda question: question.title)
-def test_the_answer_in_the_document_is_the_one_that_the_warehouse_gives(warehouse, question):
+def test_documented_answers_match_the_warehouse(warehouse, question):
     assert answered(warehouse, question.sql) == question.answer
 
 

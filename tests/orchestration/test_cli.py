@@ -94,7 +94,7 @@ def test_a_taken_port_is_said(pixelnova, tmp_path, command):
         taken.listen()
         port = taken.getsockname()[1]
         done = pixelnova(command, "--port", str(port), data=tmp_path, check=False)
-    assert f"127.0.0.1:{port} cannot be listened on" in one_sentence(done)
+    assert f"Cannot listen on 127.0.0.1:{port}" in one_sentence(done)
 
 
 def test_the_storefront_demo_says_a_taken_port_before_it_does_anything(pixelnova, tmp_path):
