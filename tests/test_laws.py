@@ -50,7 +50,7 @@ def test_every_model_describes_its_rows_and_tests_its_key(model):
     described = described_models()[model.stem]
     assert described["description"].startswith("One row per ")
     keys = [test["valid_rows"]["arguments"].get("keys") for test in described.get("data_tests", [])]
-    keeps_rows = model in MARTS or "replace_touched" in model.read_text()
+    keeps_rows = model in MARTS or "replace_changed" in model.read_text()
     assert any(keys) or not keeps_rows or model.stem in WITHOUT_KEY
 
 
@@ -76,7 +76,7 @@ def test_this_run_models_have_the_suffix_and_the_folder(model):
     is_of_this_run = model.stem.endswith("_this_run")
     assert is_of_this_run == (model.parent.name == "this_run")
     reads_this_run = "_this_run" in sql
-    keeps_history = "incremental_strategy='replace_touched'" in sql
+    keeps_history = "incremental_strategy='replace_changed'" in sql
     assert is_of_this_run or keeps_history or not reads_this_run
 
 

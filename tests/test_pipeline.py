@@ -423,7 +423,14 @@ def test_nothing_waits_after_a_refresh(demo, pixelnova):
     assert "core.sessions" in output
 
 
-def test_a_refresh_without_new_data_changes_no_row_and_does_not_block_readers(demo, pixelnova):
+def test_a_refresh_without_news_builds_and_publishes_nothing(demo, pixelnova):
+    output = pixelnova("refresh", data=demo.data).stdout
+    assert f"Nothing has changed since version {demo.published.manifest.version}" in output
+    assert read_current(demo.data).manifest.version == demo.published.manifest.version
+
+
+def test_a_build_without_new_data_changes_no_row_and_does_not_block_readers(demo, pixelnova):
+    (demo.data / "last_refresh.json").unlink()
     with demo.published.connect() as analyst:
         pixelnova("refresh", data=demo.data)
         assert analyst.execute("select count(*) > 0 from core.sessions").fetchall() == [(True,)]

@@ -180,7 +180,10 @@ def test_a_token_of_the_environment_is_checked_as_well(check):
 
 
 def test_a_collector_with_another_key_or_another_secret_is_found(check, monkeypatch, tmp_path):
-    with collecting(monkeypatch, tmp_path, PIXELNOVA_SHOPIFY_SECRETS="of-another-app") as url:
+    other = tmp_path / "collector"  # it reads its own shops.toml again when that changes
+    other.mkdir()
+    (other / "shops.toml").write_text(SHOPS)
+    with collecting(monkeypatch, other, PIXELNOVA_SHOPIFY_SECRETS="of-another-app") as url:
         (tmp_path / "shops.toml").write_text(SHOPS.replace(KEY, "key-of-tomorrow"))
         failed, said = check(url, **GRANTED)
     assert failed == ["ingest key", "webhook secret"]

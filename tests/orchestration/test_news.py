@@ -133,9 +133,7 @@ def test_what_changes_during_a_refresh_is_news_for_the_next(data, shops):
     assert news(data, shops) == [SHOPS, CATALOGUES, LANDING]
 
 
-@pytest.mark.parametrize(
-    "content", ["", "{", "[]", json.dumps({"ended_at": "", "inputs": [], "raw": ""}), '{"ended_at": 1']
-)
+@pytest.mark.parametrize("content", ["", "{", "[]", '{"ended_at": 1', '{"ended_at": "", "inputs": [], "raw": ""}'])
 def test_a_damaged_file_means_that_everything_is_news(data, shops, content):
     (data / "last_refresh.json").write_text(content)
     assert last_refresh(data) is None
