@@ -250,7 +250,7 @@ def storefront(
     api_url: Annotated[str, typer.Option(help="Where lists come from.")] = f"http://127.0.0.1:{API_PORT}/v1",
 ) -> None:
     """Show a shop with the pixel and the lists at work, on this machine, until Ctrl-C; it is no Shopify."""
-    from serving.storefront.demo import serve_storefront
+    from serving.demo_shop.server import serve_storefront
 
     found = find_shop(load_shops(shops_file()), shop)
     pixel = custom_pixel(collector_url, found.ingest_keys[0])
@@ -448,9 +448,7 @@ def _known(error: BaseException | None) -> BaseException | None:
     """The innermost error with a sentence of its own: Dagster and dlt wrap what happens inside a step."""
     from ingestion.warehouse_connection import WarehouseInUse
     from orchestration.disk_space import causes, disk_full
-    from serving import listening
-    from serving.publish import PublishError
-    from serving.published import NothingPublished
+    from serving.errors import ServingError
 
     with_sentence = (
         CannotListen,
@@ -460,14 +458,12 @@ def _known(error: BaseException | None) -> BaseException | None:
         NotAllAccepted,
         NotAllFetched,
         NotConnected,
-        NothingPublished,
         PackagingError,
-        PublishError,
         RecordingError,
         RefreshFailed,
         SendError,
+        ServingError,
         ShopsFileError,
-        listening.CannotListen,
         WarehouseBusy,
         WarehouseInUse,
     )

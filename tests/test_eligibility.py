@@ -19,10 +19,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from serving.api import ApiSettings, create_api
+from serving.api.visitor_access import VisitorSecrets
 from serving.publish import publish
 from serving.published import Published
 from serving.recommenders.personal import recommend
-from serving.visitor_access import VisitorSecrets
 from tests.conftest import PROJECT
 from tests.warehouse import Warehouse
 

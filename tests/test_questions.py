@@ -23,7 +23,7 @@ def test_documented_answers_match_the_warehouse(warehouse, question):
     assert answered(warehouse, question.sql) == question.answer
 
 
-def test_mart_columns_are_described_and_described_columns_exist(warehouse):
+def test_every_column_of_a_mart_is_described_and_every_described_column_exists(warehouse):
     nodes = json.loads((prepare_dbt() / "manifest.json").read_text())["nodes"].values()
     described = {
         f"{node['schema']}.{node['name']}": {name for name, column in node["columns"].items() if column["description"]}

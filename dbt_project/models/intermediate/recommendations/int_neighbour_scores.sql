@@ -1,6 +1,6 @@
 {#-
     Session-kNN (Jannach and Ludewig 2017; weights after V-SKNN): scores products of past sessions similar to a prefix.
-    serving/session_neighbours.py computes the same for the read API.
+    serving/api/session_neighbours.py computes the same for the read API.
 -#}
 
 {{ config(materialized='view') }}
