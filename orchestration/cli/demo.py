@@ -12,7 +12,7 @@ from orchestration.cli.servers import check_ports, run_storefront
 from orchestration.cli.terminal import console, short
 from orchestration.settings import data_folder
 
-DEMO_TOKEN = "demo-token-of-the-stand-in"
+DEMO_TOKEN = "demo-token"
 
 
 def demo(
