@@ -1,8 +1,8 @@
-"""The base of all errors that ingestion raises for its user.
+"""The base of every error that this package raises.
 
-The command prints their message without a traceback.
+Callers that report errors catch this one class; each message states the problem and, where known, the fix.
 """
 
 
 class IngestionError(Exception):
-    """An error whose message names the fact and the remedy."""
+    """Base class of all errors of the ingestion package."""

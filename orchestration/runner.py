@@ -193,12 +193,12 @@ def _stderr_to(file: TextIO) -> Iterator[None]:
 def _start_over(data: Path) -> None:
     """Make the next run, this one or a later one, load and build everything from the landing archive."""
     from ingestion.data_folder import warehouse_file
-    from ingestion.warehouse import forget_loads
+    from ingestion.warehouse import reset_ledger
     from orchestration.build_state import mark_for_rebuild
 
     if warehouse_file(data).exists():
         mark_for_rebuild(warehouse_file(data))
-        forget_loads(data)
+        reset_ledger(data)
 
 
 @contextlib.contextmanager

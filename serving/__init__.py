@@ -1,4 +1,4 @@
 """Everything after the marts.
 
-Marts flow in; a published version (files under data/published) flows out, and everything that serves reads that.
+Reads marts, writes a published version (files under data/published); every server reads only that version.
 """

@@ -1,4 +1,7 @@
-"""How DuckDB works here: in as much memory as PIXELNOVA_MEMORY allows, in no particular order, and patiently."""
+"""DuckDB connections: the memory limit of PIXELNOVA_MEMORY, no insertion order, and retries while the file is locked.
+
+Takes a database path; returns a configured connection.
+"""
 
 import os
 import time
@@ -6,11 +9,11 @@ import time
 import duckdb
 
 MEMORY_VARIABLE = "PIXELNOVA_MEMORY"
-WAIT_SECONDS = 60.0  # somebody else may read the warehouse, and DuckDB then refuses to write it
+WAIT_SECONDS = 60.0  # DuckDB cannot open a file for writing while another process reads it
 
 
 def connect(database: str = ":memory:") -> duckdb.DuckDBPyConnection:
-    """Open a database; what does not fit into memory goes to disk."""
+    """Open a database; data that does not fit into memory spills to disk."""
     connection = _open(database)
     connection.execute("set preserve_insertion_order = false")
     if memory := os.environ.get(MEMORY_VARIABLE):

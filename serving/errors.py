@@ -1,8 +1,8 @@
-"""The base of all errors that serving raises for its user.
+"""The base of this package's exceptions.
 
-The command prints their message without a traceback.
+Callers that only report errors catch `ServingError`; its message states what failed and what to do.
 """
 
 
 class ServingError(Exception):
-    """An error whose message names the fact and the remedy."""
+    """Something in serving failed; the message states the fact and the remedy."""

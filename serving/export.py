@@ -1,7 +1,7 @@
-"""Lists of the warehouse as files: for a CDN, for Shopify's metafields, for the read API.
+"""Exports recommendation lists as files: for a CDN, for Shopify's metafields, for the read API.
 
-Reads the views of the warehouse's schema `exports`; writes the files that serving/published.py describes. No shopper is
-in the public ones, and no file holds what the last look has taken out.
+Reads the views of the warehouse's schema `exports`, writes the files that serving/published.py describes. Public files
+hold no shopper data, and no file holds items that the eligibility check removed.
 """
 
 from collections import defaultdict
@@ -15,7 +15,7 @@ from typing import Any
 import duckdb
 import msgspec
 
-from serving.last_look import look
+from serving.eligibility_check import check_eligibility
 from serving.published import RECOMMENDATIONS, SCHEMA, private_folder, shard_name, shop_folder
 from serving.settings import ListSettings, read_settings
 
@@ -28,7 +28,7 @@ SHOP_LIST_LENGTH = 20
 _CARD = """gid: gid, handle: handle, title: title, vendor: vendor, type: product_type, url: url, image: image,
     price: case when price_amount is not null then {amount: price_amount, currency: price_currency} end"""
 
-# A part of them at a time: an aggregated list has to fit into memory.
+# In parts: the aggregated lists must fit into memory.
 _LISTS = f"""
 insert into lists
 select strategy, shop, list, cast(to_json(list({{
@@ -60,7 +60,7 @@ where seeds.is_seed
 
 @dataclass(frozen=True)
 class Exported:
-    """What was written: rows by file (relative to the version), and how many items the last look took out."""
+    """Rows by written file (relative to the version), and how many items the eligibility check removed."""
 
     rows: dict[str, int]
     ineligible_dropped: int
@@ -68,13 +68,13 @@ class Exported:
 
 
 def export(connection: duckdb.DuckDBPyConnection, folder: Path, version: str) -> Exported:
-    """Write all files of the lists into the folder of a version.
+    """Write all list files into the folder of a version.
 
     Args:
-        connection: with the warehouse attached as `warehouse`, and in use.
-        folder: of the version that is being made.
+        connection: with the warehouse attached as `warehouse`, as its current database.
+        folder: of the unfinished version.
     """
-    dropped = look(connection)
+    dropped = check_eligibility(connection)
     connection.execute("create temp table lists (strategy varchar, shop varchar, list varchar, items varchar)")
     for strategy in STRATEGIES:
         for part in range(LIST_PARTS):
@@ -113,7 +113,7 @@ def export(connection: duckdb.DuckDBPyConnection, folder: Path, version: str) ->
 
 
 def _write_strategies(connection: duckdb.DuckDBPyConnection, folder: Path) -> dict[str, int]:
-    """Every list of a strategy, as one line each and as one row for each item."""
+    """Write the lists of each strategy: one JSON line per list, and one Parquet row per item."""
     written = {}
     for strategy in STRATEGIES:
         name = f"{RECOMMENDATIONS}/{strategy}"
@@ -164,7 +164,7 @@ def _write_catalogue(
 
 
 def _write_lists(connection: duckdb.DuckDBPyConnection, folder: Path, header: dict[str, object]) -> dict[str, int]:
-    """Popular and trending products of a shop, and what is popular within each part of it."""
+    """Write popular and trending products of a shop, and popular ones by collection, vendor, type, segment, channel."""
     plural = {"collection": "collections", "vendor": "vendors", "type": "types"}
     plural |= {"segment": "segments", "channel": "channels"}
     lists: dict[str, object] = {"popular": [], "trending": [], **{name: {} for name in plural.values()}}
@@ -196,11 +196,11 @@ def _write_sessions(connection: duckdb.DuckDBPyConnection, folder: Path, shop: s
 def _write_shards(
     connection: duckdb.DuckDBPyConnection, folder: Path, headers: dict[str, dict[str, object]]
 ) -> dict[str, int]:
-    """One shard after the other: all of them at once are gigabytes in a large shop."""
+    """Write shards one at a time: all at once would take gigabytes in a large shop."""
     connection.execute(_DOCUMENTS)
     products = connection.execute("select shop, product_id from documents").fetchall()
     places = [(shop, product_id, shard_name(product_id)) for shop, product_id in products if shop in headers]
-    # DuckDB takes an Arrow table as well, but making one loads pandas, which takes a second.
+    # Lists instead of an Arrow table: creating one imports pandas, which takes a second.
     connection.execute(
         "create temp table places as select unnest($shops::varchar[]) as shop, "
         "unnest($products::varchar[]) as product_id, unnest($shards::varchar[]) as shard",
@@ -227,9 +227,10 @@ def _write_shards(
 
 
 def _write_metafields(connection: duckdb.DuckDBPyConnection, folder: Path, shops: list[str]) -> dict[str, int]:
-    """Variables of metafieldsSet (themes render them in Liquid, with today's price and stock) and of metafieldsDelete.
+    """Write variables of metafieldsSet (themes render them in Liquid, with live price and stock) and metafieldsDelete.
 
-    The latter names all products without a list: it may have had one before, and deleting what is not there is free.
+    metafieldsDelete names every product without a list: it may have had one before, and deleting a missing metafield
+    is harmless.
     """
     written = {}
     for shop in shops:

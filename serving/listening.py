@@ -1,14 +1,16 @@
-"""The socket of a server: taken before anything else starts, so that a taken port is said at once.
+"""Binds a server's socket before anything else starts, so that a port conflict is reported at once.
 
-An address flows in; a socket that is bound to it, or the remedy, flows out.
+Takes an address; returns a bound socket or raises an error that names the remedy.
 """
 
 import errno
 import socket
 
+from serving.errors import ServingError
+
 
 def listen(host: str, port: int) -> socket.socket:
-    """A socket for a server to listen on; worker processes may inherit it.
+    """Bind a socket for a server; worker processes can inherit it.
 
     port: 0 takes a free one.
 
@@ -21,13 +23,13 @@ def listen(host: str, port: int) -> socket.socket:
         listener.bind((host, port))
     except OSError as error:
         listener.close()
-        remedy = "end what uses it, or choose another port with --port"
+        remedy = "stop the process that uses it, or choose another port with --port"
         if error.errno != errno.EADDRINUSE:
             remedy = "choose an address of this machine with --host, and a port that you may use with --port"
-        raise CannotListen(f"{host}:{port} cannot be listened on ({error.strerror}): {remedy}.") from error
+        raise CannotListen(f"Cannot listen on {host}:{port} ({error.strerror}): {remedy}.") from error
     listener.set_inheritable(True)
     return listener
 
 
-class CannotListen(Exception):
+class CannotListen(ServingError):
     """The address cannot be used; the message names the remedy."""

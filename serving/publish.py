@@ -1,7 +1,7 @@
 """Publishes the marts: a new folder of files, then one atomic switch of `current`.
 
-The warehouse flows in (read-only); data/published/<version> flows out. Readers see the old version or the new one,
-never a mixture; a publication that dies leaves only a folder that nobody reads, and the next one removes it.
+Reads the warehouse (read-only), writes data/published/<version>. Readers see the old version or the new one, never a
+mixture. An interrupted publication leaves only an unused folder, which the next publication removes.
 """
 
 import hashlib
@@ -16,6 +16,7 @@ import duckdb
 import msgspec
 
 from serving.duckdb_settings import connect
+from serving.errors import ServingError
 from serving.export import export
 from serving.published import (
     ANALYSTS_FILE,
@@ -28,15 +29,15 @@ from serving.published import (
 )
 
 MART_SCHEMAS = ("core", "analytics", "recommendations", "operations")
-REMEMBERED = ("evaluation_history",)  # the marts that no rebuild makes again
+REMEMBERED = ("evaluation_history",)  # marts that a rebuild cannot recreate
 VERSIONS_KEPT = 5
 VERSION = re.compile(r"\d{8}T\d{6}\.\d{3}Z")
 UNFINISHED = ".unfinished-"
 STORAGE_VERSION = "v1.4.0"  # so that older DuckDB tools open the file too
 
 
-class PublishError(Exception):
-    """There is nothing to publish, or no place for it; the message names the remedy."""
+class PublishError(ServingError):
+    """There is nothing to publish, or the target is not writable; the message names the remedy."""
 
 
 def publish(warehouse: Path, data: Path) -> Published:
@@ -61,7 +62,7 @@ def publish(warehouse: Path, data: Path) -> Published:
         _remove_old_versions(folder)
     except (OSError, duckdb.Error) as error:
         raise PublishError(
-            f"{warehouse} cannot be published to {folder} ({error}): see to what it says, and run `pixelnova publish`."
+            f"{warehouse} cannot be published to {folder} ({error}): fix that, then run `pixelnova publish`."
         ) from error
     return Published(folder / version, manifest)
 
@@ -70,7 +71,7 @@ def _write_version(warehouse: Path, folder: Path, version: str, published_at: da
     with connect() as connection:
         connection.execute(f"set temp_directory = {_literal(str(folder / '.spilled'))}")
         connection.execute(f"attach {_literal(str(warehouse))} as warehouse (read_only)")
-        connection.execute("use warehouse")  # where views look for their tables
+        connection.execute("use warehouse")  # views resolve their tables in the current database
         rows_by_table = _copy_marts(connection, folder / ANALYSTS_FILE)
         [(newest,)] = connection.execute("select max(newest_received_at) from warehouse.operations.loads").fetchall()
         as_of = None if newest is None else newest.replace(tzinfo=UTC).isoformat()
@@ -99,7 +100,7 @@ def _write_version(warehouse: Path, folder: Path, version: str, published_at: da
 
 
 def _copy_marts(connection: duckdb.DuckDBPyConnection, target: Path) -> dict[str, int]:
-    """All marts with their descriptions, in a database of their own; its rows by table."""
+    """Copy all marts and their descriptions into a new database; returns row counts by table."""
     marts = connection.execute(
         "select schema_name, table_name, comment from duckdb_tables() "
         "where database_name = 'warehouse' and list_contains($schemas, schema_name) union all "
@@ -130,9 +131,9 @@ def _copy_marts(connection: duckdb.DuckDBPyConnection, target: Path) -> dict[str
 
 
 def _name_in_main(target: Path, marts: Sequence[tuple[str, str, str | None]]) -> None:
-    """A view of every mart in the file's main schema: `show tables` lists all, and a name alone finds its table.
+    """Create a view of every mart in the file's main schema, so that `show tables` lists them and bare names resolve.
 
-    Written from within the file, so that a view's tables are found under whatever name the file is attached.
+    The views are created inside the file itself, so they work under any attachment name.
     """
     with duckdb.connect(str(target)) as connection:
         for schema, table, comment in marts:

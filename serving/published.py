@@ -1,18 +1,18 @@
-"""The one reader of data/published, and the contract of what a version holds.
+"""Reads data/published, and defines the contents of a published version.
 
-published/<version>/manifest.json                       what is in it, with sizes and SHA-256
+published/<version>/manifest.json                       list of files, with sizes and SHA-256
 published/<version>/pixelnova.duckdb                    every mart, for analysts
-published/<version>/recommendations/                    public, ready for a CDN: no shopper is in it
+published/<version>/recommendations/                    public, ready for a CDN: no shopper data
     <strategy>.ndjson, <strategy>.parquet               every list of one strategy, all shops
     shops/<shop>/products/<xx>.json                     `Shard`: a product's lists; <xx> by `shard_name`
     shops/<shop>/lists.json                             `ShopLists`: popular and trending
-    shops/<shop>/catalogue.json                         `Catalogue`: all that may be shown, and nothing else may
+    shops/<shop>/catalogue.json                         `Catalogue`: exactly the products that may be shown
     shops/<shop>/metafields.ndjson                      variables of Shopify's mutation metafieldsSet
-    shops/<shop>/metafields_delete.ndjson               of metafieldsDelete: products whose list is empty
+    shops/<shop>/metafields_delete.ndjson               of metafieldsDelete: products with an empty list
 published/<version>/private/shops/<shop>/               for the read API alone
-    visitors/<xx>.json                                  `VisitorShard`: lists of persons, and whose a browser is
-    sessions.parquet                                    the sessions that a session in progress is compared with
-published/current ▶ the newest version, named after the moment of its making: 20261122T160455.123Z
+    visitors/<xx>.json                                  `VisitorShard`: lists by person, and persons by browser
+    sessions.parquet                                    past sessions, compared with the session in progress
+published/current ▶ the newest version, named after its creation time: 20261122T160455.123Z
 """
 
 from dataclasses import dataclass
@@ -21,22 +21,23 @@ from pathlib import Path
 import duckdb
 import msgspec
 
+from serving.errors import ServingError
 from serving.settings import DEFAULTS, ListSettings
 
 CURRENT = "current"
 MANIFEST = "manifest.json"
-ANALYSTS_FILE = "pixelnova.duckdb"  # no schema has this name, which DuckDB would call ambiguous
+ANALYSTS_FILE = "pixelnova.duckdb"  # not the name of a schema: DuckDB would report it as ambiguous
 RECOMMENDATIONS = "recommendations"
 PRIVATE = "private"
-SCHEMA = 1  # of the documents; a number that grows when a reader of the old one would misread the new one
+SCHEMA = 1  # version of the document format; incremented on incompatible changes
 
 
-class NothingPublished(Exception):
+class NothingPublished(ServingError):
     """There is no published version yet; the message names the remedy."""
 
 
 class PublishedFile(msgspec.Struct):
-    """One file of a version. path: relative to the version's folder; rows: what it holds of them, if it does."""
+    """One file of a version. path: relative to the version's folder; rows: row count, if the file has rows."""
 
     path: str
     bytes: int
@@ -45,11 +46,11 @@ class PublishedFile(msgspec.Struct):
 
 
 class Manifest(msgspec.Struct):
-    """What a version says of itself.
+    """Metadata of a version.
 
-    as_of: newest received_at behind it, UTC; rows_by_table: of pixelnova.duckdb; model_version: of the recommendations;
-    ineligible_dropped: items that the last look before the export took out, which is a fault if it is not 0; settings:
-    by which the lists were made, and by which the read API combines them.
+    as_of: newest received_at included, UTC; rows_by_table: of pixelnova.duckdb; model_version: of the recommendations;
+    ineligible_dropped: items removed by the eligibility check before the export, anything but 0 is a defect; settings:
+    used to build the lists, and by the read API to combine them.
     """
 
     version: str
@@ -63,14 +64,14 @@ class Manifest(msgspec.Struct):
 
 
 class Price(msgspec.Struct, frozen=True):
-    """amount: decimal as text. The storefront's own price counts; this one is of the last refresh."""
+    """amount: decimal as text, as of the last refresh; the storefront's own price is authoritative."""
 
     amount: str
     currency: str | None
 
 
 class Product(msgspec.Struct, frozen=True):
-    """A product that may be shown. gid: Shopify's global id, null where only a file or events know the product."""
+    """A product that may be shown. gid: Shopify's global id, null for products known only from a file or events."""
 
     product_id: str
     gid: str | None
@@ -101,7 +102,7 @@ class Item(Product, frozen=True, kw_only=True):
 
 
 class Seed(msgspec.Struct, frozen=True):
-    """The product that is looked at. again: how readily it is looked at once more, on the scale of viewed_together."""
+    """The product being viewed. again: score for viewing it again, on the scale of viewed_together."""
 
     product_id: str
     gid: str | None
@@ -112,8 +113,8 @@ class Seed(msgspec.Struct, frozen=True):
 class Document(msgspec.Struct, frozen=True):
     """A product's lists by placement.
 
-    product_page: the fallback chain, filled; bought_together, viewed_together: what is known, never filled up. The
-    browser and the API combine the viewed_together lists of the last products of a session.
+    product_page: the fallback chain, filled up; bought_together, viewed_together: never filled up. The browser and the
+    API combine the viewed_together lists of a session's last products.
     """
 
     seed: Seed
@@ -121,7 +122,7 @@ class Document(msgspec.Struct, frozen=True):
 
 
 class Header(msgspec.Struct, frozen=True, kw_only=True):
-    """What stands at the head of every public file. generated_at: as_of, UTC."""
+    """Fields at the start of every public file. generated_at: as_of, UTC."""
 
     schema: int = SCHEMA
     shop: str
@@ -137,7 +138,7 @@ class Shard(Header, frozen=True, kw_only=True):
 
 
 class ShopLists(Header, frozen=True, kw_only=True):
-    """Lists that need no product: collections by id, the others by name; segments and channels for new visitors."""
+    """Lists without a seed product: collections by id, the others by name; segments and channels for new visitors."""
 
     popular: list[Item]
     trending: list[Item]
@@ -149,8 +150,8 @@ class ShopLists(Header, frozen=True, kw_only=True):
 
 
 class Catalogue(Header, frozen=True, kw_only=True):
-    """All products of a shop that may be shown, by id. diversity: vendor and type, of which a list holds at most
-    `max_per_group`; products that are not in it have no such group."""
+    """All products of a shop that may be shown, by id. diversity: a product's vendor and type; a list holds at most
+    `max_per_group` of one such group. Products missing from `diversity` have no group."""
 
     max_per_group: int
     products: dict[str, Product]
@@ -167,25 +168,25 @@ class Visitor(msgspec.Struct, frozen=True, array_like=True):
 
 
 class VisitorShard(msgspec.Struct, frozen=True):
-    """Lists by journey id; journey ids by client id. Each stands in the shard of its own id."""
+    """Lists by journey id, and journey ids by client id. Each entry is in the shard of its own key."""
 
     journeys: dict[str, Visitor]
     clients: dict[str, str]
 
 
 def shop_folder(shop: str) -> str:
-    """Where a version keeps the public files of a shop."""
+    """Path of a shop's public files within a version."""
     return f"{RECOMMENDATIONS}/shops/{shop}"
 
 
 def private_folder(shop: str) -> str:
-    """Where a version keeps what only the read API may see of a shop."""
+    """Path of a shop's files for the read API only, within a version."""
     return f"{PRIVATE}/shops/{shop}"
 
 
 def shard_name(identifier: str) -> str:
-    """The shard that holds a product or a visitor: one of 256, by FNV-1a (32 bits, folded), which any language has in
-    three lines. The storefront's snippet computes the same."""
+    """The shard file of a product or a visitor: one of 256, by FNV-1a (32 bits, folded), which takes three lines in any
+    language. The storefront's snippet computes the same."""
     number = 0x811C9DC5
     for byte in identifier.encode():
         number = (number ^ byte) * 0x01000193 & 0xFFFFFFFF
@@ -194,13 +195,13 @@ def shard_name(identifier: str) -> str:
 
 @dataclass(frozen=True)
 class Published:
-    """One published version; it does not change while it is read."""
+    """One published version; immutable."""
 
     folder: Path
     manifest: Manifest
 
     def connect(self) -> duckdb.DuckDBPyConnection:
-        """The marts, read-only."""
+        """Open the marts, read-only."""
         return duckdb.connect(str(self.folder / ANALYSTS_FILE), read_only=True)
 
     def document(self, shop: str, product_id: str) -> Document | None:
@@ -211,7 +212,7 @@ class Published:
         return msgspec.json.decode(file.read_bytes(), type=Shard).products.get(product_id)
 
     def lists(self, shop: str) -> ShopLists:
-        """The lists of a shop that need no product."""
+        """The lists of a shop without a seed product."""
         return msgspec.json.decode((self.folder / shop_folder(shop) / "lists.json").read_bytes(), type=ShopLists)
 
     def catalogue(self, shop: str) -> Catalogue:
@@ -229,7 +230,7 @@ def published_folder(data: Path) -> Path:
 
 
 def read_current(data: Path) -> Published:
-    """The newest version, under its own name, so that a switch of `current` does not change it while it is read.
+    """The newest version, by its resolved path, so that a switch of `current` does not affect an open reader.
 
     Raises:
         NothingPublished: there is none.

@@ -1,6 +1,6 @@
-"""How lists are made: vars of dbt_project.yml under their own names, for what runs after dbt.
+"""Recommendation settings: vars of dbt_project.yml under their own names, for code that runs after dbt.
 
-intermediate.int_recommendation_settings flows in; `ListSettings` flows out, and stands in the manifest of each version.
+Reads intermediate.int_recommendation_settings, returns `ListSettings`; the manifest of each version records them.
 """
 
 import duckdb
@@ -8,7 +8,7 @@ import msgspec
 
 
 class ListSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """The vars that are shared; dbt_project.yml says what each means. The defaults are the project's."""
+    """The shared vars, with the project's defaults; dbt_project.yml documents each."""
 
     model_version: str = "1"
     list_limit: int = 20
@@ -30,6 +30,6 @@ DEFAULTS = ListSettings()
 
 
 def read_settings(connection: duckdb.DuckDBPyConnection) -> ListSettings:
-    """The settings by which dbt has just made its lists; the warehouse is the connection's own, or in use."""
+    """The settings of the latest dbt build; the warehouse must be the connection's current database."""
     rows = connection.execute("select name, value from intermediate.int_recommendation_settings").fetchall()
     return msgspec.convert(dict(rows), ListSettings, strict=False)

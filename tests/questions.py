@@ -1,7 +1,7 @@
-"""The questions and answers of docs/questions.md.
+"""Two dozen example questions for analysts and their answers: docs/questions.md.
 
-Reads the demo's events, landed at the times at which they were sent, so that the answers never change; returns each
-question with its SQL and answer. `python -m tests.questions` rewrites the answers.
+Lands the demo's shoppers at fixed times, so that the answers are stable, and runs each question's SQL.
+`python -m tests.questions` rewrites the answers.
 """
 
 import re
@@ -66,14 +66,14 @@ def demo_warehouse(data: Path) -> Warehouse:
 
 
 def questions() -> list[Question]:
-    """The questions of the document, with their answers."""
+    """The questions and answers of the document."""
     return [
         Question(found["title"], found["sql"], found["answer"]) for found in _QUESTION.finditer(DOCUMENT.read_text())
     ]
 
 
 def answered(warehouse: Warehouse, sql: str) -> str:
-    """The result of a query as a Markdown table."""
+    """The result of a query, as a Markdown table."""
     names, rows = warehouse.table(sql)
     cells = [names, ["---"] * len(names), *([_text(value) for value in row] for row in rows)]
     return "".join(f"| {' | '.join(row)} |\n" for row in cells)
@@ -90,7 +90,7 @@ def _text(value: Any) -> str:
 
 
 def main() -> None:
-    """Rewrite the answers in the document."""
+    """Rewrite the answers."""
     with tempfile.TemporaryDirectory() as folder:
         warehouse = demo_warehouse(Path(folder))
         text = DOCUMENT.read_text()

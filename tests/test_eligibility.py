@@ -1,6 +1,6 @@
-"""Random catalogues, stock changes and merchants' words: nothing that may not be shown is in any file or answer.
+"""Random catalogues, stock changes and merchants' rules: no file or response has an ineligible product.
 
-What may be shown is said here a second time, in plain Python. The models, the recommenders, the publication and the
+Eligibility is defined here a second time, in plain Python. The models, the recommenders, the publication and the
 read API are the real ones; only the tables before the lists are written by the test.
 """
 
@@ -19,10 +19,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from serving.api import ApiSettings, create_api
+from serving.api.visitor_access import VisitorSecrets
 from serving.publish import publish
 from serving.published import Published
 from serving.recommenders.personal import recommend
-from serving.visitor_access import VisitorSecrets
 from tests.conftest import PROJECT
 from tests.warehouse import Warehouse
 
@@ -35,7 +35,7 @@ PRICES = [None, 0, -5, 5, 10, 11, 40, 99_999_999_999_999]
 
 @pytest.fixture(scope="module")
 def template(tmp_path_factory) -> Path:
-    """A warehouse in which every model stands, without a row of events."""
+    """A warehouse with every model built, without events."""
     warehouse = Warehouse(tmp_path_factory.mktemp("template"), PROJECT / "shops.toml")
     warehouse.load()
     warehouse.build()
@@ -47,36 +47,36 @@ def template(tmp_path_factory) -> Path:
 class Store:
     """A shop with a random catalogue, visitors and rules."""
 
-    def __init__(self, name: str, luck: random.Random) -> None:
-        self.shop, self.luck = f"{name}.myshopify.com", luck
-        vendors = [f"Vendor {number}" for number in range(luck.randint(1, 3))] + [None] * luck.randint(0, 1)
-        types = ["Bowl", "Cup", "Gift Card", "Sample", None][: luck.randint(1, 5)]
+    def __init__(self, name: str, rng: random.Random) -> None:
+        self.shop, self.rng = f"{name}.myshopify.com", rng
+        vendors = [f"Vendor {number}" for number in range(rng.randint(1, 3))] + [None] * rng.randint(0, 1)
+        types = ["Bowl", "Cup", "Gift Card", "Sample", None][: rng.randint(1, 5)]
         self.products = []
-        for number in range(luck.randint(0, 30)):
-            known = luck.random() < 0.9
+        for number in range(rng.randint(0, 30)):
+            known = rng.random() < 0.9
             self.products.append(
                 {
                     "product_id": str(1000 + number) if known else f"handle:h{number}",
-                    "title": f"Product {number}" if luck.random() < 0.97 else None,
+                    "title": f"Product {number}" if rng.random() < 0.97 else None,
                     "handle": f"h{number}",
-                    "vendor": luck.choice(vendors),
-                    "product_type": luck.choice(types),
-                    "tags": luck.choice([None, '["blue"]', '["Sample","blue"]']) if luck.random() < 0.2 else None,
-                    "is_gift_card": luck.choice([None, False, False, luck.random() < 0.1]),
-                    "is_published": luck.random() < 0.85,
-                    "is_available": luck.random() < 0.8,
-                    "is_deleted": luck.random() < 0.05,
-                    "price": luck.choice(PRICES) if luck.random() < 0.3 else luck.randint(5, 50),
-                    "source": luck.choice(["catalogue_file", "catalogue_file", "catalogue_file", "events"]),
+                    "vendor": rng.choice(vendors),
+                    "product_type": rng.choice(types),
+                    "tags": rng.choice([None, '["blue"]', '["Sample","blue"]']) if rng.random() < 0.2 else None,
+                    "is_gift_card": rng.choice([None, False, False, rng.random() < 0.1]),
+                    "is_published": rng.random() < 0.85,
+                    "is_available": rng.random() < 0.8,
+                    "is_deleted": rng.random() < 0.05,
+                    "price": rng.choice(PRICES) if rng.random() < 0.3 else rng.randint(5, 50),
+                    "source": rng.choice(["catalogue_file", "catalogue_file", "catalogue_file", "events"]),
                 }
             )
-        self.has_catalogue = luck.random() < 0.5
-        named = [luck.choice([product["handle"], product["product_id"]]) for product in self.products]
-        self.excluded = luck.sample(named, min(len(named), luck.randint(0, 3)))
-        self.pinned = luck.sample(named, min(len(named), luck.randint(0, 3)))
+        self.has_catalogue = rng.random() < 0.5
+        named = [rng.choice([product["handle"], product["product_id"]]) for product in self.products]
+        self.excluded = rng.sample(named, min(len(named), rng.randint(0, 3)))
+        self.pinned = rng.sample(named, min(len(named), rng.randint(0, 3)))
 
     def may_be_shown(self) -> dict[str, str | None]:
-        """The products that may, with vendor and type where both are known."""
+        """The eligible products, with vendor and type where both are known."""
         shown = {}
         for product in self.products:
             sort = (product["product_type"] or "").lower()
@@ -99,22 +99,22 @@ class Store:
         return shown
 
     def restock(self) -> None:
-        """What was there may be gone, and the other way round."""
+        """Flip availability at random."""
         for product in self.products:
-            if self.luck.random() < 0.4:
+            if self.rng.random() < 0.4:
                 product["is_available"] = not product["is_available"]
 
     def write(self, connection: duckdb.DuckDBPyConnection) -> None:
-        """The catalogue and the rules; they replace what was there."""
+        """Replace the catalogue and the rules."""
         for table in ("core.products", "core.collection_products", "raw_shops.recommendation_rules"):
             connection.execute(f"delete from {table} where shop = $shop", {"shop": self.shop})
         for product in self.products:
-            told = {name: value for name, value in product.items() if name != "price"}
+            columns = {name: value for name, value in product.items() if name != "price"}
             there = not product["is_deleted"]
             self.insert(
                 connection,
                 "core.products",
-                **told
+                **columns
                 | {
                     "product_key": f"{self.shop}/{product['product_id']}",
                     "is_published": product["is_published"] and there,
@@ -124,7 +124,7 @@ class Store:
                     "currency": "EUR",
                 },
             )
-            collection = f"c{self.luck.randrange(2)}"
+            collection = f"c{self.rng.randrange(2)}"
             self.insert(
                 connection,
                 "core.collection_products",
@@ -140,17 +140,17 @@ class Store:
                 )
 
     def write_visits(self, connection: duckdb.DuckDBPyConnection) -> None:
-        """Sessions of a few products, orders of some, and who they were."""
+        """Write sessions of a few products, orders of some, and their visitors."""
         self.insert(connection, "core.shops", name=self.shop, timezone="UTC", currency="EUR")
         self.insert(connection, "intermediate.int_shop_today", today=TODAY)
         self.insert(connection, "intermediate.int_as_of", as_of=datetime(2026, 11, 20, 12))
         if self.has_catalogue:
             self.insert(connection, "intermediate.int_catalogue_shops", complete_source="catalogue_file")
         ids = [product["product_id"] for product in self.products]
-        for number in range(self.luck.randint(0, 40) if ids else 0):
-            day = TODAY - timedelta(days=self.luck.randrange(14))
+        for number in range(self.rng.randint(0, 40) if ids else 0):
+            day = TODAY - timedelta(days=self.rng.randrange(14))
             session, journey = f"{self.shop}/{number}", f"{self.shop}-j{number % 7}"
-            viewed = [self.luck.choice(ids) for _ in range(self.luck.randint(1, 5))]
+            viewed = [self.rng.choice(ids) for _ in range(self.rng.randint(1, 5))]
             self.insert(connection, "intermediate.int_visits", session_id=session, journey_id=journey)
             if number < 7:
                 self.insert(
@@ -194,14 +194,14 @@ class Store:
                         )
 
     def insert(self, connection: duckdb.DuckDBPyConnection, table: str, **values: Any) -> None:
-        """A row of this shop; what is not named is null."""
+        """Insert a row of this shop; other columns are null."""
         named = {"shop": self.shop, **values}
         columns = ", ".join(f"${name} as {name}" for name in named)
         connection.execute(f"insert into {table} by name select {columns}", named)
 
 
 def check(shown: list[str], store: Store, where: Any, seed: str | None = None) -> int:
-    """The law, of one list."""
+    """Check one list."""
     allowed = store.may_be_shown()
     assert len(shown) == len(set(shown)), where
     assert set(shown) <= set(allowed), (where, set(shown) - set(allowed))
@@ -257,13 +257,13 @@ def check_files(version: Published, stores: list[Store]) -> int:
     return items
 
 
-def check_answers(client: TestClient, stores: list[Store], luck: random.Random) -> int:
+def check_answers(client: TestClient, stores: list[Store], rng: random.Random) -> int:
     items = 0
     for store in stores:
         base = f"/v1/shops/{store.shop}"
         ids = [product["product_id"] for product in store.products]
         for seed in ids:
-            excluded = luck.sample(ids, min(len(ids), luck.randint(0, 3)))
+            excluded = rng.sample(ids, min(len(ids), rng.randint(0, 3)))
             for placement in ("product_page", "bought_together", "viewed_together"):
                 answer = client.get(
                     f"{base}/products/{seed}/recommendations",
@@ -278,12 +278,12 @@ def check_answers(client: TestClient, stores: list[Store], luck: random.Random) 
             answer = client.get(f"{base}/{path}")
             items += check([item["product_id"] for item in answer.json()["items"]], store, path)
         if ids:
-            viewed = [luck.choice(ids) for _ in range(5)]
+            viewed = [rng.choice(ids) for _ in range(5)]
             answer = client.post(f"{base}/session", json={"products": viewed})
             assert answer.status_code == 200, answer.text
             items += check([item["product_id"] for item in answer.json()["items"]], store, ("session", viewed))
         for number in range(8):
-            visitor = f"{base}/visitors/{store.shop}-j{number}"  # of whom nobody has heard, the last one
+            visitor = f"{base}/visitors/{store.shop}-j{number}"  # the last one is an unknown visitor
             answer = client.get(visitor, headers={"Authorization": f"Bearer {KEY}"})
             assert answer.status_code == 200, answer.text
             items += check([item["product_id"] for item in answer.json()["items"]], store, "visitor")
@@ -297,12 +297,12 @@ def check_answers(client: TestClient, stores: list[Store], luck: random.Random) 
 )
 @given(seed=st.integers(0, 10**9))
 def test_no_ineligible_item_is_in_any_file_or_answer(template, tmp_path_factory, seed):
-    luck = random.Random(seed)
+    rng = random.Random(seed)
     data = tmp_path_factory.mktemp("store")
     shutil.copy(template, data / "warehouse.duckdb")
     warehouse = Warehouse.__new__(Warehouse)
     warehouse.data, warehouse.file = data, data / "warehouse.duckdb"
-    stores = [Store(f"s{number}", luck) for number in range(5)]
+    stores = [Store(f"s{number}", rng) for number in range(5)]
     items = 0
     for step in range(2):
         with duckdb.connect(str(warehouse.file)) as connection:
@@ -320,17 +320,17 @@ def test_no_ineligible_item_is_in_any_file_or_answer(template, tmp_path_factory,
         with TestClient(
             create_api(data, ApiSettings(requests_per_second=0, secrets=VisitorSecrets(api_keys=[KEY.encode()])))
         ) as client:
-            items += check_answers(client, stores, luck)
+            items += check_answers(client, stores, rng)
     assert items > 0
 
 
-def test_a_catalogue_of_which_nobody_has_looked_at_anything_yet_has_its_lists(template, tmp_path):
+def test_a_catalogue_without_views_has_lists(template, tmp_path):
     shutil.copy(template, tmp_path / "warehouse.duckdb")
     warehouse = Warehouse.__new__(Warehouse)
     warehouse.data, warehouse.file = tmp_path, tmp_path / "warehouse.duckdb"
     store = Store("new", random.Random(7))
     while len(store.may_be_shown()) < 13:
-        store = Store("new", store.luck)
+        store = Store("new", store.rng)
     with duckdb.connect(str(warehouse.file)) as connection:
         store.insert(connection, "core.shops", name=store.shop, timezone="UTC", currency="EUR")
         store.insert(connection, "intermediate.int_shop_today", today=None)

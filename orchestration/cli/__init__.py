@@ -86,30 +86,5 @@ def _known(error: BaseException) -> BaseException | None:
     full_disk = disk_full(error, data_folder())
     if full_disk is not None:
         return full_disk
-    known = (OrchestrationError, IngestionError, ServingError, *_not_derived_yet())
+    known = (OrchestrationError, IngestionError, ServingError)
     return next((cause for cause in reversed(list(causes(error))) if isinstance(cause, known)), None)
-
-
-def _not_derived_yet() -> tuple[type[Exception], ...]:
-    # TODO merge: remove, once these derive from IngestionError and ServingError.
-    from ingestion.collector.server import CannotListen
-    from ingestion.pixel.packaging import PackagingError
-    from ingestion.recordings import RecordingError
-    from ingestion.sender import SendError
-    from ingestion.shops import ShopsFileError
-    from ingestion.warehouse_connection import WarehouseInUse
-    from serving import listening
-    from serving.publish import PublishError
-    from serving.published import NothingPublished
-
-    return (
-        CannotListen,
-        NothingPublished,
-        PackagingError,
-        PublishError,
-        RecordingError,
-        SendError,
-        ShopsFileError,
-        WarehouseInUse,
-        listening.CannotListen,
-    )

@@ -47,7 +47,7 @@ def storefront(
 ) -> None:
     """Serve a demo shop on this machine, with the pixel and the lists, until Ctrl-C. It does not involve Shopify."""
     from ingestion.pixel.packaging import custom_pixel
-    from serving.storefront.demo import serve_storefront
+    from serving.demo_shop.server import serve_storefront
 
     found = chosen_shop(shop)
     pixel = custom_pixel(collector_url, found.ingest_keys[0])

@@ -1,11 +1,11 @@
-"""The read API: what to show a shopper next, as HTTP. Answers are JSON; a refusal is {error, remedy}.
+"""The read API: recommendations over HTTP. Responses are JSON; errors are {error, remedy}.
 
-data/published flows in, and nothing else of the data folder; each answer that flows out is of one version as a whole.
+Reads data/published and nothing else of the data folder; each response comes from a single version.
 
-    GET  /v1/shops/{shop}/products/{product_id}/recommendations   beside one product
-    GET  /v1/shops/{shop}/popular · /trending                     beside none
+    GET  /v1/shops/{shop}/products/{product_id}/recommendations   for a product page
+    GET  /v1/shops/{shop}/popular · /trending                     without a product
     POST /v1/shops/{shop}/session                                 for a session in progress
-    GET  /v1/shops/{shop}/visitors/{visitor_id}                   for a person; needs a key or Shopify's signature
+    GET  /v1/shops/{shop}/visitors/{visitor_id}                   for a person; needs an API key or Shopify's signature
     GET  /healthz · /metrics · /openapi.json
 """
 

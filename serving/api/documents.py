@@ -1,6 +1,6 @@
-"""What is asked for and answered, and the OpenAPI description of it.
+"""Request and response types, and their OpenAPI description.
 
-The types that are really encoded and decoded flow in; the schemas and responses of the description flow out.
+The description is generated from the types that are actually encoded and decoded.
 """
 
 from typing import Annotated, Any, Literal
@@ -17,7 +17,7 @@ MAX_LIMIT = 50
 MAX_ID = 64  # characters
 MAX_EXCLUDED = 200  # products in the body
 MAX_SESSION_PRODUCTS = 50
-DESCRIPTION = "What to show a shopper next. Answers are of one published version as a whole; every item may be shown."
+DESCRIPTION = "Product recommendations. Each response comes from a single published version; every item may be shown."
 
 Placement = Literal["product_page", "bought_together", "viewed_together"]
 ProductId = (
@@ -26,20 +26,20 @@ ProductId = (
 
 
 def reference(kind: type) -> dict[str, str]:
-    """Where the description holds the schema of a type."""
+    """A reference to the schema of a type."""
     return {"$ref": f"#/components/schemas/{kind.__name__}"}
 
 
 def responses(kind: type, *statuses: int) -> dict[int | str, dict[str, Any]]:
-    """What a route may answer. Statuses that any route may have are added."""
+    """The responses of a route; statuses that any route can return are added."""
     descriptions = {
-        200: "Answered",
-        304: "As before",
-        401: "Not for everybody",
-        404: "Not known",
-        408: "Too slow",
-        413: "Too large",
-        422: "Not understood",
+        200: "Success",
+        304: "Not modified",
+        401: "Not authorized",
+        404: "Not found",
+        408: "The request body timed out",
+        413: "The request body is too large",
+        422: "Invalid request",
         429: "Too many requests from this address",
         503: "Nothing is published",
     }
@@ -54,7 +54,7 @@ def responses(kind: type, *statuses: int) -> dict[int | str, dict[str, Any]]:
 
 
 def describe(app: FastAPI) -> dict[str, Any]:
-    """The OpenAPI description, with the schemas of what is really encoded."""
+    """The OpenAPI description, with the schemas of the types that are encoded."""
     if app.openapi_schema is None:
         description = get_openapi(title=app.title, version=app.version, description=DESCRIPTION, routes=app.routes)
         kinds = (Recommendations, ProductList, VisitorList, Health, Refusal, SessionSoFar)
@@ -65,13 +65,13 @@ def describe(app: FastAPI) -> dict[str, Any]:
                 "apiKey": {
                     "type": "http",
                     "scheme": "bearer",
-                    "description": "A key of PIXELNOVA_API_KEY. It opens client ids and journey ids.",
+                    "description": "A key of PIXELNOVA_API_KEY. It gives access by client id and by journey id.",
                 },
                 "appProxy": {
                     "type": "apiKey",
                     "in": "query",
                     "name": "signature",
-                    "description": "Shopify's, of a request that its app proxy forwards. It opens client ids alone.",
+                    "description": "Shopify's signature of an app proxy request. It gives access by client id only.",
                 },
             },
         }
@@ -80,7 +80,7 @@ def describe(app: FastAPI) -> dict[str, Any]:
 
 
 class Recommendations(Header, frozen=True, kw_only=True):
-    """What to show beside a product."""
+    """Recommendations for a product page."""
 
     placement: Placement
     seed: Seed
@@ -88,7 +88,7 @@ class Recommendations(Header, frozen=True, kw_only=True):
 
 
 class ProductList(Header, frozen=True, kw_only=True):
-    """What to show beside no product. list: as in lists.json, or session; key: of which collection, vendor, type…"""
+    """Recommendations without a seed product. list: as in lists.json, or session; key: the collection, vendor, type…"""
 
     list_name: str = msgspec.field(name="list")
     key: str | None = None
@@ -96,7 +96,7 @@ class ProductList(Header, frozen=True, kw_only=True):
 
 
 class VisitorList(Header, frozen=True, kw_only=True):
-    """What to show a person. strategy: popular if the person is not known."""
+    """Recommendations for a person. strategy: popular if the person is unknown."""
 
     list_name: str = msgspec.field(default="visitor", name="list")
     strategy: str
@@ -106,7 +106,7 @@ class VisitorList(Header, frozen=True, kw_only=True):
 
 
 class Health(msgspec.Struct, frozen=True):
-    """What is served. as_of: newest received_at behind it, UTC."""
+    """The version being served. as_of: newest received_at included, UTC."""
 
     version: str
     model_version: str
@@ -114,8 +114,8 @@ class Health(msgspec.Struct, frozen=True):
 
 
 class SessionSoFar(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """products: viewed in this session, oldest first, newest last; the last five count, and none is answered. limit,
-    exclude: may stand in the query as well."""
+    """products: viewed in this session, oldest first; the last five count, and none of them is returned.
+    limit, exclude: may be given in the query instead."""
 
     products: Annotated[list[ProductId], msgspec.Meta(min_length=1, max_length=MAX_SESSION_PRODUCTS)]
     limit: Annotated[int, msgspec.Meta(ge=1, le=MAX_LIMIT)] | None = None

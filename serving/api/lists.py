@@ -1,6 +1,6 @@
-"""Lists composed for one request: beside a product, of a part of the shop, for a session, for a person.
+"""Composes the list for one request: for a product, for a part of the shop, for a session, for a person.
 
-A shop as it was published flows in; an answer flows out. `Selection` is the one gate that every item passes.
+Reads a published shop, returns a response. Every item passes through `Selection`.
 """
 
 from collections import defaultdict
@@ -8,18 +8,18 @@ from collections.abc import Iterable, Sequence
 
 from serving.api.documents import Placement, ProductList, Recommendations, VisitorList
 from serving.api.refusals import Problem
+from serving.api.session_neighbours import blend, combined_lists, recent_weights
 from serving.api.shops import Candidate, Shop
 from serving.published import Item, Reason, Seed, Visitor
-from serving.session_neighbours import blend, combined_lists, recent_weights
 
-NAMES_TOLD = 30  # of the lists that there are, to who asks for another
+MAX_NAMES_LISTED = 30  # of existing lists, in the error about an unknown one
 SESSION = Reason("session")
 
 
-async def beside_product(
+async def for_product(
     shop: Shop, product_id: str, placement: Placement, limit: int, excluded: set[str]
 ) -> Recommendations:
-    """A product's own list, or, while it has none, what is popular of its type."""
+    """A product's list, or popular products of its type while it has none."""
     known, product = await shop.known(product_id), shop.catalogue.products.get(product_id)
     if known is not None:
         seed, candidates, fill = (
@@ -33,22 +33,22 @@ async def beside_product(
     else:
         raise Problem(
             404,
-            f"The product {product_id} is not known in {shop.name}.",
-            "Ask for a product id as Shopify numbers it; a new product is known after a refresh.",
+            f"Product {product_id} is unknown in {shop.name}.",
+            "Use the product's numeric Shopify id; new products are known after the next refresh.",
         )
     items = _chosen(shop, candidates, limit, {product_id}, excluded, fill)
     return Recommendations(**shop.head, placement=placement, seed=seed, items=items)
 
 
 def shop_list(shop: Shop, name: str, key: str | None, limit: int, excluded: set[str]) -> ProductList:
-    """One of the lists of lists.json."""
+    """A list of lists.json."""
     candidates = getattr(shop.lists, name)
     if key is not None:
         if key not in candidates:
             raise Problem(
                 404,
-                f"There is no list {name}/{key} in {shop.name}.",
-                f"Take one of {', '.join(sorted(candidates)[:NAMES_TOLD]) or 'none, as there are none yet'}.",
+                f"{shop.name} has no list {name}/{key}.",
+                f"Available: {', '.join(sorted(candidates)[:MAX_NAMES_LISTED]) or 'none yet'}.",
             )
         candidates = candidates[key]
     items = _chosen(shop, candidates, limit, set(), excluded, fill=False)
@@ -56,7 +56,7 @@ def shop_list(shop: Shop, name: str, key: str | None, limit: int, excluded: set[
 
 
 async def for_session(shop: Shop, viewed: Sequence[str], limit: int, excluded: set[str]) -> ProductList:
-    """What follows in sessions like this one. Products that are not known say nothing."""
+    """What follows in similar sessions. Unknown products are ignored."""
     last = recent_weights(viewed, shop.settings)
     together = {product_id: known.together for product_id in last if (known := await shop.known(product_id))}
     if shop.neighbours is None:
@@ -69,7 +69,7 @@ async def for_session(shop: Shop, viewed: Sequence[str], limit: int, excluded: s
 
 
 async def for_visitor(shop: Shop, visitor_id: str, by_journey: bool, limit: int, excluded: set[str]) -> VisitorList:
-    """A person's list, or the popular one. by_journey: whether a journey id opens it as well as a client id."""
+    """A person's list, or the popular one. by_journey: whether a journey id is accepted as well as a client id."""
     visitor = await shop.visitor(visitor_id, by_journey) or Visitor("popular", None, None, [])
     candidates = [Candidate(product_id, score, Reason(code)) for product_id, score, code in visitor.items]
     return VisitorList(
@@ -89,7 +89,7 @@ def _chosen(
     excluded: set[str],
     fill: bool,
 ) -> list[Item]:
-    """What may be shown. fill: up with popular products; "bought together" must not say so of these."""
+    """The items that may be shown. fill: fill up with popular products, which would be wrong for "bought together"."""
     selection = Selection(shop, limit, excluded | seeds)
     selection.take(candidates)
     if fill:
@@ -98,7 +98,7 @@ def _chosen(
 
 
 class Selection:
-    """The one gate of all items: of the catalogue, not seen or excluded (by id or handle), not twice, not too many of a
+    """Selects items: in the catalogue, not viewed or excluded (by id or handle), no duplicates, at most a few per
     group."""
 
     def __init__(self, shop: Shop, limit: int, banned: set[str]) -> None:
@@ -107,7 +107,7 @@ class Selection:
         self.items: list[Item] = []
 
     def take(self, candidates: Iterable[Candidate | Item]) -> None:
-        """Take what may be shown, in this order, until the list is full."""
+        """Add the candidates that may be shown, in order, until the list is full."""
         products, groups, most = self._catalogue.products, self._catalogue.diversity, self._catalogue.max_per_group
         if len(self.items) >= self._limit:
             return

@@ -1,6 +1,6 @@
-"""The application: routes, their parameters, and who may ask.
+"""The application: routes, their parameters and authorization.
 
-Requests flow in; answers encoded as JSON flow out, with what caches need to know of them.
+Reads requests, writes JSON responses with cache headers.
 """
 
 import asyncio
@@ -19,7 +19,6 @@ from fastapi import Query as InQuery
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
-from serving.api.asked import excluded_ids, product_id, refuse_unknown_parameters
 from serving.api.documents import (
     DEFAULT_LIMIT,
     MAX_ID,
@@ -34,13 +33,14 @@ from serving.api.documents import (
     reference,
     responses,
 )
-from serving.api.gate import Gate, Metrics
-from serving.api.lists import beside_product, for_session, for_visitor, shop_list
+from serving.api.lists import for_product, for_session, for_visitor, shop_list
+from serving.api.middleware import Gate, Metrics
+from serving.api.parameters import excluded_ids, product_id, refuse_unknown_parameters
 from serving.api.refusals import Problem, refuse, refuse_parameters, refuse_route
 from serving.api.shops import Version
 from serving.api.versions import Versions
+from serving.api.visitor_access import VisitorSecrets, why_refused
 from serving.published import SCHEMA
-from serving.visitor_access import VisitorSecrets, why_refused
 
 MAX_BODY_BYTES = 16 * 1024
 BODY_SECONDS = 10.0
@@ -62,7 +62,7 @@ def create_api(data: Path, settings: "ApiSettings") -> FastAPI:
 
     @contextlib.asynccontextmanager
     async def follow(_: FastAPI) -> AsyncIterator[None]:
-        with contextlib.suppress(Problem):  # nothing published yet is said to who asks
+        with contextlib.suppress(Problem):  # requests report it while nothing is published
             await versions.current()
         watch = asyncio.create_task(versions.watch())
         yield
@@ -89,7 +89,7 @@ def create_api(data: Path, settings: "ApiSettings") -> FastAPI:
 
 def _add_public_routes(app: FastAPI, versions: Versions) -> None:
     async def answer(request: Request, query: tuple, excluded: set[str], compose: Compose) -> Response:
-        """A GET: from the answers kept, or composed and, if nobody else's exclusions are in it, kept."""
+        """Answer a GET from the cache, or compose the response and cache it if it has no exclusions."""
 
         async def encoded(version: Version) -> tuple[str, bytes]:
             body = None if excluded else version.answers.get(query)
@@ -108,8 +108,8 @@ def _add_public_routes(app: FastAPI, versions: Versions) -> None:
         return Response(body, media_type="application/json", headers=headers)
 
     @app.get(
-        "/v1/shops/{shop}/products/{product_id:path}/recommendations",  # a path: a global id has slashes
-        summary="What to show beside a product",
+        "/v1/shops/{shop}/products/{product_id:path}/recommendations",  # a path, because global ids contain slashes
+        summary="Recommendations for a product",
         responses=responses(Recommendations, 304, 404),
         dependencies=KNOWN_PARAMETERS,
     )
@@ -121,17 +121,17 @@ def _add_public_routes(app: FastAPI, versions: Versions) -> None:
         placement: Placement = "product_page",
         limit: Limit = DEFAULT_LIMIT,
     ) -> Response:
-        """product_page is filled up to `limit`; the others hold what is known and no more."""
+        """product_page is filled up to `limit`; the other placements are not."""
         seed = product_id(asked)
 
         async def compose(version: Version) -> Recommendations:
-            return await beside_product(version.shop(shop), seed, placement, limit, excluded)
+            return await for_product(version.shop(shop), seed, placement, limit, excluded)
 
         return await answer(request, ("product", shop, seed, placement, limit), excluded, compose)
 
     @app.get(
         "/v1/shops/{shop}/popular",
-        summary="What sells, in the shop or one part of it",
+        summary="Popular products of the shop or of one part of it",
         responses=responses(ProductList, 304, 404),
         dependencies=KNOWN_PARAMETERS,
     )
@@ -146,11 +146,13 @@ def _add_public_routes(app: FastAPI, versions: Versions) -> None:
         channel: Name = None,
         limit: Limit = DEFAULT_LIMIT,
     ) -> Response:
-        """At most one of collection (an id), vendor, type, segment and channel narrows it."""
-        narrowed = {"collections": collection, "vendors": vendor, "types": type, "segments": segment}
-        chosen = [(name, key) for name, key in {**narrowed, "channels": channel}.items() if key is not None]
+        """Filter by at most one of collection (an id), vendor, type, segment and channel."""
+        filters = {"collections": collection, "vendors": vendor, "types": type, "segments": segment}
+        chosen = [(name, key) for name, key in {**filters, "channels": channel}.items() if key is not None]
         if len(chosen) > 1:
-            raise Problem(422, "The list is narrowed twice.", "Give one of collection, vendor, type, segment, channel.")
+            raise Problem(
+                422, "More than one filter is given.", "Send one of collection, vendor, type, segment, channel."
+            )
         name, key = chosen[0] if chosen else ("popular", None)
 
         async def compose(version: Version) -> ProductList:
@@ -160,7 +162,7 @@ def _add_public_routes(app: FastAPI, versions: Versions) -> None:
 
     @app.get(
         "/v1/shops/{shop}/trending",
-        summary="What rises",
+        summary="Trending products",
         responses=responses(ProductList, 304, 404),
         dependencies=KNOWN_PARAMETERS,
     )
@@ -178,7 +180,7 @@ def _add_public_routes(app: FastAPI, versions: Versions) -> None:
 
     @app.post(
         "/v1/shops/{shop}/session",
-        summary="What a session in progress should see next",
+        summary="Recommendations for a session in progress",
         responses=responses(ProductList, 404, 408, 413),
         dependencies=KNOWN_PARAMETERS,
         openapi_extra={
@@ -189,16 +191,16 @@ def _add_public_routes(app: FastAPI, versions: Versions) -> None:
         request: Request,
         excluded: Excluded,
         shop: ShopName,
-        limit: Annotated[int, InQuery(ge=1, le=MAX_LIMIT, description="Where the body has none")] = DEFAULT_LIMIT,
+        limit: Annotated[int, InQuery(ge=1, le=MAX_LIMIT, description="Used if the body has no limit")] = DEFAULT_LIMIT,
     ) -> Response:
-        """Sessions like this one, blended with the lists of its last five products; filled up with popular products."""
+        """Similar sessions blended with the lists of the last five products, filled up with popular products."""
         try:
             so_far = msgspec.json.decode(await _body(request), type=SessionSoFar)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            remedy = 'Send {"products": ["4001", "4002"]}, and "exclude": ["4000"] and "limit": 12 if you like.'
-            raise Problem(422, f"The body cannot be read: {error}", remedy) from error
-        viewed = [product_id(str(one)) for one in so_far.products]
-        banned = excluded | {product_id(str(one)) for one in so_far.exclude}
+            remedy = 'Send {"products": ["4001", "4002"]}; "exclude": ["4000"] and "limit": 12 are optional.'
+            raise Problem(422, f"The body is invalid: {error}", remedy) from error
+        viewed = [product_id(str(viewed_id)) for viewed_id in so_far.products]
+        banned = excluded | {product_id(str(excluded_id)) for excluded_id in so_far.exclude}
 
         async def compose(version: Version) -> ProductList:
             return await for_session(version.shop(shop), viewed, so_far.limit or limit, banned)
@@ -210,7 +212,7 @@ def _add_public_routes(app: FastAPI, versions: Versions) -> None:
 def _add_visitor_route(app: FastAPI, versions: Versions, secrets: VisitorSecrets) -> None:
     @app.get(
         "/v1/shops/{shop}/visitors/{visitor_id}",
-        summary="What to show a person",
+        summary="Recommendations for a person",
         responses=responses(VisitorList, 401, 404),
         openapi_extra={"security": [{"apiKey": []}, {"appProxy": []}]},
     )
@@ -219,27 +221,27 @@ def _add_visitor_route(app: FastAPI, versions: Versions, secrets: VisitorSecrets
         excluded: Excluded,
         shop: ShopName,
         visitor_id: Annotated[
-            str, InPath(max_length=255, description="A pixel's client id; with an API key also a journey id")
+            str, InPath(max_length=255, description="The pixel's client id; with an API key also a journey id")
         ],
         limit: Limit = DEFAULT_LIMIT,
     ) -> Response:
-        """Needs an API key, or Shopify's app proxy in front, which opens client ids alone. Who is not known, or asks
-        through the proxy by a journey id, gets the popular list."""
+        """Needs an API key, or Shopify's app proxy, which gives access by client id only. Unknown visitors, and journey
+        ids sent through the proxy, get the popular list."""
         authorization, now = request.headers.get("authorization", ""), time.time()
         refusal = why_refused(authorization, request.scope["query_string"], shop, secrets, now)
         if refusal:
             raise Problem(
                 401,
                 refusal,
-                "Send `Authorization: Bearer <a key of PIXELNOVA_API_KEY>`, or come through the app proxy whose secret "
-                "is in PIXELNOVA_APP_SECRET."
+                "Send `Authorization: Bearer <a key of PIXELNOVA_API_KEY>`, or use the app proxy whose secret is in "
+                "PIXELNOVA_APP_SECRET."
                 if secrets
-                else "Set one of them where the API runs, and start it anew.",
+                else "Set one of them where the API runs, and restart it.",
                 {"www-authenticate": "Bearer", "cache-control": CACHE_PRIVATE},
             )
         refuse_unknown_parameters(request)
-        # anybody's browser comes through the proxy, and a journey id is an md5 that can be guessed: it needs a key, and
-        # nothing but a key opens without a query
+        # Any browser can use the proxy, and a journey id is a guessable md5, so it needs a key. Only a key is accepted
+        # with an empty query.
         by_journey = why_refused(authorization, b"", shop, secrets, now) is None
 
         async def compose(version: Version) -> VisitorList:
@@ -250,7 +252,7 @@ def _add_visitor_route(app: FastAPI, versions: Versions, secrets: VisitorSecrets
 
 
 def _add_operations_routes(app: FastAPI, versions: Versions, metrics: Metrics) -> None:
-    @app.get("/healthz", summary="Whether anything is served", responses=responses(Health))
+    @app.get("/healthz", summary="The version being served", responses=responses(Health))
     async def healthz() -> Response:
         version = await versions.current()
         body = msgspec.json.encode(Health(version.name, version.model_version, version.as_of))
@@ -264,12 +266,14 @@ def _add_operations_routes(app: FastAPI, versions: Versions, metrics: Metrics) -
 
 
 def _matches(header: str | None, tag: str) -> bool:
-    """Whether one of the tags of an If-None-Match is ours; the weak comparison, as that header asks for."""
-    return header is not None and any(one.strip().removeprefix("W/") in (tag, "*") for one in header.split(","))
+    """Whether If-None-Match has this tag, by weak comparison, as RFC 9110 requires."""
+    return header is not None and any(given.strip().removeprefix("W/") in (tag, "*") for given in header.split(","))
 
 
 async def _body(request: Request) -> bytes:
-    too_large = Problem(413, f"The body is over {MAX_BODY_BYTES} bytes.", "Send the last products of the session only.")
+    too_large = Problem(
+        413, f"The body is larger than {MAX_BODY_BYTES} bytes.", "Send only the session's last products."
+    )
     length = request.headers.get("content-length", "0")
     if length.isdigit() and int(length) > MAX_BODY_BYTES:
         raise too_large
@@ -281,13 +285,15 @@ async def _body(request: Request) -> bytes:
                 if len(body) > MAX_BODY_BYTES:
                     raise too_large
     except TimeoutError:
-        raise Problem(408, "The body did not come in time.", "Send it at once.") from None
+        raise Problem(
+            408, f"The body did not arrive within {BODY_SECONDS:g} seconds.", "Send it without delay."
+        ) from None
     return bytes(body)
 
 
 @dataclass(frozen=True)
 class ApiSettings:
-    """requests_per_second: of each address, in each worker; 0 is unlimited. secrets: what opens visitors' lists."""
+    """requests_per_second: per address and worker, 0 is unlimited. secrets: authorize access to visitors' lists."""
 
     requests_per_second: int = 50
     secrets: VisitorSecrets = field(default_factory=VisitorSecrets)

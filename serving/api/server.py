@@ -1,6 +1,6 @@
-"""Runs the API: one socket, one or several processes.
+"""Runs the API server: one socket, one or more worker processes.
 
-What the command was told flows in; a listening server flows out, until it is asked to end.
+Takes the command's options, serves until SIGINT or SIGTERM.
 """
 
 import os
@@ -15,10 +15,10 @@ import uvicorn
 from fastapi import FastAPI
 from uvicorn.supervisors import Multiprocess
 
-from serving.api.gate import MULTIPROCESS_VARIABLE
+from serving.api.middleware import MULTIPROCESS_VARIABLE
 from serving.api.routes import ApiSettings, create_api
+from serving.api.visitor_access import secrets_of_environment
 from serving.listening import listen
-from serving.visitor_access import secrets_of_environment
 
 MAX_CONNECTIONS_WAITING = 1024
 WORKER_SECONDS = 30.0
@@ -26,11 +26,11 @@ GRACE_SECONDS = 10
 
 
 def serve(host: str, port: int, data: Path, workers: int = 1, requests_per_second: int = 50) -> None:
-    """Answer until SIGINT or SIGTERM.
+    """Serve until SIGINT or SIGTERM.
 
     Args:
         port: 0 takes a free one.
-        requests_per_second: what each address may ask of each worker; 0 is unlimited.
+        requests_per_second: limit per address and worker; 0 is unlimited.
 
     Raises:
         CannotListen: the port is taken.
@@ -41,13 +41,13 @@ def serve(host: str, port: int, data: Path, workers: int = 1, requests_per_secon
         ws="none",
         lifespan="on",
         log_level="warning",
-        access_log=False,  # it would hold visitors' ids
+        access_log=False,  # it would contain visitor ids
         server_header=False,
         backlog=MAX_CONNECTIONS_WAITING,
         workers=workers,
         timeout_graceful_shutdown=GRACE_SECONDS,
     )
-    for number in (signal.SIGINT, signal.SIGTERM):  # asked to end is a good end; uvicorn raises the signal once it has
+    for number in (signal.SIGINT, signal.SIGTERM):  # exit 0: uvicorn raises the signal again after shutdown
         signal.signal(number, lambda *_: sys.exit(0))
     with listen(host, port) as listener:
         if workers == 1:
@@ -66,18 +66,18 @@ def _announce(listener: socket.socket) -> None:
 
 
 class ApiApp:
-    """Makes a worker's application from what the command was told; small enough to be sent to another process."""
+    """Creates a worker's application from the command's options; picklable, for worker processes."""
 
     def __init__(self, data: Path, requests_per_second: int) -> None:
         self._data, self._requests_per_second = data, requests_per_second
 
     def __call__(self) -> FastAPI:
-        """The application; its secrets come from the environment, so that no command line shows them."""
+        """The application; its secrets come from the environment, so that they appear on no command line."""
         return create_api(self._data, ApiSettings(self._requests_per_second, secrets_of_environment()))
 
 
 class _Server(uvicorn.Server):
-    """Says where it listens once it does."""
+    """Prints its address once it listens."""
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
@@ -86,7 +86,7 @@ class _Server(uvicorn.Server):
 
 
 class _Workers(Multiprocess):
-    """Several processes on one port; a worker that dies is replaced."""
+    """Worker processes on one port; a worker that dies is replaced."""
 
     def init_processes(self) -> None:
         super().init_processes()

@@ -1,6 +1,6 @@
 """One published version in memory, shop by shop.
 
-A version's files flow in: catalogue, lists and sessions at once, documents when asked for; what they say flows out.
+Reads a version's files: catalogue, lists and sessions at start, documents and visitors on request.
 """
 
 import asyncio
@@ -10,6 +10,8 @@ from typing import Generic, NamedTuple, TypeVar
 import msgspec
 
 from serving.api.refusals import Problem
+from serving.api.session_neighbours import SessionNeighbours, ViewedTogether
+from serving.errors import ServingError
 from serving.published import (
     SCHEMA,
     Published,
@@ -21,22 +23,21 @@ from serving.published import (
     shard_name,
     shop_folder,
 )
-from serving.session_neighbours import SessionNeighbours, ViewedTogether
 
-SHARD_BYTES = 64 * 1024 * 1024  # of shards kept as they are, per shop
-DOCUMENTS = 2048  # kept decoded, per shop
-ANSWER_BYTES = 32 * 1024 * 1024  # of whole answers kept, per version
+SHARD_BYTES = 64 * 1024 * 1024  # cached undecoded shards, per shop
+DOCUMENTS = 2048  # cached decoded documents, per shop
+ANSWER_BYTES = 32 * 1024 * 1024  # cached responses, per version
 
 Key = TypeVar("Key")
 Value = TypeVar("Value")
 
 
-class VersionGone(Exception):
-    """Files of a version have been removed, because there are newer ones."""
+class VersionGone(ServingError):
+    """Files of a version were removed because newer versions exist."""
 
 
 class Candidate(msgspec.Struct, frozen=True):
-    """What of a published item counts before it is chosen; the product itself is looked up in the catalogue."""
+    """The fields of a published item that selection needs; the product comes from the catalogue."""
 
     product_id: str
     score: float
@@ -44,7 +45,7 @@ class Candidate(msgspec.Struct, frozen=True):
 
 
 class Lists(msgspec.Struct, frozen=True):
-    """A published document, as far as it is needed here."""
+    """The fields of a published document that are needed here."""
 
     seed: Seed
     placements: dict[str, list[Candidate]]
@@ -58,20 +59,20 @@ class Known(NamedTuple):
 
 
 class RawShard(msgspec.Struct):
-    """Documents of a shard, not yet decoded: most of them are not asked for."""
+    """Undecoded documents of a shard: most are never requested."""
 
     products: dict[str, msgspec.Raw]
 
 
-class Recent(Generic[Key, Value]):
-    """What was used last, up to a sum of weights."""
+class LruCache(Generic[Key, Value]):
+    """Least-recently-used cache, bounded by the sum of weights."""
 
     def __init__(self, bound: int) -> None:
         self._bound, self._weight = bound, 0
         self._entries: OrderedDict[Key, tuple[Value, int]] = OrderedDict()
 
     def get(self, key: Key) -> Value | None:
-        """What was put there, if it is still kept."""
+        """The cached value, or None."""
         entry = self._entries.get(key)
         if entry is None:
             return None
@@ -79,7 +80,7 @@ class Recent(Generic[Key, Value]):
         return entry[0]
 
     def put(self, key: Key, value: Value, weight: int = 1) -> None:
-        """Keep it, and forget what was not used for longest."""
+        """Cache a value and evict the least recently used ones."""
         if key in self._entries:
             self._weight -= self._entries.pop(key)[1]
         self._entries[key] = (value, weight)
@@ -89,20 +90,20 @@ class Recent(Generic[Key, Value]):
 
 
 class Shop:
-    """What one version says of a shop: catalogue, lists and sessions in memory, documents read when asked for."""
+    """A shop in one version: catalogue, lists and sessions in memory, documents read on request."""
 
     def __init__(self, published: Published, name: str, files: set[str]) -> None:
-        """files: all of the version, by its manifest: what is missing of them has been removed since.
+        """files: all files of the version, by its manifest; one that is missing on disk was removed since.
 
         Raises:
-            OSError: the version cannot be read, or is no longer there.
+            OSError: the version cannot be read, or was removed.
         """
         self.name = name
         self.catalogue, self.lists = published.catalogue(name), published.lists(name)
         for document in (self.catalogue, self.lists):
             if document.schema > SCHEMA:
                 raise ValueError(
-                    f"its documents are of schema {document.schema}, and this API reads {SCHEMA}: update it"
+                    f"its documents have schema {document.schema}, this API supports {SCHEMA}: update the API"
                 )
         self.head = {name: getattr(self.lists, name) for name in ("shop", "version", "model_version", "generated_at")}
         self._folder, self._files = published.folder, files
@@ -111,14 +112,14 @@ class Shop:
         self.neighbours = (
             SessionNeighbours.read(self._folder / sessions, self.settings) if self._has(sessions) else None
         )
-        self._shards: Recent[str, RawShard] = Recent(SHARD_BYTES)
-        self._known: Recent[str, Known] = Recent(DOCUMENTS)
+        self._shards: LruCache[str, RawShard] = LruCache(SHARD_BYTES)
+        self._known: LruCache[str, Known] = LruCache(DOCUMENTS)
 
     async def known(self, product_id: str) -> Known | None:
         """A product's lists.
 
         Raises:
-            VersionGone: they have been removed.
+            VersionGone: their file was removed.
         """
         known = self._known.get(product_id)
         if known is not None:
@@ -133,18 +134,18 @@ class Shop:
         if document is None:
             return None
         lists = msgspec.json.decode(document, type=Lists)
-        scores = {one.product_id: one.score for one in lists.placements.get("viewed_together", [])}
+        scores = {item.product_id: item.score for item in lists.placements.get("viewed_together", [])}
         known = Known(lists, ViewedTogether(lists.seed.again, scores))
         self._known.put(product_id, known)
         return known
 
     async def visitor(self, visitor_id: str, by_journey: bool) -> Visitor | None:
-        """A person's list, by client id. Nothing of persons is kept in memory.
+        """A person's list, by client id. Personal data is not cached.
 
-        by_journey: whether a journey id opens it as well.
+        by_journey: whether a journey id is accepted as well.
 
         Raises:
-            VersionGone: it has been removed.
+            VersionGone: its file was removed.
         """
         shard = await self._visitors(visitor_id)
         if by_journey and visitor_id in shard.journeys:
@@ -162,7 +163,7 @@ class Shop:
             return (self._folder / path).read_bytes()
         except FileNotFoundError as error:
             if path in self._files:
-                raise VersionGone(f"{self._folder} is no longer whole") from error
+                raise VersionGone(f"files of {self._folder} were removed") from error
             return None
 
     def _has(self, path: str) -> bool:
@@ -170,23 +171,24 @@ class Shop:
 
 
 class Version:
-    """A published version in memory, and the answers that were given from it."""
+    """A published version in memory, with its cached responses."""
 
     def __init__(self, published: Published) -> None:
         manifest = published.manifest
         self.name, self.model_version, self.as_of = published.folder.name, manifest.model_version, manifest.as_of
         files = {file.path for file in manifest.files}
-        shops = {path.split("/")[2] for path in files if path.startswith(shop_folder(""))}  # though folders be removed
+        # from the manifest too, so that a shop whose folder was removed is noticed
+        shops = {path.split("/")[2] for path in files if path.startswith(shop_folder(""))}
         self.shops = {name: Shop(published, name, files) for name in shops.union(published.shops())}
-        self.answers: Recent[tuple, bytes] = Recent(ANSWER_BYTES)
+        self.answers: LruCache[tuple, bytes] = LruCache(ANSWER_BYTES)
 
     def shop(self, name: str) -> Shop:
-        """A shop of this version. Domains are the same in capitals."""
+        """A shop of this version. Domains are case-insensitive."""
         name = name.lower()
         if name not in self.shops:
             raise Problem(
                 404,
                 f"The shop {name} is not in the published version.",
-                "Name a shop of shops.toml by its domain; a new one is there after `pixelnova refresh`.",
+                "Use the domain of a shop in shops.toml; a new shop is included after the next `pixelnova refresh`.",
             )
         return self.shops[name]

@@ -1,6 +1,6 @@
-"""Follows `current`: which published version is answered from.
+"""Follows `current`: selects the published version to serve.
 
-data/published flows in; the newest version that could be read flows out, as a whole, whatever is removed meanwhile.
+Reads data/published, provides the newest readable version as a whole, even while versions are being removed.
 """
 
 import asyncio
@@ -17,9 +17,9 @@ from serving.api.refusals import Problem
 from serving.api.shops import Version, VersionGone
 from serving.published import CURRENT, NothingPublished, published_folder, read_current
 
-LOOK_SECONDS = 0.5  # between two looks at `current`
-RETRY_SECONDS = 30.0  # before a version that could not be read is tried again
-ATTEMPTS = 3  # to answer from one version, while versions vanish
+POLL_SECONDS = 0.5  # between checks of `current`
+RETRY_SECONDS = 30.0  # before an unreadable version is tried again
+ATTEMPTS = 3  # to answer from one version while versions are being removed
 
 Value = TypeVar("Value")
 
@@ -27,46 +27,46 @@ log = logging.getLogger(__name__)
 
 
 class Versions:
-    """Follows `current`: a new version is read in a thread, while requests are answered from the one before."""
+    """Follows `current`: a thread reads the new version while requests use the previous one."""
 
     def __init__(self, data: Path) -> None:
         self._data = data
         self._link = published_folder(data) / CURRENT
         self.served: Version | None = None
         self._reading: Future[None] | None = None
-        self._look_at = 0.0
-        self._unreadable: tuple[str, float] = ("", 0.0)  # the version's name, and when it may be tried again
+        self._poll_at = 0.0
+        self._unreadable: tuple[str, float] = ("", 0.0)  # the version's name, and when to try it again
 
     async def watch(self) -> None:
-        """Follow `current` though nobody asks: the first answer after a quiet night is of the newest version."""
+        """Follow `current` without requests, so that the first response after an idle time uses the newest version."""
         while True:
-            await asyncio.sleep(LOOK_SECONDS)
-            self._look()
+            await asyncio.sleep(POLL_SECONDS)
+            self._poll()
 
     async def current(self) -> Version:
-        """The version to answer from.
+        """The version to serve.
 
         Raises:
             Problem: there is none.
         """
-        if time.monotonic() >= self._look_at:
-            self._look()
+        if time.monotonic() >= self._poll_at:
+            self._poll()
         if self.served is None:
             await self._until_read()
         if self.served is None:
             raise Problem(
                 503,
-                f"Nothing that could be read is published in {self._data.name} yet.",
-                "Run `pixelnova refresh` where the warehouse is; if it has been run, see the API's log.",
+                f"{self._data.name} has no readable published version yet.",
+                "Run `pixelnova refresh` where the warehouse is; if it has already run, see the API's log.",
                 {"retry-after": "30"},
             )
         return self.served
 
     async def answer(self, compose: Callable[[Version], Awaitable[Value]]) -> Value:
-        """What is composed from one version as a whole, whatever becomes of the versions meanwhile.
+        """Compose a response from one version as a whole, retrying with the next one if its files are removed.
 
         Raises:
-            Problem: what there is to answer instead.
+            Problem: no version is available, or the request cannot be served.
         """
         version = await self.current()
         for _ in range(ATTEMPTS):
@@ -74,18 +74,18 @@ class Versions:
                 return await compose(version)
             except VersionGone:
                 version = await self._after(version)
-        raise Problem(503, "Versions vanish faster than they can be read.", "Ask again.", {"retry-after": "1"})
+        raise Problem(503, "Versions are removed faster than they can be read.", "Retry.", {"retry-after": "1"})
 
     async def _after(self, gone: Version) -> Version:
         if self.served is gone:
-            await self._until_read()  # what is being read may be older than what `current` says now
+            await self._until_read()  # the version being read may be older than `current`
         if self.served is gone:
-            self._look()
+            self._poll()
             await self._until_read()
         if self.served is gone or self.served is None:
             raise Problem(
                 503,
-                f"The files of version {gone.name} have been removed, and there is no newer one.",
+                f"The files of version {gone.name} were removed, and there is no newer version.",
                 "Run `pixelnova publish`.",
                 {"retry-after": "30"},
             )
@@ -95,14 +95,14 @@ class Versions:
         if self._reading is not None:
             await asyncio.shield(asyncio.wrap_future(self._reading))
 
-    def _look(self) -> None:
-        """Begin to read what `current` points to, if it is another version."""
-        self._look_at = time.monotonic() + LOOK_SECONDS
+    def _poll(self) -> None:
+        """Start reading the target of `current` if it is another version."""
+        self._poll_at = time.monotonic() + POLL_SECONDS
         if self._reading is not None and not self._reading.done():
             return
         try:
             name = self._link.readlink().name
-        except OSError:  # nothing is published, or no longer: what is served stays
+        except OSError:  # nothing is published (any more): keep the served version
             return
         unreadable, retry_at = self._unreadable
         if (self.served is not None and self.served.name == name) or (
@@ -113,18 +113,18 @@ class Versions:
         threading.Thread(target=self._read, args=(self._reading,), daemon=True).start()
 
     def _read(self, done: Future[None]) -> None:
-        """Read the newest version, in a thread: answers must not wait for it."""
+        """Read the newest version, in a thread: requests must not wait for it."""
         name = ""
         try:
             for _ in range(ATTEMPTS):
-                with contextlib.suppress(FileNotFoundError, NothingPublished):  # a newer one has taken its place
+                with contextlib.suppress(FileNotFoundError, NothingPublished):  # replaced by a newer one
                     published = read_current(self._data)
                     name = published.folder.name
                     self.served = Version(published)
                     return
             self._unreadable = (name, time.monotonic() + RETRY_SECONDS)
-            log.error("version %s lacks files: run `pixelnova publish`", name)
-        except Exception as error:  # whatever is wrong with its files, the version before is still good
+            log.error("version %s has missing files: run `pixelnova publish`", name)
+        except Exception as error:  # whatever is wrong with its files, the previous version is still good
             self._unreadable = (name, time.monotonic() + RETRY_SECONDS)
             log.error("version %s cannot be read (%s): run `pixelnova publish`", name, error)
         finally:

@@ -1,4 +1,4 @@
-"""What SQL models badly: recommenders that are linear algebra.
+"""Recommenders that need linear algebra, which SQL does badly.
 
-Tables of the warehouse flow in, after dbt has built them; rows of `recommendations` flow out, to be published.
+Read tables of the warehouse after dbt has built them, write rows of `recommendations` for publication.
 """

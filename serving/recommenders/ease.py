@@ -1,25 +1,25 @@
 """EASE, embarrassingly shallow autoencoders: a regression of every product on all others, in closed form.
 
-Persons by products flow in; weights from product to product flow out. Source: Steck, "Embarrassingly Shallow
+Takes a persons x products matrix, returns product-to-product weights. Source: Steck, "Embarrassingly Shallow
 Autoencoders for Sparse Data", WWW 2019.
 """
 
 import numpy as np
 from scipy import linalg, sparse
 
-REGULARISATION = 300.0  # chosen on Online Retail, trained until September, tried on October 2011
+REGULARISATION = 300.0  # tuned on Online Retail: trained until September, validated on October 2011
 
 
 def product_weights(interests: sparse.csr_matrix, regularisation: float = REGULARISATION) -> np.ndarray:
-    """What an interest in one product says of each other.
+    """Weights that predict interest in each product from interest in the others.
 
     Args:
         interests: persons x products, 1 for the strongest interest, 0 for none.
         regularisation: how much evidence a weight needs, in persons.
 
     Returns:
-        products x products, float32; the diagonal is 0, so that no product suggests itself. Takes 8 bytes a pair while
-        it is made, and time with the third power: 3,600 products 3 to 4 seconds on two cores.
+        products x products, float32; the diagonal is 0, so that no product recommends itself. Needs 8 bytes per pair
+        while it runs, and cubic time: 3 to 4 seconds for 3,600 products on two cores.
     """
     gram = (interests.T @ interests).toarray().astype(np.float32)
     diagonal = np.diag_indices_from(gram)
@@ -29,7 +29,7 @@ def product_weights(interests: sparse.csr_matrix, regularisation: float = REGULA
     inverse, failed = invert(factor, lower=True, overwrite_c=True)
     if failed:
         raise np.linalg.LinAlgError("the matrix of interests cannot be inverted")
-    # Only the lower half is there; the upper is its mirror. In place: at 10,000 products a copy is 400 MB.
+    # potri fills only the lower half; mirror it in place, because at 10,000 products a copy is 400 MB.
     np.copyto(inverse, inverse.T, where=np.triu(np.ones(inverse.shape, dtype=bool), 1))
     inverse /= -np.diag(inverse).copy()
     inverse[diagonal] = 0
@@ -39,22 +39,22 @@ def product_weights(interests: sparse.csr_matrix, regularisation: float = REGULA
 def best_products(
     profiles: sparse.csr_matrix, weights: np.ndarray, barred: sparse.csr_matrix, count: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The products that persons would like best.
+    """The products with the best scores for each person.
 
     Args:
         profiles: persons x products, how strong and recent each interest is.
         weights: of `product_weights`.
-        barred: persons x products, not 0 for what must not be suggested.
+        barred: persons x products, nonzero for products that must not be recommended.
         count: how many for each person, at most.
 
     Returns:
-        products (persons x count, indexes, best first) and their scores; a score of 0 or less is no suggestion.
+        products (persons x count, indexes, best first) and their scores; ignore scores of 0 or less.
     """
     scores = np.asarray(profiles @ weights)
     scores[barred.nonzero()] = -np.inf
     count = min(count, scores.shape[1])
     best = np.sort(np.argpartition(-scores, count - 1, axis=1)[:, :count], axis=1)
-    # Equal scores in the order of the products, so that twice is once.
+    # Ties in product order, for reproducible results.
     order = np.argsort(-np.take_along_axis(scores, best, axis=1), axis=1, kind="stable")
     order = np.take_along_axis(best, order, axis=1)
     return order, np.take_along_axis(scores, order, axis=1)

@@ -1,7 +1,7 @@
-"""Personal lists, and how well they would have done.
+"""Personal lists and their backtest.
 
-Reads interests of persons (intermediate.int_interests) and scores that dbt has made where there are too many products
-for a matrix; writes recommendations.personal and new rows of recommendations.evaluation_history.
+Reads interests of persons (intermediate.int_interests), or scores computed by dbt if there are too many products for a
+matrix; writes recommendations.personal and new rows of recommendations.evaluation_history.
 """
 
 from collections.abc import Iterator
@@ -19,28 +19,28 @@ from serving.duckdb_settings import connect
 from serving.recommenders.ease import best_products, product_weights
 from serving.settings import ListSettings, read_settings
 
-OVERFETCH = 5  # times as many as are shown: what diversity takes out is made up for
-CHUNK = 1_000  # persons scored at once
+OVERFETCH = 5  # candidates per shown item, since the diversity rule drops some
+CHUNK = 1_000  # persons per batch
 MAY_NOT_BE_SHOWN = -1
 EVALUATED_AT = 10
-MEASURED, TOO_LITTLE = "measured", "too little history"  # as the model `evaluation` says
+MEASURED, TOO_LITTLE = "measured", "too little history"  # same values as in the model `evaluation`
 RATES = ("hit_rate", "mrr", "recall", "coverage", "novelty")
 
 
 @dataclass(frozen=True)
 class Interests:
-    """Interests of a shop's persons: persons x products, and which index stands for whom."""
+    """Interests of a shop's persons as persons x products matrices, with their index labels."""
 
     journeys: np.ndarray
     products: np.ndarray
-    shown: sparse.csr_matrix  # 1 for an interest, however strong
-    recency: sparse.csr_matrix  # 1 for a purchase of today, less for a view; halved with every half-life
-    owned: sparse.csr_matrix  # 1 for what somebody has and will hardly buy again
+    shown: sparse.csr_matrix  # 1 for any interest
+    recency: sparse.csr_matrix  # 1 for a purchase today, less for a view; decays with the half-life
+    owned: sparse.csr_matrix  # 1 for purchased products that are unlikely to be bought again
     age: np.ndarray  # days since each person's last interest
 
 
 class Scores(NamedTuple):
-    """Rows of a score: persons and products as numbers."""
+    """Scores by person index and product index."""
 
     persons: np.ndarray
     products: np.ndarray
@@ -48,7 +48,7 @@ class Scores(NamedTuple):
 
 
 class Lists(NamedTuple):
-    """Rows of a list, in its order; positions from 1."""
+    """List items in order; positions from 1."""
 
     persons: np.ndarray
     products: np.ndarray
@@ -69,7 +69,7 @@ def recommend(warehouse: Path) -> dict[str, int]:
         ).fetchall()
         evaluations = []
         connection.execute("begin")
-        connection.execute("delete from recommendations.personal")  # dbt has made it: _exports__sources.yml
+        connection.execute("delete from recommendations.personal")  # dbt creates it: _exports__sources.yml
         for shop, method in methods:
             lists = _ease_lists if method == "ease" else _similarity_lists
             for rows in lists(connection, shop, settings):
@@ -83,7 +83,7 @@ def recommend(warehouse: Path) -> dict[str, int]:
                 connection.unregister("chunk")
             if method == "ease":
                 evaluations += _evaluate(connection, shop, settings)
-        _remember(connection, evaluations, settings.model_version)
+        _record_history(connection, evaluations, settings.model_version)
         connection.execute("commit")
         return dict(
             connection.execute(
@@ -95,7 +95,7 @@ def recommend(warehouse: Path) -> dict[str, int]:
 def read_interests(
     connection: duckdb.DuckDBPyConnection, trained_for: str, shop: str, settings: ListSettings
 ) -> Interests | None:
-    """What a shop's persons showed an interest in, as known now or for the backtest."""
+    """Interests of a shop's persons, up to now or up to the backtest's cutoff."""
     rows = connection.execute(
         "select interests.journey_id, interests.product_id, interests.weight, "
         "date_diff('day', interests.last_date, today.today) as age, "
@@ -134,7 +134,7 @@ def read_interests(
 
 
 def _ease_lists(connection: duckdb.DuckDBPyConnection, shop: str, settings: ListSettings) -> Iterator[pa.Table]:
-    """For persons who were here lately; the others get the lists of a segment."""
+    """Lists for recently active persons; the others get the list of a segment."""
     interests = read_interests(connection, "now", shop, settings)
     if interests is None:
         return
@@ -167,7 +167,7 @@ def _similarity_lists(connection: duckdb.DuckDBPyConnection, shop: str, settings
 
 
 def _groups(connection: duckdb.DuckDBPyConnection, shop: str, products: np.ndarray) -> np.ndarray:
-    """The number of each product's vendor and type, its own where it has none, and one for what may not be shown."""
+    """The group of each product: of its vendor and type, its own, or MAY_NOT_BE_SHOWN."""
     group_of = dict(
         connection.execute(
             "select product_id, coalesce(diversity_group, product_id) from recommendations.eligibility "
@@ -180,29 +180,29 @@ def _groups(connection: duckdb.DuckDBPyConnection, shop: str, products: np.ndarr
 
 
 def short_lists(scored: Scores, groups: np.ndarray, settings: ListSettings) -> Lists:
-    """The best products of each person, of one vendor and type only a few.
+    """The best products of each person, with at most a few of one vendor and type.
 
     Args:
-        scored: in any order; a score of 0 or less is no suggestion.
-        groups: by product, of `_groups`.
+        scored: in any order; scores of 0 or less are ignored.
+        groups: by product, from `_groups`.
     """
     kept = np.flatnonzero((scored.scores > 0) & (groups[scored.products] != MAY_NOT_BE_SHOWN))
-    # Equal scores in the order of the products, so that twice is once.
+    # Ties in product order, for reproducible results.
     order = kept[np.lexsort((scored.products[kept], -scored.scores[kept], scored.persons[kept]))]
     persons_groups = scored.persons[order] * (groups.max(initial=0) + 1) + groups[scored.products[order]]
-    order = order[_places(persons_groups) <= settings.max_per_vendor_and_type]
-    positions = _places(scored.persons[order])
+    order = order[_positions(persons_groups) <= settings.max_per_vendor_and_type]
+    positions = _positions(scored.persons[order])
     order, positions = order[positions <= settings.list_limit], positions[positions <= settings.list_limit]
     return Lists(scored.persons[order], scored.products[order], scored.scores[order], positions)
 
 
-def _places(keys: np.ndarray) -> np.ndarray:
-    """The place of each row among those of the same key, from 1."""
+def _positions(keys: np.ndarray) -> np.ndarray:
+    """The position of each row within its key, from 1."""
     order = np.argsort(keys, kind="stable")
     firsts = np.flatnonzero(np.diff(keys[order], prepend=-1))
-    places = np.empty(len(keys), int)
-    places[order] = np.arange(1, len(keys) + 1) - np.repeat(firsts, np.diff(firsts, append=len(keys)))
-    return places
+    positions = np.empty(len(keys), int)
+    positions[order] = np.arange(1, len(keys) + 1) - np.repeat(firsts, np.diff(firsts, append=len(keys)))
+    return positions
 
 
 def _listed(shop: str, strategy: str, journeys: np.ndarray, products: np.ndarray, lists: Lists) -> pa.Table:
@@ -221,7 +221,7 @@ def _listed(shop: str, strategy: str, journeys: np.ndarray, products: np.ndarray
 def _evaluate(
     connection: duckdb.DuckDBPyConnection, shop: str, settings: ListSettings
 ) -> list[tuple[str, str, str, dict[str, Any]]]:
-    """How well products that are new to a person are foretold, by what was known some days before."""
+    """Backtest: how well earlier interests predict products that are new to a person."""
     past = read_interests(connection, "backtest", shop, settings)
     if past is None:
         return []
@@ -244,8 +244,8 @@ def _evaluate(
     known = past.shown[persons]
     by_ease, _ = best_products(past.recency[persons], product_weights(past.shown), known, EVALUATED_AT)
     popularity = np.asarray(past.shown.sum(axis=0)).ravel().astype(np.float32)
-    everybody = sparse.csr_matrix(np.ones((len(persons), 1), dtype=np.float32))
-    by_popularity, _ = best_products(everybody, popularity[np.newaxis, :], known, EVALUATED_AT)
+    everyone = sparse.csr_matrix(np.ones((len(persons), 1), dtype=np.float32))
+    by_popularity, _ = best_products(everyone, popularity[np.newaxis, :], known, EVALUATED_AT)
     wanted = [targets[person] for person in persons]
     share = popularity / popularity.sum()
     history = int(popularity.sum())
@@ -265,35 +265,34 @@ def _evaluate(
 
 def _measured(shown: np.ndarray, wanted: list[set[int]], share: np.ndarray) -> dict[str, float]:
     first = [
-        next((place for place, product in enumerate(row, start=1) if product in targets), 0)
+        next((rank for rank, product in enumerate(row, start=1) if product in targets), 0)
         for row, targets in zip(shown.tolist(), wanted, strict=True)
     ]
     hits = [len(targets.intersection(row)) for row, targets in zip(shown.tolist(), wanted, strict=True)]
     return {
         "cases": len(wanted),
-        "hit_rate": float(np.mean([place > 0 for place in first])),
-        "mrr": float(np.mean([1 / place if place else 0 for place in first])),
+        "hit_rate": float(np.mean([rank > 0 for rank in first])),
+        "mrr": float(np.mean([1 / rank if rank else 0 for rank in first])),
         "recall": float(np.mean([hit / len(targets) for hit, targets in zip(hits, wanted, strict=True)])),
         "coverage": len(np.unique(shown)) / len(share),
         "novelty": float(np.mean(-np.log2(share[shown]))),
     }
 
 
-def _remember(
+def _record_history(
     connection: duckdb.DuckDBPyConnection,
     evaluations: list[tuple[str, str, str, dict[str, Any]]],
     model_version: str,
 ) -> None:
-    """What this refresh measured, once for each as_of."""
+    """Record the evaluation of this refresh, once per as_of."""
     connection.execute(
         "create table if not exists recommendations.evaluation_history as from recommendations.evaluation limit 0"
     )
     connection.execute(
         "comment on table recommendations.evaluation_history is 'One row per shop, task, strategy and as_of of a "
-        "refresh: what recommendations.evaluation said then, and how personal lists (task new_product) would have "
-        "done.'"
+        "refresh: recommendations.evaluation at that time, and the backtest of personal lists (task new_product).'"
     )
-    # What is remembered outlives the version that wrote it: columns that are new are added, and none is taken away.
+    # The history outlives the code that wrote it: new columns are added, and none is dropped.
     for name, kind, *_ in connection.execute("describe recommendations.evaluation").fetchall():
         connection.execute(f"alter table recommendations.evaluation_history add column if not exists {name} {kind}")
     connection.execute(
@@ -305,8 +304,8 @@ def _remember(
         "select column_name, comment from duckdb_columns() "
         "where schema_name = 'recommendations' and table_name = 'evaluation' and comment is not null"
     ).fetchall():
-        said = comment.replace("'", "''")
-        connection.execute(f"comment on column recommendations.evaluation_history.{name} is '{said}'")
+        escaped = comment.replace("'", "''")
+        connection.execute(f"comment on column recommendations.evaluation_history.{name} is '{escaped}'")
     for shop, task, strategy, measured in evaluations:
         connection.execute(
             "insert into recommendations.evaluation_history by name select "
@@ -329,8 +328,8 @@ def _remember(
 
 
 @dataclass(frozen=True)
-class Fallen:
-    """A strategy that would have done worse than what everybody is shown."""
+class BelowPopularity:
+    """A strategy with a lower hit rate than the popular list."""
 
     shop: str
     task: str
@@ -341,8 +340,8 @@ class Fallen:
     trained_until: date
 
 
-def below_popularity(warehouse: Path, min_cases: int = 100) -> list[Fallen]:
-    """The strategies that were worse than popularity in the last evaluation; few cases prove nothing."""
+def below_popularity(warehouse: Path, min_cases: int = 100) -> list[BelowPopularity]:
+    """The strategies below popularity in the last evaluation, if it has enough cases."""
     with duckdb.connect(str(warehouse), read_only=True) as connection:
         rows = connection.execute(
             """
@@ -355,4 +354,4 @@ def below_popularity(warehouse: Path, min_cases: int = 100) -> list[Fallen]:
             """,
             {"min_cases": min_cases},
         ).fetchall()
-    return [Fallen(*row) for row in rows]
+    return [BelowPopularity(*row) for row in rows]

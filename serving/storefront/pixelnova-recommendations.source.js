@@ -1,20 +1,20 @@
 /**
  * Fills the storefront's <pixelnova-recommendations> (or [data-pixelnova]) with recommendations.
  *
- * Published files or answers of the read API flow in; cards by the theme's own <template>, the custom events
- * `pixelnova:recommendation_viewed` and `…_clicked`, and the line-item property `_pixelnova_rec` flow out. Whatever
- * fails leaves the page as it was. This is the source; README.md says how the file that is shipped is made from it.
+ * Reads published files or the read API, renders cards from the theme's <template>, publishes the custom events
+ * `pixelnova:recommendation_viewed` and `…_clicked`, and sets the line-item property `_pixelnova_rec`. On any failure
+ * the page stays unchanged. This is the source; README.md describes how to build the shipped file.
  */
 {
-  const page = document; // a name that a minifier can shorten
+  const page = document; // an alias that a minifier can shorten
   const shopify = self.Shopify ?? {};
   const PRODUCT_PAGE = "product_page";
   const PROPERTY = "properties[_pixelnova_rec]";
 
-  const shown = new Set(); // products of this page's lists so far: no two lists show the same
-  let most = 1; // how many products these lists may show, and the page itself one
+  const shown = new Set(); // products already in this page's lists, so that no two lists show the same product
+  let most = 1; // how many products these lists can show, plus one for the page's own product
 
-  /** Give `update` what is kept under a key; keep what comes of it, the `value`, if we may. */
+  /** Update the stored value of a key with `update`, if consent allows storage; returns the new `value`. */
   const remember = (key, update, value) => {
     try {
       if (shopify.customerPrivacy?.preferencesProcessingAllowed?.() ?? true) {
@@ -22,53 +22,53 @@
         localStorage[key] = JSON.stringify(value);
       }
     } catch {
-      // Storage is full, forbidden or holds nonsense: the page goes by what it knows itself.
+      // Storage is full, forbidden or corrupt: continue without it.
     }
     return value ?? update();
   };
 
-  /** What was clicked in the last 24 hours, the newest first. rec: what `_pixelnova_rec` says of it. */
+  /** Clicks of the last 24 hours, newest first. rec: the value of `_pixelnova_rec`. */
   const clicks = (newest) =>
-    remember("pixelnova:clicked", (before) => [newest, before].flat().filter((one) => one?.at > Date.now() - 864e5));
+    remember("pixelnova:clicked", (before) => [newest, before].flat().filter((click) => click?.at > Date.now() - 864e5));
 
-  /** An address that leads to a page or a picture and runs nothing; else "". */
+  /** The URL if it is http(s), so that it cannot run a script; else "". */
   const safe = (url, absolute = new URL(url ?? "x:", location)) => (/^https?:/.test(absolute) ? absolute : "");
 
-  /** A price as the page writes prices; nothing where it is of another currency than the page's, or of none. */
+  /** The price in the page's locale; undefined if its currency is missing or is not the page's. */
   const money = (price, lang = page.documentElement.lang) => {
     try {
       if (price && price.currency == (shopify.currency?.active ?? price.currency))
         return (+price.amount).toLocaleString(lang || [], {style: "currency", ...price});
     } catch {
-      return lang && money(price, ""); // not a language: the browser's own; nor a currency: no price
+      return lang && money(price, ""); // invalid language: use the browser's; invalid currency: no price
     }
   };
 
-  /** Fill one list. above: a promise that the list above it is filled, for that one chooses first. */
+  /** Fill one list. above: a promise of the list above, which picks its products first. */
   const render = async (element, above) => {
     const {shop, product, placement = PRODUCT_PAGE, limit = 8, source} = element.dataset;
-    const enough = Math.min((most += +limit), 50); // to choose from, whatever the lists above show; the API's most
+    const enough = Math.min((most += +limit), 50); // enough to choose from after the lists above; 50 is the API's maximum
     const viewed = remember("pixelnova:viewed", (before) =>
-      (before ?? []).filter((id) => id != product).concat(product || []).slice(-5), // the newest last
+      (before ?? []).filter((id) => id != product).concat(product || []).slice(-5), // newest last
     );
 
-    // Was the product on this page clicked in a list? Then its forms say so to the cart; those of others do not.
-    const value = clicks().find((one) => one.id == product)?.rec;
+    // If this page's product was clicked in a list, add that to its own add-to-cart forms, not to those of other products.
+    const value = clicks().find((click) => click.id == product)?.rec;
     if (value)
       for (const form of page.querySelectorAll('form[action*="/cart/add"]'))
         if (!form[PROPERTY] && (form["product-id"]?.value ?? product) == product)
           form.append(Object.assign(page.createElement("input"), {type: "hidden", name: PROPERTY, value}));
 
-    let timer; // runs while the list is in sight
-    let head; // of the newest answer: which version, made by which model
+    let timer; // runs while the list is visible
+    let head; // of the latest response: version and model version
     const read = async (name, id = product) => {
       const isSession = name == "session";
       const ofProduct = /_/.test(name);
       const isApi = /v1$/.test(source);
-      if (isSession ? !viewed[0] : ofProduct && !id) return []; // there is nothing to go by
+      if (isSession ? !viewed[0] : ofProduct && !id) return []; // no product to start from
       if (isSession && !isApi) {
-        // What was viewed with the last products, the newer the weightier; at most three of one vendor and type.
-        const sums = {__proto__: null}; // by id, and how many of a group: its name is no id, for it has a comma
+        // Combine viewed_together of the last products, weighted by recency; at most three of one vendor and type.
+        const sums = {__proto__: null}; // scores by id, and counts by group: a group key contains a comma, so it never equals an id
         const lists = await Promise.all(viewed.map((seed) => read("viewed_together", seed).catch(() => [])));
         lists.map((items, index) =>
           items.map(
@@ -79,13 +79,13 @@
         );
         viewed.map((id) => delete sums[id]);
         return Object.keys(sums)
-          .sort() // what scores the same stands by id, as in the API's answers
+          .sort() // ties are broken by id, as in the API
           .map((id) => sums[id])
-          .sort((one, other) => other.score - one.score)
-          // -~: one more, or one
+          .sort((left, right) => right.score - left.score)
+          // -~: increment, from undefined to 1
           .filter(({vendor, type}) => !(vendor && type && (sums[[vendor, type]] = -~sums[[vendor, type]]) > 3));
       }
-      const hash = new TextEncoder() // FNV-1a, folded below: as shard_name in serving/published.py
+      const hash = new TextEncoder() // FNV-1a, folded below, like shard_name in serving/published.py
         .encode(id)
         .reduce((number, byte) => Math.imul(number ^ byte, 0x01000193), 0x811c9dc5);
       const answer = (head = await (
@@ -96,7 +96,7 @@
               : ofProduct
                 ? `products/${((hash ^ (hash >>> 16)) & 255).toString(16).padStart(2, 0)}.json`
                 : "lists.json"),
-          // Text, and not called JSON: browsers need no leave to send that to another host.
+          // Sent as plain text rather than JSON, which would need a CORS preflight.
           isSession ? {method: "POST", body: JSON.stringify({products: viewed})} : {},
         )
       ).json());
@@ -124,10 +124,10 @@
       card.querySelectorAll("[data-field]").forEach((node) => {
         const field = node.dataset.field;
         if (field == "link") {
-          // The page's own host, where the shopper's storage is; `url` may be of another domain of the shop.
+          // Stay on the page's host, which has the shopper's storage; `url` may use another domain of the shop.
           node.href = safe(handle ? (shopify.routes?.root ?? "/") + "products/" + handle : url);
           node.onclick = node.onauxclick = (event) => {
-            if (event.button > 1) return; // the right one opens a menu
+            if (event.button > 1) return; // the right button opens a menu
             publish("clicked", {product_id, strategy, position});
             clicks({id: product_id, rec: [request_id, placement, strategy, position].join("."), at: Date.now()});
           };
@@ -135,7 +135,7 @@
           node.alt = title;
           (node.src = safe(image)) || node.remove();
         } else
-          // A reason has the theme's own words: data-popular="Popular now".
+          // The theme words each reason: data-popular="Popular now".
           node.textContent = {title, price: money(price)}[field] ?? node.dataset[strategy];
       });
       const position = product_ids.push(product_id);
@@ -152,15 +152,15 @@
           try {
             draw(item);
           } catch {
-            // An item that cannot be shown: the others can.
+            // Skip an item that cannot be rendered.
           }
         if (product_ids[0]) break;
       } catch {
-        // No answer, or none that can be read: perhaps the next list has one.
+        // No response, or an invalid one: try the next list.
       }
     if (product_ids[0]) {
       element.hidden = false;
-      // Viewed: at least half of the list, for a second, once.
+      // Viewed: at least half of the list visible for one second, reported once.
       new IntersectionObserver(
         (entries, observer) => {
           clearTimeout(timer);
@@ -178,7 +178,7 @@
 
   let above;
   page.querySelectorAll("pixelnova-recommendations,[data-pixelnova]").forEach(
-    // once: a page may bring this file twice
+    // once: a page may include this file twice
     (element) => (above = element.drawn ??= render(element, above).catch(() => {})),
   );
 }

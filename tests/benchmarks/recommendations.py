@@ -215,8 +215,8 @@ def published_lists(data: Path) -> Figures:
     """All viewed_together lists of the published version, as the storefront and the API read them."""
     import msgspec
 
+    from serving.api.session_neighbours import ViewedTogether
     from serving.published import Shard, read_current, shop_folder
-    from serving.session_neighbours import ViewedTogether
 
     lists = {}
     for file in sorted((read_current(data).folder / shop_folder(SHOP) / "products").glob("*.json")):
@@ -230,7 +230,7 @@ def sessions_lists(work: Path) -> Figures:
     """The exported lists alone, and what is viewed most."""
     from collections import Counter
 
-    from serving.session_neighbours import combined_lists
+    from serving.api.session_neighbours import combined_lists
 
     lists = published_lists(work / "sessions" / "data")
     cases = next_clicks()
@@ -293,8 +293,8 @@ def sessions_sql(work: Path) -> Figures:
 
 def sessions_api(work: Path) -> Figures:
     """One case after the other, by what the read API asks; and how many lists are the batch's, product for product."""
+    from serving.api.session_neighbours import SessionNeighbours, blend
     from serving.published import private_folder, read_current
-    from serving.session_neighbours import SessionNeighbours, blend
 
     data = work / "sessions" / "data"
     lists = published_lists(data)

@@ -104,7 +104,7 @@ def test_port_in_use_is_reported(pixelnova, tmp_path, command):
         taken.listen()
         port = taken.getsockname()[1]
         done = pixelnova(command, "--port", str(port), data=tmp_path, check=False)
-    assert f"127.0.0.1:{port} cannot be listened on" in one_line_reason(done)
+    assert f"Cannot listen on 127.0.0.1:{port}" in one_line_reason(done)
 
 
 def test_storefront_demo_checks_its_ports_before_any_work(pixelnova, tmp_path):

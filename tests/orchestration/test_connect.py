@@ -135,7 +135,7 @@ def test_store_missing_in_shops_toml_is_reported(command):
         ({}, GRANTED | {"PIXELNOVA_SHOPIFY_CLIENT_ID_LAMP_SHOP": "?"}, "token", "copy both from the Dev Dashboard"),
         ({"grant.is_permitted": False}, GRANTED, "token", "must belong to one organization"),
         ({"scopes": {"read_products"}}, GRANTED, "scopes", "missing: read_orders | add the scope in the Dev Dashboard"),
-        ({"supported_versions": ["2027-04", "2027-07"]}, GRANTED, "API version", "2026-10 is not among those"),
+        ({"supported_versions": ["2027-04", "2027-07"]}, GRANTED, "API version", "no longer supports 2026-10"),
         ({"served_version": "2027-04"}, GRANTED, "token", "serves API version 2027-04"),
         ({"web_pixel": pixel_of("https://a.example", "another-key")}, GRANTED, "pixel", "ingest key 'another-key'"),
         ({"web_pixel": {"id": "1", "settings": "not JSON"}}, GRANTED, "pixel", "ingest key None"),
@@ -156,9 +156,9 @@ def test_failed_part_is_named(check, admin_api, trouble, environment, part, comp
         ({}, "unknown pixel: the app has no pixel in this store"),
         (
             {"scopes": SCOPES - {"read_pixels"}},
-            "a custom pixel cannot be asked for: paste what `pixelnova pixel --shop",
+            "a custom pixel cannot be checked from here: paste the output of `pixelnova pixel --shop",
         ),
-        ({"scopes": SCOPES - {"read_all_orders"}}, "the orders of the last 60 days only"),
+        ({"scopes": SCOPES - {"read_all_orders"}}, "only the last 60 days of orders"),
         ({"scopes": SCOPES - {"read_products"} | {"write_products"}}, "not used by Pixelnova: write_products"),
         (
             {"webhooks": [{"id": "1", "topic": "ORDERS_CREATE", "uri": "https://a.example"}]},
@@ -181,12 +181,15 @@ def test_static_token_is_checked(check):
 
 
 def test_collector_with_another_key_or_secret_is_reported(check, monkeypatch, tmp_path):
-    with collecting(monkeypatch, tmp_path, PIXELNOVA_SHOPIFY_SECRETS="of-another-app") as url:
+    other = tmp_path / "collector"  # a folder of its own: a collector reloads shops.toml when that changes
+    other.mkdir()
+    (other / "shops.toml").write_text(SHOPS)
+    with collecting(monkeypatch, other, PIXELNOVA_SHOPIFY_SECRETS="of-another-app") as url:
         (tmp_path / "shops.toml").write_text(SHOPS.replace(KEY, "key-of-tomorrow"))
         failed, output = check(url, **GRANTED)
     assert failed == ["ingest key", "webhook secret"]
     assert "key-of-tomorrow is unknown to the collector" in output
-    assert "refuses what the app's secret signs (HTTP 401)" in output
+    assert "refuses webhooks signed with the app's secret (HTTP 401)" in output
 
 
 def test_unreachable_collector_is_reported(check):

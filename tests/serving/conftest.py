@@ -17,8 +17,8 @@ import pytest
 
 from serving.api import ApiSettings, create_api
 from serving.api import versions as api_versions
+from serving.api.visitor_access import VisitorSecrets
 from serving.published import Published, shop_folder
-from serving.visitor_access import VisitorSecrets
 from tests.conftest import PROJECT
 from tests.serving.published_version import FIRST_HIDDEN, FIRST_PRODUCT, SHOP, write_version
 
@@ -153,4 +153,4 @@ def ask(published) -> Asking:
 @pytest.fixture
 def looks_at_once(monkeypatch) -> None:
     """`current` is looked at with every request, so that no test waits."""
-    monkeypatch.setattr(api_versions, "LOOK_SECONDS", 0.0)
+    monkeypatch.setattr(api_versions, "POLL_SECONDS", 0.0)

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from serving.api.session_neighbours import SessionNeighbours, ViewedTogether, blend, combined_lists
 from serving.published import Published, private_folder
-from serving.session_neighbours import SessionNeighbours, ViewedTogether, blend, combined_lists
 from tests.serving.conftest import (
     HIDDEN,
     KEY,
@@ -217,7 +217,7 @@ def test_an_unknown_parameter_is_named(ask):
     answer = ask(f"{ROOT}/popular?exlude=1001&limit=3&n=2")
     assert answer.status_code == 422
     assert answer.json()["error"] == "Unknown parameter: exlude, n."
-    assert answer.json()["remedy"] == "Known here: channel, collection, exclude, limit, segment, type, vendor."
+    assert answer.json()["remedy"] == "Known parameters: channel, collection, exclude, limit, segment, type, vendor."
     assert ask(f"{ROOT}/session?products=1001", "POST", json={"products": ["1001"]}).status_code == 422
     assert ask(f"{ROOT}/visitors/client-3?exlude=1001").status_code == 401  # who has no key learns nothing else
     assert ask(f"{ROOT}/visitors/client-3?exlude=1001", headers=KEY).status_code == 422

@@ -25,11 +25,13 @@ def description(ask):
     ("route", "mode"),
     [
         *((route, GenerationMode.POSITIVE) for route in ROUTES),
-        *((route, GenerationMode.NEGATIVE) for route in ROUTES if "{" in route),  # others have nothing to be wrong
+        *(
+            (route, GenerationMode.NEGATIVE) for route in ROUTES if "{" in route
+        ),  # the others have no parameter that can be invalid
     ],
 )
-def test_answers_are_as_the_description_says(description, route, mode):
-    """Valid requests, and requests that are wrong in some way; to a shop that there is, and to random ones."""
+def test_responses_conform_to_openapi(description, route, mode):
+    """Valid and invalid requests, for an existing shop and for random ones."""
     method, _, path = route.partition(" ")
     operation = description[path][method]
     existing = {name: value for name, value in EXISTING.items() if f"{{{name}}}" in path}
@@ -45,12 +47,12 @@ def test_answers_are_as_the_description_says(description, route, mode):
     check()
     if mode is GenerationMode.NEGATIVE:
         assert 422 in statuses
-    else:  # few random requests are of something that there is
+    else:  # few random requests hit something that exists
         plain = operation.Case(path_parameters=existing, **({"body": {"products": [SEED]}} if method == "post" else {}))
         assert plain.call_and_validate(headers=KEY, checks=checks).status_code == 200
 
 
-def test_the_description_names_every_route_and_the_shape_of_every_refusal(ask):
+def test_openapi_has_every_route_and_error_schema(ask):
     described = ask("/openapi.json").json()
     assert {f"{method} {path}" for path, item in described["paths"].items() for method in item} == set(ROUTES)
     for path, item in described["paths"].items():
@@ -62,8 +64,8 @@ def test_the_description_names_every_route_and_the_shape_of_every_refusal(ask):
                     }, path
 
 
-def test_the_description_says_what_a_key_opens_and_a_signature_does_not(ask):
+def test_description_states_access_of_key_and_signature(ask):
     described = ask("/openapi.json").json()
     schemes = described["components"]["securitySchemes"]
-    assert "journey ids" in schemes["apiKey"]["description"]
-    assert "client ids alone" in schemes["appProxy"]["description"]
+    assert "journey id" in schemes["apiKey"]["description"]
+    assert "client id only" in schemes["appProxy"]["description"]

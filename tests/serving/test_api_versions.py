@@ -66,7 +66,7 @@ def test_documents_of_a_newer_schema_are_not_guessed_at(tmp_path, looks_at_once,
 @pytest.mark.parametrize("path", [*PATHS, f"{ROOT}/session"])
 def test_a_version_that_is_removed_is_replaced_by_the_next_within_the_request(tmp_path, path, monkeypatch):
     first = write_version(tmp_path, seed=1)
-    monkeypatch.setattr(api_versions, "LOOK_SECONDS", 3600.0)  # nothing but the missing file tells of the switch
+    monkeypatch.setattr(api_versions, "POLL_SECONDS", 3600.0)  # nothing but the missing file tells of the switch
     ask = Asking(tmp_path)
     ask("/healthz")
     second = write_version(tmp_path, seed=2)

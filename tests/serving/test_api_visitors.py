@@ -4,8 +4,8 @@ import httpx
 import msgspec
 import pytest
 
+from serving.api.visitor_access import FRESH_SECONDS, VisitorSecrets, app_proxy_signature
 from serving.published import VisitorShard, private_folder, shard_name
-from serving.visitor_access import FRESH_SECONDS, VisitorSecrets, app_proxy_signature
 from tests.serving.conftest import KEY, ROOT, Asking, broken_laws, catalogue_of, codes, ids
 from tests.serving.published_version import SHOP, write_version
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from serving.session_neighbours import SessionNeighbours, ViewedTogether, blend, combined_lists, recent_weights
+from serving.api.session_neighbours import SessionNeighbours, ViewedTogether, blend, combined_lists, recent_weights
 from serving.settings import ListSettings
 from tests.serving.published_version import write_sessions
 

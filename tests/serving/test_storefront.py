@@ -29,16 +29,16 @@ from ingestion.pixel.packaging import custom_pixel
 from ingestion.simulator.catalogue import build_catalogue
 from ingestion.simulator.pixel_events import Browser, Checkout, Device
 from serving.api import ApiSettings, create_api
+from serving.demo_shop.server import FILES, THEME_FILES, create_storefront
 from serving.published import NothingPublished, Published, read_current, shard_name
-from serving.storefront.demo import FILES, HERE, create_storefront
 from tests.ingestion.test_pixel import ARGUMENTS, CHROMIUM
 from tests.ingestion.test_pixel import serving as running
 from tests.serving.published_version import PIXEL, write_version
 
 PROJECT = Path(__file__).resolve().parents[2]
-SNIPPET = HERE / "pixelnova-recommendations.js"
-SOURCE = HERE / "pixelnova-recommendations.source.js"
-SECTION = HERE / "pixelnova-recommendations.liquid"
+SNIPPET = THEME_FILES / "pixelnova-recommendations.js"
+SOURCE = THEME_FILES / "pixelnova-recommendations.source.js"
+SECTION = THEME_FILES / "pixelnova-recommendations.liquid"
 PRODUCTS = 120
 VIEWED, CLICKED = "pixelnova:recommendation_viewed", "pixelnova:recommendation_clicked"
 PROPERTY = "properties[_pixelnova_rec]"
@@ -601,7 +601,7 @@ def test_the_section_of_a_theme_is_filled_by_the_snippet(site, shop, published):
     site.open(body)
     wanted = published.document(shop.domain, "1001").placements["product_page"][:4]
     assert site.shown() == [one.title for one in wanted]
-    assert site.page.locator("small").all_text_contents() == ["Much like it"] * 4
+    assert site.page.locator("small").all_text_contents() == ["Similar"] * 4
 
 
 def visible_titles(page, heading: str) -> list[str]:
@@ -838,7 +838,7 @@ def test_the_demo_draws_its_pictures_itself_and_asks_nobody_else(chromium, shop,
 
 def demo_process(data: Path, shop: str, api: str | None) -> subprocess.Popen[str]:
     program = (
-        "import sys; from pathlib import Path; from serving.storefront.demo import serve_storefront; "
+        "import sys; from pathlib import Path; from serving.demo_shop.server import serve_storefront; "
         f"serve_storefront('127.0.0.1', 0, Path(sys.argv[1]), sys.argv[2], '', {api!r})"
     )
     command = [sys.executable, "-c", program, str(data), shop]

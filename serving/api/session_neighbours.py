@@ -1,6 +1,6 @@
-"""What a session in progress should see next: sessions like it (session-kNN), blended with the item-item lists.
+"""Recommends for a session in progress: similar sessions (session-kNN) blended with the item-item lists.
 
-sessions.parquet of a version and the products viewed so far flow in; products with scores, best first, flow out.
+Reads sessions.parquet of a version and the products viewed so far, returns scored products, best first.
 """
 
 import math
@@ -14,21 +14,21 @@ from pyarrow import parquet
 
 from serving.settings import DEFAULTS, ListSettings
 
-IDF_DIVISOR = 5.0  # how little rarity counts
-SCORE_DECIMALS = 12  # sums in another order differ in the last bits, and a tie must stay one
+IDF_DIVISOR = 5.0  # dampens the weight of rarity
+SCORE_DECIMALS = 12  # summation order changes the last bits; ties must stay ties
 
 Ranked = list[tuple[str, float]]
 
 
 class ViewedTogether(NamedTuple):
-    """A product's published list viewed_together. again: of its seed; scores: by product id."""
+    """A product's published viewed_together list. again: of its seed; scores: by product id."""
 
     again: float
     scores: Mapping[str, float]
 
 
 def recent_weights(viewed: Sequence[str], settings: ListSettings = DEFAULTS) -> dict[str, float]:
-    """Weights of the last products of a session, newest first; a product counts at its newest place."""
+    """Weights of a session's last products, newest first; a product counts at its latest position."""
     weights: dict[str, float] = {}
     for distance, product_id in enumerate(reversed(viewed[-settings.session_views :]), 1):
         weights.setdefault(product_id, 1 / (distance * math.sqrt(distance)))
@@ -42,12 +42,12 @@ def combined_lists(
     *,
     answer_viewed: bool = False,
 ) -> Ranked:
-    """The item-item lists of the last products alone: what the storefront computes without the API.
+    """Combine only the item-item lists of the last products, as the storefront does without the API.
 
     Args:
         viewed: product ids, oldest first.
-        lists: of those of them that have one.
-        answer_viewed: whether products of the session itself may be answered.
+        lists: of the viewed products that have one.
+        answer_viewed: whether to return products of the session itself.
     """
     scores = _item_scores(recent_weights(viewed, settings), lists)
     own = set() if answer_viewed else set(viewed)
@@ -64,13 +64,13 @@ def blend(
     *,
     answer_viewed: bool = False,
 ) -> Ranked:
-    """Sessions like this one and the item-item lists, each as parts of its best score, together.
+    """Add the scores of similar sessions and of the item-item lists, each scaled by its best score.
 
     Args:
         viewed: product ids, oldest first.
         neighbours: the sessions to compare with.
-        lists: of those of the last products that have one.
-        answer_viewed: whether products of the session itself may be answered; a best score may be theirs anyway.
+        lists: of the last products that have one.
+        answer_viewed: whether to return products of the session itself; they count for the best score either way.
     """
     weights = recent_weights(viewed, neighbours.settings)
     ids, number_by_id = neighbours.product_ids, neighbours.number_by_id
@@ -79,25 +79,25 @@ def blend(
         scores /= best
     item_scores = _item_scores(weights, lists)
     share = neighbours.settings.blend_of_lists / (max(item_scores.values(), default=0.0) or 1.0)
-    strangers: dict[str, float] = {}  # products of the lists that no session holds
+    list_only: dict[str, float] = {}  # products of the lists that are in no session
     for product_id, score in item_scores.items():
         number = number_by_id.get(product_id)
         if number is None:
-            strangers[product_id] = score * share
+            list_only[product_id] = score * share
         else:
             scores[number] += score * share
     if not answer_viewed:
         for product_id in set(viewed):
-            strangers.pop(product_id, None)
+            list_only.pop(product_id, None)
             if product_id in number_by_id:
                 scores[number_by_id[product_id]] = 0.0
     found = np.flatnonzero(scores)
     names = [ids[number] for number in found.tolist()]
     scores, ranks = scores[found], found
-    if strangers:
-        names += sorted(strangers)
-        scores = np.append(scores, [strangers[product_id] for product_id in names[len(found) :]])
-        # half a step before the id that follows, and stable: ties are broken by id, whoever holds it
+    if list_only:
+        names += sorted(list_only)
+        scores = np.append(scores, [list_only[product_id] for product_id in names[len(found) :]])
+        # half a step before the next id: ties are broken by id across both sources
         ranks = np.append(found, [bisect_left(ids, product_id) - 0.5 for product_id in names[len(found) :]])
     scores = scores.round(SCORE_DECIMALS)
     order = np.lexsort((ranks, -scores))
@@ -105,7 +105,7 @@ def blend(
 
 
 def _item_scores(weights: Mapping[str, float], lists: Mapping[str, ViewedTogether]) -> dict[str, float]:
-    """Sums over the last products, and a product's own readiness to be viewed again; nothing that has no score."""
+    """Scores summed over the last products, including each one's score for being viewed again; no zero scores."""
     scores: dict[str, float] = {}
     for product_id, weight in weights.items():
         together = lists.get(product_id)
@@ -118,7 +118,7 @@ def _item_scores(weights: Mapping[str, float], lists: Mapping[str, ViewedTogethe
 
 
 class SessionNeighbours:
-    """The sessions of a shop, to be found by their products and read as a whole."""
+    """A shop's sessions, indexed by product."""
 
     def __init__(
         self,
@@ -128,14 +128,14 @@ class SessionNeighbours:
         product_ids: list[str],
         settings: ListSettings = DEFAULTS,
     ) -> None:
-        """Rows of sessions.parquet, of each session together; products: numbers of `product_ids`, which are sorted."""
+        """Columns of sessions.parquet, grouped by session; products: indexes into the sorted `product_ids`."""
         self.product_ids, self.settings = product_ids, settings
         self.number_by_id = {product_id: number for number, product_id in enumerate(product_ids)}
         first_rows = np.flatnonzero(np.diff(session_numbers, prepend=-1))
         self._row_bounds = np.append(first_rows, len(session_numbers))
         self._places, self._products = places, products
         sessions = np.repeat(np.arange(len(first_rows)), np.diff(self._row_bounds))
-        by_product = np.argsort(products, kind="stable")  # within a product the newest session stays first
+        by_product = np.argsort(products, kind="stable")  # stable: within a product, newest session first
         self._sessions_by_product, self._places_by_product = sessions[by_product], places[by_product]
         sessions_with = np.bincount(products, minlength=len(product_ids))
         self._product_bounds = np.append(0, np.cumsum(sessions_with)).tolist()
@@ -143,10 +143,10 @@ class SessionNeighbours:
 
     @classmethod
     def read(cls, file: Path, settings: ListSettings = DEFAULTS) -> "SessionNeighbours":
-        """From sessions.parquet of a version, whose manifest has the settings."""
+        """Read sessions.parquet of a version; its manifest has the settings."""
         table = parquet.read_table(file, columns=["session_number", "place", "product_id"]).combine_chunks()
         numbers, places = (table[name].to_numpy().astype(np.int64) for name in ("session_number", "place"))
-        # Ids are numbered by Arrow, which lets other threads work meanwhile: requests are being answered.
+        # Arrow encodes the ids without holding the GIL, so requests are answered meanwhile.
         encoded = table["product_id"].combine_chunks().dictionary_encode()
         product_ids = encoded.dictionary.to_pylist()
         in_order = sorted(range(len(product_ids)), key=product_ids.__getitem__)
@@ -156,7 +156,7 @@ class SessionNeighbours:
         return cls(numbers, places, products, [product_ids[place] for place in in_order], settings)
 
     def scores(self, weights: Mapping[str, float]) -> np.ndarray:
-        """The score of every product by its number, 0 where no neighbour holds it.
+        """The score of every product by its index, 0 if no neighbour has it.
 
         weights: of the last products, newest first.
         """
@@ -173,7 +173,7 @@ class SessionNeighbours:
         return sums * self._rarity
 
     def _neighbours(self, weights: Mapping[str, float]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Sessions most like this one, how like, and the place in each of its newest match."""
+        """The most similar sessions, their similarities, and in each the place of the newest matching product."""
         spans, span_weights = [], []
         for product_id, weight in weights.items():
             number = self.number_by_id.get(product_id)
@@ -186,7 +186,7 @@ class SessionNeighbours:
         held = np.concatenate([self._sessions_by_product[span] for span in spans])
         places = np.concatenate([self._places_by_product[span] for span in spans])
         held_weights = np.repeat(span_weights, [span.stop - span.start for span in spans])
-        order = np.argsort(held, kind="stable")  # the newest product stays first within its session
+        order = np.argsort(held, kind="stable")  # stable: within a session, newest product first
         held = held[order]
         firsts = np.flatnonzero(np.diff(held, prepend=-1))
         sessions, matches = held[firsts], places[order[firsts]]

@@ -1,7 +1,7 @@
-"""The last look at what may be shown, by the catalogue and the merchant's words alone: zero ineligible items, ever.
+"""Final eligibility check before the export, by catalogue and merchant rules alone: no ineligible item is published.
 
-Reads the warehouse; makes temporary tables of the products that may be shown and of the lists without all others. It is
-no dbt model, and shares no rule with `eligibility`: what one of them overlooks, the other one finds.
+Reads the warehouse, creates temporary tables of eligible products and of the list items that remain. Deliberately not a
+dbt model and independent of the rules of the `eligibility` mart: each catches what the other misses.
 """
 
 import duckdb
@@ -26,7 +26,7 @@ where
     )
 """
 
-# What is left of a list is numbered again.
+# Positions are renumbered after ineligible items are removed.
 _ITEMS = """
 create temp table items as
 select offered.* replace (
@@ -38,11 +38,11 @@ where offered.list <> offered.recommended_product_id
 """
 
 
-def look(connection: duckdb.DuckDBPyConnection) -> int:
-    """Make `allowed` (shop, product_id) and `items`, the rows of exports.list_items that may be shown.
+def check_eligibility(connection: duckdb.DuckDBPyConnection) -> int:
+    """Create `allowed` (shop, product_id) and `items`, the rows of exports.list_items that may be shown.
 
     Returns:
-        How many items were taken out: 0, unless a rule of the models fails.
+        How many items were removed: 0, unless a rule in the models is wrong.
     """
     connection.execute(_ALLOWED)
     connection.execute(_ITEMS)

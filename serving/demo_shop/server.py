@@ -1,7 +1,7 @@
-"""A small shop on this machine, to see recommendations and the pixel at work; it is no Shopify.
+"""The demo shop's web server: a small shop that runs recommendations and the pixel without Shopify.
 
-Published files, the custom pixel's text and the read API's address flow in; pages flow out, whose events reach the
-collector through the pixel, in a sandbox like Shopify's.
+Reads published files, serves pages; their events reach the collector through the custom pixel, in a sandbox like
+Shopify's.
 """
 
 import asyncio
@@ -21,9 +21,7 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, HTMLResponse, JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
-from serving.listening import listen
-from serving.published import CURRENT, RECOMMENDATIONS, Product, published_folder
-from serving.storefront.demo_shop import (
+from serving.demo_shop.shop import (
     MAX_QUANTITY,
     PER_PAGE,
     Cart,
@@ -34,11 +32,13 @@ from serving.storefront.demo_shop import (
     tile,
     variant_id,
 )
+from serving.listening import listen
+from serving.published import CURRENT, RECOMMENDATIONS, Product, published_folder
 
-HERE = Path(__file__).resolve().parent
-PAGES = HERE / "pages"
+PAGES = Path(__file__).resolve().parent / "pages"
+THEME_FILES = Path(__file__).resolve().parents[1] / "storefront"
 ASSETS = {
-    "pixelnova-recommendations.js": HERE,
+    "pixelnova-recommendations.js": THEME_FILES,
     "storefront.css": PAGES,
     "storefront.js": PAGES,
     "pixel_manager.js": PAGES,
@@ -46,7 +46,7 @@ ASSETS = {
 CART = "cart"  # the cookie
 MAX_FORM_BYTES = 16 * 1024
 FILES = f"/{RECOMMENDATIONS}"
-OTHERS_SECONDS = 10.0  # what is started together with the shop listens by then
+BACKENDS_SECONDS = 10.0  # how long to wait for the API and the collector
 
 
 def serve_storefront(
@@ -58,55 +58,55 @@ def serve_storefront(
     recommendations_url: str | None,
     collector_url: str | None = None,
 ) -> None:
-    """Run the demo shop until SIGINT or SIGTERM; a line says where it is, once it and what it needs listen.
+    """Run the demo shop until SIGINT or SIGTERM; print its address once the shop and its backends listen.
 
     Args:
         host: address to listen on.
         port: 0 takes a free one.
         published_data: the data folder.
-        shop: the shop's domain, as it is published.
-        pixel: the custom pixel's text, with the collector's address and the ingest key in it.
-        recommendations_url: of the read API, ending with /v1; without it the lists come from the published files.
-        collector_url: where the pixel sends to; only to be waited for.
+        shop: the shop's domain, as published.
+        pixel: the custom pixel's code, including the collector's address and the ingest key.
+        recommendations_url: of the read API, ending with /v1; None reads lists from the published files.
+        collector_url: of the collector, only to wait for it.
 
     Raises:
         CannotListen: the port is taken.
-        NothingPublished: there is nothing to show yet.
+        NothingPublished: there is no version yet.
     """
     app = create_storefront(published_data, shop, pixel, recommendations_url)
     listener = listen(host, port)
     config = uvicorn.Config(app, ws="none", lifespan="off", log_level="warning", access_log=False)
-    for number in (signal.SIGINT, signal.SIGTERM):  # asked to end is a good end; uvicorn raises the signal once it has
+    for number in (signal.SIGINT, signal.SIGTERM):  # exit 0: uvicorn raises the signal again after shutdown
         signal.signal(number, lambda *_: sys.exit(0))
     with listener:
         _Server(config, [url for url in (recommendations_url, collector_url) if url]).run(sockets=[listener])
 
 
 class _Server(uvicorn.Server):
-    """Says where the shop is once a visitor would find everything."""
+    """Prints the shop's address once its backends listen, too."""
 
-    def __init__(self, config: uvicorn.Config, others: list[str]) -> None:
-        """others: addresses that the shop's pages talk to."""
+    def __init__(self, config: uvicorn.Config, backends: list[str]) -> None:
+        """backends: URLs that the shop's pages use."""
         super().__init__(config)
-        self._others = others
+        self._backends = backends
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
-        silent = await self._silent_others()
+        unreachable = await self._unreachable_backends()
         if self.should_exit or not sockets:
             return
-        for url in silent:
-            print(f"Nothing listens at {url}: the shop's pages go without it.", flush=True)  # noqa: T201
+        for url in unreachable:
+            print(f"Nothing listens at {url}: the shop's pages will not use it.", flush=True)  # noqa: T201
         host, port = sockets[0].getsockname()
         print(f"The shop: http://{host}:{port} (until Ctrl-C)", flush=True)  # noqa: T201
 
-    async def _silent_others(self) -> list[str]:
-        """Those that do not listen, though they were waited for."""
-        silent, deadline = self._others, time.monotonic() + OTHERS_SECONDS
+    async def _unreachable_backends(self) -> list[str]:
+        """The backends that do not listen before the timeout."""
+        unreachable, deadline = self._backends, time.monotonic() + BACKENDS_SECONDS
         while True:
-            silent = [url for url in silent if not await _listens(url)]
-            if not silent or self.should_exit or time.monotonic() > deadline:
-                return silent
+            unreachable = [url for url in unreachable if not await _listens(url)]
+            if not unreachable or self.should_exit or time.monotonic() > deadline:
+                return unreachable
             await asyncio.sleep(0.1)
 
 
@@ -115,17 +115,17 @@ async def _listens(url: str) -> bool:
     port = parts.port or (443 if parts.scheme == "https" else 80)
     try:
         _, writer = await asyncio.wait_for(asyncio.open_connection(parts.hostname, port), 1)
-    except OSError:  # a TimeoutError is one
+    except OSError:  # includes TimeoutError
         return False
     writer.close()
     return True
 
 
 def create_storefront(published_data: Path, shop: str, pixel: str, recommendations_url: str | None) -> Starlette:
-    """The application; arguments as of `serve_storefront`.
+    """The application; arguments as in `serve_storefront`.
 
     Raises:
-        NothingPublished: there is nothing to show yet.
+        NothingPublished: there is no version yet.
     """
     return Storefront(DemoShop(published_data, shop), published_data, pixel, recommendations_url).app()
 
@@ -143,7 +143,7 @@ class Storefront:
         self._pages.globals |= {"variant_id": variant_id, "currency_of": currency_of}
 
     def app(self) -> Starlette:
-        """The routes; those of the cart and the checkout are named as Shopify names them."""
+        """The routes; cart and checkout have the same paths as on Shopify."""
         routes = [
             Route("/", self.home),
             Route("/products/{handle}", self.product),
@@ -162,16 +162,16 @@ class Storefront:
         return Starlette(routes=routes, exception_handlers={404: self.not_found})
 
     async def home(self, request: Request) -> Response:
-        """Products, the popular first, in pages."""
+        """All products, paginated, popular ones first."""
         products = self._demo.products()
         pages = max(1, -(-len(products) // PER_PAGE))
         wanted = request.query_params.get("page", "1")
         number = min(max(int(wanted), 1), pages) if wanted.isdecimal() and len(wanted) < 9 else 1
         shown = products[(number - 1) * PER_PAGE : number * PER_PAGE]
-        return self._page(request, "home.html", "Everything", {}, products=shown, number=number, pages=pages)
+        return self._page(request, "home.html", "All products", {}, products=shown, number=number, pages=pages)
 
     async def product(self, request: Request) -> Response:
-        """One product, and what is recommended with it."""
+        """One product with its recommendations."""
         product = self._demo.product(request.path_params["handle"])
         if product is None:
             return await self.not_found(request, None)
@@ -179,45 +179,45 @@ class Storefront:
         return self._page(request, "product.html", product.title or "A product", facts, product=product)
 
     async def cart(self, request: Request) -> Response:
-        """What was chosen."""
+        """The cart."""
         return self._page(request, "cart.html", "Your cart", {"viewed_cart": self._cart(request).facts()})
 
     async def add(self, request: Request) -> Response:
-        """Put a product into the cart: a page's script gets the line as JSON, a form the cart's page."""
+        """Add a product to the cart; a script gets the line as JSON, a form is redirected to the cart."""
         fields = await _fields(request)
         product = self._demo.product_of_variant(fields.get("id", ""))
         if product is None or product.price is None:
-            return JSONResponse({"message": "This cannot be bought here: choose another product."}, 422)
+            return JSONResponse({"message": "This product is not for sale: choose another one."}, 422)
         cart = self._cart(request)
         line = cart.add(product, _quantity(fields.get("quantity", "1")) or 1, properties_of(fields))
         if request.url.path.endswith(".js"):
-            return _remember(JSONResponse({**line.facts(), "cart_quantity": cart.quantity}), cart)
-        cart.untold.append(line)
-        return _remember(RedirectResponse("/cart", 303), cart)
+            return _with_cart_cookie(JSONResponse({**line.facts(), "cart_quantity": cart.quantity}), cart)
+        cart.unreported.append(line)
+        return _with_cart_cookie(RedirectResponse("/cart", 303), cart)
 
     async def change(self, request: Request) -> Response:
-        """Set a line's quantity; 0 takes it out."""
+        """Set a line's quantity; 0 removes it."""
         fields, cart = await _fields(request), self._cart(request)
         quantity, number = _quantity(fields.get("quantity", "0")), _quantity(fields.get("line", "0"))
         if 1 <= number <= len(cart.lines):
             cart.lines[number - 1].quantity = quantity
             cart.lines = [line for line in cart.lines if line.quantity]
-        return _remember(RedirectResponse("/cart", 303), cart)
+        return _with_cart_cookie(RedirectResponse("/cart", 303), cart)
 
     async def begin_checkout(self, request: Request) -> Response:
-        """From the cart to its checkout."""
+        """Redirect from the cart to its checkout."""
         cart = self._cart(request)
         return RedirectResponse(f"/checkouts/cn/{cart.checkout}" if cart.lines else "/cart", 303)
 
     async def checkout(self, request: Request) -> Response:
-        """What is about to be bought; nobody is asked for anything."""
+        """The checkout; it asks for no personal data."""
         cart = self._demo.of_checkout(request.path_params["token"])
         if cart is None or not cart.lines:
             return RedirectResponse("/cart", 303)
         return self._page(request, "checkout.html", "Checkout", {"checkout": cart.facts()}, bought=cart)
 
     async def complete(self, request: Request) -> Response:
-        """Buy it: once, however often it is asked."""
+        """Place the order; repeated requests have no effect."""
         cart = self._demo.of_checkout(request.path_params["token"])
         if cart is None or not cart.lines:
             return RedirectResponse("/cart", 303)
@@ -225,7 +225,7 @@ class Storefront:
         return RedirectResponse(f"/checkouts/cn/{cart.checkout}/thank-you", 303)
 
     async def thank_you(self, request: Request) -> Response:
-        """What was bought."""
+        """The order confirmation."""
         cart = self._demo.of_checkout(request.path_params["token"])
         if cart is None or not cart.order_id:
             return RedirectResponse("/cart", 303)
@@ -239,7 +239,7 @@ class Storefront:
         return FileResponse(ASSETS[name] / name, headers={"cache-control": "no-cache"})
 
     async def picture(self, request: Request) -> Response:
-        """What the shop draws of a product: its published picture is elsewhere on the web, if it is at all."""
+        """A drawn placeholder image, so that pages need no image host."""
         product = self._demo.product(request.path_params["handle"])
         if product is None:
             return Response(status_code=404)
@@ -255,8 +255,8 @@ class Storefront:
         return FileResponse(path, headers={"cache-control": "public, max-age=60"})
 
     async def not_found(self, request: Request, _: Exception | None) -> Response:
-        """There is no such page."""
-        return self._page(request, "not_found.html", "Not here", {}, status=HTTPStatus.NOT_FOUND)
+        """The page for unknown paths."""
+        return self._page(request, "not_found.html", "Page not found", {}, status=HTTPStatus.NOT_FOUND)
 
     def _cart(self, request: Request) -> Cart:
         return self._demo.cart(request.cookies.get(CART))
@@ -264,10 +264,10 @@ class Storefront:
     def _page(
         self, request: Request, name: str, title: str, facts: dict[str, Any], status: int = HTTPStatus.OK, **more: Any
     ) -> Response:
-        """facts: what the page's scripts tell the pixel; more: what the template shows."""
+        """facts: data for the page's scripts, which publish events; more: template variables."""
         cart = self._cart(request)
         product: Product | None = more.get("product")
-        added, cart.untold = [line.facts() for line in cart.untold], []
+        added, cart.unreported = [line.facts() for line in cart.unreported], []
         html = self._pages.get_template(name).render(
             title=title,
             shop=self._demo.shop,
@@ -278,11 +278,11 @@ class Storefront:
             config={"shop": self._demo.shop, "sandbox": self._sandbox, "added": added, **facts},
             **more,
         )
-        return _remember(HTMLResponse(html, status), cart)
+        return _with_cart_cookie(HTMLResponse(html, status), cart)
 
 
 async def _fields(request: Request) -> dict[str, str]:
-    """A form's fields, if it is not too long."""
+    """A form's fields; empty if the body is too long."""
     body = b""
     async for chunk in request.stream():
         body += chunk
@@ -295,6 +295,6 @@ def _quantity(text: str) -> int:
     return min(int(text), MAX_QUANTITY) if text.isdecimal() and len(text) < 9 else 0
 
 
-def _remember(response: Response, cart: Cart) -> Response:
+def _with_cart_cookie(response: Response, cart: Cart) -> Response:
     response.set_cookie(CART, cart.token, httponly=True, samesite="lax")
     return response

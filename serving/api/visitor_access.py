@@ -1,6 +1,6 @@
-"""Who may ask for a person's list: who holds an API key, and Shopify's app proxy, which signs what it forwards.
+"""Authorizes requests for a person's list: by API key, or by the signature of Shopify's app proxy.
 
-A request's header and query and the secrets of the environment flow in; why it is refused, or None, flows out.
+Takes a request's header and query and the secrets of the environment; returns why it is refused, or None.
 """
 
 import hashlib
@@ -13,13 +13,13 @@ from urllib.parse import parse_qsl
 
 KEY_VARIABLE = "PIXELNOVA_API_KEY"
 SECRET_VARIABLE = "PIXELNOVA_APP_SECRET"
-FRESH_SECONDS = 300  # how far a signature's timestamp may be from now; a signed address that leaks is of no use later
+FRESH_SECONDS = 300  # maximum distance of a signature's timestamp from now, so that a leaked URL expires
 MAX_SIGNED_FIELDS = 100
 
 
 @dataclass(frozen=True)
 class VisitorSecrets:
-    """What opens the lists of persons; several of a kind while one replaces the other. Without any, nothing does."""
+    """Secrets that give access to lists of persons; several of a kind during rotation. Without any, access is off."""
 
     api_keys: Sequence[bytes] = ()
     app_secrets: Sequence[bytes] = ()
@@ -29,27 +29,27 @@ class VisitorSecrets:
 
 
 def secrets_of_environment() -> VisitorSecrets:
-    """From PIXELNOVA_API_KEY and PIXELNOVA_APP_SECRET, comma separated."""
+    """The secrets in PIXELNOVA_API_KEY and PIXELNOVA_APP_SECRET, comma-separated."""
     return VisitorSecrets(_secrets(KEY_VARIABLE), _secrets(SECRET_VARIABLE))
 
 
 def why_refused(authorization: str, query: bytes, shop: str, secrets: VisitorSecrets, now: float) -> str | None:
-    """What is wrong with a request for a person's list, or None.
+    """Why a request for a person's list is refused, or None.
 
     Args:
-        authorization: the header, "" if there is none.
-        query: as it came.
-        shop: of the path, which must be the shop that was signed.
-        secrets: what may open it.
+        authorization: the header, "" if it is missing.
+        query: the raw query.
+        shop: from the path; it must equal the signed shop.
+        secrets: accepted keys and app secrets.
         now: seconds since 1970.
     """
     if not secrets:
-        return f"Visitors' lists are not given out: neither {KEY_VARIABLE} nor {SECRET_VARIABLE} is set."
+        return f"Visitors' lists are disabled: neither {KEY_VARIABLE} nor {SECRET_VARIABLE} is set."
     scheme, _, key = authorization.partition(" ")
     if scheme.lower() == "bearer":
         given = key.strip().encode("utf-8", "replace")
-        known = any(hmac.compare_digest(given, one) for one in secrets.api_keys)
-        return None if known else "The API key is not known."
+        known = any(hmac.compare_digest(given, api_key) for api_key in secrets.api_keys)
+        return None if known else "The API key is invalid."
     try:
         fields = parse_qsl(query.decode("latin-1"), keep_blank_values=True, max_num_fields=MAX_SIGNED_FIELDS)
     except ValueError:
@@ -58,7 +58,7 @@ def why_refused(authorization: str, query: bytes, shop: str, secrets: VisitorSec
 
 
 def app_proxy_signature(fields: Sequence[tuple[str, str]], secret: bytes) -> str:
-    """Shopify's signature of the query of a request that its app proxy forwards."""
+    """Shopify's signature of the query of a request forwarded by its app proxy."""
     values: dict[str, list[str]] = defaultdict(list)
     for name, value in fields:
         if name != "signature":
@@ -70,18 +70,18 @@ def app_proxy_signature(fields: Sequence[tuple[str, str]], secret: bytes) -> str
 def _why_not_signed(fields: list[tuple[str, str]], shop: str, secrets: Sequence[bytes], now: float) -> str | None:
     signatures = [value for name, value in fields if name == "signature"]
     if not signatures:
-        return "There is neither an API key nor a signature."
+        return "The request has neither an API key nor a signature."
     given = signatures[0].encode("utf-8", "replace")
     expected = [app_proxy_signature(fields, secret).encode() for secret in secrets]
-    if len(signatures) > 1 or not any(hmac.compare_digest(given, one) for one in expected):
-        return "The signature is not that of this query."
+    if len(signatures) > 1 or not any(hmac.compare_digest(given, signature) for signature in expected):
+        return "The signature does not match this query."
     if [value for name, value in fields if name == "shop"] != [shop]:
-        return "The signature is of another shop."
+        return "The signature is for another shop."
     timestamps = [value for name, value in fields if name == "timestamp"]
     if len(timestamps) != 1 or not (timestamps[0].isascii() and timestamps[0].isdigit() and len(timestamps[0]) < 16):
-        return "The signature has no timestamp."
+        return "The signed query has no timestamp."
     if abs(now - int(timestamps[0])) > FRESH_SECONDS:
-        return f"The signature is not of the last {FRESH_SECONDS} seconds."
+        return f"The signature's timestamp is more than {FRESH_SECONDS} seconds from now."
     return None
 
 

@@ -1,16 +1,16 @@
 /**
- * The inside of the imitated sandbox: what Shopify documents of a custom pixel's globals, by postMessage to the page.
+ * Runs inside the imitated sandbox: the globals that Shopify documents for a custom pixel, over postMessage.
  *
- * Events of the page and the values of its storage flow in; the pixel's wishes flow out. The pixel's text follows it.
+ * Reads the page's events and storage values, writes the pixel's requests. The pixel's code is appended to this file.
  */
 const subscribers = {};
-const asked = {};
+const pending = {};
 let questions = 0;
 const toPage = (message) => parent.postMessage(message, "*");
 const subscribe = (channel, callback) => (subscribers[channel] ??= []).push(callback);
 const ask = (storage, ...args) =>
   new Promise((resolve) => {
-    asked[++questions] = resolve;
+    pending[++questions] = resolve;
     toPage({storage, args, question: questions});
   });
 const analytics = {subscribe};
@@ -20,11 +20,11 @@ const browser = {
     ["getItem", "setItem", "removeItem", "key", "length"].map((method) => [method, (...args) => ask(method, ...args)]),
   ),
 };
-const init = INIT; // the page's own moment: the page writes it here
+const init = INIT; // the page replaces INIT with its state at load time
 const api = {analytics, browser, customerPrivacy, init};
 addEventListener("message", ({data}) => {
-  if (data.question) return asked[data.question](data.value);
+  if (data.question) return pending[data.question](data.value);
   for (const callback of subscribers[data.channel] ?? []) callback(data.event);
-  toPage({taken: data.event.id});
+  toPage({received: data.event.id});
 });
 addEventListener("load", () => toPage({ready: true})); // the pixel has subscribed by then

@@ -1,11 +1,11 @@
 /**
  * Imitates Shopify's pixel manager: window.Shopify, and the custom pixel in a sandboxed iframe of opaque origin.
  *
- * What the page publishes flows in; events in Shopify's shapes flow out to the pixel. It is no code of Shopify's.
+ * Reads what the page publishes, writes events in Shopify's shapes to the pixel. Contains no code of Shopify.
  */
 {
   const config = JSON.parse(document.getElementById("config").textContent);
-  const WAITING = "demo:waiting"; // events that the sandbox has not taken; the next page tells it of them
+  const WAITING = "demo:waiting"; // events not yet received by the sandbox; the next page delivers them
   const REFUSED = "demo:refused";
   const frame = document.createElement("iframe");
   let ready = false;
@@ -20,13 +20,13 @@
 
   const waiting = () => JSON.parse(sessionStorage.getItem(WAITING) ?? "[]");
   const wait = (messages) => sessionStorage.setItem(WAITING, JSON.stringify(messages));
-  const tell = (message) => frame.contentWindow.postMessage(message, "*"); // an opaque origin has no name
+  const send = (message) => frame.contentWindow.postMessage(message, "*"); // an opaque origin has no name
 
-  /** A click publishes and leaves the page at once: what the sandbox did not get then, it gets on the next page. */
+  /** A click publishes and leaves the page at once; events the sandbox missed are delivered on the next page. */
   function deliver(channel, event) {
     const message = {channel, event};
     wait([...waiting(), message]);
-    if (ready) tell(message);
+    if (ready) send(message);
   }
 
   const random = (bytes) =>
@@ -87,7 +87,7 @@
     },
   };
 
-  /** What the demo's pages have of the manager: Shopify's own standard events, and the shopper's word on consent. */
+  /** The manager's interface for the demo's pages: Shopify's standard events, and the shopper's consent. */
   window.demo = {
     config,
     publishStandard: (name, data = {}) => publish("standard", name, {data}),
@@ -95,7 +95,7 @@
     allow(may) {
       if (may) localStorage.removeItem(REFUSED);
       else localStorage.setItem(REFUSED, "1");
-      tell({channel: "visitorConsentCollected", event: {customerPrivacy: consent()}});
+      send({channel: "visitorConsentCollected", event: {customerPrivacy: consent()}});
     },
   };
 
@@ -103,12 +103,12 @@
     if (source !== frame.contentWindow) return;
     if (data.ready) {
       ready = true;
-      for (const message of waiting()) tell(message);
-    } else if (data.taken) {
-      wait(waiting().filter(({event}) => event.id !== data.taken));
+      for (const message of waiting()) send(message);
+    } else if (data.received) {
+      wait(waiting().filter(({event}) => event.id !== data.received));
     } else if (data.storage) {
       const value = data.storage === "length" ? localStorage.length : localStorage[data.storage](...data.args);
-      tell({question: data.question, value: value ?? null});
+      send({question: data.question, value: value ?? null});
     }
   });
 

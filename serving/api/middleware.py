@@ -1,6 +1,6 @@
-"""What stands around every request: the limit of each address, what browsers may read, and the count.
+"""Middleware around every request: rate limit per address, CORS headers, and metrics.
 
-Requests flow in; a refusal or the application's answer flows out, and what was counted flows out as metrics.
+Reads requests, passes them to the application or rejects them, and exposes counts as Prometheus metrics.
 """
 
 import ipaddress
@@ -38,17 +38,17 @@ _PREFLIGHT = {
 
 
 def _is_public(path: str) -> bool:
-    """Whether browsers of any storefront may read it: all but the lists of persons."""
+    """Whether any origin may read it: everything except lists of persons."""
     return not (path.startswith(SHOPS_PATH) and path.removeprefix(SHOPS_PATH).partition("/")[2].startswith("visitors"))
 
 
 def _template(scope: Message) -> str:
-    """The route as it is written, as paths would be without number and hold visitors' ids."""
+    """The route's template: raw paths are unbounded in number and contain visitor ids."""
     return getattr(scope.get("route"), "path", "none")
 
 
 def _network(address: str) -> str:
-    """An address, or of IPv6 the network that one customer is given."""
+    """The address; for IPv6 its /64 network, which one customer usually has."""
     if ":" not in address:
         return address
     try:
@@ -59,7 +59,7 @@ def _network(address: str) -> str:
 
 
 class Gate:
-    """Around every request: the limit of each address, the headers of browsers, and the count."""
+    """ASGI middleware: rate limit per address, CORS headers, metrics."""
 
     def __init__(self, app: Callable[..., Awaitable[None]], requests_per_second: int, metrics: "Metrics") -> None:
         self._app, self._metrics = app, metrics
@@ -67,11 +67,11 @@ class Gate:
         self._limiter = FixedWindowRateLimiter(MemoryStorage()) if requests_per_second else None
 
     async def __call__(self, scope: Message, receive: Callable, send: Callable) -> None:
-        """Answer one request, or pass on what is none."""
+        """Handle one HTTP request; pass other messages through."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        begun, status = time.perf_counter(), 0
+        started, status = time.perf_counter(), 0
         if scope["method"] == "HEAD":  # as GET; the server sends no body after it
             scope = {**scope, "method": "GET"}
         public = _is_public(scope["path"])
@@ -84,21 +84,21 @@ class Gate:
             await send(message)
 
         try:
-            answer = self._answer_at_once(scope, public)
-            if answer is None:
+            response = self._early_response(scope, public)
+            if response is None:
                 await self._app(scope, receive, send_on)
             else:
-                await answer(scope, receive, send_on)
+                await response(scope, receive, send_on)
         except ClientDisconnect:
             pass
-        except Exception:  # a defect of ours; the path is not logged, a visitor may be in it
-            log.exception("no answer to a request of %s", _template(scope))
+        except Exception:  # a bug; the path is not logged because it may contain a visitor id
+            log.exception("request to %s failed", _template(scope))
             if not status:
-                await refusal(500, "The API has failed.", "See its log, and report it.", {})(scope, receive, send_on)
+                await refusal(500, "Internal error.", "See the API's log, and report it.", {})(scope, receive, send_on)
         finally:
-            self._metrics.count(_template(scope), status, time.perf_counter() - begun)
+            self._metrics.count(_template(scope), status, time.perf_counter() - started)
 
-    def _answer_at_once(self, scope: Message, public: bool) -> Response | None:
+    def _early_response(self, scope: Message, public: bool) -> Response | None:
         if not scope["path"].startswith(SHOPS_PATH):
             return None
         if public and scope["method"] == "OPTIONS":
@@ -112,13 +112,13 @@ class Gate:
         return refusal(
             429,
             "Too many requests from this address.",
-            "Ask again later, and cache answers.",
+            "Retry later, and cache responses.",
             {"retry-after": str(wait)},
         )
 
 
 class Metrics:
-    """What one API process counts, in Prometheus' text format; several add up through files. No shopper is in it."""
+    """Metrics in Prometheus' text format; worker processes share them through files. They hold no shopper data."""
 
     def __init__(self, versions: Versions) -> None:
         self._versions = versions
@@ -128,10 +128,10 @@ class Metrics:
             "pixelnova_api_request_seconds", "Time to answer.", ["route"], registry=registry, buckets=REQUEST_SECONDS
         )
         self._requests, self._seconds = requests, seconds
-        self._children: dict[tuple[str, int], tuple[Any, Any]] = {}  # to look labels up is dear
+        self._children: dict[tuple[str, int], tuple[Any, Any]] = {}  # label lookups are slow
 
     def count(self, route: str, status: int, seconds: float) -> None:
-        """One request. status: 0 if its client went away."""
+        """Count one request. status: 0 if the client disconnected."""
         children = self._children.get((route, status))
         if children is None:
             children = self._requests.labels(route, str(status)), self._seconds.labels(route)
@@ -140,7 +140,7 @@ class Metrics:
         children[1].observe(seconds)
 
     def text(self) -> bytes:
-        """All metrics, of all workers; the version is that of the worker that is asked."""
+        """The metrics of all workers; the served version is that of the current worker."""
         registry = self._registry
         if os.environ.get(MULTIPROCESS_VARIABLE):
             registry = CollectorRegistry()
@@ -150,11 +150,11 @@ class Metrics:
         return generate_latest(registry) + generate_latest(served)
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
-        """What is served, looked up when asked."""
+        """The served version and its item counts, at scrape time."""
         version = GaugeMetricFamily(
-            "pixelnova_api_served_version", "1 for the version that is served.", labels=["version"]
+            "pixelnova_api_served_version", "1 for the version being served.", labels=["version"]
         )
-        items = GaugeMetricFamily("pixelnova_api_items", "Products that may be answered.", labels=["shop"])
+        items = GaugeMetricFamily("pixelnova_api_items", "Products that may be recommended.", labels=["shop"])
         served = self._versions.served
         if served is not None:
             version.add_metric([served.name], 1)

@@ -1,7 +1,7 @@
 /**
- * What a theme and Shopify's own scripts do on the demo's pages: standard events, prices, the cart, consent.
+ * Does what a theme and Shopify's scripts do: standard events, prices, the cart, consent.
  *
- * Facts of the page and what the shopper does flow in; standard events, in the shapes of Shopify's types, flow out.
+ * Reads the page's data and the shopper's actions, publishes standard events in Shopify's shapes.
  */
 {
   const {config, publishStandard, allowed, allow} = window.demo;
@@ -24,7 +24,7 @@
     untranslatedTitle: "Default Title",
   });
 
-  /** Shopify's type has no properties here: they show in a checkout's lines only. */
+  /** Shopify's cart lines have no properties; only checkout lines do. */
   const cartLine = ({product, quantity}) => ({
     cost: {totalAmount: money(product.amount * quantity, product.currency)},
     merchandise: variantOf(product),
@@ -81,7 +81,7 @@
       : [],
   });
 
-  /** Do it once in this tab, however often the page is loaded anew. */
+  /** Run once per tab, even if the page is reloaded. */
   function once(key, act) {
     if (sessionStorage.getItem(key)) return;
     sessionStorage.setItem(key, "1");
@@ -101,7 +101,7 @@
     once(`demo:completed:${bought.checkout}`, () => publishStandard("checkout_completed", {checkout: checkoutOf(bought)}));
   }
 
-  /** The picture of a recommended card: what the shop draws of the product that the card links to. */
+  /** The image of a recommended card: the drawn placeholder of the product it links to. */
   class DrawnPicture extends HTMLElement {
     connectedCallback() {
       const {pathname} = this.closest("a");
@@ -118,16 +118,16 @@
 
   document.querySelector("[data-add]")?.addEventListener("submit", async (event) => {
     event.preventDefault();
-    const said = document.querySelector("[data-added]");
+    const status = document.querySelector("[data-added]");
     const answer = await fetch("/cart/add.js", {method: "POST", body: new URLSearchParams(new FormData(event.target))});
     const line = await answer.json();
     if (!answer.ok) {
-      said.textContent = line.message;
+      status.textContent = line.message;
       return;
     }
     publishStandard("product_added_to_cart", {cartLine: cartLine(line)});
     document.querySelector("[data-cart-count]").textContent = line.cart_quantity;
-    said.textContent = `${line.quantity} × ${line.product.title} is in your cart.`;
+    status.textContent = `${line.quantity} × ${line.product.title} is in your cart.`;
   });
 
   for (const form of document.querySelectorAll("[data-remove]")) {

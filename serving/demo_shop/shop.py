@@ -1,6 +1,6 @@
-"""The demo shop behind its pages: products of the published catalogue, carts and checkouts in memory.
+"""The demo shop's state: products of the published catalogue, carts and checkouts in memory.
 
-data/published flows in; what pages show flows out. Carts and orders end with the process.
+Reads data/published, provides data for pages. Carts and orders are lost when the process ends.
 """
 
 import re
@@ -24,7 +24,7 @@ PROPERTY = re.compile(r"properties\[([^\]]{1,64})\]")
 
 @dataclass
 class Line:
-    """Products of one kind in a cart. properties: as a form gives them; a leading _ hides them from shoppers."""
+    """A cart line. properties: line item properties from the form; a leading _ hides them from shoppers."""
 
     product: Product
     quantity: int
@@ -36,41 +36,41 @@ class Line:
         return amount_of(self.product) * self.quantity
 
     def facts(self) -> dict[str, Any]:
-        """What the page's scripts need to tell the pixel of it."""
+        """Data for the page's scripts, which publish events."""
         return {"product": product_facts(self.product), "quantity": self.quantity, "properties": self.properties}
 
 
 @dataclass
 class Cart:
-    """What one browser has chosen.
+    """The cart of one browser.
 
-    checkout: the token of what becomes of it. order_id: once it is bought. untold: lines that a form without scripts
-    has added, of which the next page tells the pixel.
+    checkout: token of its checkout. order_id: set once it is bought. unreported: lines added by a form without
+    scripts; the next page publishes their events.
     """
 
     token: str
     lines: list[Line] = field(default_factory=list)
     checkout: str = field(default_factory=lambda: secrets.token_hex(16))
     order_id: str | None = None
-    untold: list[Line] = field(default_factory=list)
+    unreported: list[Line] = field(default_factory=list)
 
     @property
     def total(self) -> Decimal:
-        """Of all lines."""
+        """Total price of all lines."""
         return sum((line.total for line in self.lines), Decimal(0))
 
     @property
     def quantity(self) -> int:
-        """Of all lines."""
+        """Total quantity of all lines."""
         return sum(line.quantity for line in self.lines)
 
     @property
     def currency(self) -> str | None:
-        """Of its first line: a shop has one."""
+        """The currency of the first line; a shop has only one."""
         return currency_of(self.lines[0].product) if self.lines else None
 
     def add(self, product: Product, quantity: int, properties: dict[str, str]) -> Line:
-        """Put products into the cart; those with the same properties become one line. Answers what was added."""
+        """Add products, merging lines with the same properties; returns what was added."""
         for line in self.lines:
             if line.product.product_id == product.product_id and line.properties == properties:
                 line.quantity = min(line.quantity + quantity, MAX_QUANTITY)
@@ -81,7 +81,7 @@ class Cart:
         return Line(product, quantity, properties)
 
     def facts(self) -> dict[str, Any]:
-        """What the page's scripts need to tell the pixel of it."""
+        """Data for the page's scripts, which publish events."""
         return {
             "token": self.token,
             "checkout": self.checkout,
@@ -92,7 +92,7 @@ class Cart:
 
 
 class DemoShop:
-    """The newest published version of one shop, and who has what in the cart."""
+    """The newest published version of one shop, and its carts."""
 
     def __init__(self, data: Path, shop: str) -> None:
         """data: the data folder. shop: its domain."""
@@ -111,21 +111,21 @@ class DemoShop:
         return read_current(self._data)
 
     def products(self) -> list[Product]:
-        """What the shop shows, what sells best first."""
-        self._follow()
+        """All products, popular ones first."""
+        self._reload()
         return list(self._products.values())
 
     def product(self, handle: str) -> Product | None:
         """The product with that handle."""
-        self._follow()
+        self._reload()
         return self._products.get(handle)
 
     def product_of_variant(self, variant: str) -> Product | None:
         """The product with that variant."""
-        return next((one for one in self.products() if variant_id(one) == variant), None)
+        return next((product for product in self.products() if variant_id(product) == variant), None)
 
     def cart(self, token: str | None) -> Cart:
-        """The cart of a browser; a new one if there is none, or if it has been bought."""
+        """The browser's cart; a new one if it has none or the order is placed."""
         cart = self._carts.get(token or "")
         if cart is None or cart.order_id:
             cart = Cart(secrets.token_hex(16))
@@ -135,31 +135,31 @@ class DemoShop:
         return cart
 
     def of_checkout(self, token: str) -> Cart | None:
-        """The cart that is checked out, or was."""
+        """The cart of a checkout."""
         return next((cart for cart in self._carts.values() if cart.checkout == token), None)
 
     def buy(self, cart: Cart) -> None:
-        """Make an order of a cart, once."""
+        """Turn the cart into an order; repeated calls have no effect."""
         cart.order_id = cart.order_id or str(5_400_000_000_000 + secrets.randbelow(10**11))
 
-    def _follow(self) -> None:
+    def _reload(self) -> None:
         published = self.published()
         if published.folder == self._version:
             return
         catalogue = published.catalogue(self.shop).products
         popular = [item.product_id for item in published.lists(self.shop).popular]
-        ids = dict.fromkeys([*(one for one in popular if one in catalogue), *catalogue])
-        self._products = {catalogue[one].handle: catalogue[one] for one in ids if catalogue[one].handle}
+        ids = dict.fromkeys([*(popular_id for popular_id in popular if popular_id in catalogue), *catalogue])
+        self._products = {product.handle: product for product in map(catalogue.__getitem__, ids) if product.handle}
         self._version = published.folder
 
 
 def variant_id(product: Product) -> str:
-    """What is bought of it: the published files know no variants, so each product has one."""
+    """The variant id; published files have no variants, so each product gets one."""
     return f"{product.product_id}1"
 
 
 def amount_of(product: Product) -> Decimal:
-    """Its price; 0 where none is known."""
+    """The price; 0 if unknown."""
     try:
         return Decimal(product.price.amount) if product.price else Decimal(0)
     except InvalidOperation:
@@ -167,12 +167,12 @@ def amount_of(product: Product) -> Decimal:
 
 
 def currency_of(product: Product) -> str | None:
-    """Of its price."""
+    """The currency of its price."""
     return product.price.currency if product.price else None
 
 
 def product_facts(product: Product) -> dict[str, Any]:
-    """What the page's scripts need to tell the pixel of it."""
+    """Data for the page's scripts, which publish events."""
     return {
         "product_id": product.product_id,
         "variant_id": variant_id(product),
@@ -187,13 +187,13 @@ def product_facts(product: Product) -> dict[str, Any]:
 
 
 def properties_of(fields: dict[str, str]) -> dict[str, str]:
-    """The line item properties among the fields of a form."""
+    """The line item properties among a form's fields."""
     found = ((PROPERTY.fullmatch(name), value) for name, value in fields.items())
     return {name[1]: value[:MAX_PROPERTY] for name, value in found if name and value}
 
 
 def tile(product: Product) -> dict[str, Any]:
-    """What stands for a product's picture: initials on a colour of its own."""
+    """The placeholder image of a product: its initials on a colour of its own."""
     words = [word for word in (product.title or "?").split() if word[0].isalpha()]
     initials = "".join(word[0] for word in words[:2]).upper() or "?"
     return {"initials": initials, "hue": zlib.crc32(product.product_id.encode()) % 360}
