@@ -1,7 +1,7 @@
-"""Random catalogues, stock changes and merchants' words: nothing that may not be shown is in any file or answer.
+"""Random catalogues, stock changes and merchant rules: no file or response contains an ineligible item.
 
-What may be shown is said here a second time, in plain Python. The models, the recommenders, the publication and the
-read API are the real ones; only the tables before the lists are written by the test.
+Reimplements eligibility in plain Python. Models, recommenders, publication and read API are the real ones; the test
+writes only the tables that the lists are built from.
 """
 
 import json
@@ -14,16 +14,15 @@ from typing import Any
 
 import duckdb
 import pytest
-from fastapi.testclient import TestClient
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from serving.api import ApiSettings, create_api
 from serving.api.visitor_access import VisitorSecrets
 from serving.publish import publish
 from serving.published import Published
 from serving.recommenders.personal import recommend
 from tests.conftest import PROJECT
+from tests.serving.conftest import Asking
 from tests.warehouse import Warehouse
 
 TODAY = date(2026, 11, 20)
@@ -35,7 +34,7 @@ PRICES = [None, 0, -5, 5, 10, 11, 40, 99_999_999_999_999]
 
 @pytest.fixture(scope="module")
 def template(tmp_path_factory) -> Path:
-    """A warehouse in which every model stands, without a row of events."""
+    """A warehouse with every model built, without events."""
     warehouse = Warehouse(tmp_path_factory.mktemp("template"), PROJECT / "shops.toml")
     warehouse.load()
     warehouse.build()
@@ -47,33 +46,33 @@ def template(tmp_path_factory) -> Path:
 class Store:
     """A shop with a random catalogue, visitors and rules."""
 
-    def __init__(self, name: str, luck: random.Random) -> None:
-        self.shop, self.luck = f"{name}.myshopify.com", luck
-        vendors = [f"Vendor {number}" for number in range(luck.randint(1, 3))] + [None] * luck.randint(0, 1)
-        types = ["Bowl", "Cup", "Gift Card", "Sample", None][: luck.randint(1, 5)]
+    def __init__(self, name: str, rng: random.Random) -> None:
+        self.shop, self.rng = f"{name}.myshopify.com", rng
+        vendors = [f"Vendor {number}" for number in range(rng.randint(1, 3))] + [None] * rng.randint(0, 1)
+        types = ["Bowl", "Cup", "Gift Card", "Sample", None][: rng.randint(1, 5)]
         self.products = []
-        for number in range(luck.randint(0, 30)):
-            known = luck.random() < 0.9
+        for number in range(rng.randint(0, 30)):
+            known = rng.random() < 0.9
             self.products.append(
                 {
                     "product_id": str(1000 + number) if known else f"handle:h{number}",
-                    "title": f"Product {number}" if luck.random() < 0.97 else None,
+                    "title": f"Product {number}" if rng.random() < 0.97 else None,
                     "handle": f"h{number}",
-                    "vendor": luck.choice(vendors),
-                    "product_type": luck.choice(types),
-                    "tags": luck.choice([None, '["blue"]', '["Sample","blue"]']) if luck.random() < 0.2 else None,
-                    "is_gift_card": luck.choice([None, False, False, luck.random() < 0.1]),
-                    "is_published": luck.random() < 0.85,
-                    "is_available": luck.random() < 0.8,
-                    "is_deleted": luck.random() < 0.05,
-                    "price": luck.choice(PRICES) if luck.random() < 0.3 else luck.randint(5, 50),
-                    "source": luck.choice(["catalogue_file", "catalogue_file", "catalogue_file", "events"]),
+                    "vendor": rng.choice(vendors),
+                    "product_type": rng.choice(types),
+                    "tags": rng.choice([None, '["blue"]', '["Sample","blue"]']) if rng.random() < 0.2 else None,
+                    "is_gift_card": rng.choice([None, False, False, rng.random() < 0.1]),
+                    "is_published": rng.random() < 0.85,
+                    "is_available": rng.random() < 0.8,
+                    "is_deleted": rng.random() < 0.05,
+                    "price": rng.choice(PRICES) if rng.random() < 0.3 else rng.randint(5, 50),
+                    "source": rng.choice(["catalogue_file", "catalogue_file", "catalogue_file", "events"]),
                 }
             )
-        self.has_catalogue = luck.random() < 0.5
-        named = [luck.choice([product["handle"], product["product_id"]]) for product in self.products]
-        self.excluded = luck.sample(named, min(len(named), luck.randint(0, 3)))
-        self.pinned = luck.sample(named, min(len(named), luck.randint(0, 3)))
+        self.has_catalogue = rng.random() < 0.5
+        named = [rng.choice([product["handle"], product["product_id"]]) for product in self.products]
+        self.excluded = rng.sample(named, min(len(named), rng.randint(0, 3)))
+        self.pinned = rng.sample(named, min(len(named), rng.randint(0, 3)))
 
     def may_be_shown(self) -> dict[str, str | None]:
         """The products that may, with vendor and type where both are known."""
@@ -99,32 +98,32 @@ class Store:
         return shown
 
     def restock(self) -> None:
-        """What was there may be gone, and the other way round."""
+        """Toggle the availability of some products."""
         for product in self.products:
-            if self.luck.random() < 0.4:
+            if self.rng.random() < 0.4:
                 product["is_available"] = not product["is_available"]
 
     def write(self, connection: duckdb.DuckDBPyConnection) -> None:
-        """The catalogue and the rules; they replace what was there."""
+        """Replace the shop's catalogue and rules."""
         for table in ("core.products", "core.collection_products", "raw_shops.recommendation_rules"):
             connection.execute(f"delete from {table} where shop = $shop", {"shop": self.shop})
         for product in self.products:
-            told = {name: value for name, value in product.items() if name != "price"}
-            there = not product["is_deleted"]
+            known = {name: value for name, value in product.items() if name != "price"}
+            exists = not product["is_deleted"]
             self.insert(
                 connection,
                 "core.products",
-                **told
+                **known
                 | {
                     "product_key": f"{self.shop}/{product['product_id']}",
-                    "is_published": product["is_published"] and there,
-                    "is_available": product["is_available"] and there,
+                    "is_published": product["is_published"] and exists,
+                    "is_available": product["is_available"] and exists,
                     "price_min": product["price"],
                     "price_max": product["price"],
                     "currency": "EUR",
                 },
             )
-            collection = f"c{self.luck.randrange(2)}"
+            collection = f"c{self.rng.randrange(2)}"
             self.insert(
                 connection,
                 "core.collection_products",
@@ -140,17 +139,17 @@ class Store:
                 )
 
     def write_visits(self, connection: duckdb.DuckDBPyConnection) -> None:
-        """Sessions of a few products, orders of some, and who they were."""
+        """Write sessions of a few products, orders of some of them, and their visitors."""
         self.insert(connection, "core.shops", name=self.shop, timezone="UTC", currency="EUR")
         self.insert(connection, "intermediate.int_shop_today", today=TODAY)
         self.insert(connection, "intermediate.int_as_of", as_of=datetime(2026, 11, 20, 12))
         if self.has_catalogue:
             self.insert(connection, "intermediate.int_catalogue_shops", complete_source="catalogue_file")
         ids = [product["product_id"] for product in self.products]
-        for number in range(self.luck.randint(0, 40) if ids else 0):
-            day = TODAY - timedelta(days=self.luck.randrange(14))
+        for number in range(self.rng.randint(0, 40) if ids else 0):
+            day = TODAY - timedelta(days=self.rng.randrange(14))
             session, journey = f"{self.shop}/{number}", f"{self.shop}-j{number % 7}"
-            viewed = [self.luck.choice(ids) for _ in range(self.luck.randint(1, 5))]
+            viewed = [self.rng.choice(ids) for _ in range(self.rng.randint(1, 5))]
             self.insert(connection, "intermediate.int_visits", session_id=session, journey_id=journey)
             if number < 7:
                 self.insert(
@@ -171,10 +170,10 @@ class Store:
                     is_last_view=product not in viewed[: place - 1],
                     last_viewed_at=datetime.combine(day, datetime.min.time()),
                 )
-            for one in set(viewed):
-                for other in set(viewed):
-                    if one <= other:
-                        pair = {"product_id": one, "other_product_id": other}
+            for left in set(viewed):
+                for right in set(viewed):
+                    if left <= right:
+                        pair = {"product_id": left, "other_product_id": right}
                         self.insert(
                             connection,
                             "intermediate.int_view_pairs_daily",
@@ -194,14 +193,14 @@ class Store:
                         )
 
     def insert(self, connection: duckdb.DuckDBPyConnection, table: str, **values: Any) -> None:
-        """A row of this shop; what is not named is null."""
+        """Insert a row of this shop; other columns are null."""
         named = {"shop": self.shop, **values}
         columns = ", ".join(f"${name} as {name}" for name in named)
         connection.execute(f"insert into {table} by name select {columns}", named)
 
 
 def check(shown: list[str], store: Store, where: Any, seed: str | None = None) -> int:
-    """The law, of one list."""
+    """Assert the rules for one list."""
     allowed = store.may_be_shown()
     assert len(shown) == len(set(shown)), where
     assert set(shown) <= set(allowed), (where, set(shown) - set(allowed))
@@ -257,15 +256,15 @@ def check_files(version: Published, stores: list[Store]) -> int:
     return items
 
 
-def check_answers(client: TestClient, stores: list[Store], luck: random.Random) -> int:
+def check_answers(ask: Asking, stores: list[Store], rng: random.Random) -> int:
     items = 0
     for store in stores:
         base = f"/v1/shops/{store.shop}"
         ids = [product["product_id"] for product in store.products]
         for seed in ids:
-            excluded = luck.sample(ids, min(len(ids), luck.randint(0, 3)))
+            excluded = rng.sample(ids, min(len(ids), rng.randint(0, 3)))
             for placement in ("product_page", "bought_together", "viewed_together"):
-                answer = client.get(
+                answer = ask(
                     f"{base}/products/{seed}/recommendations",
                     params={"placement": placement, "limit": 20, "exclude": ",".join(excluded)},
                 )
@@ -275,16 +274,16 @@ def check_answers(client: TestClient, stores: list[Store], luck: random.Random) 
                 items += check(shown, store, (seed, placement), seed)
                 assert not set(shown) & set(excluded)
         for path in ("popular", "trending"):
-            answer = client.get(f"{base}/{path}")
+            answer = ask(f"{base}/{path}")
             items += check([item["product_id"] for item in answer.json()["items"]], store, path)
         if ids:
-            viewed = [luck.choice(ids) for _ in range(5)]
-            answer = client.post(f"{base}/session", json={"products": viewed})
+            viewed = [rng.choice(ids) for _ in range(5)]
+            answer = ask(f"{base}/session", "POST", json={"products": viewed})
             assert answer.status_code == 200, answer.text
             items += check([item["product_id"] for item in answer.json()["items"]], store, ("session", viewed))
         for number in range(8):
-            visitor = f"{base}/visitors/{store.shop}-j{number}"  # of whom nobody has heard, the last one
-            answer = client.get(visitor, headers={"Authorization": f"Bearer {KEY}"})
+            visitor = f"{base}/visitors/{store.shop}-j{number}"  # the last one is unknown
+            answer = ask(visitor, headers={"Authorization": f"Bearer {KEY}"})
             assert answer.status_code == 200, answer.text
             items += check([item["product_id"] for item in answer.json()["items"]], store, "visitor")
     return items
@@ -296,13 +295,13 @@ def check_answers(client: TestClient, stores: list[Store], luck: random.Random) 
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )
 @given(seed=st.integers(0, 10**9))
-def test_no_ineligible_item_is_in_any_file_or_answer(template, tmp_path_factory, seed):
-    luck = random.Random(seed)
+def test_no_file_or_response_contains_an_ineligible_item(template, tmp_path_factory, seed):
+    rng = random.Random(seed)
     data = tmp_path_factory.mktemp("store")
     shutil.copy(template, data / "warehouse.duckdb")
     warehouse = Warehouse.__new__(Warehouse)
     warehouse.data, warehouse.file = data, data / "warehouse.duckdb"
-    stores = [Store(f"s{number}", luck) for number in range(5)]
+    stores = [Store(f"s{number}", rng) for number in range(5)]
     items = 0
     for step in range(2):
         with duckdb.connect(str(warehouse.file)) as connection:
@@ -317,20 +316,17 @@ def test_no_ineligible_item_is_in_any_file_or_answer(template, tmp_path_factory,
         version = publish(warehouse.file, data)
         assert version.manifest.ineligible_dropped == 0
         items += check_files(version, stores)
-        with TestClient(
-            create_api(data, ApiSettings(requests_per_second=0, secrets=VisitorSecrets(api_keys=[KEY.encode()])))
-        ) as client:
-            items += check_answers(client, stores, luck)
+        items += check_answers(Asking(data, secrets=VisitorSecrets(api_keys=[KEY.encode()])), stores, rng)
     assert items > 0
 
 
-def test_a_catalogue_of_which_nobody_has_looked_at_anything_yet_has_its_lists(template, tmp_path):
+def test_catalogue_without_views_has_lists(template, tmp_path):
     shutil.copy(template, tmp_path / "warehouse.duckdb")
     warehouse = Warehouse.__new__(Warehouse)
     warehouse.data, warehouse.file = tmp_path, tmp_path / "warehouse.duckdb"
     store = Store("new", random.Random(7))
     while len(store.may_be_shown()) < 13:
-        store = Store("new", store.luck)
+        store = Store("new", store.rng)
     with duckdb.connect(str(warehouse.file)) as connection:
         store.insert(connection, "core.shops", name=store.shop, timezone="UTC", currency="EUR")
         store.insert(connection, "intermediate.int_shop_today", today=None)
