@@ -20,7 +20,7 @@ create table events as
 with sessions as (
     select
         session,
-        hash(session) as noise,
+        hash(session) as draw,
         -- A third are returning clients of the last 20,000 sessions.
         case
             when hash(session) % 3 = 0 and session > 20000 then session - 1 - (hash(session, 1) % 20000)::bigint
@@ -34,9 +34,9 @@ with sessions as (
 lengths as (
     select
         *,
-        cast(2 + (noise // 7 % 9) as bigint) as views,
-        noise // 100 % 10 = 0 as has_cart,
-        noise // 100 % 25 = 0 as has_checkout
+        cast(2 + (draw // 7 % 9) as bigint) as views,
+        draw // 100 % 10 = 0 as has_cart,
+        draw // 100 % 25 = 0 as has_checkout
     from sessions
 ),
 steps as (
@@ -53,7 +53,7 @@ steps as (
 ),
 events as (
     select
-        session, step, name, client, noise,
+        session, step, name, client, draw,
         md5('e' || session || '-' || step) as id,
         started_at + to_microseconds(cast(step * 25e6 + hash(session, step) % 20000000 as bigint)) as event_at,
         -- A few products have most of the views.
@@ -127,8 +127,8 @@ from (
             case when name = 'checkout_completed' then '"gid://shopify/OrderIdentity/' || 5400000000000 + session || '"'
                 else 'null' end,
             -- Every second buyer is a known customer; one in eight of them shares an id with another browser.
-            ',"customer":', case when noise // 3 % 2 = 0 then
-                '{{"id":"' || (6100000000000 + case when noise // 11 % 8 = 0 then client // 2 else client end) || '"}}'
+            ',"customer":', case when draw // 3 % 2 = 0 then
+                '{{"id":"' || (6100000000000 + case when draw // 11 % 8 = 0 then client // 2 else client end) || '"}}'
                 else 'null' end,
             '}},"lineItems":[{{"title":"Product","quantity":1,"finalLinePrice":', money, ',"variant":', variant,
             '}}],"subtotalPrice":', money, ',"totalTax":{{"amount":0}},',
@@ -139,9 +139,9 @@ from (
         select
             *,
             (product * 37 % 900 + 100) / 10.0 as price,
-            case when step = 0 and noise % 2 = 0 then '/' else '/products/product-' || product end as page,
-            case when step = 0 and noise // 5 % 10 < 2 then '?utm_source=google&utm_medium=cpc' else '' end as query,
-            case when step > 0 then 'https://{shop}/' when noise // 13 % 3 = 0 then 'https://www.google.com/' else '' end
+            case when step = 0 and draw % 2 = 0 then '/' else '/products/product-' || product end as page,
+            case when step = 0 and draw // 5 % 10 < 2 then '?utm_source=google&utm_medium=cpc' else '' end as query,
+            case when step > 0 then 'https://{shop}/' when draw // 13 % 3 = 0 then 'https://www.google.com/' else '' end
                 as referrer,
             ['Mozilla/5.0 (iPhone; CPU iPhone OS 18_6 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) '
                 || 'Version/18.' || (client % 40) || ' Mobile/15E148 Safari/604.1',

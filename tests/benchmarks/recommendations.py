@@ -787,7 +787,7 @@ def viewed_products(work: Path) -> Any:
 
 
 def speed_library(work: Path, name: str) -> Figures:
-    """Lists of 20 by an alternative method, without decay, support, direction or eligibility; numbering is not timed."""
+    """Lists of 20 by another method, without decay, support, direction or eligibility; numbering is not timed."""
     views = viewed_products(work)
     begun = time.monotonic()
     if name == "pandas":
