@@ -24,7 +24,7 @@ check: .venv/dev
 	sqlfluff lint --disable-progress-bar dbt_project/models dbt_project/tests && \
 	dg check defs
 
-# bench-collector (needs wrk, nginx-light, libnginx-mod-http-echo), -shopify, -warehouse, -recommendations (wrk).
+# bench-collector (needs wrk, nginx-light, libnginx-mod-http-echo), -shopify, -warehouse, -recommendations (wrk), -refresh.
 bench-%: .venv/dev
 	python -m tests.benchmarks.$* --json docs/benchmark-$*.json
 

@@ -1,11 +1,11 @@
 """Everything up to the raw tables.
 
-Shopper events and Shopify's catalogue flow in; landing files and raw schemas in the warehouse come out.
+Reads shopper events and Shopify's catalogue; writes landing files and the raw schemas of the warehouse.
 """
 
 import os
 
-# dlt reads these once, when it is first used, which is when a module here declares a source: so they are said here.
+# Set here because dlt reads these once, on first use: when a module of this package declares a source.
 os.environ["RUNTIME__DLTHUB_TELEMETRY"] = "false"
 os.environ.setdefault("RUNTIME__LOG_LEVEL", "ERROR")
 os.environ["LOAD__DELETE_COMPLETED_JOBS"] = "true"  # else dlt keeps a second copy of every event

@@ -1,7 +1,7 @@
-"""Is a store connected? One finding per part: shops.toml, token, API version, scopes, webhooks, pixel, collector.
+"""Checks that a store is connected: shops.toml, token, API version, scopes, webhooks, pixel, collector.
 
-Reads shops.toml and the environment, asks Shopify and the collector, changes nothing on either side. Each finding has
-its remedy; secrets and tokens are in none.
+Reads shops.toml and the environment and queries Shopify and the collector; changes nothing on either side. Returns one
+finding per part with its remedy, never a secret or token.
 """
 
 import base64
@@ -36,7 +36,7 @@ DEV_DASHBOARD = "in the Dev Dashboard (the app, Versions), release, and accept t
 
 @dataclass(frozen=True)
 class Finding:
-    """What was found of one part. verdict: failed makes the whole check fail; unknown cannot be asked from here."""
+    """The result for one part. verdict: `failed` fails the whole check; `unknown` cannot be checked from here."""
 
     verdict: Literal["ok", "failed", "unknown"]
     part: str
@@ -47,11 +47,11 @@ class Finding:
 def check_connection(
     shops: Sequence[Shop], domain: str, collector_url: str | None, environment: Mapping[str, str] = os.environ
 ) -> Iterator[Finding]:
-    """Check one store, part by part; what a part needs and is missing ends only what depends on it.
+    """Check one store, part by part; a failed part skips only the parts that depend on it.
 
     Args:
         domain: of the store, such as my-store.myshopify.com.
-        collector_url: where browsers reach the collector; None asks nothing of it.
+        collector_url: where browsers reach the collector; None skips the collector checks.
     """
     try:
         shop = find_shop(list(shops), domain)
@@ -68,22 +68,22 @@ def _admin_api(shop: Shop, collector_url: str | None, environment: Mapping[str, 
     if not apis:
         remedy = (
             f"set {client_id_variable(shop.domain)} and {client_secret_variable(shop.domain)} (Dev Dashboard, the app, "
-            f"Settings), or {token_variable(shop.domain)} of an app that was created in the store's admin"
+            f"Settings), or {token_variable(shop.domain)} of an app created in the store's admin"
         )
         if shop.catalogue:
             yield Finding("unknown", "token", f"none; products come from {shop.catalogue}", remedy)
         else:
-            yield Finding("failed", "token", "none; products are only what events say of them", remedy)
+            yield Finding("failed", "token", "none; products are known from events only", remedy)
         return
     [api] = apis
     try:
         api.token.value()
         access = api.ask(ACCESS)
     except ShopifyError as error:
-        said, _, remedy = str(error).partition(": ")
-        yield Finding("failed", "token", said, remedy or "see docs/operations.md, When something is wrong")
+        found, _, remedy = str(error).partition(": ")
+        yield Finding("failed", "token", found, remedy or "see docs/operations.md, When something is wrong")
         return
-    yield Finding("ok", "token", _said_of_token(api, shop, environment))
+    yield Finding("ok", "token", _token_state(api, shop, environment))
     yield from _version(access["publicApiVersions"])
     scopes = {scope["handle"] for scope in access["currentAppInstallation"]["accessScopes"]}
     yield from _scopes(shop, scopes)
@@ -91,7 +91,7 @@ def _admin_api(shop: Shop, collector_url: str | None, environment: Mapping[str, 
     yield _pixel(api, shop, scopes, collector_url)
 
 
-def _said_of_token(api: AdminApi, shop: Shop, environment: Mapping[str, str]) -> str:
+def _token_state(api: AdminApi, shop: Shop, environment: Mapping[str, str]) -> str:
     if isinstance(api.token, ClientCredentials):
         return f"granted for the client credentials, valid for {api.token.seconds_left() / 3600:.1f} hours"
     unused = " (the client credentials are not used)" if environment.get(client_id_variable(shop.domain)) else ""
@@ -106,13 +106,13 @@ def _version(versions: Sequence[dict]) -> Iterator[Finding]:
         yield Finding(
             "failed",
             "API version",
-            f"{API_VERSION} is not among those that Shopify supports: {', '.join(supported)}",
+            f"Shopify no longer supports {API_VERSION}; it supports {', '.join(supported)}",
             "update Pixelnova",
         )
 
 
 def _scopes(shop: Shop, scopes: set[str]) -> Iterator[Finding]:
-    # Who may write may read.
+    # A write scope includes the read scope.
     granted = scopes | {f"read_{scope.removeprefix('write_')}" for scope in scopes if scope.startswith("write_")}
     needed = ["read_products", *(["read_orders"] if shop.orders else [])]
     missing = [scope for scope in needed if scope not in granted]
@@ -124,8 +124,8 @@ def _scopes(shop: Shop, scopes: set[str]) -> Iterator[Finding]:
         yield Finding(
             "unknown",
             "scopes",
-            "without read_all_orders, Shopify gives the orders of the last 60 days only",
-            "ask Shopify for it in the Dev Dashboard (the app, API access requests), if older orders are wanted",
+            "without read_all_orders, Shopify returns only the last 60 days of orders",
+            "ask Shopify for it in the Dev Dashboard (the app, API access requests), if you need older orders",
         )
     useful = {*needed, "read_orders", "read_all_orders", "read_pixels", "write_pixels", "read_customer_events"}
     more = sorted(scopes - useful)
@@ -146,24 +146,24 @@ def _webhooks(api: AdminApi, collector_url: str | None) -> Iterator[Finding]:
         yield Finding(
             "unknown",
             "webhooks",
-            f"of this store: {topics}; some go elsewhere: {', '.join(elsewhere)}",
-            f"let those that are meant for Pixelnova go to {here}",
+            f"of this store: {topics}; some are sent elsewhere: {', '.join(elsewhere)}",
+            f"point those meant for Pixelnova to {here}",
         )
     else:
         yield Finding("ok", "webhooks", f"of this store: {topics}")
     yield Finding(
         "unknown",
         "webhooks",
-        f"the API does not list those of the app itself, such as the mandatory {', '.join(PRIVACY_TOPICS)}",
+        f"the API does not list the app's own webhooks, such as the mandatory {', '.join(PRIVACY_TOPICS)}",
         f"in shopify.app.toml, [[webhooks.subscriptions]]: compliance_topics = {list(PRIVACY_TOPICS)}, uri = {here!r}",
     )
 
 
 def _pixel(api: AdminApi, shop: Shop, scopes: set[str], collector_url: str | None) -> Finding:
     paste = (
-        f"a custom pixel cannot be asked for: paste what `pixelnova pixel --shop {shop.domain} --collector-url "
-        f"{collector_url or 'https://…'}` prints (Shopify's admin, Settings, Customer events), connect it, and look "
-        "for the shop's events after the next refresh"
+        f"a custom pixel cannot be checked from here: paste the output of `pixelnova pixel --shop {shop.domain} "
+        f"--collector-url {collector_url or 'https://…'}` (Shopify's admin, Settings, Customer events), connect it, "
+        "and look for the shop's events after the next refresh"
     )
     if not scopes & {"read_pixels", "write_pixels"}:
         return Finding("unknown", "pixel", "the app may not read its pixel (no scope read_pixels)", paste)
@@ -177,7 +177,7 @@ def _pixel(api: AdminApi, shop: Shop, scopes: set[str], collector_url: str | Non
         return Finding("unknown", "pixel", "the app has no pixel in this store", paste)
     settings = _settings(pixel["settings"])
     key, url = settings.get("ingestKey"), str(settings.get("collectorUrl", "")).rstrip("/")
-    remedy = "set collectorUrl and ingestKey with webPixelUpdate, as docs/operations.md says"
+    remedy = "set collectorUrl and ingestKey with webPixelUpdate (docs/operations.md)"
     if key not in shop.ingest_keys:
         return Finding("failed", "pixel", f"the app pixel's ingest key {key!r} is not in shops.toml", remedy)
     if collector_url and url != collector_url.rstrip("/"):
@@ -195,9 +195,9 @@ def _settings(text: object) -> dict:
 
 def _collector(shop: Shop, url: str | None, environment: Mapping[str, str]) -> Iterator[Finding]:
     if url is None:
-        yield Finding("unknown", "collector", "not asked", "give --collector-url, the address that browsers use")
+        yield Finding("unknown", "collector", "not checked", "give --collector-url, the address that browsers use")
         return
-    start = "start `pixelnova collect`, and let the proxy that speaks TLS pass this address to it"
+    start = "start `pixelnova collect` and let the TLS proxy forward this address to it"
     with httpx.Client(base_url=url, timeout=TIMEOUT_SECONDS, trust_env=False) as client:
         try:
             ready = client.get("/readyz")
@@ -227,13 +227,13 @@ def _is_secure(url: str) -> Finding:
     return Finding(
         "unknown",
         "collector",
-        f"{url} is ready, but browsers send nothing from a shop to an address without https",
-        "put a proxy that speaks TLS before it (docs/operations.md)",
+        f"{url} is ready, but browsers do not send from a shop to an address without https",
+        "put a TLS proxy in front of it (docs/operations.md)",
     )
 
 
 def _ingest_key(client: httpx.Client, key: str) -> Finding:
-    """An empty batch: the key is looked up, and nothing is stored."""
+    """Sends an empty batch: the collector looks up the key and stores nothing."""
     answer = client.post(f"{EVENTS_PATH}{key}", content=b"[]", headers={"content-type": "text/plain"})
     if answer.status_code == 204:
         return Finding("ok", "ingest key", f"{key} is accepted")
@@ -241,18 +241,18 @@ def _ingest_key(client: httpx.Client, key: str) -> Finding:
         return Finding(
             "failed", "ingest key", f"{key} is unknown to the collector", "start the collector with this shops.toml"
         )
-    said = f"HTTP {answer.status_code}: {answer.text[:200]}"
-    return Finding("failed", "ingest key", f"{key} is answered with {said}", "look into the log of the collector")
+    response = f"HTTP {answer.status_code}: {answer.text[:200]}"
+    return Finding("failed", "ingest key", f"{key} got {response}", "check the log of the collector")
 
 
 def _webhook_secret(client: httpx.Client, shop: Shop, environment: Mapping[str, str]) -> Finding:
-    """A signed webhook of a topic that is not kept: 404 if the signature holds, 401 if it does not."""
+    """Sends a signed webhook of an unknown topic: 404 if the signature is valid, 401 if it is not."""
     variable = client_secret_variable(shop.domain)
     secret = environment.get(variable, "").strip().encode()
     known = [secret] if secret else webhook_secrets(environment)
     if not known:
         return Finding(
-            "failed", "webhook secret", "none is set here", f"set {variable} for the collector too, and for this check"
+            "failed", "webhook secret", "none is set here", f"set {variable} for this check and for the collector"
         )
     body = b"{}"
     signature = base64.b64encode(hmac.new(known[0], body, hashlib.sha256).digest()).decode()
@@ -267,10 +267,10 @@ def _webhook_secret(client: httpx.Client, shop: Shop, environment: Mapping[str, 
         },
     )
     if answer.status_code == 404:
-        return Finding("ok", "webhook secret", "the collector accepts what the app's secret signs")
+        return Finding("ok", "webhook secret", "the collector accepts webhooks signed with the app's secret")
     return Finding(
         "failed",
         "webhook secret",
-        f"the collector refuses what the app's secret signs (HTTP {answer.status_code})",
+        f"the collector refuses webhooks signed with the app's secret (HTTP {answer.status_code})",
         f"start the collector with {variable} (or PIXELNOVA_SHOPIFY_SECRETS) in its environment",
     )

@@ -1,10 +1,10 @@
-"""Where the warehouse and the landing files are within a data folder."""
+"""Paths of the warehouse and the landing files within a data folder."""
 
 from pathlib import Path
 
 
 def warehouse_file(data: Path) -> Path:
-    """The warehouse. One process may have it open to write, or many to read."""
+    """The warehouse file. Either one process may open it to write or many to read."""
     return data / "warehouse.duckdb"
 
 
@@ -14,5 +14,5 @@ def landing_folder(data: Path) -> Path:
 
 
 def workspace(data: Path) -> Path:
-    """Where a load may keep files until it has committed."""
+    """The folder for temporary files of a load, until it has committed."""
     return data / "dlt" / "workspace"

@@ -1,6 +1,6 @@
-"""How DuckDB loads.
+"""DuckDB settings for loading.
 
-The environment flows in (PIXELNOVA_MEMORY); settings for every connection that moves events flow out.
+Reads the environment (PIXELNOVA_MEMORY); returns the settings of every connection that moves events.
 """
 
 import os
@@ -10,7 +10,7 @@ MEMORY_VARIABLE = "PIXELNOVA_MEMORY"
 
 
 def loading_settings() -> dict[str, Any]:
-    """Settings by name. Nobody needs the rows in order: without it a load takes half the time, in full row groups."""
+    """Settings by name. Row order is not needed; giving it up halves the load time and fills the row groups."""
     settings: dict[str, Any] = {"preserve_insertion_order": False}
     if memory := os.environ.get(MEMORY_VARIABLE):
         settings["memory_limit"] = memory

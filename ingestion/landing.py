@@ -1,7 +1,7 @@
 """The landing folder: the contract between the collector, which writes it, and the pixel source, which loads it.
 
-Envelopes flow in, one JSON line each, into a file that only its writer touches (`*.jsonl.open`). Sealed files
-(`*.jsonl`) never change again; once loaded they are kept under `archive/`, compressed, by shop and day received.
+The collector appends envelopes, one JSON line each, to a file that only it touches (`*.jsonl.open`). Sealed files
+(`*.jsonl`) never change; after loading they are kept under `archive/`, compressed, by shop and day received.
 
     landing/events-20261122T154801.123456Z-4711.jsonl.open
     landing/events-20261122T154801.123456Z-4711.jsonl
@@ -21,11 +21,11 @@ import msgspec
 
 ENVELOPE_VERSION = 1
 OPEN_SUFFIX = ".open"
-UNREADABLE = "_unreadable"  # stands for the shop of archived lines that are no envelope
+UNREADABLE = "_unreadable"  # used as the shop of archived lines that are not envelopes
 
 
 class Consent(msgspec.Struct, omit_defaults=True):
-    """Shopify's `customerPrivacy` snapshot, under Shopify's own names; None is unknown."""
+    """Shopify's `customerPrivacy` snapshot, under Shopify's own names; None means unknown."""
 
     analyticsProcessingAllowed: bool | None = None  # noqa: N815
     marketingAllowed: bool | None = None  # noqa: N815
@@ -34,11 +34,11 @@ class Consent(msgspec.Struct, omit_defaults=True):
 
 
 class Envelope(msgspec.Struct):
-    """One line of a landing file: an event as it was received, and what only the collector knows of it.
+    """One line of a landing file: an event as received, with what only the collector knows about it.
 
-    received_at: UTC. shop: from the ingest key, never from the body. request_id and index: which request, and
-    the event's place in it. gpc: the browser sent `Sec-GPC: 1`. host_ok: the page belongs to the shop (None: the
-    event names no page). event: the bytes of the body, not re-encoded.
+    received_at: UTC. shop: from the ingest key, never from the body. request_id and index: the request
+    and the event's position in it. gpc: the browser sent `Sec-GPC: 1`. host_ok: the page belongs to the shop (None: the
+    event has no page). event: the original bytes, not re-encoded.
     """
 
     v: int
@@ -69,10 +69,10 @@ def decode_envelope(line: bytes) -> Envelope:
     """The envelope on a landing line.
 
     Raises:
-        ValueError: the line is not UTF-8, not JSON, or not an envelope; the message says which.
+        ValueError: the line is not UTF-8, not JSON, or not an envelope; the message names the cause.
     """
     try:
-        line.decode()  # msgspec does not look at the encoding of what it passes through
+        line.decode()  # msgspec does not check the encoding of raw values
         envelope = _decode_envelope(line)
     except UnicodeDecodeError as error:
         raise ValueError(f"not UTF-8: {error.reason} at byte {error.start}") from error
@@ -81,20 +81,20 @@ def decode_envelope(line: bytes) -> Envelope:
     if envelope.v != ENVELOPE_VERSION:
         raise ValueError(f"version {envelope.v} of the envelope, not {ENVELOPE_VERSION}")
     if bytes(envelope.event).lstrip()[:1] != b"{":
-        raise ValueError("the event is no JSON object")
+        raise ValueError("the event is not a JSON object")
     return envelope
 
 
 class OpenLandingFile:
-    """A landing file that is being written, by this process only (it holds the file's lock)."""
+    """A landing file open for writing by this process only, which holds the file's lock."""
 
     def __init__(self, folder: Path) -> None:
         """Create the file in `folder`, locked, and make its name durable."""
         created_at = datetime.now(UTC)
         stem = f"events-{created_at:%Y%m%dT%H%M%S.%fZ}-{os.getpid()}.jsonl"
         self.path = folder / (stem + OPEN_SUFFIX)
-        self.size = 0  # bytes on disk, up to which every line is whole and acknowledged
-        with _folder_lock(folder):  # else recovery could find it between its creation and its lock
+        self.size = 0  # bytes on disk; every line up to here is complete and acknowledged
+        with _folder_lock(folder):  # else recovery could find the file before it is locked
             self._descriptor = os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_APPEND, 0o640)
             try:
                 fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -108,8 +108,8 @@ class OpenLandingFile:
         """Write whole lines and return when they are on disk.
 
         Raises:
-            OSError: they are not; the file is cut back to what was on disk before. It may be written again,
-                unless syncing failed: then what the disk holds is unknown, so leave it with `abandon`.
+            OSError: the write failed, and the file is truncated to its previous size. Writing may continue,
+                unless the sync failed: then the contents on disk are unknown, so call `abandon`.
         """
         try:
             view = memoryview(lines)
@@ -122,14 +122,14 @@ class OpenLandingFile:
         self.size += len(lines)
 
     def seal(self) -> Path:
-        """Make the file complete and visible to the loader; an empty one is removed."""
+        """Complete the file and make it visible to the loader; an empty file is removed."""
         with _folder_lock(self.path.parent):
             target = _seal(self.path)
         self.abandon()
         return target
 
     def abandon(self) -> None:
-        """Let go of the file as it lies; if it is not sealed, recovery seals what is whole in it."""
+        """Close the file as it is; unless sealed, recovery seals its complete lines."""
         with contextlib.suppress(OSError):
             os.close(self._descriptor)
 
@@ -147,9 +147,9 @@ def _seal(path: Path) -> Path:
 
 
 def recover(folder: Path) -> list[Path]:
-    """Seal what writers that died have left: cut an unfinished last line, then seal. Returns the sealed files.
+    """Seal the files of dead writers, without an incomplete last line. Returns the sealed files.
 
-    An unfinished line was never acknowledged: its writer died before the sync returned.
+    An incomplete line was never acknowledged: its writer died before the sync returned.
     """
     sealed = []
     with _folder_lock(folder):
@@ -158,7 +158,7 @@ def recover(folder: Path) -> list[Path]:
                 try:
                     fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 except BlockingIOError:
-                    continue  # its writer lives
+                    continue  # its writer is alive
                 whole = file.read().rfind(b"\n") + 1
                 file.truncate(whole)
                 target = _seal(path)
@@ -168,27 +168,27 @@ def recover(folder: Path) -> list[Path]:
 
 
 def begun_at(file: Path) -> datetime:
-    """When a landing file was begun, UTC; its name says so."""
+    """When a landing file was created, UTC, from its name."""
     return datetime.strptime(file.name.split("-")[1], "%Y%m%dT%H%M%S.%fZ").replace(tzinfo=UTC)
 
 
 def open_files(folder: Path) -> list[Path]:
-    """The files that are still being written."""
+    """The files still being written."""
     return sorted(folder.glob(f"events-*.jsonl{OPEN_SUFFIX}"))
 
 
 def sealed_files(folder: Path) -> list[Path]:
-    """The complete files that wait to be loaded, oldest first."""
+    """The complete files waiting to be loaded, oldest first."""
     return sorted(folder.glob("events-*.jsonl"))
 
 
 def archived_parts(folder: Path) -> list[Path]:
-    """The parts of all landing files that were loaded once, compressed, by shop and day received."""
+    """The compressed parts of all loaded landing files, by shop and day received."""
     return sorted((folder / "archive").rglob("events-*.jsonl.zst"))
 
 
 def landing_name(file: Path) -> str:
-    """The name of the landing file that this is, or that this is a part of."""
+    """The name of the landing file, also for a part of it."""
     return file.name.removesuffix(".zst")
 
 
@@ -208,7 +208,7 @@ def read_lines(file: Path) -> Iterator[bytes]:
 def archive(file: Path) -> list[Path]:
     """Move a loaded file into the archive, one compressed part per shop and day received.
 
-    The landing file goes last, so that a crash leaves it whole; doing it again writes the same parts.
+    The landing file is removed last, so a crash leaves it intact; archiving again writes the same parts.
     """
     parts: dict[tuple[str, str], list[bytes]] = defaultdict(list)
     for line in read_lines(file):
@@ -240,12 +240,12 @@ def _write_part(file: Path, shop: str, received_date: str, lines: list[bytes]) -
 
 
 def keep_files_private() -> None:
-    """Have this process, and those that it starts, make files 0640 and folders 0750: nothing for other users."""
+    """Make this process and its children create files as 0640 and folders as 0750: no access for others."""
     os.umask(0o027)
 
 
 def make_folder(folder: Path) -> None:
-    """Make a folder and what is missing above it, each name durable."""
+    """Create a folder and its missing parents, each durably."""
     if not folder.is_dir():
         make_folder(folder.parent)
         folder.mkdir(exist_ok=True)
@@ -253,7 +253,7 @@ def make_folder(folder: Path) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Make the names in a folder durable; a rename is not until its folder is synced."""
+    """Make the names in a folder durable: a rename is durable only after its folder is synced."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -263,7 +263,7 @@ def sync_folder(folder: Path) -> None:
 
 @contextmanager
 def _folder_lock(folder: Path) -> Iterator[None]:
-    """Held while a writer creates its file and while recovery looks for files without a writer."""
+    """Lock for creating a file and for looking for files without a writer."""
     make_folder(folder)
     with (folder / ".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)

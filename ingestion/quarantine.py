@@ -1,4 +1,4 @@
-"""Events and shops that cannot be built, put aside in the raw tables with their reason.
+"""Puts aside events and shops that cannot be built, with the reason, in the raw tables.
 
 Reads keys of events and names of shops; writes raw_pixel.unreadable_lines, the ledger, and raw_shops.put_aside.
 """
@@ -13,8 +13,8 @@ def put_aside_events(warehouse: Path, event_keys: Sequence[str], reason: str) ->
     """Move all copies of these events from the raw events to the quarantined lines; returns how many lines moved.
 
     Args:
-        event_keys: as staging makes them, md5 of shop and event id.
-        reason: what an analyst reads in operations.quarantined_events.
+        event_keys: md5 of shop and event id, as in staging.
+        reason: shown to analysts in operations.quarantined_events.
     """
     with duckdb.connect(str(warehouse)) as connection:
         connection.execute("set timezone = 'UTC'")
@@ -48,10 +48,10 @@ def put_aside_events(warehouse: Path, event_keys: Sequence[str], reason: str) ->
 
 
 def put_aside_shops(warehouse: Path, reasons: dict[str, str]) -> None:
-    """Leave these shops out of what dbt builds from now on, in place of those that were left out before.
+    """Replace the set of shops that dbt leaves out of the build.
 
     Args:
-        reasons: by shop, what an analyst reads in operations.shops_put_aside; empty takes every shop back.
+        reasons: by shop, shown to analysts in operations.shops_put_aside; empty includes every shop again.
     """
     with duckdb.connect(str(warehouse)) as connection:
         connection.begin()
@@ -66,9 +66,9 @@ def put_aside_shops(warehouse: Path, reasons: dict[str, str]) -> None:
 
 
 def shops_put_aside(warehouse: Path) -> dict[str, str]:
-    """By shop that is left out of the build, why."""
+    """The shops left out of the build, each with the reason."""
     with duckdb.connect(str(warehouse)) as connection:
         try:
             return dict(connection.execute("select shop, reason from raw_shops.put_aside order by shop").fetchall())
-        except duckdb.CatalogException:  # nothing was loaded yet
+        except duckdb.CatalogException:  # nothing has been loaded yet
             return {}

@@ -1,4 +1,4 @@
-"""Recorded events, ready to be sent again.
+"""Recorded events, ready to be replayed.
 
 Reads files of JSON or JSONL (one event, an array of events, or a landing envelope at a time); yields request bodies for
 the collector, each event byte for byte as in its file.
@@ -10,6 +10,7 @@ from pathlib import Path
 
 import msgspec
 
+from ingestion.errors import IngestionError
 from ingestion.landing import read_lines
 from ingestion.sender import Post
 from ingestion.shops import Shop, find_shop
@@ -18,12 +19,12 @@ STANDARD_INPUT = Path("-")
 _NULL = msgspec.Raw(b"null")
 
 
-class RecordingError(Exception):
-    """A file cannot be read as recorded events; the message says where."""
+class RecordingError(IngestionError):
+    """A file cannot be read as recorded events; the message names the place."""
 
 
 class _Envelope(msgspec.Struct):
-    """What is sent again of a landing envelope; a bare event has neither shop nor event."""
+    """The replayed fields of a landing envelope; a bare event has neither shop nor event."""
 
     shop: str | None = None
     event: msgspec.Raw = _NULL
@@ -36,7 +37,7 @@ def recorded_posts(files: Iterable[Path], shops: list[Shop], default_shop: Shop)
     """One request per recorded event; envelopes go to their own shop, everything else to `default_shop`.
 
     Raises:
-        RecordingError: a file is missing or a line is not JSON; events before it are already yielded.
+        RecordingError: a file is missing or a line is not JSON; events before it have been yielded already.
         ShopsFileError: an envelope names a shop that shops.toml does not have.
     """
     for file in files:
@@ -46,7 +47,7 @@ def recorded_posts(files: Iterable[Path], shops: list[Shop], default_shop: Shop)
 
 
 def _documents(file: Path) -> Iterator[tuple[str, bytes]]:
-    """The JSON documents of a file: the whole file if it is one, else each line."""
+    """The JSON documents of a file: the whole file if it is a document, else each line."""
     try:
         lines = list(sys.stdin.buffer if file == STANDARD_INPUT else read_lines(file))
     except OSError as error:
@@ -90,6 +91,6 @@ def _post(where: str, recorded: bytes, shops: list[Shop], default_shop: Shop) ->
     shop, event, user_agent = default_shop, recorded, _NULL
     if envelope.shop is not None and envelope.event != _NULL:
         shop, event, user_agent = find_shop(shops, envelope.shop), bytes(envelope.event), envelope.user_agent
-    # The agent is said even where it is null: that of whoever sends a recording says nothing of the shopper.
+    # Also where it is null: the user agent of the program that replays is not the shopper's.
     about = {"pixel_version": envelope.pixel_version, "consent": envelope.consent, "user_agent": user_agent}
     return Post(shop.ingest_keys[0], msgspec.json.encode(about)[:-1] + b',"events":[%b]}' % event, 1)

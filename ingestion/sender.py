@@ -1,6 +1,6 @@
 """Sends recorded or simulated events to a running collector, as the pixel would.
 
-Posts request bodies a few at a time and counts what the collector answered.
+Posts request bodies concurrently and counts the collector's responses.
 """
 
 import asyncio
@@ -9,12 +9,14 @@ from dataclasses import dataclass, field
 
 import httpx
 
+from ingestion.errors import IngestionError
+
 CONNECTIONS = 8
 ATTEMPTS = 6  # the last after 12 seconds
 
 
-class SendError(Exception):
-    """The collector cannot be reached or refuses; the message names the remedy."""
+class SendError(IngestionError):
+    """The collector is unreachable or refuses; the message names the remedy."""
 
 
 @dataclass(frozen=True)
@@ -28,21 +30,21 @@ class Post:
 
 @dataclass
 class Sent:
-    """How many events were answered, and the collector's reasons for those that it rejected."""
+    """How many events were sent, and the collector's reasons for rejected ones."""
 
     events: int = 0
     rejected: list[str] = field(default_factory=list)
 
 
 def send(url: str, posts: Iterable[Post], on_progress: Callable[[int], None] = lambda _: None) -> Sent:
-    """Post everything, in order of start, CONNECTIONS at a time.
+    """Post everything, started in order, CONNECTIONS at a time.
 
     Args:
         url: the collector's, e.g. http://127.0.0.1:8787.
-        on_progress: is called with the number of events of each request that was answered.
+        on_progress: called with the number of events of each completed request.
 
     Raises:
-        SendError: no answer, or one that is neither success nor a rejected body.
+        SendError: no response, or one that is neither a success nor a rejected body.
     """
     return asyncio.run(_send(url, posts, on_progress))
 
@@ -58,7 +60,7 @@ async def _send(url: str, posts: Iterable[Post], on_progress: Callable[[int], No
 
     limits = httpx.Limits(max_connections=CONNECTIONS)
     async with httpx.AsyncClient(base_url=url, limits=limits, timeout=30, trust_env=False) as client:
-        del client.headers["user-agent"]  # it would be taken for the shoppers'
+        del client.headers["user-agent"]  # the collector would take it for the shoppers'
         await asyncio.gather(*(post_until_done(client) for _ in range(CONNECTIONS)))
     return sent
 
@@ -78,7 +80,7 @@ async def _post(client: httpx.AsyncClient, post: Post) -> httpx.Response:
             problem = f"answers {answer.status_code}: {answer.text[:200]}"
             remedy = "Look at its log and its /readyz: is the disk full?"
             if answer.status_code == 401:
-                remedy = "Is the shop, with this key, in the shops.toml that it was started with (--shops)?"
+                remedy = "Does the shops.toml that it was started with (--shops) have the shop with this key?"
             if answer.status_code != 429 and answer.status_code < 500:
                 break
         if attempt < ATTEMPTS:
@@ -90,8 +92,8 @@ def _count(sent: Sent, post: Post, answer: httpx.Response) -> None:
     sent.events += post.events
     if answer.status_code == 204:
         return
-    said = answer.json()
-    if "rejected" in said:
-        sent.rejected += [rejection["error"] for rejection in said["rejected"]]
+    content = answer.json()
+    if "rejected" in content:
+        sent.rejected += [rejection["error"] for rejection in content["rejected"]]
     else:
-        sent.rejected += [said["error"]] * post.events
+        sent.rejected += [content["error"]] * post.events

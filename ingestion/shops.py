@@ -1,4 +1,4 @@
-"""The stores that are served, as shops.toml describes them.
+"""The stores that Pixelnova serves, as described in shops.toml.
 
 Reads shops.toml; returns checked `Shop` records to the collector, the dlt sources and the command line.
 """
@@ -9,6 +9,7 @@ from typing import Literal, get_args
 
 import msgspec
 
+from ingestion.errors import IngestionError
 from ingestion.shops_check import problems
 
 MAX_PROBLEMS = 5  # of one message
@@ -37,14 +38,14 @@ Channel = Literal[
 ]
 
 
-class ShopsFileError(Exception):
+class ShopsFileError(IngestionError):
     """shops.toml is missing or wrong; the message names what to change."""
 
 
 class RecommendationRules(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What the merchant wants of the recommendations; products by handle, by id or by Shopify's global id.
+    """The merchant's rules for recommendations; products by handle, id or Shopify's global id.
 
-    exclude: never shown. pin: shown first on every product's page, in this order. pin_beside: the same, on the page of
+    exclude: never shown. pin: shown first on every product page, in this order. pin_beside: the same, on the page of
     one product.
     """
 
@@ -59,14 +60,14 @@ class Shop(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     domain: its permanent `*.myshopify.com` name, the `shop` of every key in the warehouse.
     timezone: IANA name; every `_date` of this shop is in it. currency: ISO 4217.
     ingest_keys: one or two public keys that route events to this shop.
-    hosts: the host names its pages are served from; events of other hosts are flagged, not refused.
-    require_consent: store nothing that comes without a consent snapshot.
-    orders: load the Admin API's orders too, the truth for money (the token needs scope read_orders).
-    catalogue: where the environment has no token for the Admin API, a product CSV or a saved /products.json, or a list
-    of several (the pages of one catalogue); relative to shops.toml.
-    channels: the channel of a utm_source, utm_medium or referrer host, where the rules say otherwise; "direct" for
+    hosts: host names that serve its pages; events from other hosts are flagged, not refused.
+    require_consent: store only events that come with a consent snapshot.
+    orders: also load the Admin API's orders, the source of truth for money (the token needs scope read_orders).
+    catalogue: used without an Admin API token: a product CSV or a saved /products.json, or a list of several (the pages
+    of one catalogue); relative to shops.toml.
+    channels: overrides the channel of a utm_source, utm_medium or referrer host; "direct" for
     a host that shoppers come back from, such as a payment provider.
-    recommendations: what is never shown, and what is shown first.
+    recommendations: products never shown, and products shown first.
     """
 
     domain: str
@@ -83,7 +84,7 @@ class Shop(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     @property
     def catalogue_names(self) -> list[str]:
-        """The names of its catalogue files; most shops have none."""
+        """The names of its catalogue files; empty for most shops."""
         return [self.catalogue] if isinstance(self.catalogue, str) else self.catalogue or []
 
 
@@ -95,7 +96,7 @@ def load_shops(path: Path) -> list[Shop]:
     """Read and check shops.toml.
 
     Raises:
-        ShopsFileError: the file is missing, is not TOML, or describes no usable stores.
+        ShopsFileError: the file is missing, is not TOML, or does not describe usable stores.
     """
     try:
         document = tomllib.loads(path.read_bytes().decode())
@@ -110,7 +111,7 @@ def load_shops(path: Path) -> list[Shop]:
             f"{path} is not usable: it is not UTF-8 (byte {error.start}): save it as UTF-8."
         ) from error
     except tomllib.TOMLDecodeError as error:
-        twice = " (a field is in it twice)" if "overwrite" in str(error) else ""
+        twice = " (a field appears twice)" if "overwrite" in str(error) else ""
         raise ShopsFileError(f"{path} is not usable: it is not TOML{twice}: {error}. Correct that line.") from error
     found = problems(document, Shop.__struct_fields__, get_args(Channel))
     if found:
@@ -123,10 +124,10 @@ def load_shops(path: Path) -> list[Shop]:
 
 
 def find_shop(shops: list[Shop], domain: str) -> Shop:
-    """The shop of that domain.
+    """The shop with that domain.
 
     Raises:
-        ShopsFileError: there is none.
+        ShopsFileError: shops.toml does not have it.
     """
     for shop in shops:
         if shop.domain == domain:

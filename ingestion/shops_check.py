@@ -1,6 +1,6 @@
-"""What is wrong with a shops.toml, in words that name the store, the field and the remedy.
+"""Checks shops.toml; each message names the store, the field and the remedy.
 
-Reads the decoded file; returns sentences, none if every store can be served.
+Reads the decoded file; returns messages, none if every store can be served.
 """
 
 import difflib
@@ -25,19 +25,19 @@ _RULES = ("exclude", "pin", "pin_beside")
 
 
 def problems(document: dict[str, Any], fields: Sequence[str], channels: Sequence[str]) -> list[str]:
-    """What is wrong, in the order of the file.
+    """The problems, in the order of the file.
 
     Args:
         document: shops.toml, decoded.
-        fields: what a store may have.
-        channels: what `channels` may map to.
+        fields: the fields that a store may have.
+        channels: the values that `channels` may map to.
     """
     shops = document.get("shops")
     if isinstance(shops, dict):
         return ["The store is written as [shops]: write [[shops]], once for each store."]
     if not isinstance(shops, list) or not shops or not all(isinstance(shop, dict) for shop in shops):
-        return ["It describes no store: begin each with a line [[shops]]."]
-    found = [f"{_quoted(name)} is outside of a store: move it below [[shops]]." for name in document if name != "shops"]
+        return ["It does not describe any store: start each with a line [[shops]]."]
+    found = [f"{_quoted(name)} is outside a store: move it below [[shops]]." for name in document if name != "shops"]
     for number, shop in enumerate(shops, start=1):
         whose = shop["domain"] if isinstance(shop.get("domain"), str) and shop["domain"] else f"store number {number}"
         found += [f"{whose}: {problem}" for problem in _of_shop(shop, fields, channels)]
@@ -53,7 +53,7 @@ def _of_shop(shop: dict[str, Any], fields: Sequence[str], channels: Sequence[str
             yield f"{name} is missing."
     checks: dict[str, Callable[[Any], str | None]] = {
         "domain": _domain,
-        "name": lambda name: None if isinstance(name, str) and name.strip() else "write the store's name as a text.",
+        "name": lambda name: None if isinstance(name, str) and name.strip() else "write the store's name as a string.",
         "timezone": _timezone,
         "currency": _currency,
         "ingest_keys": _ingest_keys,
@@ -103,12 +103,12 @@ def _timezone(timezone: Any) -> str | None:
             close = difflib.get_close_matches(part, cities, n=1, cutoff=0.8)
             if close:
                 return f"use an IANA name; did you mean {_quoted(cities[close[0]])}?"
-    return "use an IANA name such as 'Europe/Berlin'; Shopify's admin says the store's under Settings, General."
+    return "use an IANA name such as 'Europe/Berlin'; Shopify's admin shows the store's under Settings, General."
 
 
 @lru_cache(1)
 def currencies() -> frozenset[str]:
-    """The currencies of ISO 4217 that are legal tender somewhere now, by Unicode's CLDR (PyPI babel)."""
+    """ISO 4217 currencies that are legal tender today, from Unicode's CLDR (PyPI babel)."""
     from babel.core import get_global
 
     of_territories = get_global("territory_currencies").values()
@@ -122,7 +122,7 @@ def _currency(currency: Any) -> str | None:
         return None
     if isinstance(currency, str) and currency.strip().upper() in currencies():
         return f"write {_quoted(currency.strip().upper())}."
-    return "use the code of a currency by ISO 4217, such as 'EUR'; Shopify's admin says it under Settings, General."
+    return "use an ISO 4217 currency code, such as 'EUR'; Shopify's admin shows it under Settings, General."
 
 
 def _ingest_keys(keys: Any) -> str | None:
@@ -130,7 +130,7 @@ def _ingest_keys(keys: Any) -> str | None:
         return "write one key in brackets, or two while one replaces the other."
     for key in keys:
         if not isinstance(key, str) or not _KEY.fullmatch(key):
-            return f"a key has 8 to 64 letters, digits, - and _, which {_quoted(key)} has not."
+            return f"a key has 8 to 64 letters, digits, - and _; {_quoted(key)} does not match."
     return None
 
 
@@ -139,7 +139,7 @@ def _hosts(hosts: Any) -> str | None:
         return "write host names in brackets, such as ['shop.example']."
     for host in hosts:
         if not isinstance(host, str):
-            return f"{_quoted(host)} is not a text."
+            return f"{_quoted(host)} is not a string."
         if not _HOST.fullmatch(host):
             bare = _bare(host)
             if not bare.isascii():
@@ -189,7 +189,7 @@ def _recommendations(rules: Any) -> str | None:
 def _twice(shops: Sequence[dict[str, Any]]) -> Iterator[str]:
     domain = _first_twice([shop.get("domain") for shop in shops])
     if domain:
-        yield f"{domain}: the store is described twice; join the two."
+        yield f"{domain}: the store appears twice; merge the two."
     owner: dict[str, str] = {}
     for shop in shops:
         keys = shop.get("ingest_keys")
@@ -209,7 +209,7 @@ def _first_twice(values: Sequence[Any]) -> str | None:
 
 
 def _bare(host: str) -> str:
-    """A host name out of what people copy: without scheme, user, path and full stop, in lower case."""
+    """The host name in pasted text: without scheme, user, path and trailing dot, in lower case."""
     return re.split(r"[/?#]", re.sub(r"^\s*[a-z][a-z0-9+.-]*://", "", host.lower()), maxsplit=1)[0].strip(". ")
 
 

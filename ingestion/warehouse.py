@@ -1,6 +1,6 @@
-"""The one dlt pipeline that loads the warehouse, and the ledger of the landing files it holds.
+"""The dlt pipelines that load the warehouse, and the ledger of loaded landing files.
 
-A pipeline of a source writes to the schema `raw_<source>` of data/warehouse.duckdb.
+The pipeline of a source writes to the schema `raw_<source>` of data/warehouse.duckdb.
 """
 
 import logging
@@ -15,7 +15,7 @@ from dlt.destinations.impl.duckdb.configuration import DuckDbCredentials
 from ingestion.data_folder import landing_folder, warehouse_file, workspace
 from ingestion.duckdb_settings import loading_settings
 from ingestion.landing import archive, archived_parts, landing_name
-from ingestion.sources.pixel import classifier
+from ingestion.sources.pixel import CLOCK_TOLERANCE, classifier
 from ingestion.warehouse_connection import WaitingDuckdb, connect
 
 LANDING_TABLES = ("events", "unreadable_lines", "landing_files")
@@ -41,7 +41,7 @@ _COUNT_AGAIN = f"""
     received as (
         select
             landing_file,
-            max(received_at) filter (where received_at <= coalesce(load_began_at, received_at) + interval 1 hour)
+            max(received_at) filter (where received_at <= coalesce(load_began_at, received_at) + $clock_tolerance)
                 as newest_received_at
         from raw_pixel.events where landing_file in (select unnest($files)) group by landing_file
     )
@@ -64,8 +64,8 @@ log = logging.getLogger(__name__)
 def open_pipeline(source_name: str, data: Path) -> dlt.Pipeline:
     """The dlt pipeline of a source, in an empty working folder.
 
-    What a killed run has left there is loaded first if it is whole. The rest is cleared: what was loaded is in the
-    warehouse, dlt's own state with it, and what was not is read or asked for again.
+    Complete leftovers of a killed run are loaded first. The rest is deleted: loaded data is in the warehouse, as is
+    dlt's own state, and anything else is read or fetched again.
     """
     folder = data / "dlt" / source_name
     if folder.exists():
@@ -77,17 +77,17 @@ def open_pipeline(source_name: str, data: Path) -> dlt.Pipeline:
 def _finish(source_name: str, data: Path, folder: Path) -> None:
     """Load what was extracted, unless its files are damaged."""
     for completed in folder.glob("load/normalized/*/package_completed.json"):
-        shutil.rmtree(completed.parent)  # loaded and noted; only its move to `loaded` is missing
+        shutil.rmtree(completed.parent)  # loaded and recorded; only its move to `loaded` is missing
     try:
         if any(file.stat().st_size == 0 for file in folder.rglob("*") if file.is_file()):
-            raise ValueError("a file is empty")  # as a power cut leaves them; dlt would load no rows and go on
+            raise ValueError("a file is empty")  # after a power cut; dlt would silently load no rows
         pipeline = _pipeline(source_name, data)
         if pipeline.has_pending_data:
             pipeline.run()
     except Exception as error:
         if isinstance(error.__cause__, KeyboardInterrupt):
             raise
-        log.warning("What a killed run left in %s cannot be finished and is loaded again: %s", folder, error)
+        log.warning("Leftovers of a killed run in %s are damaged and will be loaded again: %s", folder, error)
 
 
 def _pipeline(source_name: str, data: Path) -> dlt.Pipeline:
@@ -102,10 +102,10 @@ def _pipeline(source_name: str, data: Path) -> dlt.Pipeline:
 
 
 def not_loaded(files: Iterable[Path], data: Path) -> list[Path]:
-    """What is to be loaded: those of the sealed landing files, and of all archived ones, that the ledger does not know.
+    """The sealed and archived landing files that are not in the ledger, and so must be loaded.
 
-    Sealed files that it knows only wait to be archived. Archived ones that it does not know were put there, or belong
-    to a warehouse that was lost or begins again. A file that is both (its archiving was cut short) is loaded once.
+    Sealed files in the ledger only wait to be archived. Archived files not in the ledger were added by the operator,
+    or the warehouse was lost or reset. A file that is both (its archiving was interrupted) is loaded once.
     """
     sealed = list(files)
     known = reconcile(sealed, data)
@@ -115,11 +115,11 @@ def not_loaded(files: Iterable[Path], data: Path) -> list[Path]:
 
 
 def reconcile(sealed: Iterable[Path], data: Path) -> set[str]:
-    """Make the raw rows of each landing file those that the ledger counts; returns the names of the loaded files.
+    """Make raw rows and ledger agree on each landing file; returns the names of the loaded files.
 
-    A killed load may have left rows without an entry in the ledger, an entry without rows, or either of them twice.
-    Such a file is forgotten, so that it is loaded again. If it is neither sealed nor archived any more, each of its
-    rows is kept once, and the ledger counts these.
+    A killed load may leave rows without a ledger entry, an entry without rows, or duplicates of either. The rows and
+    entry of such a file are deleted, so that it is loaded again. If the file no longer exists, sealed or archived, its
+    rows are deduplicated and counted again.
     """
     with connect(warehouse_file(data)) as connection:
         [(tables,)] = connection.execute(
@@ -130,7 +130,7 @@ def reconcile(sealed: Iterable[Path], data: Path) -> set[str]:
             return set()
         wrong = {name for (name,) in connection.execute(_MISCOUNTED).fetchall()}
         if wrong:
-            log.warning("Corrected: the raw rows of %s landing files were not those of the ledger", f"{len(wrong):,}")
+            log.warning("Corrected: the raw rows of %s landing files did not match the ledger", f"{len(wrong):,}")
             on_disk = {landing_name(file) for file in [*sealed, *archived_parts(landing_folder(data))]}
             connection.begin()
             for table in LANDING_TABLES:
@@ -145,7 +145,7 @@ def reconcile(sealed: Iterable[Path], data: Path) -> set[str]:
 
 
 def _keep_once(connection: duckdb.DuckDBPyConnection, files: list[str]) -> None:
-    """Remove second copies of rows of files that cannot be loaded again, and count what is left in the ledger."""
+    """Deduplicate the rows of files that cannot be loaded again, and update their ledger entries."""
     copy_of = {
         "events": connection.table("raw_pixel.events").columns,
         "unreadable_lines": ["landing_file", "line_number"],
@@ -163,7 +163,7 @@ def _keep_once(connection: duckdb.DuckDBPyConnection, files: list[str]) -> None:
             """,
             {"files": files},
         )
-    connection.execute(_COUNT_AGAIN, {"files": files})
+    connection.execute(_COUNT_AGAIN, {"files": files, "clock_tolerance": CLOCK_TOLERANCE})
     connection.execute(
         "delete from raw_pixel.landing_files where landing_file in (select unnest($files))", {"files": files}
     )
@@ -172,7 +172,7 @@ def _keep_once(connection: duckdb.DuckDBPyConnection, files: list[str]) -> None:
 
 
 def outdated_user_agents(data: Path) -> list[str]:
-    """The user agents that other lists than today's have classified."""
+    """The user agents that an older version of the lists has classified."""
     with connect(warehouse_file(data)) as connection:
         try:
             rows = connection.execute(
@@ -184,9 +184,9 @@ def outdated_user_agents(data: Path) -> list[str]:
     return [user_agent for (user_agent,) in rows]
 
 
-def forget_loads(data: Path) -> None:
-    """Empty the tables of landing files, so that the next load takes the whole archive. Shopify's answers stay."""
-    open_pipeline("pixel", data)  # what a killed run has left is loaded now, and not after
+def reset_ledger(data: Path) -> None:
+    """Empty the tables of landing files, so that the next load reads the whole archive. Shopify's tables stay."""
+    open_pipeline("pixel", data)  # loads leftovers of a killed run now rather than later
     with connect(warehouse_file(data)) as connection:
         connection.begin()
         tables = connection.execute(
@@ -199,7 +199,7 @@ def forget_loads(data: Path) -> None:
 
 
 def archive_loaded(files: Iterable[Path], data: Path) -> list[Path]:
-    """Move those landing files that the ledger knows to the archive, and empty the workspace; returns the parts."""
+    """Move landing files that are in the ledger to the archive and empty the workspace; returns the parts."""
     sealed = list(files)
     known = reconcile(sealed, data)
     parts = [part for file in sealed if file.name in known for part in archive(file)]
@@ -208,7 +208,7 @@ def archive_loaded(files: Iterable[Path], data: Path) -> list[Path]:
 
 
 def known_products(data: Path, shop: str) -> set[str]:
-    """The ids of a shop's products that the Admin API has told of, and not told to be deleted since."""
+    """The ids of a shop's products that came from the Admin API and have not been deleted since."""
     with connect(warehouse_file(data)) as connection:
         rows = connection.execute(
             """

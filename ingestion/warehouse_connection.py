@@ -1,7 +1,7 @@
-"""Opens the warehouse to write, and waits while somebody else has it open.
+"""Opens the warehouse to write; waits while another process has it open.
 
-DuckDB lets one process write or many read. Only a run writes, but an analyst or a monitor may have the file open for a
-moment; a run that met them would fail.
+DuckDB allows one writer or many readers. Only a run writes, but an analyst or a monitor may have the file open for a
+moment, which would make the run fail.
 """
 
 import time
@@ -15,20 +15,22 @@ from dlt.destinations.exceptions import DestinationConnectionError
 from dlt.destinations.impl.duckdb.duck import DuckDbClient
 from dlt.destinations.impl.duckdb.sql_client import DuckDbSqlClient
 
+from ingestion.errors import IngestionError
+
 WAIT_SECONDS = 60.0
 _POLL_SECONDS = 0.25
 _T = TypeVar("_T")
 
 
-class WarehouseInUse(Exception):
-    """Another process has the warehouse open, and did not close it in time."""
+class WarehouseInUse(IngestionError):
+    """Another process has the warehouse open and did not close it in time."""
 
 
 def connect(warehouse: Path, wait_seconds: float = WAIT_SECONDS) -> duckdb.DuckDBPyConnection:
     """Open the warehouse to write.
 
     Raises:
-        WarehouseInUse: somebody else has had it open all the time; the message says who.
+        WarehouseInUse: another process kept it open; the message names it.
     """
     return _patiently(lambda: duckdb.connect(str(warehouse)), wait_seconds)
 
@@ -44,14 +46,14 @@ def _patiently(open_it: Callable[[], _T], wait_seconds: float = WAIT_SECONDS) ->
             if time.monotonic() >= until:
                 reason = str(error).partition("IO Error: ")[2].partition(". However")[0].partition(". See also")[0]
                 raise WarehouseInUse(
-                    f"The warehouse is open elsewhere: {reason}. Close it there and run again; read "
-                    "published/current/pixelnova.duckdb instead, which is never locked."
+                    f"The warehouse is open in another process: {reason}. Close it there and run again; to read, use "
+                    "published/current/pixelnova.duckdb, which is never locked."
                 ) from error
             time.sleep(_POLL_SECONDS)
 
 
 class WaitingDuckdb(dlt.destinations.duckdb):
-    """dlt's DuckDB destination, but for the waiting."""
+    """dlt's DuckDB destination, except that it waits for the file."""
 
     @property
     def client_class(self) -> type[DuckDbClient]:
@@ -60,7 +62,7 @@ class WaitingDuckdb(dlt.destinations.duckdb):
 
     @property
     def destination_type(self) -> str:
-        """What dlt notes in its state: the destination is DuckDB."""
+        """What dlt records in its state: the destination is DuckDB."""
         return "dlt.destinations.duckdb"
 
 

@@ -57,9 +57,10 @@ def inputs_on_disk(data: Path, shops_file: Path) -> dict[str, str]:
 def last_refresh(data: Path) -> LastRefresh | None:
     """What `remember` wrote; None if there is no such file, or one that is damaged or of other code."""
     try:
-        return LastRefresh(**json.loads((data / FILE).read_text()))
+        found = LastRefresh(**json.loads((data / FILE).read_text()))
     except (FileNotFoundError, ValueError, TypeError):
         return None
+    return found if isinstance(found.inputs, dict) else None
 
 
 def remember(data: Path, shops_file: Path, read: dict[str, str], raw: str) -> None:

@@ -188,12 +188,12 @@ def _errors_into(file: TextIO) -> Iterator[None]:
 def _begin_again(data: Path) -> None:
     """The next run, this one or another, starts from the landing archive."""
     from ingestion.data_folder import warehouse_file
-    from ingestion.warehouse import forget_loads
+    from ingestion.warehouse import reset_ledger
     from orchestration.build_state import build_anew
 
     if warehouse_file(data).exists():
         build_anew(warehouse_file(data))
-        forget_loads(data)
+        reset_ledger(data)
 
 
 @contextlib.contextmanager

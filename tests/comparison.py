@@ -6,7 +6,7 @@ from serving.published import ANALYSTS_FILE, Published
 
 
 def differing_tables(one: Published, other: Published, without: dict[str, list[str]] | None = None) -> dict[str, int]:
-    """How many rows of each table stand in only one of the versions; equal tables are left out.
+    """The number of rows per table that are in only one of the versions; equal tables are omitted.
 
     Args:
         without: columns by table that are not compared.

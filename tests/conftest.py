@@ -1,4 +1,4 @@
-"""What tests share: a folder with shops, the collector in process, the shared data, and runs of the real command."""
+"""Shared fixtures: a folder with shops, the shared data, and runs of the real command."""
 
 import os
 import subprocess
@@ -13,7 +13,7 @@ from ingestion.shops import Shop, load_shops
 PROJECT = Path(__file__).resolve().parent.parent
 
 
-# Files that take minutes. They begin first, so that no core waits for one of them at the end.
+# Slow files. They start first, so that no core waits for one of them at the end.
 LONGEST = (
     *("test_incremental.py", "test_killed_refresh.py", "test_pipeline.py", "test_real_data.py", "test_eligibility.py"),
     *("test_cli.py", "test_fence.py"),
@@ -21,7 +21,7 @@ LONGEST = (
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """The longest files first, within a file nothing changes; what is marked `long` is left to `--long`."""
+    """Run the slowest files first, in file order; skip tests marked `long` without `--long`."""
     if not config.getoption("--long"):
         config.hook.pytest_deselected(items=[item for item in items if item.get_closest_marker("long")])
         items[:] = [item for item in items if not item.get_closest_marker("long")]
@@ -29,7 +29,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """`--long`: what takes half an hour; run it before an issue that asks for it is resolved."""
+    """`--long`: tests of half an hour; run them before resolving an issue that requires them."""
     parser.addoption("--long", action="store_true", help="try many streams of events, and stop after every model")
 
 
@@ -41,7 +41,7 @@ def shop() -> Shop:
 
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
-    """Public data that is not part of the project; what needs it is skipped where it is absent."""
+    """Public data outside the project; tests that need it are skipped if it is absent."""
     folder = Path(os.environ.get("PIXELNOVA_SHARED_DATA", PROJECT / ".." / "shared" / "data")).resolve()
     if not folder.is_dir():
         pytest.skip(f"the shared test data is not at {folder}; name its folder in PIXELNOVA_SHARED_DATA")
@@ -74,7 +74,7 @@ def pixelnova() -> Callable[..., subprocess.CompletedProcess[str]]:
 
 @pytest.fixture(autouse=True)
 def own_environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """No test sees the developer's own data folder, shops or tokens."""
+    """Hides the developer's own data folder, shops and tokens from tests."""
     for name in list(os.environ):
         if name.startswith("PIXELNOVA_") and name != "PIXELNOVA_SHARED_DATA":
             monkeypatch.delenv(name)

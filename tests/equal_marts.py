@@ -1,10 +1,10 @@
-"""Compares what two checkouts make of the same raw data: every mart, and every file that is published.
+"""Compares the builds of two checkouts from the same raw data: every mart and every published file.
 
     python -m tests.equal_marts load IN          load the data sets (demo, retail, clicks, hostile streams), once
-    python -m tests.equal_marts build IN OUT     build and publish them, by the code of this checkout
+    python -m tests.equal_marts build IN OUT     build and publish them, with the code of this checkout
     python -m tests.equal_marts diff OUT OTHER   print what differs; exit code 1 if anything does
 
-A change that must not change any number is checked by `build` before and after it.
+To check that a change alters no number, run `build` before and after it.
 """
 
 import filecmp
@@ -30,7 +30,7 @@ from ingestion.warehouse import open_pipeline
 from serving.publish import publish
 from serving.published import ANALYSTS_FILE, MANIFEST, read_current
 from serving.recommenders.personal import recommend
-from tests.hostile_events import SHOPS_FILE, Told, landing_lines, streams
+from tests.hostile_events import SHOPS_FILE, StreamEvent, landing_lines, streams
 from tests.landing_files import land, land_events
 from tests.questions import END, PROJECT, SEED, demo_lines
 from tests.real_events import online_retail_orders, yoochoose_clicks
@@ -54,7 +54,7 @@ examples = settings(
 
 
 def load(folder: Path) -> None:
-    """Make one loaded, unbuilt warehouse per data set."""
+    """Create one loaded, unbuilt warehouse per data set."""
     folder.mkdir(parents=True)
     _load_demo(Warehouse(folder / "demo", PROJECT / "shops.toml"))
     shops = folder / "real.toml"
@@ -69,7 +69,7 @@ def load(folder: Path) -> None:
 
     @examples
     @given(stream=streams)
-    def land_stream(stream: list[Told]) -> None:
+    def land_stream(stream: list[StreamEvent]) -> None:
         lines = landing_lines(stream)
         if lines:
             land(hostile.landing, lines)
@@ -109,7 +109,7 @@ def build(inputs: Path, outputs: Path) -> None:
 
 
 def diff(outputs: Path, others: Path) -> int:
-    """Print what differs between two builds; returns how many tables and files do."""
+    """Print the differences between two builds; returns the number of differing tables and files."""
     found = 0
     for folder in _data_sets(outputs):
         left, right = (Warehouse(path / folder.name, PROJECT, load=False) for path in (outputs, others))
@@ -130,7 +130,7 @@ def diff(outputs: Path, others: Path) -> int:
 
 
 def _differing_files(left: Path, right: Path) -> Iterator[str]:
-    """Published files that are not equal but for the version's name. DuckDB's own files are compared as tables."""
+    """Published files that differ, apart from the version's name. DuckDB files are compared as tables."""
     left, right = read_current(left).folder, read_current(right).folder
     names = {str(path.relative_to(folder)) for folder in (left, right) for path in folder.rglob("*") if path.is_file()}
     for name in sorted(names - {ANALYSTS_FILE, MANIFEST}):

@@ -1,6 +1,6 @@
-"""Streams of events that are as awkward as they may be, for the promise that many runs make what one makes.
+"""Streams of awkward events, for testing that many runs give the same result as one.
 
-A Hypothesis strategy flows out: landing lines of three shops in three time zones, around midnights, changes of the
+Provides a Hypothesis strategy: landing lines of three shops in three time zones, around midnights, changes of the
 clock and gaps of exactly half an hour; with copies, late arrivals, bots, and people who share and change browsers.
 """
 
@@ -65,7 +65,7 @@ REFERRERS = ["", "https://www.google.com/", "https://l.instagram.com/", "https:/
 
 
 @dataclass(frozen=True)
-class Told:
+class StreamEvent:
     """One event, as drawn: numbers that choose from the lists above."""
 
     shop: int
@@ -82,8 +82,8 @@ class Told:
     referrer: int
 
 
-told = st.builds(
-    Told,
+stream_events = st.builds(
+    StreamEvent,
     shop=st.sampled_from([0, 0, 0, 1, 2]),
     client=st.integers(-1, 5),  # -1: none
     name=st.sampled_from(NAMES),
@@ -99,8 +99,8 @@ told = st.builds(
 )
 
 
-def landing_lines(stream: list[Told]) -> list[bytes]:
-    """The stream as landing lines, copies among them, and one bot that opens sixty pages in twenty seconds."""
+def landing_lines(stream: list[StreamEvent]) -> list[bytes]:
+    """The stream as landing lines, with copies, and one bot that opens sixty pages in twenty seconds."""
     lines = []
     for number, one in enumerate(stream):
         event = _event(number, one)
@@ -108,11 +108,11 @@ def landing_lines(stream: list[Told]) -> list[bytes]:
         received = happened + LATENESS[one.lateness]
         lines.append(_line(one, event, received, number))
         for copy in range(one.copies):
-            # A copy may be another's word, of another time, and received before or after.
+            # A copy may differ in content and time, and may be received before or after.
             other = event if copy else _event(number, _another(one)) | {"timestamp": _text(happened + HALF_AN_HOUR)}
             earlier = received - timedelta(hours=number % 3 - 1)
             lines.append(_line(one, other, earlier, number))
-    bot = Told(0, 0, "page_viewed", 4, 0, 0, 1, -1, -1, -1, 0, 0)
+    bot = StreamEvent(0, 0, "page_viewed", 4, 0, 0, 1, -1, -1, -1, 0, 0)
     for number in range(60):
         happened = MOMENTS[4] + timedelta(seconds=number / 3)
         event = {**_event(100_000 + number, bot), "timestamp": _text(happened), "clientId": "crawler"}
@@ -120,13 +120,13 @@ def landing_lines(stream: list[Told]) -> list[bytes]:
     return lines
 
 
-def _another(one: Told) -> Told:
-    """What a copy may say: another kind of event, of another browser or none, another checkout and order."""
+def _another(one: StreamEvent) -> StreamEvent:
+    """The variation of a copy: another kind of event, browser (or none), checkout and order."""
     name = NAMES[(one.product * 3 + one.token) % len(NAMES)]
     return replace(one, name=name, client=one.order - 1, token=one.token - 1, customer=-one.customer, order=one.product)
 
 
-def _line(one: Told, event: dict[str, Any], received: datetime, number: int) -> bytes:
+def _line(one: StreamEvent, event: dict[str, Any], received: datetime, number: int) -> bytes:
     shop = list(SHOPS)[one.shop]
     return line(event, shop=shop, received_at=received, request_id=f"r{number}-{received:%d%H%M}")
 
@@ -135,9 +135,9 @@ def _text(moment: datetime) -> str:
     return f"{moment:%Y-%m-%dT%H:%M:%S}.{moment.microsecond // 1000:03d}Z"
 
 
-def _event(number: int, one: Told) -> dict[str, Any]:
+def _event(number: int, one: StreamEvent) -> dict[str, Any]:
     domain = list(SHOPS)[one.shop]
-    currency = list(SHOPS.values())[one.shop if one.order != 5 else 0][1]  # now and then another shop's currency
+    currency = list(SHOPS.values())[one.shop if one.order != 5 else 0][1]  # sometimes another shop's currency
     happened = MOMENTS[one.moment] + STEPS[one.step % len(STEPS)] + STEPS[one.step // len(STEPS)]
     price = {"amount": one.product * 9.99, "currencyCode": currency}
     product = {
@@ -185,5 +185,5 @@ def _event(number: int, one: Told) -> dict[str, Any]:
     }
 
 
-# Hypothesis begins with the simplest stream, the same event 150 times: that one is not worth its minute.
-streams = st.lists(told, min_size=150, max_size=250).filter(lambda stream: len(set(stream)) > 140)
+# Hypothesis starts with the simplest stream, the same event 150 times, which is not worth a minute.
+streams = st.lists(stream_events, min_size=150, max_size=250).filter(lambda stream: len(set(stream)) > 140)

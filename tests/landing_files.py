@@ -1,4 +1,4 @@
-"""Landing files for tests: envelopes with few words, and events as the collector would have landed them."""
+"""Landing files for tests: short constructors of envelopes and sealed files."""
 
 from collections.abc import Iterable
 from datetime import UTC, datetime
@@ -13,7 +13,7 @@ RECEIVED_AT = datetime(2026, 11, 22, 12, tzinfo=UTC)
 
 
 def envelope(event: Any, **changes: Any) -> Envelope:
-    """An envelope with this event (bytes as they are, everything else as JSON) and otherwise dull values."""
+    """An envelope with this event (bytes unchanged, other values as JSON) and default values."""
     fields = {
         "v": ENVELOPE_VERSION,
         "received_at": RECEIVED_AT,

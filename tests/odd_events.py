@@ -1,4 +1,4 @@
-"""Events that are wrong in one place each: every value of a good event, replaced by every odd value."""
+"""Events with one odd value each: every value of a valid event replaced by every odd value."""
 
 import copy
 from collections.abc import Iterator
@@ -44,7 +44,7 @@ ODD_VALUES: list[Any] = [
 
 
 def odd_events(shop: Shop) -> Iterator[dict[str, Any]]:
-    """About 6,000 events, each with an id of its own unless the id is what is odd."""
+    """About 6,000 events, each with its own id unless the id is the odd value."""
     events = [
         event
         for delivery in simulate(shop, build_catalogue(1), 1, datetime(2026, 11, 1, tzinfo=UTC), days=2).deliveries
@@ -68,7 +68,7 @@ def odd_events(shop: Shop) -> Iterator[dict[str, Any]]:
 
 
 def _made_to_collide(added: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """Events of someone who knows how keys are made."""
+    """Events crafted to collide with keys of other events."""
     both = copy.deepcopy(added)
     both["id"] = "cart-and-line"
     both["data"]["cart"] = {"lines": [added["data"]["cartLine"]]}
@@ -84,7 +84,7 @@ def _made_to_collide(added: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 def _made_to_overflow(events: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-    """The largest price times the largest quantity, where nobody has multiplied them yet."""
+    """The largest price and the largest quantity, not yet multiplied."""
     added, completed = (
         copy.deepcopy(next(event for event in events if event["name"] == name))
         for name in ("product_added_to_cart", "checkout_completed")
@@ -103,7 +103,7 @@ _PRODUCT = {"id": "77", "title": "[/b] tricky [red]", "url": "/products/tricky"}
 
 
 def _paths(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
-    """Where each value of a document stands; of the page only a few, for they are many and alike."""
+    """The path of each value of a document; only a few of the page's, which are many and alike."""
     if path:
         yield path
     if path[:2] in (("context", "window"), ("context", "navigator")) and len(path) > 2:

@@ -1,4 +1,4 @@
-"""Made-up personal data in every place and spelling that we know of, each value with a mark that must not be found.
+"""Made-up personal data in every known place and spelling, each value with a mark that must not be found.
 
 Events, a webhook and broken bodies, each with its mark.
 """
@@ -14,7 +14,7 @@ _numbers = itertools.count(5000)
 
 
 class Marked(NamedTuple):
-    """One body with personal data. marks: what must not be found in what is stored of it, in lower case."""
+    """One body with personal data. marks: must not be found in what is stored, in lower case."""
 
     what: str
     body: Any
@@ -182,7 +182,7 @@ ADDRESS_PLACES: dict[str, Callable[[str], dict[str, Any]]] = {
 
 
 def _objects() -> Iterator[tuple[str, Callable[[str], Any]]]:
-    """Events that hold personal data by their shape."""
+    """Events that have personal data by their shape."""
     yield "name of a customer", lambda m: event({"customer": {"id": "7", "name": m}})
     yield "tags of a customer", lambda m: event({"customer": {"id": "7", "tags": [m]}})
     yield "object in a customer", lambda m: event({"customer": {"id": "7", "defaultAddress": {"name": m}}})
@@ -269,7 +269,7 @@ def marked_events() -> list[Marked]:
 
 
 def marked_texts() -> list[Marked]:
-    """Events as bytes, for what JSON itself can hide."""
+    """Events as bytes, for data hidden by JSON syntax."""
     found = []
     for what, text in {
         "escaped @": rb'"x": "MARK\u0040b.example"',
@@ -289,7 +289,7 @@ def marked_texts() -> list[Marked]:
 
 
 def broken_bodies() -> list[Marked]:
-    """Bodies that the collector refuses, and keeps a little of."""
+    """Refused bodies, of which the collector keeps an excerpt."""
     bodies = {
         "no JSON": "MARK",
         "form": "email=MARK&name=MARK",

@@ -1,7 +1,7 @@
-"""Two dozen questions and their answers: docs/questions.md, where analysts look how to ask.
+"""Two dozen example questions for analysts and their answers: docs/questions.md.
 
-The demo's shoppers flow in, landed at the times at which they were sent, so that the answers are always the same; each
-question's SQL and what it gives flow out. `python -m tests.questions` writes the answers anew.
+Lands the demo's shoppers at fixed times, so that the answers are stable, and runs each question's SQL.
+`python -m tests.questions` rewrites the answers.
 """
 
 import re
@@ -32,7 +32,7 @@ _QUESTION = re.compile(
 
 @dataclass(frozen=True)
 class Question:
-    """A heading, its SQL, and the Markdown table that stands under it."""
+    """A heading, its SQL, and the Markdown table below it."""
 
     title: str
     sql: str
@@ -40,7 +40,7 @@ class Question:
 
 
 def demo_lines() -> Iterator[bytes]:
-    """The landing lines of the demo, as the collector would have written them: nothing of who refused."""
+    """The landing lines of the demo, as the collector would have written them, without refused consent."""
     shop = load_shops(PROJECT / "shops.toml")[0]
     for number, delivery in enumerate(simulate(shop, build_catalogue(SEED), SEED, END).deliveries):
         if delivery.consent["analyticsProcessingAllowed"]:
@@ -66,14 +66,14 @@ def demo_warehouse(data: Path) -> Warehouse:
 
 
 def questions() -> list[Question]:
-    """What the document asks, with the answers that it gives."""
+    """The questions and answers of the document."""
     return [
         Question(found["title"], found["sql"], found["answer"]) for found in _QUESTION.finditer(DOCUMENT.read_text())
     ]
 
 
 def answered(warehouse: Warehouse, sql: str) -> str:
-    """What a query gives, as a Markdown table."""
+    """The result of a query, as a Markdown table."""
     names, rows = warehouse.table(sql)
     cells = [names, ["---"] * len(names), *([_text(value) for value in row] for row in rows)]
     return "".join(f"| {' | '.join(row)} |\n" for row in cells)
@@ -90,7 +90,7 @@ def _text(value: Any) -> str:
 
 
 def main() -> None:
-    """Write the answers anew."""
+    """Rewrite the answers."""
     with tempfile.TemporaryDirectory() as folder:
         warehouse = demo_warehouse(Path(folder))
         text = DOCUMENT.read_text()

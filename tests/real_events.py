@@ -1,4 +1,4 @@
-"""Adapters: public data sets as pixel events. They live with the tests; none of the data goes into the project."""
+"""Adapters of public data sets to pixel events. They belong to the tests; the project includes none of the data."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime

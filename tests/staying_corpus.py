@@ -1,9 +1,9 @@
-"""What looks a little like personal data and is what analysis needs: it must stay to the byte.
+"""Data that resembles personal data but is needed for analysis: it must stay byte for byte.
 
 Texts for any place, and what may stand under `data` of an event.
 """
 
-# What looks a little like personal data and is what analysis needs, each as it must stay.
+# Texts that resemble personal data and must stay unchanged.
 STAYS = [
     *["Blue Mug 0,5 l", "Size 36 38 40 42", "Set of 3 (2024)", "Lego 75192", "Poster 50 x 70 cm", "iPhone 15 case"],
     *["100-200-3000 mm", "1.234.567,89", "1,234,567.89", "10.50", "-5", "0.8333333333", "50% off & more = fun"],

@@ -75,7 +75,7 @@ class Store:
         self.pinned = rng.sample(named, min(len(named), rng.randint(0, 3)))
 
     def may_be_shown(self) -> dict[str, str | None]:
-        """The products that may, with vendor and type where both are known."""
+        """The eligible products, with vendor and type where both are known."""
         shown = {}
         for product in self.products:
             sort = (product["product_type"] or "").lower()

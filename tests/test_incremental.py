@@ -25,7 +25,7 @@ from tests.warehouse import WORK_SETS, Warehouse, differences
 
 @pytest.fixture(scope="module")
 def new_warehouse(tmp_path_factory):
-    """Makes an empty warehouse that knows the three shops."""
+    """Creates an empty warehouse with the three shops."""
     folder = tmp_path_factory.mktemp("shops")
     shops = folder / "shops.toml"
     shops.write_text(SHOPS_FILE)
@@ -36,13 +36,13 @@ def new_warehouse(tmp_path_factory):
     return make
 
 
-# So low limits that some people of the streams pass them, and fall below again, and that shops differ in their method.
+# Limits so low that some visitors of the streams cross them in both directions, and that shops differ in method.
 RULES = ("--vars", "{max_identifiers_per_journey: 9, bot_session_hours: 3, ease_max_products: 4}")
 
 
-def in_runs(warehouse: Warehouse, lines: list[bytes], runs: int, luck: random.Random) -> None:
-    """Land, load and build the lines in so many runs, some of them perhaps empty."""
-    cuts = sorted(luck.choices(range(len(lines) + 1), k=runs - 1))
+def in_runs(warehouse: Warehouse, lines: list[bytes], runs: int, rng: random.Random) -> None:
+    """Land, load and build the lines in `runs` runs, some of which may be empty."""
+    cuts = sorted(rng.choices(range(len(lines) + 1), k=runs - 1))
     for begin, end in zip([0, *cuts], [*cuts, len(lines)], strict=True):
         if lines[begin:end]:
             land(warehouse.landing, lines[begin:end])
@@ -62,11 +62,11 @@ def long(request) -> bool:
     return request.config.getoption("--long")
 
 
-LUCK = st.integers(0, 2**32).map(random.Random)  # one draw: shuffling by Hypothesis's own would use up an example
+RNG = st.integers(0, 2**32).map(random.Random)  # one draw: Hypothesis's own shuffle would use up an example
 
 
 def examples(count: int) -> settings:
-    """So many examples; a smaller one would cost as many minutes as the first, so that none is looked for."""
+    """Settings for this many examples, without shrinking: a smaller example would take as many minutes."""
     return settings(
         max_examples=count,
         derandomize=count == 1,
@@ -79,25 +79,25 @@ def examples(count: int) -> settings:
 
 def test_any_sequence_of_runs_equals_one_full_build(new_warehouse, long):
     @examples(8 if long else 1)
-    @given(stream=streams, luck=LUCK)
-    def holds(stream, luck):
+    @given(stream=streams, rng=RNG)
+    def holds(stream, rng):
         lines = landing_lines(stream)
         whole = new_warehouse()
-        in_runs(whole, lines, 1, luck)
+        in_runs(whole, lines, 1, rng)
         for runs in (3, 17) if long else (8,):
-            luck.shuffle(lines)
+            rng.shuffle(lines)
             cut = new_warehouse()
-            in_runs(cut, lines, runs, luck)
+            in_runs(cut, lines, runs, rng)
             for warehouse in (whole, cut):
                 recommend(warehouse.file)
             different = differences(whole, cut)
             assert not different, f"{runs} runs\n{shown(different)}"
             for work_set in WORK_SETS:
                 assert cut.query(f"select count(*) from intermediate.{work_set}") == [(0,)]
-        # And without this, equal could mean that nothing was compared.
+        # Otherwise equality could mean that nothing was compared.
         strategies = "select distinct strategy from recommendations.personal order by 1"
         assert whole.query(strategies) == [("ease",), ("item_similarity",)]
-        in_runs(cut, [line({**VIEW, "clientId": "one more"}, shop=next(iter(SHOPS)))], 1, luck)
+        in_runs(cut, [line({**VIEW, "clientId": "one more"}, shop=next(iter(SHOPS)))], 1, rng)
         assert {"core.product_views", "core.sessions", "analytics.daily_shop"} <= differences(whole, cut).keys()
 
     holds()
@@ -109,7 +109,7 @@ p9,Never seen,V of the file,T,true,S9,7.00,active
 """
 
 
-def test_a_catalogue_that_comes_after_the_events_is_as_if_it_had_come_before(new_warehouse, tmp_path):
+def test_catalogue_may_arrive_after_the_events(new_warehouse, tmp_path):
     files = CatalogueFiles(next(iter(SHOPS)), (tmp_path / "catalogue.csv",))
     files.paths[0].write_text(CATALOGUE)
 
@@ -117,26 +117,26 @@ def test_a_catalogue_that_comes_after_the_events_is_as_if_it_had_come_before(new
         open_pipeline("catalogue", warehouse.data).run(catalogue_source([files]))
 
     @examples(1)
-    @given(stream=streams, luck=LUCK)
-    def holds(stream, luck):
+    @given(stream=streams, rng=RNG)
+    def holds(stream, rng):
         lines = landing_lines(stream)
         before, after = new_warehouse(), new_warehouse()
         read_catalogue(before)
-        in_runs(before, lines, 1, luck)
-        in_runs(after, lines, 1, luck)
+        in_runs(before, lines, 1, rng)
+        in_runs(after, lines, 1, rng)
         read_catalogue(after)
-        in_runs(after, [], 1, luck)
-        # When the file was read is what differs, and whom it is therefore believed to be newer than.
+        in_runs(after, [], 1, rng)
+        # The time of reading differs, and so what the file is newer than.
         different = differences(before, after, [name for name in before.tables() if name != "operations.fetches"])
         assert not different, shown(different)
-        told = "select product_id, title from core.products where source = 'catalogue_file' order by 1"
-        assert before.query(told) == [("1", "Told by the file"), ("handle:p9", "Never seen")]
+        from_file = "select product_id, title from core.products where source = 'catalogue_file' order by 1"
+        assert before.query(from_file) == [("1", "Told by the file"), ("handle:p9", "Never seen")]
 
     holds()
 
 
 def models_in_order() -> list[str]:
-    """The models, each after those that it is made from."""
+    """The models in topological order."""
     manifest = json.loads((prepare_dbt() / "manifest.json").read_text())
     models = {key: node for key, node in manifest["nodes"].items() if node["resource_type"] == "model"}
     parents = {
@@ -148,17 +148,17 @@ def models_in_order() -> list[str]:
 STOPS = ("int_identifiers_this_run", "int_events", "identity_map", "orders")
 
 
-def test_a_run_that_stops_after_any_model_is_made_good_by_the_next(new_warehouse, long):
-    """Before each stop new events come, and after some of them more."""
+def test_the_next_run_repairs_one_stopped_after_any_model(new_warehouse, long):
+    """New events arrive before each stop, and more after some of them."""
 
     @examples(1)
-    @given(stream=streams, luck=LUCK)
-    def holds(stream, luck):
+    @given(stream=streams, rng=RNG)
+    def holds(stream, rng):
         lines = landing_lines(stream)
-        luck.shuffle(lines)
+        rng.shuffle(lines)
         half = len(lines) // 2
         cut = new_warehouse()
-        in_runs(cut, lines[:half], 1, luck)
+        in_runs(cut, lines[:half], 1, rng)
         models = models_in_order()
         stops = models if long else STOPS
         for number, stop in enumerate(stops):
@@ -166,12 +166,12 @@ def test_a_run_that_stops_after_any_model_is_made_good_by_the_next(new_warehouse
             cut.load()
             cut.build(*RULES, "--select", *models[: models.index(stop) + 1])
             land(cut.landing, lines[half + 2 * number + 1 :: 2 * len(stops)])
-            if number % 2:  # else they come with the next stop's
+            if number % 2:  # else they come with those of the next stop
                 cut.load()
             cut.build(*RULES)
-        in_runs(cut, [], 1, luck)
+        in_runs(cut, [], 1, rng)
         whole = new_warehouse()
-        in_runs(whole, lines, 1, luck)
+        in_runs(whole, lines, 1, rng)
         different = differences(whole, cut)
         assert not different, shown(different)
 
@@ -198,7 +198,7 @@ def test_landing_files_are_recorded_only_when_everything_was_built_and_nothing_f
     def waiting() -> set[str]:
         return {name for name in WORK_SETS if warehouse.query(f"select count(*) from intermediate.{name}") != [(0,)]}
 
-    # A test fails that no model waits for.
+    # A failing test that no model depends on.
     land_and_load(1)
     execute("update raw_pixel.landing_files set events = events + 1")
     done = warehouse.try_build("--exclude", "test_type:generic", with_tests=True)
@@ -207,7 +207,7 @@ def test_landing_files_are_recorded_only_when_everything_was_built_and_nothing_f
     execute("update raw_pixel.landing_files set events = events - 1")
     warehouse.build()
     assert recorded() == [(1, 1)]
-    # A run leaves out a model that no other waits for.
+    # A run skips a model that no other depends on.
     land_and_load(2)
     warehouse.build("--exclude", "daily_sales")
     assert recorded() == [(1, 1)]

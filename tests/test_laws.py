@@ -1,4 +1,4 @@
-"""Laws of the house that no linter knows."""
+"""Rules of the architecture that no linter checks."""
 
 import re
 import tomllib
@@ -22,7 +22,7 @@ ENGINE_SPECIFIC = re.compile(
 )
 
 
-# The very same event may be rejected several times; what only lives for a run is tested by what keeps its rows.
+# The same event may be rejected several times; work sets of a run are tested by the models that keep their rows.
 WITHOUT_KEY = {"int_events_rejected"}
 
 
@@ -40,17 +40,17 @@ def test_a_model_is_portable_and_has_no_clock(model):
     assert ENGINE_SPECIFIC.findall(model.read_text()) == []
 
 
-def test_the_pattern_finds_what_it_forbids():
+def test_the_pattern_matches_forbidden_sql():
     for forbidden in ("qualify row_number()", "payload->>'$.id'", "read_json('x')", "current_timestamp"):
         assert ENGINE_SPECIFIC.search(forbidden)
 
 
 @pytest.mark.parametrize("model", MODELS, ids=lambda model: model.stem)
-def test_every_model_says_what_a_row_is_and_tests_its_key(model):
+def test_every_model_describes_its_rows_and_tests_its_key(model):
     described = described_models()[model.stem]
     assert described["description"].startswith("One row per ")
     keys = [test["valid_rows"]["arguments"].get("keys") for test in described.get("data_tests", [])]
-    keeps_rows = model in MARTS or "replace_touched" in model.read_text()
+    keeps_rows = model in MARTS or "replace_changed" in model.read_text()
     assert any(keys) or not keeps_rows or model.stem in WITHOUT_KEY
 
 
@@ -61,7 +61,7 @@ def test_every_column_of_a_mart_is_typed_and_described(model):
         assert column["data_type"]
 
 
-def test_the_end_of_a_run_finds_every_work_set():
+def test_the_run_end_hook_finds_every_work_set():
     """What grows from run to run is emptied where all was built, and so are the events received, which are large."""
     project = yaml.safe_load((PROJECT / "dbt_project" / "dbt_project.yml").read_text())
     assert project["on-run-end"] == "{{ record_landing_files(results) }}"
@@ -71,23 +71,23 @@ def test_the_end_of_a_run_finds_every_work_set():
 
 
 @pytest.mark.parametrize("model", MODELS, ids=lambda model: model.stem)
-def test_what_holds_only_the_rows_of_a_run_says_so_by_its_name_and_its_folder(model):
+def test_this_run_models_have_the_suffix_and_the_folder(model):
     sql = re.sub(r"\{#.*?#\}|-- depends_on.*?$", "", model.read_text(), flags=re.DOTALL | re.MULTILINE)
     is_of_this_run = model.stem.endswith("_this_run")
     assert is_of_this_run == (model.parent.name == "this_run")
     reads_this_run = "_this_run" in sql
-    keeps_history = "incremental_strategy='replace_touched'" in sql
+    keeps_history = "incremental_strategy='replace_changed'" in sql
     assert is_of_this_run or keeps_history or not reads_this_run
 
 
 @pytest.mark.parametrize("model", MODELS, ids=lambda model: model.stem)
-def test_a_model_that_reads_what_a_run_before_left_says_so_by_one_macro(model):
+def test_models_reading_a_previous_run_use_the_macro(model):
     """So that all such places are found; a predicate of what is deleted names its tables itself."""
     body = re.sub(r"\{\{ config\(.*?^\) \}\}", "", model.read_text(), flags=re.DOTALL | re.MULTILINE)
     assert not re.search(r"\b(from|join) (intermediate|core|analytics)\.", body)
 
 
-def test_the_versions_that_were_tested_name_no_host():
+def test_constraints_name_no_host():
     constraints = (PROJECT / "constraints.txt").read_text()
     assert "://" not in constraints
     assert re.search(r"^dbt-core==1\.11\.", constraints, re.MULTILINE)
@@ -96,7 +96,7 @@ def test_the_versions_that_were_tested_name_no_host():
     assert [name for name in wanted if f"\n{name}==" not in f"\n{constraints}"] == []
 
 
-def test_what_runs_after_dbt_takes_its_settings_from_dbt():
+def test_steps_after_dbt_take_their_settings_from_dbt():
     variables = yaml.safe_load((PROJECT / "dbt_project" / "dbt_project.yml").read_text())["vars"]
     [model] = [model for model in MODELS if model.stem == "int_recommendation_settings"]
     shared = re.findall(r"^    '(\w+)',$", model.read_text(), re.MULTILINE)

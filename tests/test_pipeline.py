@@ -28,14 +28,14 @@ from tests.questions import questions
 
 PROJECT = Path(__file__).resolve().parent.parent
 DEMO_SHOP = "pixelnova-demo.myshopify.com"
-# Lists and rankings look at the days before the last event was received, which is today.
+# Lists and rankings use the days before the last received event, which is today.
 END = f"{datetime.now(UTC) - timedelta(days=1):%Y-%m-%d}T00:00:00"
 SEED = 1
 
 
 @pytest.fixture(scope="module")
 def demo(pixelnova, tmp_path_factory):
-    """A data folder after `pixelnova demo`, with what the command said."""
+    """A data folder after `pixelnova demo`, with the command's output."""
     data = tmp_path_factory.mktemp("demo")
     done = pixelnova("demo", "--seed", SEED, "--end", END, data=data)
     return SimpleNamespace(data=data, output=done.stdout, published=read_current(data))
@@ -43,7 +43,7 @@ def demo(pixelnova, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def events(demo) -> list[dict]:
-    """The usable events of the archive, each once."""
+    """The valid events of the archive, each once."""
     found = {}
     for part in (demo.data / "landing" / "archive").rglob("*.zst"):
         for line in read_lines(part):
@@ -75,14 +75,14 @@ def query(published, sql):
         return connection.execute(sql).fetchall()
 
 
-def test_the_demo_tells_a_merchant_what_happened(demo):
+def test_the_demo_prints_a_summary_for_merchants(demo):
     for words in ("Events received", "Sessions", "gross sales", "Funnel", "Most viewed products", "Bought together"):
         assert words in demo.output
     [(orders,)] = query(demo.published, "select count(*) from core.orders where not is_test")
     assert f"{orders:,}" in demo.output
 
 
-def test_no_other_user_can_read_or_list_anything_under_the_data_folder(demo):
+def test_the_data_folder_is_private(demo):
     """Landing files, the warehouse, dlt's and Dagster's files, and what is published."""
     open_to_others = [path for path in demo.data.rglob("*") if not path.is_symlink() and path.stat().st_mode & 0o027]
     assert open_to_others == []
@@ -91,7 +91,7 @@ def test_no_other_user_can_read_or_list_anything_under_the_data_folder(demo):
     assert {"landing", "published", "dagster"} <= {path.relative_to(demo.data).parts[0] for path in files}
 
 
-def test_sessions_are_those_that_plain_python_cuts(demo, shop, sessions):
+def test_sessions_equal_plain_python(demo, shop, sessions):
     timezone = ZoneInfo(shop.timezone)
     expected = Counter(
         (
@@ -135,7 +135,7 @@ def test_orders_are_counted_once_and_to_the_cent(demo, events):
     assert differing == []
 
 
-def test_product_views_and_cart_actions_are_those_of_the_events(demo, events):
+def test_product_views_and_cart_actions_equal_the_events(demo, events):
     views = Counter(
         event["data"]["productVariant"]["product"]["id"] for event in events if event["name"] == "product_viewed"
     )
@@ -154,7 +154,7 @@ def test_product_views_and_cart_actions_are_those_of_the_events(demo, events):
     assert dict(found) == dict(actions)
 
 
-def test_the_funnel_is_that_of_the_sessions(demo, sessions):
+def test_the_funnel_equals_the_sessions(demo, sessions):
     names = ("product_viewed", "product_added_to_cart", "checkout_started", "checkout_completed")
     open_funnel, closed_funnel = Counter(), Counter()
     for session in sessions:
@@ -194,7 +194,7 @@ def test_bought_together_finds_the_planted_companions(demo):
 
 
 def best_of(candidates, groups, seed):
-    """The first 20 of what may be shown, at most three of a vendor and type, as positions by product."""
+    """The first 20 eligible products, at most three per vendor and type, as positions by product."""
     shown, per_group = [], Counter()
     ranked = sorted(
         ((-score, -support, other) for other, (score, support) in candidates.items() if other in groups),
@@ -208,7 +208,7 @@ def best_of(candidates, groups, seed):
 
 @pytest.fixture(scope="module")
 def groups(demo) -> dict[str, str]:
-    """Vendor and type of each product that may be shown, by the catalogue itself."""
+    """Vendor and type of each eligible product, from the catalogue."""
     return {
         str(product.id): f"{product.vendor} | {product.product_type}"
         for product in build_catalogue(SEED).products
@@ -227,7 +227,7 @@ def listed(demo, strategy):
     return found
 
 
-def test_what_is_viewed_together_is_what_plain_python_counts(demo, shop, sessions, groups):
+def test_viewed_together_equals_plain_python(demo, shop, sessions, groups):
     timezone = ZoneInfo(shop.timezone)
     today = datetime.fromisoformat(demo.published.manifest.as_of).astimezone(timezone).date()
     weight, support, visits, own = defaultdict(Counter), defaultdict(Counter), Counter(), Counter()
@@ -261,7 +261,7 @@ def test_what_is_viewed_together_is_what_plain_python_counts(demo, shop, session
         }
         for other, (_, score, counted) in others.items():
             assert expected[other] == (pytest.approx(score, abs=1e-6), counted)
-        # What is almost equal may stand in either order.
+        # Nearly equal scores may be in either order.
         assert [round(expected[other][0], 5) for other in best_of(expected, groups, product)] == [
             round(expected[other][0], 5) for other in others
         ]
@@ -270,7 +270,7 @@ def test_what_is_viewed_together_is_what_plain_python_counts(demo, shop, session
     )
 
 
-def test_what_is_bought_together_is_what_plain_python_counts(demo, events, groups):
+def test_bought_together_equals_plain_python(demo, events, groups):
     oldest = {}
     for event in events:
         if event["name"] == "checkout_completed":
@@ -307,7 +307,7 @@ def test_what_is_bought_together_is_what_plain_python_counts(demo, events, group
             assert expected[product][other] == (pytest.approx(score, abs=1e-6), support)
 
 
-def test_every_slot_of_every_page_is_filled_and_says_why(demo):
+def test_every_slot_of_every_page_is_filled_with_a_reason(demo):
     [(pages, fewest, most)] = query(
         demo.published,
         "select count(*), min(slots), max(slots) "
@@ -332,12 +332,12 @@ def test_the_lists_are_better_than_popular_products(demo):
     assert ("new_product", "ease") in rates
 
 
-def test_events_whose_time_is_no_time_are_quarantined_with_the_reason(demo):
+def test_events_with_invalid_times_are_quarantined_with_the_reason(demo):
     found = query(demo.published, "select distinct reason from operations.quarantined_events")
     assert found == [("the timestamp is not an ISO 8601 time: yesterday",)]
 
 
-def test_the_catalogue_is_that_of_the_admin_api(demo):
+def test_the_catalogue_equals_the_admin_api(demo):
     found = query(demo.published, "select product_id, is_published, is_available, source from core.products")
     assert sorted(found) == sorted(
         (str(product.id), product.is_published, product.in_stock, "admin_api")
@@ -351,7 +351,7 @@ def placed(shop) -> list[PlacedOrder]:
     return simulate(shop, build_catalogue(SEED), SEED, datetime.fromisoformat(END).replace(tzinfo=UTC)).orders
 
 
-def test_the_reconciliation_tells_exactly_which_orders_the_pixel_did_not_see(demo, events, placed):
+def test_reconciliation_finds_exactly_the_orders_missed_by_the_pixel(demo, events, placed):
     seen = {
         event["data"]["checkout"]["order"]["id"].rpartition("/")[2]
         for event in events
@@ -379,7 +379,7 @@ def test_the_reconciliation_tells_exactly_which_orders_the_pixel_did_not_see(dem
     assert (orders, matched, missing, worth) == (len(compared), len(compared) - len(lost), len(lost), value)
 
 
-def test_net_sales_are_what_the_shop_knows_to_be_left_after_refunds_and_cancellations(demo, placed):
+def test_net_sales_exclude_refunds_and_cancellations(demo, placed):
     by_id = {str(order.id): order for order in placed}
     found = query(demo.published, "select order_id, net_total_amount, refunded_amount from core.orders")
     refunded = 0
@@ -392,7 +392,7 @@ def test_net_sales_are_what_the_shop_knows_to_be_left_after_refunds_and_cancella
     assert refunded > 5
 
 
-def test_variants_and_collections_are_those_of_the_admin_api(demo):
+def test_variants_and_collections_equal_the_admin_api(demo):
     catalogue = build_catalogue(SEED)
     found = query(demo.published, "select variant_id, product_id, price, is_available from core.variants")
     assert sorted(found) == sorted(
@@ -408,7 +408,7 @@ def test_variants_and_collections_are_those_of_the_admin_api(demo):
     assert sorted(members) == sorted((product.collection, str(product.id)) for product in catalogue.products)
 
 
-def test_a_view_knows_what_its_variant_cost_in_the_shop_then(demo):
+def test_views_have_the_variant_price_of_their_time(demo):
     [(views, priced, agreeing)] = query(
         demo.published,
         "select count(*), count(listed_price), count(*) filter (where listed_price = price) from core.product_views",
@@ -417,13 +417,20 @@ def test_a_view_knows_what_its_variant_cost_in_the_shop_then(demo):
 
 
 def test_nothing_waits_after_a_refresh(demo, pixelnova):
-    said = pixelnova("status", data=demo.data).stdout
-    assert "Landing files waiting to be loaded │ 0" in said
-    assert demo.published.manifest.version in said
-    assert "core.sessions" in said
+    output = pixelnova("status", data=demo.data).stdout
+    assert "Landing files waiting to be loaded │ 0" in output
+    assert demo.published.manifest.version in output
+    assert "core.sessions" in output
 
 
-def test_a_refresh_of_nothing_new_changes_no_row_and_analysts_read_on_meanwhile(demo, pixelnova):
+def test_a_refresh_without_news_builds_and_publishes_nothing(demo, pixelnova):
+    output = pixelnova("refresh", data=demo.data).stdout
+    assert f"Nothing has changed since version {demo.published.manifest.version}" in output
+    assert read_current(demo.data).manifest.version == demo.published.manifest.version
+
+
+def test_a_build_without_new_data_changes_no_row_and_does_not_block_readers(demo, pixelnova):
+    (demo.data / "last_refresh.json").unlink()
     with demo.published.connect() as analyst:
         pixelnova("refresh", data=demo.data)
         assert analyst.execute("select count(*) > 0 from core.sessions").fetchall() == [(True,)]
@@ -433,7 +440,7 @@ def test_a_refresh_of_nothing_new_changes_no_row_and_analysts_read_on_meanwhile(
     assert again.manifest.as_of == demo.published.manifest.as_of
 
 
-def test_everything_again_from_the_archive_with_some_events_sent_twice_changes_no_number(demo, pixelnova, tmp_path):
+def test_rebuild_from_the_archive_with_duplicates_changes_no_number(demo, pixelnova, tmp_path):
     parts = sorted((demo.data / "landing" / "archive").rglob("*.zst"))
     lines = [line for part in parts for line in read_lines(part)]
     some = tmp_path / "again.jsonl"
@@ -455,7 +462,7 @@ def test_the_questions_of_analysts_are_answered_by_the_published_file(demo):
 
 
 def test_the_rules_of_the_models_hold(demo):
-    """dbt's own unit tests, and those that are too thorough for every hour; they need what a refresh has made."""
+    """dbt's unit tests, and the tests that are too slow for every refresh; they need a refreshed warehouse."""
     done = subprocess.run(
         [Path(sys.executable).parent / "dbt", "test", "--select", "test_type:unit", "tag:thorough"],
         cwd=PROJECT / "dbt_project",

@@ -1,4 +1,4 @@
-"""docs/questions.md answers as the warehouse does; and what is in the warehouse is described."""
+"""The answers in docs/questions.md match the warehouse, and every column of it is described."""
 
 import json
 
@@ -6,6 +6,7 @@ import pytest
 
 from orchestration.dbt_manifest import prepare_dbt
 from tests.questions import answered, demo_warehouse, questions
+from tests.warehouse import MARTS
 
 
 @pytest.fixture(scope="module")
@@ -13,16 +14,16 @@ def warehouse(tmp_path_factory):
     return demo_warehouse(tmp_path_factory.mktemp("questions"))
 
 
-def test_there_are_twenty_questions_and_all_are_found():
+def test_all_questions_are_found():
     assert len(questions()) >= 20
 
 
 @pytest.mark.parametrize("question", questions(), ids=lambda question: question.title)
-def test_the_answer_in_the_document_is_the_one_that_the_warehouse_gives(warehouse, question):
+def test_documented_answers_match_the_warehouse(warehouse, question):
     assert answered(warehouse, question.sql) == question.answer
 
 
-def test_every_column_of_every_model_is_described_and_nothing_else_is(warehouse):
+def test_every_column_of_a_mart_is_described_and_every_described_column_exists(warehouse):
     nodes = json.loads((prepare_dbt() / "manifest.json").read_text())["nodes"].values()
     described = {
         f"{node['schema']}.{node['name']}": {name for name, column in node["columns"].items() if column["description"]}
@@ -31,4 +32,6 @@ def test_every_column_of_every_model_is_described_and_nothing_else_is(warehouse)
     }
     columns = warehouse.query("select table_schema || '.' || table_name, column_name from information_schema.columns")
     found = {model: {column for table, column in columns if table == model} for model in described}
-    assert described == found
+    marts = {model for model in described if model.partition(".")[0] in MARTS}
+    assert {model: described[model] for model in marts} == {model: found[model] for model in marts}
+    assert {model: names - found[model] for model, names in described.items() if names - found[model]} == {}

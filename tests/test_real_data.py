@@ -40,7 +40,7 @@ ingest_keys = ["key-of-{domain.split(".")[0]}"]
 
 
 def jewel_view(number: int, handle: str, price: int, **variant) -> dict:
-    """A view of a product of the real catalogue, with the ids that a CSV does not have."""
+    """A view of a product of the real catalogue, with the ids that a CSV lacks."""
     product = {"id": str(number), "title": "As the pixel saw it", "url": f"/products/{handle}?variant=1"}
     shown = {"id": str(number * 10), "price": {"amount": price, "currencyCode": "VND"}, "product": product, **variant}
     when = f"2026-11-0{number}T10:00:00Z"
@@ -57,7 +57,7 @@ JEWEL_EVENTS = [
 
 @pytest.fixture(scope="module")
 def real(pixelnova, shared_data, tmp_path_factory):
-    """One warehouse with the three data sets, and a few events that are no good."""
+    """One warehouse with the three data sets and a few invalid events."""
     data = tmp_path_factory.mktemp("real")
     shops = data / "shops.toml"
     file = shared_data / "catalogues" / "vietjewelers_products_export.csv"
@@ -75,7 +75,7 @@ def real(pixelnova, shared_data, tmp_path_factory):
     odd = list(odd_events(find_shop(load_shops(shops), ODD)))
     land_events(landing, ODD, odd)
     land_events(landing, JEWELS, JEWEL_EVENTS)
-    land(landing, [b"this line is no envelope\n"])
+    land(landing, [b"this line is not an envelope\n"])
     pixelnova("refresh", data=data, env=env)
     events = [json.loads(file.read_text()) for file in payloads]
     return SimpleNamespace(
@@ -121,7 +121,7 @@ def test_a_catalogue_file_gives_products_and_variants_and_events_their_ids(real)
     )
 
 
-def test_a_product_that_only_events_know_is_no_longer_sold_where_a_catalogue_is_known(real):
+def test_products_missing_from_the_catalogue_are_not_sold(real):
     found = query(
         real, "select shop = ?, is_published, is_deleted, price_min from core.products where product_id = '2'", JEWELS
     )
@@ -152,12 +152,12 @@ def test_the_captured_session_is_one_session_from_collection_to_purchase(real):
     )
 
 
-def test_products_of_a_shop_without_an_admin_api_are_what_events_say(real):
+def test_products_without_admin_api_come_from_events(real):
     found = query(real, "select title, vendor, source from core.products where product_id = '7992983748843'")
     assert found == [("7 Shakra Bracelet", "Company 123", "events")]
 
 
-def test_what_cannot_be_used_is_quarantined_with_its_reason_and_its_content(real):
+def test_unusable_input_is_quarantined_with_reason_and_content(real):
     found = query(
         real,
         "select event_id, reason, content from operations.quarantined_events "
@@ -168,7 +168,7 @@ def test_what_cannot_be_used_is_quarantined_with_its_reason_and_its_content(real
         ("broken", "the timestamp is not an ISO 8601 time: 12 o'clock"),
         (None, "the line is not an envelope: JSON is malformed: invalid character (byte 4)"),
     ]
-    assert found[1][2] == "this line is no envelope"
+    assert found[1][2] == "this line is not an envelope"
 
 
 def test_online_retail_orders_and_lines_equal_the_parquet_to_the_cent(real, shared_data):
@@ -190,7 +190,7 @@ def test_online_retail_orders_and_lines_equal_the_parquet_to_the_cent(real, shar
 
 @pytest.fixture(scope="module")
 def retail_orders(shared_data) -> pd.DataFrame:
-    """One row per invoice that is no cancellation, by pandas: customer, local date and month, thousandths."""
+    """One row per non-cancelled invoice, by pandas: customer, local date and month, thousandths."""
     lines = pd.read_parquet(shared_data / "online_retail" / "online_retail.parquet")
     lines = lines[~lines["InvoiceNo"].str.startswith("C")]
     lines = lines.assign(amount=(lines["UnitPrice"] * 1000).round().astype("int64") * lines["Quantity"])
@@ -201,7 +201,7 @@ def retail_orders(shared_data) -> pd.DataFrame:
     return orders.assign(date=local.dt.date, month=local.dt.year * 12 + local.dt.month - 1)
 
 
-def test_online_retail_daily_sales_are_those_of_pandas(real, retail_orders):
+def test_online_retail_daily_sales_equal_pandas(real, retail_orders):
     days = retail_orders.groupby("date")["amount"].agg(["count", "sum"])
     found = query(
         real, "select local_date, orders, gross_sales_amount from analytics.daily_shop where shop = ?", RETAIL
@@ -210,7 +210,7 @@ def test_online_retail_daily_sales_are_those_of_pandas(real, retail_orders):
     assert {day: (orders, amount) for day, orders, amount in found if orders} == expected
 
 
-def test_online_retail_repeat_customers_and_orders_are_those_of_pandas(real, retail_orders):
+def test_online_retail_repeat_customers_and_orders_equal_pandas(real, retail_orders):
     known = retail_orders.dropna(subset="customer").sort_values("at")
     number = known.groupby("customer").cumcount()
     repeated = known[number > 0].groupby("date").size().to_dict()
@@ -227,7 +227,7 @@ def test_online_retail_repeat_customers_and_orders_are_those_of_pandas(real, ret
     assert repeaters > 2_000
 
 
-def test_online_retail_cohorts_by_month_are_those_of_pandas(real, retail_orders):
+def test_online_retail_monthly_cohorts_equal_pandas(real, retail_orders):
     known = retail_orders.dropna(subset="customer")
     known = known.assign(cohort=known.groupby("customer")["month"].transform("min"))
     known = known.assign(since=known["month"] - known["cohort"])
@@ -267,7 +267,7 @@ def test_an_order_without_a_client_counts_but_belongs_to_no_session(real, shared
     assert found[0][0] > 0
 
 
-def test_clicks_are_cut_into_the_sessions_that_pandas_cuts(real, shared_data):
+def test_click_sessions_equal_pandas(real, shared_data):
     clicks = pd.read_csv(shared_data / "rsc15_100k" / "yoochoose-clicks-100k_train_full.txt", sep="\t")
     clicks["ms"] = (clicks["Time"] * 1000).round().astype("int64")
     clicks = clicks.sort_values(["SessionId", "ms"])
@@ -303,8 +303,8 @@ def test_money_of_different_currencies_stays_apart(real):
     assert (PAYLOADS, "INR") in found
 
 
-def test_an_event_that_is_wrong_anywhere_is_used_or_quarantined_and_never_fatal(real):
-    """That the refresh of the fixture ended well is half of this test."""
+def test_invalid_events_are_used_or_quarantined_and_never_fatal(real):
+    """Half of this test is that the fixture's refresh succeeded."""
     assert len(real.odd) > 4_000
     reasons = dict(
         query(

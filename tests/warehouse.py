@@ -17,7 +17,7 @@ from ingestion.sources.shops import shops_source
 from ingestion.warehouse import archive_loaded, not_loaded, open_pipeline
 
 DBT_PROJECT = Path(__file__).resolve().parent.parent / "dbt_project"
-# Tests that run at the same time must not write one file of dbt's.
+# Tests that run in parallel must not write the same dbt file.
 TARGET = str(DBT_PROJECT / "target" / os.environ.get("PYTEST_XDIST_WORKER", "tests"))
 MARTS = ("core", "analytics", "recommendations", "operations")
 STORED = (
@@ -41,8 +41,8 @@ WORK_SETS = (
     "int_days_replaced_this_run",
     "int_events_received_this_run",
 )
-# What tells of the runs themselves differs between one run and many.
-OF_THE_RUNS = ("operations.loads",)
+# Tables about the runs themselves differ between one run and many.
+RUN_METADATA = ("operations.loads",)
 
 
 class Warehouse:
@@ -60,7 +60,7 @@ class Warehouse:
         open_pipeline("catalogue", data).run(catalogue_source([]))
 
     def load(self) -> None:
-        """Load what has landed."""
+        """Load the landing files."""
         sealed = sealed_files(self.landing)
         open_pipeline("pixel", self.data).run(pixel_source(not_loaded(sealed, self.data), workspace(self.data)))
         archive_loaded(sealed, self.data)
@@ -88,7 +88,7 @@ class Warehouse:
         project: Path = DBT_PROJECT,
         target: str = TARGET,
     ) -> Any:
-        """The same, whatever becomes of it: dbt's own result."""
+        """Like `build`, but returns dbt's result also on failure."""
         from dbt.adapters.duckdb.connections import DuckDBConnectionManager
         from dbt.cli.main import dbtRunner
 
@@ -104,12 +104,12 @@ class Warehouse:
             os.environ.update(before)
 
     def query(self, sql: str) -> list[tuple[Any, ...]]:
-        """The rows that a query gives."""
+        """The rows of a query."""
         with duckdb.connect(str(self.file), read_only=True) as connection:
             return connection.execute(sql).fetchall()
 
     def table(self, sql: str) -> tuple[list[str], list[tuple[Any, ...]]]:
-        """The names of the columns that a query gives, and its rows."""
+        """The column names and the rows of a query."""
         with duckdb.connect(str(self.file), read_only=True) as connection:
             cursor = connection.execute(sql)
             return [column[0] for column in cursor.description], cursor.fetchall()
@@ -121,14 +121,14 @@ class Warehouse:
             f"{schema}.{name}"
             for schema, name in rows
             if (schema in MARTS or (schema == "intermediate" and name in STORED))
-            and f"{schema}.{name}" not in OF_THE_RUNS
+            and f"{schema}.{name}" not in RUN_METADATA
         ]
 
 
 def differences(one: Warehouse, other: Warehouse, tables: Sequence[str] | None = None) -> dict[str, list[Any]]:
-    """By table, some of the rows that stand in only one of the warehouses; equal tables are left out.
+    """By table, some of the rows that are in only one of the warehouses; equal tables are omitted.
 
-    The same event lies in another landing file where the runs were cut otherwise, so that its name is not compared.
+    Landing file names are not compared, because they depend on how the runs were cut.
     """
     found = {}
     names = tables or one.tables()

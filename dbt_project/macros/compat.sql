@@ -1,10 +1,10 @@
 {#-
-    What differs between engines, and nothing else. DuckDB is the default; another engine gets its own
-    `<engine>__<macro>` here, and no model changes.
+    The differences between engines, and nothing else. DuckDB is the default; another engine adds its own
+    `<engine>__<macro>` here without changing any model.
 -#}
 
 {% macro json_texts(document, paths) -%}
-    {#- Several fields of a JSON document as one list of texts: read in one pass, which is 4-5 times faster. -#}
+    {#- Several fields of a JSON document as one list of texts, read in a single pass (4-5 times faster). -#}
     {{ return(adapter.dispatch('json_texts')(document, paths)) }}
 {%- endmacro %}
 
@@ -13,7 +13,7 @@
 {%- endmacro %}
 
 {% macro json_columns(texts, fields) -%}
-    {#- The list that json_texts gave for `fields.values()`, as columns named by `fields.keys()`. -#}
+    {#- Turns the list from json_texts for `fields.values()` into columns named by `fields.keys()`. -#}
     {{ return(adapter.dispatch('json_columns')(texts, fields)) }}
 {%- endmacro %}
 
@@ -24,7 +24,7 @@
 {%- endmacro %}
 
 {% macro json_array(document, path) -%}
-    {#- The elements of a JSON array as a list of JSON; empty or null when there is no array. -#}
+    {#- The elements of a JSON array as a list of JSON; empty or null if it is not an array. -#}
     {{ return(adapter.dispatch('json_array')(document, path)) }}
 {%- endmacro %}
 
@@ -33,7 +33,7 @@
 {%- endmacro %}
 
 {% macro json_part(document, path) -%}
-    {#- A part of a JSON document as JSON; null when there is none, or when it is JSON's null. -#}
+    {#- A part of a JSON document as JSON; null if it is missing or JSON null. -#}
     {{ return(adapter.dispatch('json_part')(document, path)) }}
 {%- endmacro %}
 
@@ -55,12 +55,12 @@
 {%- endmacro %}
 
 {% macro utc_timestamp(text) -%}
-    {#- ISO 8601 text as a timestamp in UTC, without a time zone; null when it is no time. -#}
+    {#- ISO 8601 text as a timestamp in UTC without time zone; null if it is not a valid time. -#}
     {{ return(adapter.dispatch('utc_timestamp')(text)) }}
 {%- endmacro %}
 
 {% macro duckdb__utc_timestamp(text) -%}
-    {#- Engines read more than ISO 8601, such as years of six digits, and fail at them later. -#}
+    {#- Engines accept more than ISO 8601, such as six-digit years, and fail on it later. -#}
     case
         when {{ matches(text, "'^[0-9]{4}-[0-9]{2}-[0-9]{2}(?:[T ][0-9:.]+(?:Z|[+-](?:0[0-9]|1[0-4])(?::?[0-5][0-9])?)?)?$'") }}
             then cast(try_cast({{ text }} as timestamptz) at time zone 'UTC' as timestamp)
@@ -68,7 +68,7 @@
 {%- endmacro %}
 
 {% macro base64_text(text) -%}
-    {#- The text that a base64 text holds, padded or not; null when it holds none. -#}
+    {#- Decodes base64 text, padded or not; null if it is not valid. -#}
     {{ return(adapter.dispatch('base64_text')(text)) }}
 {%- endmacro %}
 
@@ -79,7 +79,7 @@
 {%- endmacro %}
 
 {% macro local_time(utc_timestamp, timezone) -%}
-    {#- What the shop's clock showed at a moment in UTC. -#}
+    {#- A UTC timestamp in the shop's timezone. -#}
     {{ return(adapter.dispatch('local_time')(utc_timestamp, timezone)) }}
 {%- endmacro %}
 
@@ -88,7 +88,7 @@
 {%- endmacro %}
 
 {% macro local_date(utc_timestamp, timezone) -%}
-    {#- The date that the shop's clock showed at a moment in UTC. -#}
+    {#- The date of a UTC timestamp in the shop's timezone. -#}
     {{ return(adapter.dispatch('local_date')(utc_timestamp, timezone)) }}
 {%- endmacro %}
 
@@ -97,7 +97,7 @@
 {%- endmacro %}
 
 {% macro matches(text, pattern) -%}
-    {#- The pattern occurs in the text. -#}
+    {#- Whether the pattern occurs in the text. -#}
     {{ return(adapter.dispatch('matches')(text, pattern)) }}
 {%- endmacro %}
 
@@ -106,7 +106,7 @@
 {%- endmacro %}
 
 {% macro url_decoded(text) -%}
-    {#- The text without percent-encoding; as it is where the bytes are not UTF-8. A plus sign stays. -#}
+    {#- Decodes percent-encoding; returns the text unchanged if the bytes are not UTF-8. Plus signs are kept. -#}
     {{ return(adapter.dispatch('url_decoded')(text)) }}
 {%- endmacro %}
 
@@ -115,7 +115,7 @@
 {%- endmacro %}
 
 {% macro composed_letters(text) -%}
-    {#- Unicode's composed form (NFC): a letter and its accent are one character, however they were typed. -#}
+    {#- Unicode NFC: a letter and its accent become one character. -#}
     {{ return(adapter.dispatch('composed_letters')(text)) }}
 {%- endmacro %}
 
@@ -133,7 +133,7 @@
 {%- endmacro %}
 
 {% macro json_parts(document, paths) -%}
-    {#- Several parts of a JSON document as one list of JSON, read in one pass; null where there is none. -#}
+    {#- Several parts of a JSON document as one list of JSON, read in a single pass; null where a part is missing. -#}
     {{ return(adapter.dispatch('json_parts')(document, paths)) }}
 {%- endmacro %}
 
@@ -142,7 +142,7 @@
 {%- endmacro %}
 
 {% macro earliest(value, order_by) -%}
-    {#- Aggregate: the value of the row that comes first by these columns, none of them null. -#}
+    {#- Aggregate: the value of the first row by these columns, none of them null. -#}
     {{ return(adapter.dispatch('earliest')(value, order_by)) }}
 {%- endmacro %}
 
@@ -151,7 +151,7 @@
 {%- endmacro %}
 
 {% macro latest(value, order_by) -%}
-    {#- Aggregate: the value of the row that comes last by these columns, none of them null. -#}
+    {#- Aggregate: the value of the last row by these columns, none of them null. -#}
     {{ return(adapter.dispatch('latest')(value, order_by)) }}
 {%- endmacro %}
 
@@ -160,7 +160,7 @@
 {%- endmacro %}
 
 {% macro last_known(value) -%}
-    {#- Window function: the last value so far that is not null. `over (…)` follows. -#}
+    {#- Window function: the last non-null value so far; add `over (…)`. -#}
     {{ return(adapter.dispatch('last_known')(value)) }}
 {%- endmacro %}
 
@@ -169,7 +169,7 @@
 {%- endmacro %}
 
 {% macro joined_texts(value, separator, order_by) -%}
-    {#- Aggregate: the values in this order as one text. -#}
+    {#- Aggregate: joins the values in this order. -#}
     {{ return(adapter.dispatch('joined_texts')(value, separator, order_by)) }}
 {%- endmacro %}
 
@@ -179,8 +179,8 @@
 
 {% macro connected_components(nodes, links) -%}
     {#-
-        The CTE `labels`, of a query that begins with `with recursive`: one row per node of the CTE `nodes` (node), with
-        the smallest node that `links` (from_node, to_node; each in both directions) connect it with (component).
+        The CTE `labels` for a query that begins with `with recursive`: one row per node of the CTE `nodes` (node), with
+        the smallest node it is connected to (component) through `links` (from_node, to_node; each in both directions).
     -#}
     {{ return(adapter.dispatch('connected_components')(nodes, links)) }}
 {%- endmacro %}
@@ -195,7 +195,7 @@
 
         union
 
-        -- Who learned of a smaller node passes it on to its neighbours.
+        -- Propagates a smaller label to the neighbours.
         select
             links.to_node as node,
             min(labels.component) as component
@@ -209,9 +209,9 @@
 
 {% macro nearest_owners(nodes, links) -%}
     {#-
-        The CTE `owners`, of a query that begins with `with recursive`: the nodes of the CTE `nodes` (node) own
-        themselves, in 0 steps; what `links` (from_node, to_node, last_linked_at, last_event_id) lead to is owned by the
-        owner of the node that it is reached from in the fewest steps, then by the latest link, then the smallest node.
+        The CTE `owners` for a query that begins with `with recursive`: the nodes of the CTE `nodes` (node) own
+        themselves, in 0 steps. A node reached through `links` (from_node, to_node, last_linked_at, last_event_id) gets the
+        owner of the node that reaches it in the fewest steps, then by the latest link, then by the smallest node.
     -#}
     {{ return(adapter.dispatch('nearest_owners')(nodes, links)) }}
 {%- endmacro %}
@@ -239,13 +239,13 @@
                 row_number() over (
                     partition by links.to_node
                     order by links.last_linked_at desc, links.last_event_id desc, owners.node
-                ) as choice
+                ) as owner_rank
             from owners
             inner join {{ links }} as links on owners.node = links.from_node
             left join recurring.owners as known on links.to_node = known.node
             where known.node is null
         ) as reached
-        where reached.choice = 1
+        where reached.owner_rank = 1
 
     )
 {%- endmacro %}
@@ -260,7 +260,7 @@
 {%- endmacro %}
 
 {% macro dates_between(first, last) -%}
-    {#- A list of the dates from the first to the last, both among them. -#}
+    {#- A list of the dates from first to last, inclusive. -#}
     {{ return(adapter.dispatch('dates_between')(first, last)) }}
 {%- endmacro %}
 
@@ -269,7 +269,7 @@
 {%- endmacro %}
 
 {% macro elapsed(unit, since, until) -%}
-    {#- How many boundaries of seconds, days or months lie between two moments. -#}
+    {#- The number of second, day or month boundaries between two times. -#}
     {{ return(adapter.dispatch('elapsed')(unit, since, until)) }}
 {%- endmacro %}
 

@@ -1,12 +1,12 @@
 {#-
-    How a run computes only what changed, and still ends with what a full rebuild would hold. A model that keeps history
-    computes the rows that may have changed and replaces them: what it deletes is named by its `unique_key` (rows that
-    come back), by its `incremental_predicates` (rows that may vanish, too), or both. Deleting and inserting are one
-    transaction. docs/decisions says why none of dbt's own strategies does this; README.md draws the whole.
+    How a run recomputes only what changed and still ends with the result of a full rebuild. An incremental model computes
+    the rows that may have changed and replaces them. It deletes by `unique_key` (rows that are recomputed), by
+    `incremental_predicates` (rows that may also disappear), or both. Delete and insert run in one transaction.
+    docs/decisions explains why none of dbt's own strategies fits; README.md has a diagram.
 -#}
 
 {% macro first_build() -%}
-    {#- No run has recorded its landing files yet, or --full-refresh was asked for: nothing that is stored counts. -#}
+    {#- True before any run has recorded its landing files, or with --full-refresh: stored rows are ignored. -#}
     {%- set processed = adapter.get_relation(
         database=target.database, schema='intermediate', identifier='int_landing_files_processed'
     ) -%}
@@ -14,11 +14,11 @@
 {%- endmacro %}
 
 {% macro stored(name, schema='intermediate') -%}
-    {#- A table as the run before left it, read by a model that the table itself is made from. -#}
+    {#- A table as the previous run left it, for models that the table itself depends on. -#}
     {{ return(schema ~ '.' ~ name) }}
 {%- endmacro %}
 
-{% macro get_incremental_replace_touched_sql(arg_dict) -%}
+{% macro get_incremental_replace_changed_sql(arg_dict) -%}
     {%- set columns = arg_dict['dest_columns'] | map(attribute='quoted') | join(', ') -%}
     {%- set conditions = [] -%}
     {%- if first_build() -%}
@@ -40,8 +40,8 @@
 
 {% macro rows_of_this_run(columns, work_set, keys=none) -%}
     {#-
-        For incremental_predicates: the stored rows whose columns are among the keys of a table of this run. dbt renders
-        a config before it knows any table, so that the table is named without ref.
+        For incremental_predicates: matches stored rows whose columns are among the keys of a table of this run. dbt
+        renders configs before refs are available, so the table is named without ref.
     -#}
     {{ return(_is_among(columns, keys or columns, stored(work_set))) }}
 {%- endmacro %}
@@ -51,7 +51,7 @@
 {%- endmacro %}
 
 {% macro is_of_this_run(columns, keys, relation) -%}
-    {#- A condition: the row is one that this run computes; in a first build all are. -#}
+    {#- A condition that selects the rows this run computes; in a first build, all rows. -#}
     {{ return('true' if first_build() else _is_among(columns, keys, relation)) }}
 {%- endmacro %}
 
@@ -65,7 +65,7 @@
 {%- endmacro %}
 
 {% macro pending_landing_files(pending) -%}
-    {#- The names of the files as literals; in a first build all there are. -#}
+    {#- The names of the pending files as literals; in a first build, a subquery for all of them. -#}
     {%- if first_build() -%}
         select pending.landing_file from {{ pending }} as pending
     {%- else -%}
@@ -75,7 +75,7 @@
 {%- endmacro %}
 
 {% macro event_columns() -%}
-    {#- The columns of int_events but for the session, which is what that model adds. -#}
+    {#- The columns of int_events except the session, which that model adds. -#}
     event_key, shop, event_id, event_name, event_type, event_at, local_date, event_sequence, client_id, page_url,
     page_path, page_query, page_title, referrer_url, user_agent, is_analytics_allowed, is_marketing_allowed,
     has_global_privacy_control, is_own_host, pixel_version, visitor_hash, received_at, landing_file, request_id,
@@ -86,7 +86,7 @@
 {%- endmacro %}
 
 {% macro event_keys_in_rebuilt_spans(events) -%}
-    {#- Which events lie in a stretch of their client's time in which sessions are cut again. -#}
+    {#- The events within a time span of their client in which sessions are split again. -#}
     {%- set changed, dates = ref('int_events_changed_this_run'), ref('int_dates_scanned_this_run') -%}
     select distinct events.event_key
     from {{ events }} as events
@@ -99,19 +99,19 @@
 {%- endmacro %}
 
 {% macro events_rebuilt_this_run() -%}
-    {#- What session models read: the events of the sessions that were cut again, which are all in a first build. -#}
+    {#- The input of session models: the events of re-split sessions; in a first build, all events. -#}
     {%- set rebuilt, all = ref('int_events_rebuilt_this_run'), ref('int_events') -%}
     {{ return(all if first_build() else rebuilt) }}
 {%- endmacro %}
 
 {% macro record_landing_files(results) -%}
     {#-
-        The end of a run, called on-run-end. If every model of the project was built and nothing failed, the landing
-        files are recorded as processed and the work sets emptied. A run that dies before, in which something failed, or
-        that was asked for some of the models only leaves both as they are, and the next one takes up the same files.
+        The end of a run, called on-run-end. If every model of the project was built and nothing failed, it records the
+        landing files as processed and empties the work sets. A run that crashes, fails or selects only some of the
+        models leaves both unchanged, and the next run processes the same files again.
 
-        The files are recorded first: on an engine without transactions, work sets that outlive their files only make
-        the next run replace more than it must.
+        The files are recorded first: on an engine without transactions, a crash in between leaves work sets that only
+        make the next run replace more rows than necessary.
     -#}
     {%- if execute and not flags.EMPTY and built_whole_project(results) -%}
         {%- set processed, pending = stored('int_landing_files_processed'), stored('int_landing_files_this_run') -%}
@@ -141,7 +141,7 @@
 {%- endmacro %}
 
 {% macro built_whole_project(results) -%}
-    {#- No model or test failed or was skipped, and every model was built. -#}
+    {#- True if no model or test failed or was skipped, and every model was built. -#}
     {%- set failed = results | map(attribute='status') | select('in', ['error', 'fail', 'skipped', 'runtime error']) -%}
     {%- set built = results | selectattr('status', 'equalto', 'success') | map(attribute='node.unique_id') | list -%}
     {%- set models = graph.nodes.values() | selectattr('resource_type', 'equalto', 'model') | map(attribute='unique_id') -%}

@@ -1,6 +1,6 @@
 {#-
-    A table is dropped and made again within one transaction. dbt-duckdb's own materialization makes it beside the old
-    one and renames both, for readers at work; the warehouse has none during a run, and the renames are most of its cost.
+    Drops and recreates a table in one transaction. dbt-duckdb's own materialization builds a second table and renames
+    both, for concurrent readers. The warehouse has no readers during a run, and the renames dominate the cost.
 -#}
 {% materialization table, adapter='duckdb' %}
 

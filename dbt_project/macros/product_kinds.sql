@@ -1,10 +1,10 @@
 {#-
-    Products that are sold but never recommended, known by their names: gift cards, and fees and protections that ride
-    along with an order. Where a name is missing here, `exclude` in shops.toml hides the product.
+    Products that are sold but never recommended, recognized by name: gift cards, and fees and protections that are
+    added to orders. If a name is missing here, hide the product with `exclude` in shops.toml.
 -#}
 
 {% macro plain_words(text) -%}
-    {#- Small letters. Hyphens, brackets, numbers and currency signs become spaces, marks become ";". -#}
+    {#- Lowercases the text. Hyphens, brackets, digits and currency signs become spaces; punctuation becomes ";". -#}
     {%- set spaces, marks = '-_.()*#$€£¥%–—0123456789', '[]",:|/+' -%}
     concat(
         ';',
@@ -18,7 +18,7 @@
 {%- endmacro %}
 
 {% macro names_gift_card(text) -%}
-    {#- The type, title or handle calls it a gift card, and not what a gift card is put in. -#}
+    {#- The type, title or handle names a gift card, not a holder for gift cards. -#}
     {%- set names, links = gift_card_names(), '(for|für|pour|per|para|voor|de)' -%}
     {%- set holders = 'holder|box|envelope|sleeve|wallet|tin[ ;]|case|bag|pouch|display|stand|rack|wrap|pack|hanger|paper'
         ~ '|tray|hülle|umschlag|etui|karton|verpackung|schachtel|pochette|boîte|étui|houder|busta|custodia|caja|sobre' -%}
@@ -35,7 +35,7 @@
 {%- endmacro %}
 
 {% macro names_fee_or_protection(text) -%}
-    {#- The type, title or handle calls it a fee, an insurance, a warranty, a tip or a donation. -#}
+    {#- The type, title or handle names a fee, an insurance, a warranty, a tip or a donation. -#}
     coalesce(
         {{ matches(plain_words(text), "'(" ~ rider_names() ~ ")'") }}
         or {{ matches(plain_words(text), "'^; *(" ~ rider_kinds() ~ ") *;$'") }},
@@ -44,7 +44,7 @@
 {%- endmacro %}
 
 {% macro tagged_fee_or_protection(tags) -%}
-    {#- Tags also say what comes with a product ("warranty"): fewer words, and whole tags. -#}
+    {#- Tags also describe extras of a product ("warranty"), so this uses fewer words and matches whole tags. -#}
     coalesce(
         {{ matches(plain_words(tags), "'; *(" ~ rider_names() ~ ") *;'") }}
         or {{ matches(plain_words(tags), "'; *(insurance|fees?|protection plans?) *;'") }},

@@ -1,7 +1,7 @@
-{#- How lists are weighed, ranked and explained: what several models share. -#}
+{#- How lists are weighted, ranked and explained, shared by several models. -#}
 
 {% macro decayed(weight, date, today, half_life_days) -%}
-    {#- A weight that halves with every so many days; 0 days: it stays. Exact decimals, whatever order rows come in. -#}
+    {#- A weight that decays with a half-life in days; 0 disables decay. Exact decimals make sums independent of row order. -#}
     {%- if half_life_days -%}
         {{ weight }} * cast(power(0.5, {{ elapsed('day', date, today) }} / {{ half_life_days }}.0) as decimal(18, 9))
     {%- else -%}
@@ -10,16 +10,16 @@
 {%- endmacro %}
 
 {% macro place_weight(distance) -%}
-    {#- What a product says of the next one, that was viewed so many views before it: 1, 0.35, 0.19, 0.13, 0.09. -#}
+    {#- The weight of a product viewed so many views before the next one: 1, 0.35, 0.19, 0.13, 0.09. -#}
     (1 / ({{ distance }} * sqrt({{ distance }})))
 {%- endmacro %}
 
 {% macro best_of_each_list(candidates, list_columns, limit, is_backtest='false') -%}
     {#-
-        The CTEs that end with `listed`: of `candidates` (shop, …, recommended_product_id, support, score) the eligible
-        ones, best first, at most so many of one vendor and type, `position` from 1. `list_columns` name a list.
-        Eligibility and variety come after the score and before the rank, so that no slot is lost. Both are known for
-        today only: lists of the backtest (rows for which `is_backtest` holds) are made of every product.
+        CTEs ending with `listed`: the eligible rows of `candidates` (shop, …, recommended_product_id, support, score),
+        best first, limited per vendor and type, with `position` from 1. `list_columns` identify a list.
+        Eligibility and diversity apply after scoring and before ranking, so that no slot is lost. Both are known for
+        today only: backtest lists (rows where `is_backtest` holds) use every product.
     -#}
     eligible_candidates as (
 
@@ -43,7 +43,7 @@
 {%- endmacro %}
 
 {% macro diverse_lists(candidates, list_columns, limit) -%}
-    {#- The same of what is eligible and has numbers: recommended_number and, of its vendor and type, diversity_number. -#}
+    {#- The same for eligible candidates that already have recommended_number and diversity_number (vendor and type). -#}
     {%- set lists = list_columns | join(', ') -%}
     {%- set order_by = 'score desc, support desc, recommended_number' -%}
     diverse as (
@@ -75,15 +75,15 @@
 {%- endmacro %}
 
 {% macro reason_in_words(strategy, support) -%}
-    {#- Why an item is shown, as a merchant would say it. -#}
+    {#- Why an item is shown, in words for the merchant. -#}
     case {{ strategy }}
         when 'pinned' then 'pinned by the merchant'
-        when 'bought_together' then {{ support }} || ' orders hold both'
-        when 'viewed_together' then {{ counted(support, 'session') }} || ' viewed both'
-        when 'similar' then 'same collection, type or vendor at a like price'
-        when 'popular_in_collection' then 'popular in a collection of the product'
-        when 'trending' then {{ counted(support, 'visitor') }} || ' in a week, more than usual'
-        else 'popular: ' || {{ counted(support, 'visitor') }} || ' of late'
+        when 'bought_together' then 'bought together in ' || {{ counted(support, 'order') }}
+        when 'viewed_together' then 'viewed together in ' || {{ counted(support, 'session') }}
+        when 'similar' then 'same collection, type or vendor at a similar price'
+        when 'popular_in_collection' then 'popular in one of the product''s collections'
+        when 'trending' then 'trending: ' || {{ counted(support, 'visitor') }} || ' this week, more than usual'
+        else 'popular: ' || {{ counted(support, 'recent visitor') }}
     end
 {%- endmacro %}
 
@@ -92,7 +92,7 @@
 {%- endmacro %}
 
 {% macro every_list() -%}
-    {#- The items of all lists: shop, list (its name), product_id of its page if it has one, recommended_product_id. -#}
+    {#- The items of all lists: shop, list (its name), product_id of its page if any, recommended_product_id. -#}
     select
         shop,
         'related ' || strategy || ' ' || product_id as list,

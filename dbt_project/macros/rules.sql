@@ -1,9 +1,9 @@
-{#- The project's own small rules, in SQL that every engine understands. -#}
+{#- Small shared rules, in portable SQL. -#}
 
 {% macro surrogate_key(columns) -%}
     {#-
-        One text key of several columns, none of them null: md5 of "shop|…". The shop comes first. A bar within a value
-        is escaped: clients choose their ids, and two of them must not be able to make one key.
+        A text key of several non-null columns: md5 of "shop|…". The shop comes first. Bars within values are escaped:
+        clients choose their ids, and different ids must not produce the same key.
     -#}
     md5(concat_ws('|'
         {%- for column in columns -%}
@@ -13,19 +13,19 @@
 {%- endmacro %}
 
 {% macro whole_number(text) -%}
-    {#- A quantity; null when it is no whole number (a cast alone would round). -#}
+    {#- A quantity; null if it is not a whole number (a cast alone would round). -#}
     case
         when try_cast({{ text }} as decimal(18, 4)) = try_cast({{ text }} as integer) then try_cast({{ text }} as integer)
     end
 {%- endmacro %}
 
 {% macro is_built(shop) -%}
-    {#- A condition of everything that is read from a source: the shop was not put aside (orchestration/fence.py). -#}
+    {#- A condition on every read from a source: the shop is not put aside (orchestration/fence.py). -#}
     {{ shop }} not in (select put_aside.shop from {{ ref('stg_shops__put_aside') }} as put_aside)
 {%- endmacro %}
 
 {% macro placeholders() -%}
-    {#- What senders write where they know no id: whole texts, in any letter case; zeros and negative numbers too. -#}
+    {#- Placeholders that senders use for a missing id: whole texts in any letter case; zeros and negative numbers too. -#}
     {%- set words = [
         'null', 'nil', 'none', 'undefined', 'nan', 'n/?a', 'anonymous', 'guest', 'unknown', 'true', 'false', 'empty',
         'not[ _-]?set', '[(]not set[)]', '[[]object object[]]', '[{]{1,2}.*[}]{1,2}', '[0-]+', '-[0-9]+'
@@ -34,15 +34,15 @@
 {%- endmacro %}
 
 {% macro identifier(text) -%}
-    {#- A text that identifies somebody or something; null where it is a placeholder. -#}
+    {#- An identifier; null if it is a placeholder. -#}
     case when not {{ matches("trim(" ~ text ~ ")", placeholders()) }} then trim({{ text }}) end
 {%- endmacro %}
 
 {% macro shopify_id(text) -%}
     {#-
-        Shopify's ids (of 64 bits) come as numbers, numeric texts, gid://… with or without a query, JSON nodes, or any of
-        these in base64: the number, without leading zeros. Other texts are ids as they are, up to 200 characters.
-        Placeholders and 0 are null, and so are the prefixes of ids that the models make themselves.
+        Shopify's 64-bit ids arrive as numbers, numeric texts, gid://… with or without a query, JSON nodes, or any of
+        these in base64: returns the number without leading zeros. Other texts up to 200 characters are kept as ids.
+        Placeholders, 0 and texts with a prefix of generated ids are null.
     -#}
     {%- set plain = "trim(case when " ~ text ~ " like 'Z2lkOi8v%' then " ~ base64_text(text) ~ " else " ~ text ~ " end)" -%}
     coalesce(
@@ -60,13 +60,13 @@
 {%- endmacro %}
 
 {% macro event_order(relation='') -%}
-    {#- The order of a client's events. Those of one millisecond are told apart by the page's own counter. -#}
+    {#- The order of a client's events. The page's own counter breaks ties within a millisecond. -#}
     {%- set prefix = relation ~ '.' if relation else '' -%}
     {{ return([prefix ~ 'event_at', 'coalesce(' ~ prefix ~ 'event_sequence, 0)', prefix ~ 'event_id']) }}
 {%- endmacro %}
 
 {% macro checkout_steps() -%}
-    {#- The standard events of a checkout, in their order. -#}
+    {#- The standard events of a checkout, in order. -#}
     {{ return([
         'checkout_started',
         'checkout_contact_info_submitted',
@@ -78,7 +78,7 @@
 {%- endmacro %}
 
 {% macro standard_events() -%}
-    {#- Shopify's standard events; an event of another type never counts as one, whatever its name. -#}
+    {#- Shopify's standard events; an event of another type never counts as one, regardless of its name. -#}
     {{ return([
         'page_viewed', 'product_viewed', 'collection_viewed', 'search_submitted', 'product_added_to_cart',
         'product_removed_from_cart', 'cart_viewed', 'alert_displayed', 'ui_extension_errored'
@@ -91,8 +91,8 @@
 
 {% macro is_shopping(event_name, page_url, page_path) -%}
     {#-
-        Whether an event belongs to a session. Pages of the customer's account and of an order's status are visited to look
-        after an order; only a checkout event on them is shopping.
+        Whether an event belongs to a session. Customer account and order status pages are not shopping, except for
+        checkout events on them.
     -#}
     (
         {{ in_texts(event_name, checkout_steps()) }}
@@ -110,12 +110,12 @@
 {%- endmacro %}
 
 {% macro money(text) -%}
-    {#- An amount as exact decimal. Four places: some currencies have three, some unit prices four. -#}
+    {#- An amount as an exact decimal. Four places: some currencies have three, some unit prices four. -#}
     try_cast({{ text }} as decimal(18, 4))
 {%- endmacro %}
 
 {% macro amount_text(amount) -%}
-    {#- An amount as shops write it: two decimals, or those of its four that it needs. -#}
+    {#- An amount as shops write it: two decimals, or up to four if needed. -#}
     case
         when {{ amount }} = cast({{ amount }} as decimal(18, 2))
             then cast(cast({{ amount }} as decimal(18, 2)) as {{ dbt.type_string() }})
@@ -126,12 +126,12 @@
 {%- endmacro %}
 
 {% macro total(amounts) -%}
-    {#- A sum of money with room: anybody may send the largest amounts, and what does not fit would stop every run. -#}
+    {#- A sum of money, wide enough for the largest amounts that anyone can send: an overflow would fail every run. -#}
     cast({{ amounts }} as decimal(38, 4))
 {%- endmacro %}
 
 {% macro times(amount, quantity) -%}
-    {#- A product with room: anybody may send the largest of both, and an overflow would stop every run. -#}
+    {#- Amount times quantity, wide enough for the largest values that anyone can send: an overflow would fail every run. -#}
     cast({{ amount }} as decimal(28, 4)) * cast({{ quantity }} as decimal(10, 0))
 {%- endmacro %}
 
@@ -143,7 +143,7 @@
 {%- endmacro %}
 
 {% macro is_same_site(host, of_host) -%}
-    {#- The host is the other one without its www, or a subdomain of it. -#}
+    {#- The host equals the other host without www, or is a subdomain of it. -#}
     (
         {{ host }} = regexp_replace({{ of_host }}, '^www[.]', '')
         or right({{ host }}, length(regexp_replace({{ of_host }}, '^www[.]', '')) + 1)
@@ -152,32 +152,32 @@
 {%- endmacro %}
 
 {% macro is_home_page(path) -%}
-    {#- "/", or the root of a folder that Shopify Markets puts a language (and region) into: /fr, /en-ca/, /zh-hans. -#}
+    {#- "/", or the root of a Shopify Markets language (and region) folder: /fr, /en-ca/, /zh-hans. -#}
     {{ matches(path, "'^/?$|^/(?i:[a-z]{2}|fil|ckb)([-_](?i:[a-z]{2}|hans|hant|latn|cyrl|[0-9]{3})){0,2}/?$'") }}
 {%- endmacro %}
 
 {% macro plain_medium(text) -%}
-    {#- "Paid-Social", "paid_social" and "paid social" are one medium. -#}
+    {#- Normalizes a medium: "Paid-Social", "paid_social" and "paid social" are the same. -#}
     replace(replace(replace(lower({{ text }}), '-', ''), '_', ''), ' ', '')
 {%- endmacro %}
 
 {% macro paid(channel) -%}
-    {#- The paid form of a channel; null for one that has none. -#}
+    {#- The paid form of a channel; null if it has none. -#}
     case when {{ channel }} like 'organic %' or {{ channel }} like 'paid %' then replace({{ channel }}, 'organic ', 'paid ') end
 {%- endmacro %}
 
 {% macro handle_name(text) -%}
-    {#- One spelling of a handle: addresses encode its letters, files may decompose or capitalise them. -#}
+    {#- A normalized handle: URLs percent-encode its letters, files may decompose or capitalize them. -#}
     lower({{ composed_letters(url_decoded(text)) }})
 {%- endmacro %}
 
 {% macro product_handle(url) -%}
-    {#- The handle in the address of a product's page; null for every other address. -#}
+    {#- The handle in a product page's URL; null for other URLs. -#}
     {{ handle_name("nullif(regexp_extract(" ~ url ~ ", '/products/([^/?#]+)', 1), '')") }}
 {%- endmacro %}
 
 {% macro identifiers_of(events) -%}
-    {#- The identifiers that events carry, each once: shop, identifier_kind, identifier. -#}
+    {#- The distinct identifiers in events: shop, identifier_kind, identifier. -#}
     {%- for kind, column in {'client': 'client_id', 'customer': 'customer_id', 'token': 'checkout_token'}.items() %}
     select
         shop,
@@ -190,7 +190,7 @@
 {%- endmacro %}
 
 {% macro wilson_lower_bound(hits, cases, z) -%}
-    {#- The lower end of the Wilson score interval of a rate (Wilson 1927): what it is at least, at this confidence. -#}
+    {#- The lower bound of the Wilson score interval of a rate (Wilson 1927). -#}
     (
         (cast({{ hits }} as double) / {{ cases }} + {{ z * z }} / (2.0 * {{ cases }}))
         - {{ z }} * sqrt(
@@ -201,7 +201,7 @@
 {%- endmacro %}
 
 {% macro smallest_unit(currency) -%}
-    {#- What an amount of this currency is rounded to (ISO 4217): what rounding alone may make of a line's amount. -#}
+    {#- The smallest unit of a currency (ISO 4217): the most that rounding can change a line's amount. -#}
     case
         when
             {{ currency }} in (

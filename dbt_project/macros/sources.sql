@@ -1,7 +1,7 @@
 {% macro create_declared_table(source_name, table_name) -%}
     {#-
-        A table that something else fills after dbt has run, as its source's yml declares it: a view can be made of it
-        before it has rows. What is in it stays.
+        Creates a table that is filled after dbt has run, as declared in its source's yml, so that views on it can be
+        created before it has rows. Keeps an existing table and its rows.
     -#}
     {%- if execute -%}
         {%- set declared = graph.sources.values()

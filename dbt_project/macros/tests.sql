@@ -1,8 +1,8 @@
 {% test valid_rows(model, keys=[], not_null=[], values={}, shop='shop') %}
     {#-
-        All that is asked of the rows of one table, as one test: to dbt each test is a node, and a node costs more than its
-        query. No two rows share a key (one column, or several), some columns are never null, and some hold certain values.
-        Rows that fail are named by their shop, which can then be put aside (orchestration/fence.py).
+        All row checks of one table as one test, because a dbt node costs more than its query: `keys` are unique (each one
+        column or several), `not_null` columns are never null, `values` lists the accepted values of columns. Failing rows
+        are reported with their shop, which can then be put aside (orchestration/fence.py).
     -#}
     {%- set wrong = [] -%}
     {%- for column in not_null -%}

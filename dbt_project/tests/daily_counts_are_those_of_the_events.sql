@@ -1,4 +1,4 @@
-{#- Per shop: events by day, views and adds by day and by product are the events, without bots. -#}
+{#- Per shop, without bots: daily counts of events, and of views and adds by product, equal the event counts. -#}
 
 with
 

@@ -1,4 +1,4 @@
--- No order vanishes: each checkout_completed event is an order's own or is named as a repetition of one.
+-- No order is lost: each checkout_completed event is the source of an order or marked as a repeat of one.
 
 with
 

@@ -1,4 +1,4 @@
--- A slip of the pen in shops.toml must not stop a refresh, so this warns; what it means stands in the table.
+-- A typo in shops.toml must not fail a refresh, so this only warns; the status column explains the problem.
 {{ config(severity='warn') }}
 
 select

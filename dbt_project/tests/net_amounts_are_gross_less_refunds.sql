@@ -1,4 +1,4 @@
-{#- Of orders that were neither edited nor cancelled since. -#}
+{#- For orders that were neither edited nor cancelled. -#}
 
 select orders.order_key
 from {{ ref('orders') }} as orders

@@ -1,4 +1,4 @@
--- By the catalogue itself, not by the table of what is eligible.
+-- Checks against the catalogue itself, not the eligibility table.
 with
 
 shown as (

@@ -1,5 +1,5 @@
--- Other systems' checkouts may hold discounts that no line names, so this warns instead of failing. Orders whose lines
--- were not all sent are left out.
+-- Other systems' checkouts may have discounts that no line shows, so this only warns. Orders with incomplete lines are
+-- left out.
 {{ config(severity='warn') }}
 
 select

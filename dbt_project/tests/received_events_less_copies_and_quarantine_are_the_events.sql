@@ -1,4 +1,4 @@
--- Nothing vanishes on the way. It reads every payload again, so that only `make test` and those who ask run it.
+-- No event is lost. This rereads every payload, so it runs only in `make test` or on request.
 {{ config(tags=['thorough']) }}
 
 with

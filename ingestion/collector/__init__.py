@@ -1,4 +1,4 @@
-"""The web server that receives what the pixel sends and appends it to landing files.
+"""The web server that receives the pixel's events and appends them to landing files.
 
-HTTP requests flow in; an answer of 2xx flows out only when the events are on disk.
+Reads HTTP requests; responds with 2xx only when the events are on disk.
 """

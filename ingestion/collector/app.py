@@ -1,12 +1,12 @@
-"""The collector's HTTP contract, as a raw ASGI callable (a framework costs 30-90 microseconds a request here).
+"""The collector's HTTP contract, as a raw ASGI callable (a framework would add 30-90 microseconds per request).
 
-    POST /v1/events/{ingest key}   204 all stored · 200 partly, with the rejected · 400 · 401 · 408 · 413 · 429 · 503
+    POST /v1/events/{ingest key}   204 all stored · 200 some stored · 400 · 401 · 408 · 413 · 429 · 503
     POST /v1/webhooks/shopify      200 kept · 400 · 401 · 404 unknown topic · 413 · 503
-    GET  /healthz                  200 while the process lives
+    GET  /healthz                  200 while the process is alive
     GET  /readyz                   200 while events can be stored, else 503
     GET  /metrics                  Prometheus text
 
-431 (headers too large) and 408 (too slow) are answered below this, by protocol.py.
+431 (headers too large) and 408 (too slow) come from the layer below, protocol.py.
 """
 
 import asyncio
@@ -43,7 +43,7 @@ from ingestion.shops import Shop
 
 MAX_BODY_BYTES = 64 * 1024
 MAX_WEBHOOK_BYTES = 2 * 1024 * 1024
-MAX_WEBHOOK_BYTES_TOGETHER = 16 * 1024 * 1024  # who sends is known only when the whole body is there
+MAX_WEBHOOK_BYTES_TOGETHER = 16 * 1024 * 1024  # the sender is known only after the whole body has arrived
 HOUSEKEEPING_SECONDS = 600.0
 EVENTS_PATH = "/v1/events/"
 WEBHOOKS_PATH = "/v1/webhooks/shopify"
@@ -68,11 +68,11 @@ _PROMETHEUS = (b"content-type", b"text/plain; version=0.0.4; charset=utf-8")
 
 @dataclass(frozen=True)
 class CollectorSettings:
-    """What a collector needs to know.
+    """Settings of a collector.
 
-    shops_file: where `shops` were read from, to be read again when it changes. salts: folder of the daily salts.
-    webhook_secrets: one or two client secrets of the Shopify app; without one no webhook is taken.
-    requests_per_second: per ingest key and address, of each worker; 0 is unlimited. burst: how many of them at once.
+    shops_file: the source of `shops`, reloaded when it changes. salts: folder of the daily salts.
+    webhook_secrets: one or two client secrets of the Shopify app; without any, webhooks are refused.
+    requests_per_second: per worker, ingest key and address; 0 is unlimited. burst: how many requests at once.
     """
 
     shops: Sequence[Shop]
@@ -101,16 +101,16 @@ class Collector:
         self._process_id, self._request_numbers = f"{secrets.token_hex(6)}-", itertools.count()
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
-        """Answer one request, or follow the server's start and stop."""
+        """Answer one request, or handle the server's startup and shutdown."""
         if scope["type"] == "lifespan":
             await self._follow_lifespan(receive, send)
             return
         headers = dict(scope["headers"])
         try:
             status, body, extra = await self._answer(scope, headers, receive)
-        except Exception:  # a defect of ours; its answer has the headers that every answer has
-            log.exception("no answer to %s %s", scope["method"], scope["path"])
-            status, body, extra = self._counted(_problem(500, "the collector has failed; its log says how"))
+        except Exception:  # a bug of ours; the response still needs the CORS headers
+            log.exception("failed to answer %s %s", scope["method"], scope["path"])
+            status, body, extra = self._counted(_problem(500, "internal error; see the log of the collector"))
         await send({"type": "http.response.start", "status": status, "headers": _cors(headers) + extra})
         await send({"type": "http.response.body", "body": body})
 
@@ -147,7 +147,7 @@ class Collector:
         if path == WEBHOOKS_PATH:
             if method == "POST":
                 return self._counted(await self._take_webhook(headers, receive))
-            return _problem(405, "webhooks come with POST")
+            return _problem(405, "send webhooks with POST")
         if path == "/healthz":
             return 200, b"ok\n", [_TEXT]
         if path == "/readyz":
@@ -155,7 +155,7 @@ class Collector:
             return (503, f"not ready: {problem}\n".encode(), [_TEXT]) if problem else (200, b"ready\n", [_TEXT])
         if path == "/metrics":
             return 200, self._metrics.text(), [_PROMETHEUS]
-        return _problem(404, f"nothing is here; events go to {EVENTS_PATH}<ingest key>")
+        return _problem(404, f"not found; send events to {EVENTS_PATH}<ingest key>")
 
     def _counted(self, answer: Answer) -> Answer:
         if answer[0] >= 400:
@@ -168,7 +168,7 @@ class Collector:
             return _problem(429, "too many requests; send again later", [(b"retry-after", b"5")])
         shop = shop or await self._shops.look_up(key)
         if shop is None:
-            return _problem(401, "unknown ingest key: the shops.toml that this collector reads does not list it")
+            return _problem(401, "unknown ingest key: it is not in the shops.toml of this collector")
         now = datetime.now(UTC)
         user_agent = agent_of_shopper(_text(headers.get(b"user-agent")))
         try:
@@ -223,14 +223,14 @@ class Collector:
         if not client_secrets:
             return _problem(503, "no client secret is set: see PIXELNOVA_SHOPIFY_SECRETS in docs/operations.md")
         signature = headers.get(b"x-shopify-hmac-sha256", b"")
-        if len(signature) != SIGNATURE_CHARACTERS:  # before anything is read of it
+        if len(signature) != SIGNATURE_CHARACTERS:  # checked before the body is read
             return _problem(401, "no signature in X-Shopify-Hmac-Sha256")
         folder, now = self._settings.landing / "webhooks", datetime.now(UTC)
         with self._webhook_bytes.share() as share:
             try:
                 body = await _read_body(receive, headers, MAX_WEBHOOK_BYTES, share.take)
                 if not await asyncio.to_thread(is_signed, body, signature, client_secrets):
-                    return _problem(401, "the signature is not that of this body")
+                    return _problem(401, "the signature does not match the body")
                 path = await asyncio.to_thread(keep_webhook, folder, headers, body, now, self._shops.domains)
             except BodyError as error:
                 return _problem(413 if isinstance(error, TooLarge) else 408, str(error))
@@ -243,7 +243,7 @@ class Collector:
 
 
 def _may_lack_consent(body: bytes, shop: Shop) -> bool:
-    """Whether a body that cannot be read is of someone who does not want, or might not want, to be stored."""
+    """Whether an unreadable body may come from a visitor who did not consent to being stored."""
     return shop.require_consent or refuses(body)
 
 
@@ -252,16 +252,16 @@ def _problem(status: int, error: str, headers: Headers | None = None) -> Answer:
 
 
 def _cors(headers: dict[bytes, bytes]) -> Headers:
-    """Any origin may send: Shopify's sandboxes have the origin `null`, so it says nothing about who sends."""
+    """Allow any origin: Shopify's sandboxes have the origin `null`, which does not identify the sender."""
     return [
         (b"access-control-allow-origin", headers.get(b"origin", b"*")),
-        (b"access-control-allow-credentials", b"true"),  # sendBeacon insists; no cookie is read or set
+        (b"access-control-allow-credentials", b"true"),  # required by sendBeacon; no cookie is read or set
         (b"vary", b"Origin"),
     ]
 
 
 def _address(scope: Message) -> str:
-    """Who sends; behind a proxy that FORWARDED_ALLOW_IPS trusts, uvicorn has put the forwarded address here."""
+    """The client's address; behind a proxy trusted by FORWARDED_ALLOW_IPS, uvicorn sets the forwarded one."""
     client = scope.get("client")
     return client[0] if client else ""
 
@@ -273,11 +273,11 @@ def _text(header: bytes | None) -> str | None:
 async def _read_body(
     receive: Receive, headers: dict[bytes, bytes], max_bytes: int, take: Callable[[int], None] = lambda size: None
 ) -> bytes:
-    """The whole body; protocol.py sees to it that it comes in time. take: told of each piece before it is kept.
+    """The whole body; protocol.py enforces the deadline. take: called with the size of each piece before it is kept.
 
     Raises:
-        TooLarge: it has, or says that it has, more than `max_bytes`.
-        BodyError: its sender has gone.
+        TooLarge: the body or its declared length exceeds `max_bytes`.
+        BodyError: the client disconnected.
     """
     length = headers.get(b"content-length", b"0")
     if length.isdigit() and int(length) > max_bytes:
@@ -286,7 +286,7 @@ async def _read_body(
     while True:
         message = await receive()
         if message["type"] == "http.disconnect":
-            raise BodyError("the client went away, or was too slow")
+            raise BodyError("the client disconnected, or was too slow")
         piece = message.get("body", b"")
         take(len(piece))
         body += piece

@@ -1,7 +1,7 @@
-"""What can be shown of a text that should have been JSON and is not: its skeleton.
+"""Redacts a text that should have been JSON and is not: keeps only its skeleton.
 
-Keeps a refused body's punctuation, keys, event names and short numbers and blots out every other value: where a text is
-broken, it cannot be known which key a value belongs to.
+Keeps a refused body's punctuation, keys, event names and short numbers and redacts every other value: in a broken text,
+nobody can know which key a value belongs to.
 """
 
 import re
@@ -23,7 +23,7 @@ _LONGEST_NUMBER = 6
 
 
 def skeleton(text: str) -> str:
-    """The text with everything blotted out that may be somebody's."""
+    """The text with everything redacted that may be personal."""
     shown, key = [], ""
     for found in _TOKEN.finditer(text):
         token = found[0]
@@ -34,7 +34,7 @@ def skeleton(text: str) -> str:
                 key = content
             shown.append(token if _may_be_shown(found.lastgroup, content, key, names) else _blotted(token))
         elif found.lastgroup == "number":
-            shown.append(token if len(token) <= _LONGEST_NUMBER and key_of(key).says_nothing else BLOT)
+            shown.append(token if len(token) <= _LONGEST_NUMBER and key_of(key).is_neutral else BLOT)
         else:
             shown.append(token if found.lastgroup != "other" else BLOT)
     return "".join(shown)

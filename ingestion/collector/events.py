@@ -1,6 +1,6 @@
-"""What a request body may hold, and how it becomes landing lines.
+"""Parses request bodies into landing lines.
 
-Turns the bytes of a body into envelopes (the good events) and rejections (index, reason, bytes).
+Reads the bytes of a body; returns envelopes (the valid events) and rejections (index, reason, bytes).
 """
 
 import re
@@ -12,6 +12,7 @@ import msgspec
 
 from ingestion.collector.personal_data import strip_json
 from ingestion.collector.personal_text import clean_text
+from ingestion.errors import IngestionError
 from ingestion.landing import ENVELOPE_VERSION, Consent, Envelope, encode_envelope
 from ingestion.shops import Shop
 
@@ -23,9 +24,9 @@ _Name = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
 
 
 class _Batch(msgspec.Struct):
-    """What our pixel and `pixelnova replay` send: events, and what holds for all of them.
+    """The batch that our pixel and `pixelnova replay` send: events, and what applies to all of them.
 
-    user_agent: the shopper's, where the sender is not the shopper's browser; null says that it is unknown.
+    user_agent: the shopper's, if the sender is not the shopper's browser; null means unknown.
     """
 
     events: list[msgspec.Raw]
@@ -47,9 +48,9 @@ class _Context(msgspec.Struct):
 
 
 class _Event(msgspec.Struct):
-    """What an event must have to be stored at all. Whatever else is wrong with it, the warehouse says.
+    """The fields an event must have to be stored. The warehouse checks everything else.
 
-    consent: its own, where it comes without the pixel's batch around it.
+    consent: the event's own, if it does not come in the pixel's batch.
     """
 
     id: _Name
@@ -58,7 +59,7 @@ class _Event(msgspec.Struct):
 
 
 class _PlacedEvent(_Event):
-    """An event, and where it happened if it says so as Shopify does. One look at the bytes, where two cost twice."""
+    """An event with its location, if in Shopify's form. Decoded in one pass, because a second one doubles the cost."""
 
     context: _Context | None = None
 
@@ -69,7 +70,7 @@ _decode_event = msgspec.json.Decoder(_Event).decode
 _decode_placed_event = msgspec.json.Decoder(_PlacedEvent).decode
 _REFUSAL = re.compile(rb'"analyticsProcessingAllowed"\s*:\s*false')
 
-# What HTTP libraries and command lines call themselves: a server or a recording sends, not the shopper's browser.
+# User agents of HTTP libraries and command-line tools: the sender is a server or a replay, not the shopper's browser.
 _LIBRARY = re.compile(
     r"(?:python|aiohttp|httpx|curl|libcurl|wget|node|node-fetch|undici|axios|okhttp|go-http-client|java|apache-httpclient"
     r"|postmanruntime|insomnia|httpie|ruby|faraday|rest-client|guzzlehttp|php|symfony|dart|reqwest|hyper|deno|bun|restsharp"
@@ -80,20 +81,20 @@ _LIBRARY = re.compile(
 Reason = Literal["malformed", "too_large"]
 
 
-class BodyError(ValueError):
-    """The body as a whole is not usable; nothing of it is stored."""
+class BodyError(IngestionError, ValueError):
+    """The body as a whole is unusable; nothing is stored."""
 
     reason: Reason = "malformed"
 
 
 class TooLarge(BodyError):
-    """The body, or an event, holds more than is taken."""
+    """The body or an event exceeds the size limit."""
 
     reason: Reason = "too_large"
 
 
 class Request(NamedTuple):
-    """What the collector knows of a request besides its body. received_at: UTC."""
+    """What the collector knows about a request besides its body. received_at: UTC."""
 
     request_id: str
     received_at: datetime
@@ -105,7 +106,7 @@ class Request(NamedTuple):
 
 
 class Rejection(NamedTuple):
-    """An event that is not stored, and why: in a word to count by, and in a sentence."""
+    """An event that is not stored: a reason to count by, and a message."""
 
     index: int
     reason: Reason
@@ -115,7 +116,7 @@ class Rejection(NamedTuple):
 
 @dataclass
 class Parsed:
-    """A body, taken apart. `lines` are ready to be written; `refused` events have no consent and are only counted."""
+    """A parsed body. `lines` are ready to write; `refused` counts events without consent."""
 
     lines: list[bytes] = field(default_factory=list)
     rejected: list[Rejection] = field(default_factory=list)
@@ -123,11 +124,11 @@ class Parsed:
 
 
 def parse_body(body: bytes, request: Request) -> Parsed:
-    """Take a body apart: one event, an array of events, or the pixel's `{pixel_version, consent, events}`.
+    """Parse a body: one event, an array of events, or the pixel's `{pixel_version, consent, events}`.
 
     Raises:
-        BodyError: it is none of these.
-        TooLarge: it has more than MAX_EVENTS events, or none that is not over MAX_EVENT_BYTES.
+        BodyError: the body has none of these forms.
+        TooLarge: it has more than MAX_EVENTS events, or every event exceeds MAX_EVENT_BYTES.
     """
     batch = _read_batch(body)
     if batch.consent and batch.consent.analyticsProcessingAllowed is False:
@@ -156,7 +157,7 @@ def parse_body(body: bytes, request: Request) -> Parsed:
 
 def _read_batch(body: bytes) -> _Batch:
     try:
-        body.decode()  # msgspec does not look at the encoding of what it passes through
+        body.decode()  # msgspec does not check the encoding of raw values
         if body.lstrip()[:1] == b"[":
             return _Batch(events=_decode_array(body))
         try:
@@ -172,7 +173,7 @@ def _read_batch(body: bytes) -> _Batch:
 
 
 def refuses(text: bytes) -> bool:
-    """Whether analytics is refused anywhere in this text, which may be no JSON."""
+    """Whether analytics is refused anywhere in this text, which may not be JSON."""
     return b"analyticsProcessingAllowed" in text and _REFUSAL.search(text) is not None
 
 
@@ -182,7 +183,7 @@ def _may_be_stored(consent: Consent | None, shop: Shop) -> bool:
 
 
 def _landing_line(event: bytes, index: int, batch: _Batch, request: Request) -> bytes | None:
-    """The line of one event, its personal data taken out; None if its consent does not allow it.
+    """The line of one event, without personal data; None if its consent does not allow storing it.
 
     Raises:
         BodyError: the event has no id or name, its consent cannot be read, or it is too large.
@@ -218,17 +219,17 @@ def _landing_line(event: bytes, index: int, batch: _Batch, request: Request) -> 
 
 
 def header_text(text: str | None) -> str | None:
-    """What is kept of a user agent or an origin: crawlers write their owner's e-mail address there."""
+    """A user agent or origin without personal data: crawlers put their owner's email address there."""
     return None if text is None else clean_text(text[:MAX_HEADER_TEXT], numbers=False)
 
 
 def agent_of_shopper(user_agent: str | None) -> str | None:
-    """The user agent of a request, if it can be the shopper's: not that of a program that passes events on."""
+    """The user agent of a request, unless it is that of a program that forwards events."""
     return None if user_agent is None or _LIBRARY.match(user_agent) else user_agent
 
 
 def _consent_and_host(event: bytes) -> tuple[Consent | None, str | None]:
-    """What an event itself says of consent, and the host of its page, if it names them.
+    """An event's own consent and the host of its page, if it has them.
 
     Raises:
         msgspec.MsgspecError, RecursionError: it has no id or name, or its consent is not in Shopify's form.

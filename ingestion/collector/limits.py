@@ -1,6 +1,6 @@
-"""How much one sender may ask for, and how much all may hold: both in bounded memory.
+"""Rate limit per sender and memory budget for all, both in bounded memory.
 
-Answers for each request, by ingest key and network or by its bytes, whether it may go on.
+Decides for each request, by ingest key and network or by size, whether it may proceed.
 """
 
 import ipaddress
@@ -10,13 +10,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 
-MAX_BUCKETS = 50_000  # about 10 MB; the senders that have been quiet longest are forgotten first
+from ingestion.errors import IngestionError
+
+MAX_BUCKETS = 50_000  # about 10 MB; least recently seen senders are evicted first
 
 
 def network_of(address: str) -> str:
-    """What one sender may use many addresses of: the /64 of an IPv6 address, else the address itself.
+    """The network that one sender controls: the /64 of an IPv6 address, else the address itself.
 
-    An IPv4 address that is written as an IPv6 one (`::ffff:192.0.2.1`) is the IPv4 address.
+    An IPv4-mapped IPv6 address (`::ffff:192.0.2.1`) counts as the IPv4 address.
     """
     return _network_of(address) if ":" in address else address
 
@@ -33,7 +35,7 @@ def _network_of(address: str) -> str:
 
 
 class RateLimit:
-    """Allows `per_second` requests a second to each sender, and `burst` at once."""
+    """Allows each sender `per_second` requests per second, and bursts of `burst`."""
 
     def __init__(self, per_second: float, burst: float, max_buckets: int = MAX_BUCKETS) -> None:
         """per_second: 0 allows everything."""
@@ -43,7 +45,7 @@ class RateLimit:
         self._buckets: OrderedDict[tuple[str, str], tuple[float, float]] = OrderedDict()  # tokens, since when
 
     def allows(self, key: str, address: str) -> bool:
-        """Whether this sender may send now; asking counts as sending. address: by `network_of`."""
+        """Whether this sender may send now; each call counts as a request. address: from `network_of`."""
         if not self._per_second:
             return True
         now = time.monotonic()
@@ -57,20 +59,20 @@ class RateLimit:
         return allowed
 
 
-class BudgetSpent(Exception):
-    """Others hold all that there is; some of it comes back soon."""
+class BudgetSpent(IngestionError):
+    """Other requests hold the whole budget; try again soon."""
 
 
 class Budget:
-    """Bytes that many requests share."""
+    """A budget of bytes shared by many requests."""
 
     def __init__(self, size: int) -> None:
-        """size: bytes that all may hold together."""
+        """size: bytes that all requests may hold together."""
         self.free = size
 
     @contextmanager
     def share(self) -> Iterator["Share"]:
-        """What one request holds; all of it comes back at the end."""
+        """The share of one request; released at the end."""
         share = Share(self)
         try:
             yield share
@@ -79,17 +81,17 @@ class Budget:
 
 
 class Share:
-    """What one request holds of a budget."""
+    """The part of a budget held by one request."""
 
     def __init__(self, budget: Budget) -> None:
         self._budget = budget
         self.held = 0
 
     def take(self, size: int) -> None:
-        """Hold `size` bytes more.
+        """Hold `size` more bytes.
 
         Raises:
-            BudgetSpent: there are not so many.
+            BudgetSpent: the budget has fewer bytes left.
         """
         if size > self._budget.free:
             raise BudgetSpent("too many large bodies at once")

@@ -1,7 +1,7 @@
-"""What the collector counts, in Prometheus' text format (PyPI prometheus-client, the reference implementation).
+"""The collector's metrics in Prometheus' text format (PyPI prometheus-client, the reference implementation).
 
-Outcomes flow in from the handlers and the writer; `/metrics` flows out. With several workers, prometheus-client adds
-them up through files in the folder that PROMETHEUS_MULTIPROC_DIR names.
+Collects outcomes from the handlers and the writer; returns the text of `/metrics`. With several workers,
+prometheus-client sums them through files in PROMETHEUS_MULTIPROC_DIR.
 """
 
 import os
@@ -25,12 +25,12 @@ class Metrics:
     """The metrics of one collector process."""
 
     def __init__(self, landing_folder: Path) -> None:
-        """Count for a collector that writes to `landing_folder`."""
+        """Create the metrics of a collector that writes to `landing_folder`."""
         self._landing = landing_folder
         self._registry = registry = CollectorRegistry()
         self.events = Counter(
             "pixelnova_collector_events",
-            "Events that could be read, by what became of them.",
+            "Parsed events, by outcome.",
             ["outcome"],
             registry=registry,
         )
@@ -48,13 +48,13 @@ class Metrics:
         )
         self.commit_requests = Histogram(
             "pixelnova_collector_commit_requests",
-            "Requests that one commit answers.",
+            "Requests per commit.",
             buckets=COMMIT_REQUESTS,
             registry=registry,
         )
         self.pending_bytes = Gauge(
             "pixelnova_collector_pending_bytes",
-            "Bytes that wait to be written.",
+            "Bytes waiting to be written.",
             registry=registry,
             multiprocess_mode="livesum",
         )
@@ -80,7 +80,7 @@ class Metrics:
 
 
 class _LandingFiles:
-    """What lies in the landing folder, looked up when asked."""
+    """Gauges of the landing folder, read at each scrape."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -88,13 +88,13 @@ class _LandingFiles:
     def collect(self) -> Iterator[GaugeMetricFamily]:
         yield GaugeMetricFamily(
             "pixelnova_collector_sealed_files_waiting",
-            "Landing files that wait to be loaded.",
+            "Landing files waiting to be loaded.",
             value=len(sealed_files(self._folder)),
         )
         now = datetime.now(UTC)
         ages = [(now - begun_at(file)).total_seconds() for file in open_files(self._folder)]
         yield GaugeMetricFamily(
             "pixelnova_collector_oldest_unsealed_seconds",
-            "Seconds since the oldest open landing file was begun.",
+            "Seconds since the oldest open landing file was created.",
             value=max(ages, default=0),
         )

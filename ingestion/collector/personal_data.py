@@ -1,9 +1,8 @@
-"""Takes personal data out of events, webhooks and refused bodies before they are written.
+"""Removes personal data from events, webhooks and refused bodies before they are written.
 
-Reads JSON and returns it without e-mail addresses, phone numbers, names, addresses, secrets and what buyers typed,
-so that the merchant's warehouse stays at level 1 of Shopify's protected customer data. personal_data.json says
-what is personal. Ids of customers, orders and checkouts and country codes stay: journeys, reconciliation and erasure
-need them.
+Reads JSON and returns it without email addresses, phone numbers, names, addresses, secrets and buyers' input, so that
+the merchant's warehouse stays at level 1 of Shopify's protected customer data. personal_data.json defines what is
+personal. Ids of customers, orders and checkouts and country codes stay: journeys, reconciliation and erasure need them.
 """
 
 import decimal
@@ -42,7 +41,7 @@ _harmless: set[bytes] = set()
 
 
 def strip_json(text: bytes) -> bytes:
-    """A JSON document, known to be one, without personal data: the same bytes if it has none, else encoded again.
+    """A valid JSON document without personal data: the same bytes if it has none, else re-encoded.
 
     Raises:
         msgspec.DecodeError, UnicodeDecodeError, RecursionError: the text cannot be decoded.
@@ -53,7 +52,7 @@ def strip_json(text: bytes) -> bytes:
     stripped = without_personal_data(document)
     if stripped != document:
         return _encode(stripped)
-    # A key may be there twice: then the document does not show all that the text says.
+    # With duplicate keys, the decoded document lacks part of the text.
     whole = _encode(document)
     return text if _strings(text) == _strings(whole) else whole
 
@@ -64,25 +63,25 @@ def _strings(text: bytes) -> int:
 
 
 def without_personal_data(document: Any) -> Any:
-    """The document without personal data; keys whose value is taken out become null, so that shapes stay."""
+    """The document without personal data; removed values become null, which keeps the shape."""
     if isinstance(document, dict):
         return _object(document, None)
     return _value(_NO_KEY, document, None)
 
 
 def _is_harmless(text: bytes) -> bool:
-    """Whether no string of a document can be, or name, personal data: then it need not be decoded.
+    """Whether no string of a document can be or name personal data, so that it need not be decoded.
 
-    Most strings of an event (keys, the shop's pages and products) were in the events before and are remembered.
+    Most strings of an event (keys, the shop's pages and products) occurred in earlier events and are cached.
     """
-    if b"\\" in text:  # then a string may say something else than its bytes, or hold the quotes of others
+    if b"\\" in text:  # an escaped string may differ from its bytes or contain quotes
         return False
     unknown = list(filterfalse(_harmless.__contains__, text.split(b'"')[1::2]))
     for string in unknown:
         content = string.decode()
         if is_id(content):
-            continue  # another one in each event: not worth remembering
-        if not _says_nothing(content):
+            continue  # different in each event: not worth caching
+        if not _is_neutral(content):
             return False
         if len(string) <= MAX_REMEMBERED_BYTES:
             if len(_harmless) >= MAX_REMEMBERED:
@@ -91,12 +90,12 @@ def _is_harmless(text: bytes) -> bool:
     return True
 
 
-def _says_nothing(text: str) -> bool:
-    return key_of(text).says_nothing and clean_text(text) == text and not greets_somebody(text)
+def _is_neutral(text: str) -> bool:
+    return key_of(text).is_neutral and clean_text(text) == text and not greets_somebody(text)
 
 
 class _Shape:
-    """What is known of an object from its keys alone; most objects have the keys of others."""
+    """What an object's keys alone reveal; cached, because most objects share their keys with others."""
 
     def __init__(self, keys: tuple[str, ...]) -> None:
         self.keys = [(clean_text(key), key_of(key)) for key in keys]
@@ -133,7 +132,7 @@ def _object(members: dict[str, Any], within: Key | None) -> dict[str, Any]:
 
 
 def _is_somebody(shape: _Shape, members: dict[str, Any]) -> bool:
-    """Whether an object describes a person: an e-mail address, say, is beside a name and a message."""
+    """Whether an object describes a person: it has, for example, an email address next to a name and a message."""
     values = zip(shape.keys, members.values(), strict=True)
     return any(known.is_personal and value not in (None, "", True, False) for (_, known), value in values)
 
@@ -152,10 +151,10 @@ def _is_special(label: str) -> bool:
 
 
 def _value(key: Key, value: Any, within: Key | None) -> Any:
-    """What is kept of a value under a key, in an object that stands under the key `within`."""
+    """The value of a key without personal data; `within` is the key of the enclosing object."""
     if isinstance(value, bool) or value is None:
         return value
-    if key.says_nothing:
+    if key.is_neutral:
         if type(value) is str:
             return _text(key, value, within)
         if type(value) is dict:
@@ -181,7 +180,7 @@ def _value(key: Key, value: Any, within: Key | None) -> Any:
 
 
 def _only(value: Any, kept: frozenset[str]) -> Any:
-    """Of an object only some members, and only if they are no objects; of each object in a list."""
+    """Only the `kept` scalar members of an object, or of each object in a list."""
     if isinstance(value, list):
         return [_only(element, kept) for element in value]
     if isinstance(value, dict):
@@ -195,7 +194,7 @@ def _only(value: Any, kept: frozenset[str]) -> Any:
 
 
 def _pairs(value: Any) -> Any:
-    """Line properties and cart attributes are what buyers have typed; ours are kept."""
+    """Line properties and cart attributes without buyers' input; our own are kept."""
     if isinstance(value, dict):
         return {key: inner if _is_ours(key, inner) else None for key, inner in value.items() if clean_text(key) == key}
     if not isinstance(value, list):
@@ -230,7 +229,7 @@ def _text(key: Key, text: str, within: Key | None) -> str | None:
     if key.name == "title" and within is not None and within.name == "document" and greets_somebody(cleaned):
         return without_names(cleaned)
     if cleaned != text and key.is_identifier:
-        return None  # else all whose id is an e-mail address would be one
+        return None  # else all visitors with an email address as id would share one id
     return cleaned
 
 
@@ -248,12 +247,12 @@ _NO_KEY = key_of("")
 
 
 def redact_body(body: bytes) -> str:
-    """A refused body without personal data, for people to look at; what is not JSON is reduced to its skeleton."""
+    """A refused body without personal data, for inspection; text that is not JSON is reduced to its skeleton."""
     try:
         text = body.decode()
         if text.lstrip()[:1] not in ("{", "["):
             return skeleton(text)
-        _decode(body)  # it may have been refused for being no JSON
+        _decode(body)  # it may have been refused because it is not JSON
         return strip_json(body).decode()
     except (UnicodeDecodeError, msgspec.DecodeError, RecursionError):
         return skeleton(body.decode(errors="replace"))

@@ -1,6 +1,6 @@
-"""The rules of ingestion/personal_data.json, compiled: which keys are personal, and what is told from a key alone.
+"""The compiled rules of ingestion/personal_data.json: which keys are personal, and what a key alone reveals.
 
-Reads the rules once; remembers what it found out about each key, in bounded memory.
+Reads the rules once; caches the classification of keys in bounded memory.
 """
 
 import json
@@ -13,12 +13,12 @@ from typing import Any
 
 RULES_FILE = Path(__file__).resolve().parents[1] / "personal_data.json"
 RULES: dict[str, Any] = json.loads(RULES_FILE.read_text(encoding="utf-8"))
-MAX_KEY = 80  # letters and digits; what is longer is a text and not a key
+MAX_KEY = 80  # letters and digits; longer strings are text, not keys
 REMEMBERED = 8192
 
 
 def any_of(*alternatives: Iterable[str]) -> re.Pattern[str]:
-    """A pattern that the whole of a normalised key must match."""
+    """A pattern for whole normalized keys."""
     return re.compile("|".join(f"(?:{one})" for some in alternatives for one in some))
 
 
@@ -55,7 +55,7 @@ ORDERS = frozenset(_OBJECTS["orders"])
 
 
 class Key:
-    """What is known of a key. name: it, normalised. says_nothing: a value under it is judged by itself."""
+    """The classification of a key. name: normalized. is_neutral: its value is judged on its own."""
 
     def __init__(self, key: str) -> None:
         name = self.name = normalized(key)
@@ -70,18 +70,18 @@ class Key:
         self.without_numbers = _WITHOUT_NUMBERS.fullmatch(name) is not None
         self.kept_within = KEPT_WITHIN.get(name)
         special = self.is_personal or self.is_address or self.is_person or self.is_pairs or self.is_alert
-        self.says_nothing = not (special or self.is_of_orders or self.kept_within is not None)
+        self.is_neutral = not (special or self.is_of_orders or self.kept_within is not None)
 
 
 def normalized(key: str) -> str:
-    """A key in lower case, letters and digits only."""
+    """The key in lower case, letters and digits only."""
     if not key.isascii():
         key = unicodedata.normalize("NFKD", key.replace("ß", "ss"))
     return re.sub(r"[^a-z0-9]+", "", key.lower())
 
 
 def key_of(key: str) -> Key:
-    """What is known of a key."""
+    """The classification of a key."""
     return _remembered_key(key) if len(key) <= MAX_KEY else Key(key)
 
 
@@ -89,6 +89,6 @@ _remembered_key = lru_cache(REMEMBERED)(Key)
 
 
 def is_personal_key(key: str) -> bool:
-    """Whether what stands under this key is personal data whatever it is."""
+    """Whether any value of this key is personal data."""
     known = key_of(key)
     return known.is_personal or known.kept_within is not None

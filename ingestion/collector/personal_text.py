@@ -1,7 +1,7 @@
-"""Takes personal data out of texts: addresses of pages, referrers, titles, search terms.
+"""Removes personal data from texts: page URLs, referrers, titles, search terms.
 
-Returns a text without e-mail addresses, phone numbers, access tokens and the values of personal URL parameters; a text
-without any is returned as it is. Encodings are undone one layer at a time.
+Returns the text without email addresses, phone numbers, access tokens and values of personal URL parameters, or
+unchanged if it has none. Decodes nested encodings one layer at a time.
 """
 
 import base64
@@ -17,11 +17,11 @@ from urllib.parse import quote, unquote
 from ingestion.collector.personal_rules import REMEMBERED, RULES, any_of, is_personal_key, normalized
 
 REMOVED = "[removed]"
-MAX_LAYERS = 5  # of encodings in one another; what is still encoded then is removed
+MAX_LAYERS = 5  # of nested encodings; text that is still encoded after these is removed
 MAX_REMEMBERED_CHARACTERS = 200
 
 _PARAMETER = any_of(RULES["parameters"])
-# Ids, moments and plain words, in which nothing can be found: looked at first because most texts are these.
+# Ids, timestamps and plain words cannot hold personal data; checked first because most texts are these.
 _ID = re.compile(
     r"(?:sh-)?[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}|\d{1,20}|[0-9a-f]{16,40}"
     r"|\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:Z|[+-]\d\d:?\d\d)?|gid://shopify/[A-Za-z]{1,30}/\d{1,20}"
@@ -37,7 +37,7 @@ _SEPARATOR = re.compile(r"([?&#;])")
 _BRACKETS = re.compile(r"[\[\].]+")
 _SPELLED_AT = re.compile(r" ?[(\[{] ?at ?[)\]}] ?", re.IGNORECASE)
 _SPELLED_DOT = re.compile(r" ?[(\[{] ?dot ?[)\]}] ?", re.IGNORECASE)
-_BASE64 = re.compile(r"[A-Za-z0-9+_-]{12,}={0,2}")  # that of an e-mail address has no slash
+_BASE64 = re.compile(r"[A-Za-z0-9+_-]{12,}={0,2}")  # base64 of an email address has no slash
 _E_MAIL_BYTES = re.compile(rb"[\w.+-]{1,64}@[A-Za-z0-9][A-Za-z0-9-]*(?:\.[A-Za-z0-9-]+)*\.[A-Za-z]{2,}")
 _BRACKETED = re.compile(r"[(\[{] ?at ?[)\]}]", re.IGNORECASE)
 _FIELD = re.compile(r"""((["'])([\w .\[\]-]{1,64})\2\s*:\s*)("(?:[^"\\]|\\.)*"?|'(?:[^'\\]|\\.)*'?|-?\d[\d.]*)""")
@@ -62,7 +62,7 @@ _TEXTS = [
 def clean_text(text: str, numbers: bool = True) -> str:
     """The text without personal data; the same object if it has none.
 
-    numbers: whether what looks like a phone number or a computer's address is one (it is not in a user agent).
+    numbers: whether to remove phone numbers and IP addresses (in a user agent, these are versions).
     """
     if _WORDS.fullmatch(text) or is_id(text):
         return text
@@ -75,17 +75,17 @@ def _clean_short(text: str, numbers: bool) -> str:
 
 
 def is_id(text: str) -> bool:
-    """Whether a text is an id or a moment by its form."""
+    """Whether a text has the form of an id or a timestamp."""
     return _ID.fullmatch(text) is not None
 
 
 def greets_somebody(title: str) -> bool:
-    """Whether a page's title has somebody's name in it."""
+    """Whether a page title contains a person's name."""
     return ("," in title or "ack" in title) and _GREETING.search(title) is not None
 
 
 def without_names(title: str) -> str:
-    """A page's title without the name of whom it greets."""
+    """A page title without the name of the person it greets."""
     return _GREETING.sub(rf"\1{RULES['titles']['put']}", title)
 
 
@@ -118,7 +118,7 @@ def _clean_parameter(piece: str, numbers: bool, layer: int) -> str:
 
 @lru_cache(4096)
 def _is_parameter(name: str) -> bool:
-    """Whether the value of a URL's parameter of this name is personal: `email`, `checkout%5Bemail%5D`."""
+    """Whether the URL parameter of this name holds personal data: `email`, `checkout%5Bemail%5D`."""
     for _ in range(MAX_LAYERS):
         name = unquote(name)
     parts = [part for part in (*_BRACKETS.split(name), name) if part]
@@ -126,7 +126,7 @@ def _is_parameter(name: str) -> bool:
 
 
 def _clean_piece(piece: str, numbers: bool, layer: int) -> str:
-    """A piece without separators: rules as they are, then what it says once it is decoded."""
+    """A piece without separators: apply the rules, then again to its decoded form."""
     cleaned = _apply(piece, numbers)
     if "%" in cleaned:
         decoded = unquote(cleaned)
@@ -152,7 +152,7 @@ def _apply(text: str, numbers: bool) -> str:
 
 
 def _unless_it_is_personal(field: re.Match[str]) -> str:
-    """A field of JSON, or of what looks like it, in the middle of a text."""
+    """A field of JSON or JSON-like text in the middle of a text."""
     return f"{field[1]}null" if is_personal_key(field[3]) else field[0]
 
 
@@ -175,12 +175,12 @@ def _without_escapes(text: str) -> str:
 
 
 def _without_odd_letters(text: str) -> str:
-    """Full-width letters as ordinary ones, and nothing invisible between them."""
+    """Full-width letters as ordinary ones, without invisible characters between them."""
     return text if text.isascii() else _INVISIBLE.sub("", unicodedata.normalize("NFKC", text).replace("。", "."))
 
 
 def _without_spelling(text: str) -> str:
-    """`ada (at) example (dot) com` and `ada @ example.com` as they are meant."""
+    """`ada (at) example (dot) com` and `ada @ example.com` as plain addresses."""
     text = text.replace(" @ ", "@")
     return (
         _SPELLED_DOT.sub(".", _SPELLED_AT.sub("@", text)) if "at" in text.lower() and _BRACKETED.search(text) else text

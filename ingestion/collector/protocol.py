@@ -1,9 +1,8 @@
 """uvicorn's HTTP protocol with the limits that it lacks.
 
-A header block over the cap is answered with 431, a request that is not complete after
-its deadline with 408, and one connection too many with 503, be it of all or of one network; a client that does not read
-its answers is hung up on. It leans on uvicorn's internals: uvicorn is pinned to one minor version and the tests send
-slow and endless requests.
+Responds with 431 to an oversized header block, with 408 to a request that misses its deadline, and with 503 to a
+connection over the limit, in total or per network; disconnects clients that stop reading. Relies on uvicorn internals,
+so uvicorn is pinned to one minor version and the tests send slow and endless requests.
 """
 
 import asyncio
@@ -20,11 +19,11 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from ingestion.collector.limits import network_of
 
 MAX_HEADER_BYTES = 16 * 1024
-REQUEST_SECONDS = 10.0  # for the headers, and as long again for the body
+REQUEST_SECONDS = 10.0  # for the headers, and again for the body
 MAX_REQUEST_BYTES = 4 * 1024 * 1024  # the largest webhook, and more
 MAX_CONNECTIONS = 1024  # of one worker; each may hold a header block and a body
-# Of one network (limits.network_of) and worker, so that a stranger who holds connections leaves room for shoppers; many
-# shoppers may share one address of their provider. A proxy that FORWARDED_ALLOW_IPS trusts is not limited.
+# Per network (limits.network_of) and worker, so that one client cannot take all connections; many shoppers may share
+# one address of their provider. Proxies trusted by FORWARDED_ALLOW_IPS are exempt.
 MAX_CONNECTIONS_OF_NETWORK = 256
 MAX_WAITING_OF_NETWORK = 64  # of these, connections whose request is not complete
 
@@ -39,7 +38,7 @@ def _proxies(trusted: str) -> _TrustedHosts:
 
 
 class _Transport:
-    """A transport that drops what is written after the client has hung up, where uvloop's would raise."""
+    """A transport that drops writes after the client has disconnected, where uvloop's would raise."""
 
     def __init__(self, transport: asyncio.Transport) -> None:
         self._transport = transport
@@ -66,40 +65,40 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._header_bytes = 0  # of the request that is being read, its trailers among them
-        self._request_bytes = 0  # received since the request before was complete
+        self._header_bytes = 0  # of the current request, including trailers
+        self._request_bytes = 0  # received since the previous request was complete
         self._in_request = False
         self._in_body = False
         self._refused = False
         self._deadline: asyncio.TimerHandle | None = None
-        self._network = ""  # whose connections are counted; "" while nothing is counted
-        self._waits = False  # whether this one is counted as waiting for its request to be complete
+        self._network = ""  # the network counted for this connection; "" if none is
+        self._waits = False  # whether this connection counts as waiting for a complete request
 
     def connection_made(self, transport: asyncio.Transport) -> None:
-        """A connection that says nothing is closed at the deadline too; one too many is closed at once."""
+        """Silent connections are closed at the deadline; connections over the limit at once."""
         super().connection_made(_Transport(transport))
         connection = transport.get_extra_info("socket")
         if hasattr(socket, "TCP_USER_TIMEOUT") and connection is not None:
-            # Linux: ends it when the other side takes no more bytes. The other side may have hung up already.
+            # Linux: closes it when the peer stops reading. The peer may have disconnected already.
             with contextlib.suppress(OSError):
                 connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(self.request_seconds * 1000))
         self._count_connection(self.client[0] if self.client else "")
         if len(self.connections) > self.max_connections:
             self._refuse(503, "too many connections; send again later")
         elif self._connections_of[self._network] > self.max_connections_of_network:
-            self._refuse(503, "too many connections of your address; send again later")
+            self._refuse(503, "too many connections from your address; send again later")
         elif self._begins_to_wait():
             self._start_deadline()
 
     def data_received(self, data: bytes) -> None:
-        """Watch over a request that is not complete yet."""
+        """Enforce the limits on an incomplete request."""
         if self._refused:
             return
         self._request_bytes += len(data)
         super().data_received(data)
         if self._refused or not self._in_request:
             return
-        # The parser keeps a line that is not complete to itself, so it is counted here.
+        # The parser buffers incomplete lines, so they are counted here.
         if self._request_bytes > (MAX_REQUEST_BYTES if self._in_body else MAX_HEADER_BYTES):
             self._refuse(413 if self._in_body else 431, "the request is too large")
         elif self._deadline is None:
@@ -124,7 +123,7 @@ class GuardedProtocol(HttpToolsProtocol):
             super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
-        """The body has a deadline of its own. No browser pipelines; who sends many requests at once waits in vain."""
+        """The body has its own deadline. Pipelined requests are refused; no browser sends them."""
         self._cancel_deadline()
         if self.pipeline:
             self._refuse(429, "one request at a time")
@@ -138,24 +137,24 @@ class GuardedProtocol(HttpToolsProtocol):
             super().on_body(body)
 
     def on_message_complete(self) -> None:
-        """The request is complete; the application has it."""
+        """The request is complete and passed to the application."""
         self._in_request = self._in_body = False
         self._request_bytes = 0
         self._cancel_deadline()
-        self._waits_no_more()
+        self._stop_waiting()
         if not self._refused:
             super().on_message_complete()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """No deadline outlives its connection, and nothing of it is counted on."""
+        """Cancel the deadline and stop counting the connection."""
         self._cancel_deadline()
-        self._waits_no_more()
+        self._stop_waiting()
         self._uncount(self._connections_of)
         self._network = ""
         super().connection_lost(exc)
 
     def send_400_response(self, msg: str) -> None:
-        """Answer what is not HTTP."""
+        """Respond to malformed HTTP."""
         self._refuse(400, msg)
 
     def _count(self, size: int) -> None:
@@ -169,15 +168,15 @@ class GuardedProtocol(HttpToolsProtocol):
             self._connections_of[self._network] += 1
 
     def _begins_to_wait(self) -> bool:
-        """Count it among those whose request is not complete; refuse it if its network has too many of these."""
+        """Count the connection as waiting; refuse it if its network has too many of these."""
         if self._network and not self._waits:
             self._waits = True
             self._waiting_of[self._network] += 1
             if self._waiting_of[self._network] > self.max_waiting_of_network:
-                self._refuse(503, "too many unfinished requests of your address; send again later")
+                self._refuse(503, "too many unfinished requests from your address; send again later")
         return not self._refused
 
-    def _waits_no_more(self) -> None:
+    def _stop_waiting(self) -> None:
         if self._waits:
             self._waits = False
             self._uncount(self._waiting_of)
@@ -198,9 +197,9 @@ class GuardedProtocol(HttpToolsProtocol):
         answering = self.cycle is not None and not self.cycle.response_complete
         asked = self.cycle.response_started if self._in_body else answering
         if self._in_request and not asked:
-            self._refuse(408, "the request did not come in time")
+            self._refuse(408, "the request did not arrive in time")
         else:
-            self.transport.close()  # nothing was asked, or the answer is under way
+            self.transport.close()  # no request, or the response is under way
 
     def _cancel_deadline(self) -> None:
         if self._deadline is not None:
@@ -208,7 +207,7 @@ class GuardedProtocol(HttpToolsProtocol):
             self._deadline = None
 
     def _refuse(self, status: int, error: str) -> None:
-        """Answer from below the application, with the CORS header that every answer has, and hang up."""
+        """Respond from below the application, with the CORS headers of every response, and disconnect."""
         self._refused = True
         body = f'{{"error":"{error}"}}'.encode()
         origin = next((value for name, value in self.headers or () if name == b"origin"), b"*")

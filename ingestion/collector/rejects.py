@@ -1,7 +1,7 @@
-"""A bounded spool of what the collector has refused, so that somebody can look at why.
+"""A bounded spool of refused bodies, for debugging.
 
-Writes refused bodies, with the reason, to `data/landing/rejected/*.jsonl`. They are for people, not for loading:
-the first kilobytes of each body without personal data, and never more than two files.
+Writes refused bodies, with the reason, to `data/landing/rejected/*.jsonl`. They are not loaded. The
+spool keeps the first kilobytes of each body, without personal data, in at most two files.
 """
 
 import contextlib
@@ -15,11 +15,11 @@ from ingestion.collector.personal_data import redact_body
 
 MAX_BODY_BYTES = 4 * 1024
 MAX_FILE_BYTES = 8 * 1024 * 1024
-MAX_WAITING = 256  # rejects; what comes while so many wait for the disk is counted, but not kept
+MAX_WAITING = 256  # rejects waiting for the disk; further ones are counted but not kept
 
 
 class Reject(msgspec.Struct):
-    """One refused body. index: its place in a batch, None for a whole body."""
+    """One refused body. index: its position in a batch; None for a whole body."""
 
     received_at: datetime
     shop: str
@@ -41,17 +41,17 @@ class RejectSpool:
         self._waiting = 0
 
     def add(self, reject: Reject, body: bytes) -> None:
-        """Have one written soon, by another thread."""
+        """Queue a reject for writing by another thread."""
         if self._waiting < MAX_WAITING:
             self._waiting += 1
             self._thread.submit(self._write, reject, body)
 
     def close(self) -> None:
-        """Return when everything is written."""
+        """Wait until everything is written."""
         self._thread.shutdown()
 
     def _write(self, reject: Reject, body: bytes) -> None:
-        """A spool that cannot be written must not stop the collector, so errors of the disk are passed over."""
+        """Disk errors are ignored: a failing spool must not stop the collector."""
         self._waiting -= 1
         text = redact_body(body)[:MAX_BODY_BYTES]
         line = msgspec.json.encode(msgspec.structs.replace(reject, body=text)) + b"\n"

@@ -1,7 +1,6 @@
-"""The shops that a running collector serves, read again when shops.toml changes.
+"""The shops that a running collector serves, reloaded when shops.toml changes.
 
-Finds a shop by its ingest key. A file that has become unusable changes nothing: the log says why, and the collector
-goes on with the shops it had.
+Finds a shop by its ingest key. If the new file is unusable, the collector logs why and keeps the previous shops.
 """
 
 import asyncio
@@ -13,7 +12,7 @@ from pathlib import Path
 from ingestion.shops import Shop, ShopsFileError, load_shops
 
 LOOK_SECONDS = 2.0
-LOOKS_APART_SECONDS = 0.5  # however many unknown keys come meanwhile
+LOOKS_APART_SECONDS = 0.5  # however many unknown keys arrive in between
 
 log = logging.getLogger(__name__)
 
@@ -22,7 +21,7 @@ class ServedShops:
     """The shops of one collector process."""
 
     def __init__(self, shops: Sequence[Shop], file: Path | None = None) -> None:
-        """file: where `shops` were read from; without one they never change."""
+        """file: the source of `shops`; without one they never change."""
         self._file = file
         self._stamp = self._stamp_now()
         self._looked_at = time.monotonic()
@@ -33,7 +32,7 @@ class ServedShops:
         return self._by_key.get(key)
 
     async def look_up(self, key: str) -> Shop | None:
-        """The shop of an ingest key, which may have been added to shops.toml just now."""
+        """The shop of an ingest key, which may just have been added to shops.toml."""
         shop = self._by_key.get(key)
         if shop is None and time.monotonic() - self._looked_at > LOOKS_APART_SECONDS:
             await self._look()
@@ -41,7 +40,7 @@ class ServedShops:
         return shop
 
     async def follow(self) -> None:
-        """Read the file again whenever it has changed, until cancelled."""
+        """Reload the file whenever it changes, until cancelled."""
         while self._file is not None:
             await asyncio.sleep(LOOK_SECONDS)
             await self._look()
@@ -54,16 +53,16 @@ class ServedShops:
         try:
             self._serve(await asyncio.to_thread(load_shops, self._file))
         except ShopsFileError as error:
-            log.error("shops.toml has changed but is not used, the shops of before are served on: %s", error)
+            log.error("shops.toml has changed but cannot be used; the previous shops stay in service: %s", error)
         else:
-            log.warning("shops.toml was read again: %d shops are served", len(self.domains))
+            log.warning("shops.toml was reloaded: %d shops are served", len(self.domains))
 
     def _serve(self, shops: Sequence[Shop]) -> None:
         self._by_key = {key: shop for shop in shops for key in shop.ingest_keys}
         self.domains = frozenset(shop.domain for shop in shops)
 
     def _stamp_now(self) -> tuple[int, int, int] | None:
-        """What tells one state of the file from another; None while it is not there."""
+        """Identifies a version of the file; None if it does not exist."""
         try:
             found = self._file.stat() if self._file else None
         except OSError:

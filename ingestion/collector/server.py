@@ -1,6 +1,6 @@
 """Runs the collector under uvicorn, in one process or in several that share a port.
 
-Reads shops.toml and the environment, listens on a port, and says in its first line where.
+Reads shops.toml and the environment, listens on a port, and prints the URL in its first line.
 """
 
 import errno
@@ -19,22 +19,23 @@ from uvicorn.supervisors import Multiprocess
 
 from ingestion.collector.metrics import MULTIPROCESS_VARIABLE
 from ingestion.collector.protocol import GuardedProtocol
+from ingestion.errors import IngestionError
 from ingestion.landing import OpenLandingFile, keep_files_private, recover
 from ingestion.shops import load_shops
 
 SECRETS_VARIABLE = "PIXELNOVA_SHOPIFY_SECRETS"
-CLIENT_SECRET_VARIABLE = "PIXELNOVA_SHOPIFY_CLIENT_SECRET_"  # and the store, as the loader reads it
+CLIENT_SECRET_VARIABLE = "PIXELNOVA_SHOPIFY_CLIENT_SECRET_"  # plus the store, as in the loader
 MAX_CONNECTIONS_WAITING = 1024
 WORKER_SECONDS = 30.0
-GRACE_SECONDS = 10  # for a client that does not read its answers
+GRACE_SECONDS = 10  # for clients that stop reading
 
 
-class CannotListen(Exception):
+class CannotListen(IngestionError):
     """The address or the landing folder cannot be used; the message names the remedy."""
 
 
 class CollectorApp:
-    """Makes a worker's application from what the command was told; small enough to be sent to another process."""
+    """Creates a worker's application from the command's options; small enough to send to another process."""
 
     def __init__(self, shops_file: Path, data: Path, requests_per_second: float) -> None:
         """shops_file: shops.toml. data: the data folder. requests_per_second: per key and address; 0 is unlimited."""
@@ -43,7 +44,7 @@ class CollectorApp:
         self._requests_per_second = requests_per_second
 
     def __call__(self) -> "Collector":  # noqa: F821
-        """The application. Imported here: prometheus-client looks at its environment when it is imported."""
+        """The application. Imported here because prometheus-client reads its environment on import."""
         from ingestion.collector.app import Collector, CollectorSettings
 
         return Collector(
@@ -59,7 +60,7 @@ class CollectorApp:
 
 
 def webhook_secrets(environment: Mapping[str, str] = os.environ) -> list[bytes]:
-    """The apps' client secrets: comma separated (the current one and, during rotation, the old), and those by store."""
+    """The apps' client secrets: comma-separated (the current one and, during rotation, the old), and those by store."""
     secrets = environment.get(SECRETS_VARIABLE, "").split(",")
     secrets += [value for name, value in sorted(environment.items()) if name.startswith(CLIENT_SECRET_VARIABLE)]
     return list(dict.fromkeys(secret.strip().encode() for secret in secrets if secret.strip()))
@@ -68,15 +69,15 @@ def webhook_secrets(environment: Mapping[str, str] = os.environ) -> list[bytes]:
 def serve(
     host: str, port: int, shops_file: Path, data: Path, workers: int = 1, requests_per_second: float = 50.0
 ) -> None:
-    """Collect until SIGINT or SIGTERM; what was acknowledged is sealed before this returns.
+    """Collect until SIGINT or SIGTERM; seals all acknowledged events before it returns.
 
     Args:
         port: 0 takes a free one.
-        requests_per_second: what each key and address may send to each worker; 0 is unlimited.
+        requests_per_second: per key, address and worker; 0 is unlimited.
 
     Raises:
         ShopsFileError: shops.toml is not usable.
-        CannotListen: the port is taken or the landing folder cannot be written.
+        CannotListen: the port is in use or the landing folder is not writable.
     """
     load_shops(shops_file)
     keep_files_private()
@@ -103,11 +104,11 @@ def serve(
         workers=workers,
         timeout_graceful_shutdown=GRACE_SECONDS,
     )
-    for number in (signal.SIGINT, signal.SIGTERM):  # asked to end is a good end; uvicorn raises the signal once it has
+    for number in (signal.SIGINT, signal.SIGTERM):  # a requested stop is a success; uvicorn re-raises the signal
         signal.signal(number, lambda *_: sys.exit(0))
     if (
         hasattr(signal, "SIGHUP") and workers == 1
-    ):  # shops.toml is read again by itself; a supervisor restarts its workers
+    ):  # shops.toml is reloaded automatically; a supervisor restarts its workers
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
     with _listening(host, port) as listener:
         if workers == 1:
@@ -127,16 +128,16 @@ def _listening(host: str, port: int) -> socket.socket:
         listener.bind((host, port))
     except OSError as error:
         listener.close()
-        remedy = "end what uses it, or choose another port with --port"
+        remedy = "stop the process that uses it, or choose another port with --port"
         if error.errno != errno.EADDRINUSE:
-            remedy = "choose an address of this machine with --host, and a port that you may use with --port"
+            remedy = "choose an address of this machine with --host and a permitted port with --port"
         raise CannotListen(f"Cannot listen on {host}:{port} ({error.strerror}): {remedy}.") from error
     listener.set_inheritable(True)
     return listener
 
 
 class _Server(uvicorn.Server):
-    """Says where it listens once it does: what earlier collectors left behind is sealed by then."""
+    """Prints its URL once it listens; leftovers of earlier collectors are sealed by then."""
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
@@ -145,7 +146,7 @@ class _Server(uvicorn.Server):
 
 
 class _Workers(Multiprocess):
-    """Several processes on one port; a worker that dies is replaced, and what it held is no longer counted."""
+    """Several processes on one port; a dead worker is replaced and its gauges are removed."""
 
     def init_processes(self) -> None:
         super().init_processes()

@@ -1,7 +1,7 @@
-"""Tells visitors apart within a day without keeping their address.
+"""Distinguishes visitors within a day without storing their address.
 
-An address, a user agent and a shop flow in; 16 hex digits flow out. The hash is keyed with a salt that is drawn anew
-each day (UTC) and forgotten after 48 hours: then nobody can compute it again, not even by trying every address.
+Hashes an address, a user agent and a shop to 16 hex digits. The key is a random salt, new each day (UTC) and deleted
+after 48 hours: after that nobody can compute the hash, not even by trying every address.
 """
 
 import os
@@ -26,7 +26,7 @@ class VisitorHash:
         self._salt = b""
 
     def __call__(self, address: str, user_agent: str | None, shop: str, now: datetime) -> str:
-        """16 hex digits; the same for the same visitor of a shop on one day, and unlike on any other day."""
+        """16 hex digits; the same for one visitor of a shop all day, different on any other day."""
         day = now.strftime("%Y-%m-%d")
         if day != self._day:
             self._salt = self._salt_of(day)
@@ -44,7 +44,7 @@ class VisitorHash:
         finally:
             os.close(descriptor)
         try:
-            path.hardlink_to(unfinished)  # whole or not at all, and the first worker's salt is everybody's
+            path.hardlink_to(unfinished)  # atomic: the first worker's salt is used by all workers
             sync_folder(self._folder)
         except FileExistsError:
             pass
@@ -53,10 +53,10 @@ class VisitorHash:
         return path.read_bytes()
 
     def forget(self, now: datetime) -> None:
-        """Remove the salts of days that began 48 hours ago or earlier; to be called every now and then."""
+        """Delete the salts of days that began at least 48 hours ago; call it periodically."""
         for path in [*self._folder.glob("salt-*"), *self._folder.glob(".salt-*")]:
             day = path.name.removeprefix(".").removeprefix("salt-")[:10]
-            if day <= (now - KEPT_FOR).strftime("%Y-%m-%d"):  # days sort as text, and so does what is no day
+            if day <= (now - KEPT_FOR).strftime("%Y-%m-%d"):  # dates sort as text, and other names may be deleted
                 path.unlink(missing_ok=True)
         if self._day != now.strftime("%Y-%m-%d"):
             self._day, self._salt = "", b""

@@ -1,7 +1,7 @@
-"""Shopify's webhooks: checked, freed of personal data, and kept as one file each.
+"""Shopify's webhooks: verified, stripped of personal data, and stored as one file each.
 
-Writes signed bodies to `data/landing/webhooks/<topic>/<webhook id>.json`, on disk before Shopify gets its
-200. A webhook that is delivered again finds its file there and is not kept twice.
+Writes signed bodies to `data/landing/webhooks/<topic>/<webhook id>.json`, durably before responding with 200. A
+repeated delivery finds its file and is not stored twice.
 """
 
 import base64
@@ -17,10 +17,11 @@ from pathlib import Path
 import msgspec
 
 from ingestion.collector.personal_data import strip_json
+from ingestion.errors import IngestionError
 from ingestion.landing import make_folder, sync_folder
 
-# A signature covers the body only, not the headers: of each topic what its body has, and what it has not, so that the
-# signed body of one topic cannot be sent as another. orders/create and orders/updated have the same bodies.
+# A signature covers only the body, not the headers. Per topic: the fields its body must have and must not have, so that
+# the signed body of one topic cannot be sent as another. orders/create and orders/updated have the same bodies.
 _PRIVACY = frozenset({"customer", "data_request", "orders_to_redact"})
 _BODIES: dict[str, tuple[frozenset[str], frozenset[str]]] = {
     "customers/data_request": (frozenset({"customer", "data_request", "shop_domain"}), frozenset({"orders_to_redact"})),
@@ -42,8 +43,8 @@ _MOMENT = re.compile(r"\d{4}-\d{2}-\d{2}T[\d:.]{5,18}(?:Z|[+-]\d{2}:?\d{2})?")
 _decode_members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
 
-class WebhookRefused(Exception):
-    """The webhook is not kept. status: what Shopify is answered."""
+class WebhookRefused(IngestionError):
+    """The webhook is refused. status: the HTTP status of the response."""
 
     def __init__(self, status: int, reason: str) -> None:
         super().__init__(reason)
@@ -51,7 +52,7 @@ class WebhookRefused(Exception):
 
 
 class Webhook(msgspec.Struct):
-    """One webhook as it is kept. body: as Shopify sent it, without personal data."""
+    """A stored webhook. body: as Shopify sent it, without personal data."""
 
     webhook_id: str
     topic: str
@@ -65,7 +66,7 @@ class Webhook(msgspec.Struct):
 def is_signed(body: bytes, signature: bytes, client_secrets: Sequence[bytes]) -> bool:
     """Whether `signature` is the base64 HMAC-SHA256 of the raw body under one of the secrets, in constant time each.
 
-    Two secrets are in use while one is being replaced by the other, which takes Shopify up to an hour.
+    Two secrets are valid during a rotation, which takes Shopify up to an hour.
     """
     found = False
     for secret in client_secrets:
@@ -77,21 +78,21 @@ def is_signed(body: bytes, signature: bytes, client_secrets: Sequence[bytes]) ->
 def keep_webhook(
     folder: Path, headers: dict[bytes, bytes], body: bytes, received_at: datetime, shops: Collection[str]
 ) -> Path:
-    """Keep a webhook whose signature has been checked; return when it is on disk.
+    """Store a webhook with a verified signature; return when it is on disk.
 
     Args:
-        shops: the domains of shops.toml; of other shops nothing is kept.
+        shops: the domains of shops.toml; webhooks of other shops are refused.
 
     Raises:
         WebhookRefused: the topic, the shop or the id is missing or unknown, or the body is not one of that topic and
             shop.
-        OSError: it is not on disk; Shopify should send it again.
+        OSError: it could not be stored; Shopify should send it again.
     """
     topic = headers.get(b"x-shopify-topic", b"").decode("latin-1")
     shop = headers.get(b"x-shopify-shop-domain", b"").decode("latin-1")
     webhook_id = headers.get(b"x-shopify-webhook-id", b"").decode("latin-1")
     if topic not in _BODIES:
-        raise WebhookRefused(404, f"no such topic here: {topic[:100]!r}")
+        raise WebhookRefused(404, f"unknown topic: {topic[:100]!r}")
     if not _WEBHOOK_ID.fullmatch(webhook_id):
         raise WebhookRefused(400, "X-Shopify-Webhook-Id is missing or malformed")
     if shop not in shops:
@@ -101,7 +102,7 @@ def keep_webhook(
         _require_body_of(topic, shop, body)
         stripped = strip_json(body)
     except (UnicodeDecodeError, msgspec.MsgspecError, RecursionError) as error:
-        raise WebhookRefused(400, f"the body is not the JSON of a webhook: {error}") from error
+        raise WebhookRefused(400, f"the body is not a webhook in JSON: {error}") from error
     webhook = Webhook(
         webhook_id=webhook_id,
         topic=topic,
@@ -118,14 +119,14 @@ def _require_body_of(topic: str, shop: str, body: bytes) -> None:
     members = _decode_members(body)
     has, has_not = _BODIES[topic]
     if not has <= members.keys() or not has_not.isdisjoint(members):
-        raise WebhookRefused(400, f"the signed body is not one of topic {topic}")
+        raise WebhookRefused(400, f"the signed body does not belong to topic {topic}")
     for name in ("shop_domain", "myshopify_domain"):
         if name in members and msgspec.json.decode(members[name]) not in (shop, None):
             raise WebhookRefused(400, f"the signed body is of another shop than X-Shopify-Shop-Domain: {shop}")
 
 
 def _matching(pattern: re.Pattern[str], value: bytes | None) -> str | None:
-    """A header that was not signed, if it has the form that it should have."""
+    """An unsigned header, if it has the expected form."""
     text = (value or b"").decode("latin-1")
     return text if pattern.fullmatch(text) else None
 
@@ -133,7 +134,7 @@ def _matching(pattern: re.Pattern[str], value: bytes | None) -> str | None:
 def _write_once(folder: Path, name: str, content: bytes) -> Path:
     path = folder / name
     if path.exists():
-        sync_folder(folder)  # another worker may have got no further than the name
+        sync_folder(folder)  # another worker may not have synced the name yet
         return path
     make_folder(folder)
     unfinished = folder / f".{name}-{random.token_hex(4)}"

@@ -1,7 +1,7 @@
 """Group commit: many requests share one sync, and each is answered when its own lines are on disk.
 
-Lines flow in from the request handlers; landing files flow out. While one commit is under way the next gathers, so
-the disk's own speed sets the batch size and no timer delays an answer.
+Takes lines from the request handlers; writes landing files. Lines that arrive during a commit form the next one, so the
+disk's speed sets the batch size and no timer delays a response.
 """
 
 import asyncio
@@ -15,21 +15,22 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ingestion.collector.metrics import Metrics
+from ingestion.errors import IngestionError
 from ingestion.landing import OpenLandingFile, recover
 
 MAX_FILE_BYTES = 64 * 1024 * 1024
 MAX_FILE_SECONDS = 60.0
-MAX_PENDING_BYTES = 8 * 1024 * 1024  # beyond this a stalled disk is answered with 503, not with memory
+MAX_PENDING_BYTES = 8 * 1024 * 1024  # beyond this, a stalled disk causes 503 responses rather than memory growth
 MAX_COMMIT_BYTES = 1024 * 1024
-MIN_FREE_BYTES = 128 * 1024 * 1024  # refuse before the disk is full: the loader needs room too
+MIN_FREE_BYTES = 128 * 1024 * 1024  # refuse before the disk is full: the loader needs space too
 RETRY_SECONDS = 10.0
 HOUR = 3600
 
 log = logging.getLogger(__name__)
 
 
-class NotWritten(Exception):
-    """The lines are not on disk; the sender should try again later."""
+class NotWritten(IngestionError):
+    """The lines are not on disk; the sender should retry later."""
 
 
 class _Waiting(NamedTuple):
@@ -38,7 +39,7 @@ class _Waiting(NamedTuple):
 
 
 class LandingWriter:
-    """Appends lines durably to one landing file at a time; seals it by size, age and hour."""
+    """Appends lines durably to one landing file at a time; seals it by size, age and at the full hour."""
 
     def __init__(
         self,
@@ -52,10 +53,10 @@ class LandingWriter:
         """Write into `folder`.
 
         Args:
-            max_file_bytes: a file is sealed when it has so many.
-            max_file_seconds: a file is sealed so long after it was begun.
-            max_pending_bytes: what may wait for the disk; more is refused.
-            min_free_bytes: with less room on the disk nothing is written.
+            max_file_bytes: size at which a file is sealed.
+            max_file_seconds: age at which a file is sealed.
+            max_pending_bytes: limit of bytes waiting for the disk; more is refused.
+            min_free_bytes: with less free space on the disk, nothing is written.
         """
         self._folder = folder
         self._metrics = metrics
@@ -70,35 +71,35 @@ class LandingWriter:
         self._wake = asyncio.Event()
         self._closing = False
         self._committer: asyncio.Task[None] | None = None
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="landing")  # nothing else may keep a commit waiting
-        self.problem: str | None = None  # why the last commit failed, until one succeeds
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="landing")  # so that nothing else delays a commit
+        self.problem: str | None = None  # why the last commit failed; None after a success
         self._failed_at = 0.0
 
     async def start(self) -> None:
-        """Seal what an earlier process left behind and begin to commit."""
+        """Seal leftovers of earlier processes and start committing."""
         await asyncio.to_thread(recover, self._folder)
         self._committer = asyncio.create_task(self._commit_forever())
         self._committer.add_done_callback(self._ended)
 
     def why_not_ready(self) -> str | None:
-        """Why events should rather go elsewhere now. After a while without any, the next ones may try again."""
+        """Why the collector is not ready, or None. A failed write stops counting after RETRY_SECONDS."""
         if self._no_room():
             return self._no_room()
         if self._pending_bytes > self._max_pending_bytes / 2:
-            return "much waits for the disk"
+            return "the disk is too slow"
         return self.problem if time.monotonic() - self._failed_at < RETRY_SECONDS else None
 
     async def append(self, lines: bytes) -> None:
         """Return when `lines` are on disk.
 
         Raises:
-            NotWritten: they are not, because the disk refused them or too much waits already.
+            NotWritten: the write failed, or too many bytes are waiting already.
         """
         if self._closing or self._committer is None or self._committer.done():
             raise NotWritten(self.problem or "the collector is stopping")
         if self._pending_bytes + len(lines) > self._max_pending_bytes:
             self._metrics.pending_bytes.set(self._pending_bytes)
-            raise NotWritten("too much waits for the disk")
+            raise NotWritten("the disk is too slow")
         waiting = _Waiting(lines, asyncio.get_running_loop().create_future())
         self._queue.append(waiting)
         self._pending_bytes += len(lines)
@@ -106,14 +107,14 @@ class LandingWriter:
         await waiting.written
 
     async def close(self) -> None:
-        """Commit what waits, seal the file and end."""
+        """Commit pending lines, seal the file and stop."""
         self._closing = True
         self._wake.set()
         if self._committer:
             await self._committer
 
     def _ended(self, committer: asyncio.Task[None]) -> None:
-        """Nobody may wait for a committer that is no more."""
+        """Fail pending appends when the committer dies."""
         if not committer.cancelled() and committer.exception():
             log.error("the committer has failed", exc_info=committer.exception())
             self.problem = f"the committer has failed: {committer.exception()}"
@@ -138,7 +139,7 @@ class LandingWriter:
         await asyncio.get_running_loop().run_in_executor(self._thread, work, *arguments)
 
     def _next_batch(self) -> list[_Waiting]:
-        """What one commit takes of the queue: all of it, up to MAX_COMMIT_BYTES."""
+        """The lines of the next commit: the whole queue, up to MAX_COMMIT_BYTES."""
         size = count = 0
         for waiting in self._queue:
             if count and size + len(waiting.lines) > MAX_COMMIT_BYTES:
@@ -150,13 +151,13 @@ class LandingWriter:
 
     async def _commit(self, batch: list[_Waiting]) -> None:
         lines = b"".join([waiting.lines for waiting in batch])
-        self._metrics.pending_bytes.set(self._pending_bytes)  # while the disk is slow, this is what one looks at
+        self._metrics.pending_bytes.set(self._pending_bytes)  # the metric to watch while the disk is slow
         started = time.perf_counter()
         failure: NotWritten | None = None
         try:
             await self._in_thread(self._write, lines)
             self.problem = None
-        except Exception as error:  # whatever it is, those who wait want an answer, and the next commit its turn
+        except Exception as error:  # whatever failed: answer the waiting requests and go on
             log.error("cannot write to %s: %r", self._folder, error)
             self.problem, self._failed_at = str(error) or repr(error), time.monotonic()
             failure = NotWritten(self.problem)
@@ -166,7 +167,7 @@ class LandingWriter:
         self._metrics.pending_bytes.set(self._pending_bytes)
         for waiting in batch:
             if waiting.written.done():
-                continue  # its client has gone; the others still want their answer
+                continue  # its client has disconnected
             if failure:
                 waiting.written.set_exception(failure)
             else:
@@ -178,15 +179,15 @@ class LandingWriter:
             raise OSError(no_room)
         if self._file is None:
             with contextlib.suppress(OSError):
-                recover(self._folder)  # what could not be sealed when its time came
+                recover(self._folder)  # files that could not be sealed earlier
             now = time.time()
             self._file = OpenLandingFile(self._folder)
             self._seal_at = min(now + self._max_file_seconds, (now // HOUR + 1) * HOUR)
         try:
             self._file.append(lines)
         except OSError:
-            # After a failed sync nobody knows what the disk holds, so this descriptor is never used again;
-            # what was acknowledged before is whole in the file, and recovery seals it.
+            # After a failed sync the contents on disk are unknown, so this descriptor is never used again;
+            # acknowledged lines are complete in the file, and recovery seals them.
             failed, self._file = self._file, None
             failed.abandon()
             with contextlib.suppress(OSError):
@@ -204,7 +205,7 @@ class LandingWriter:
             sealing, self._file = self._file, None
             try:
                 sealing.seal()
-            except OSError as error:  # it lies there whole, and is sealed when the next file is begun
+            except OSError as error:  # the file is complete, and is sealed when the next one is created
                 log.error("cannot seal a landing file in %s: %s", self._folder, error)
                 sealing.abandon()
 

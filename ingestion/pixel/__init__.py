@@ -1,5 +1,5 @@
-"""The code that runs in the storefront and sends the events, and how it is packaged.
+"""The pixel: the code that runs in the storefront and sends events, and its packaging.
 
-Subscribes to Shopify's pixel API (events, consent) and sends requests to the collector. `pixelnova.js` is the source;
-the app pixel extension and the custom pixel to paste are two packagings of it.
+Reads Shopify's pixel API (events, consent); sends requests to the collector. `pixelnova.js` is the source, packaged as
+an app pixel extension and as a custom pixel to paste.
 """

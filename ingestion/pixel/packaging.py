@@ -1,12 +1,14 @@
-"""The two packagings of pixelnova.js.
+"""Packages pixelnova.js in two ways.
 
-Reads the source, the rules on personal data and a shop's settings; writes a custom pixel to paste, or the folder of an
-app pixel extension.
+Reads the source, the personal-data rules and a shop's settings; writes a custom pixel to paste, or the folder of an app
+pixel extension.
 """
 
 import json
 import shutil
 from pathlib import Path
+
+from ingestion.errors import IngestionError
 
 HERE = Path(__file__).resolve().parent
 SOURCE = HERE / "pixelnova.js"
@@ -15,12 +17,12 @@ RULES = HERE.parent / "personal_data.json"
 APP_PIXEL = HERE / "app_pixel"
 
 
-class PackagingError(Exception):
+class PackagingError(IngestionError):
     """The pixel cannot be packaged; the message names the remedy."""
 
 
 def pixel_source() -> str:
-    """The whole pixel as one module: what is personal data, its removal, and the pixel itself."""
+    """The whole pixel as one module: the pixel, the removal of personal data and its rules."""
     rules = json.loads(RULES.read_text())
     rules = {name: rule for name, rule in rules.items() if name != "about"}
     rules["texts"] = [{name: part for name, part in rule.items() if name != "what"} for rule in rules["texts"]]
@@ -29,7 +31,7 @@ def pixel_source() -> str:
 
 
 def custom_pixel(collector_url: str, ingest_key: str) -> str:
-    """What to paste into Shopify's admin under Settings, Customer events, Add custom pixel."""
+    """The code to paste into Shopify's admin under Settings, Customer events, Add custom pixel."""
     settings = json.dumps({"collectorUrl": collector_url, "ingestKey": ingest_key})
     source = pixel_source().replace("export function", "function")
     api = "{analytics, browser, customerPrivacy: api.customerPrivacy, init}"  # the globals of a custom pixel
@@ -37,13 +39,13 @@ def custom_pixel(collector_url: str, ingest_key: str) -> str:
 
 
 def write_app_pixel(folder: Path) -> Path:
-    """Write the extension's folder, to lie under extensions/ of a Shopify app.
+    """Write the extension's folder, for extensions/ of a Shopify app.
 
     Raises:
-        PackagingError: the folder is there already or cannot be written.
+        PackagingError: the folder exists or cannot be written.
     """
     if folder.exists():
-        raise PackagingError(f"{folder} exists already: name a folder that does not, or remove it.")
+        raise PackagingError(f"{folder} exists already: choose another folder, or remove it.")
     try:
         shutil.copytree(APP_PIXEL, folder)
         (folder / "src" / SOURCE.name).write_text(pixel_source())

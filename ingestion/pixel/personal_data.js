@@ -1,11 +1,11 @@
 /**
- * Takes personal data out of an event before it leaves the browser, by the rules of ingestion/personal_data.json.
+ * Removes personal data from an event before it leaves the browser, by the rules of ingestion/personal_data.json.
  *
- * The collector does the same again by the same rules (ingestion/collector/personal_data.py) and is the authority: what
- * is not sent cannot leak, and what an old pixel sends is taken out there.
+ * The collector repeats this with the same rules (ingestion/collector/personal_data.py) and is authoritative: data that is
+ * not sent cannot leak, and the collector cleans events of old pixels.
  */
 function personalDataRemover(rules) {
-  const MAX_LAYERS = 5; // of encodings in one another
+  const MAX_LAYERS = 5; // of nested encodings
   const REMOVED = "[removed]";
   const group = (...lists) => `(?:${lists.flat().join("|")})`;
   const anyOf = (...patterns) => new RegExp(`^(?:${patterns.flat().join("|")})$`);
@@ -112,12 +112,12 @@ function personalDataRemover(rules) {
         const stripped = JSON.stringify(valueOf("", document, null));
         return stripped === JSON.stringify(document) ? text : stripped;
       } catch {
-        // It is not JSON.
+        // Not JSON.
       }
     }
     const cleaned = cleanText(text, !WITHOUT_NUMBERS.test(name));
     if (name === "title" && within === "document") return cleaned.replace(GREETING, (_, before) => before + rules.titles.put);
-    return cleaned !== text && IDENTIFIER.test(name) ? null : cleaned; // else all whose id is an e-mail address would be one
+    return cleaned !== text && IDENTIFIER.test(name) ? null : cleaned; // else all visitors with an email address as id would share one id
   }
 
   function only(value, kept) {

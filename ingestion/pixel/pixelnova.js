@@ -2,14 +2,14 @@
  * Sends a storefront's web pixel events to a Pixelnova collector.
  *
  * Subscribes to Shopify's pixel API and sends requests `{pixel_version, shop, consent, events}` to
- * POST <collectorUrl>/v1/events/<ingestKey>. Nothing is sent without consent to analytics, nothing that a buyer has typed
- * is sent at all, and what could not be sent waits in the browser's storage for the next page.
+ * POST <collectorUrl>/v1/events/<ingestKey>. Sends nothing without consent to analytics and never a buyer's input; events
+ * that could not be sent wait in the browser's storage for the next page.
  */
 export function startPixelnova({analytics, browser, customerPrivacy, init}, {collectorUrl, ingestKey}) {
   const VERSION = "1";
   const MAX_EVENTS = 20;
   const MAX_WAIT_MS = 400;
-  const MAX_EVENT_BYTES = 32_000; // the collector takes no larger one
+  const MAX_EVENT_BYTES = 32_000; // the collector's limit
   const MAX_BYTES = 60_000; // browsers refuse keepalive requests of more than 64 KiB in flight together
   const RETRY_AFTER_MS = [1_000, 3_000, 9_000];
   const KEPT_FOR_MS = 24 * 3600 * 1000;
@@ -18,7 +18,7 @@ export function startPixelnova({analytics, browser, customerPrivacy, init}, {col
   const URGENT = /^(checkout_completed|pixelnova:)/;
 
   const LISTS = /^(productVariants|lineItems|lines)$/;
-  const withoutPersonalData = personalDataRemover(PERSONAL_DATA); // both put here by packaging.py
+  const withoutPersonalData = personalDataRemover(PERSONAL_DATA); // packaging.py adds both
 
   const url = `${collectorUrl.replace(/\/+$/, "")}/v1/events/${ingestKey}`;
   const shop = init?.data?.shop?.myshopifyDomain ?? null;
@@ -27,7 +27,7 @@ export function startPixelnova({analytics, browser, customerPrivacy, init}, {col
   let withdrawals = 0;
   let batch = newBatch();
   let timer = null;
-  const keptHere = []; // keys that this page has put into the outbox, oldest first
+  const keptHere = []; // outbox keys of this page, oldest first
 
   function newBatch() {
     return {key: `${OUTBOX}${Date.now()}:${Math.random().toString(36).slice(2)}`, texts: [], size: 0};
@@ -36,8 +36,8 @@ export function startPixelnova({analytics, browser, customerPrivacy, init}, {col
   const mayCollect = () => consent.analyticsProcessingAllowed === true;
 
   /**
-   * What a cart of hundreds of lines needs to be an order all the same: of each line what it is, what it costs and what
-   * was taken off it. Where not even that fits, the first `count` lines, and the true number beside them.
+   * Shortens the lines of large carts and orders to product, price and discounts. If even that does not fit, keeps the first
+   * `count` lines and adds the true number of lines.
    */
   function withShortLines(value, count = Infinity) {
     if (value === null || typeof value !== "object") return value;
@@ -62,7 +62,7 @@ export function startPixelnova({analytics, browser, customerPrivacy, init}, {col
     };
   }
 
-  /** What was taken off a line, summed by kind of discount: one allocation of each kind. */
+  /** The discounts of a line, summed by kind: one allocation per kind. */
   function sumsOf(allocations) {
     const sums = new Map();
     for (const {amount, discountApplication} of allocations) {
@@ -75,7 +75,7 @@ export function startPixelnova({analytics, browser, customerPrivacy, init}, {col
     return [...sums.values()];
   }
 
-  /** The event as text that the collector takes: whole if it can be, else with short lines, else with as many as fit. */
+  /** The event as text within the size limit: whole if it fits, else with short lines, else with as many lines as fit. */
   function textOf(event) {
     const whole = withoutPersonalData(event);
     const textWith = (data) => JSON.stringify({...whole, data});
@@ -100,10 +100,10 @@ export function startPixelnova({analytics, browser, customerPrivacy, init}, {col
     const text = textOf(event);
     if (text === null) return;
     const size = bytes(text) + 1;
-    if (batch.texts.length && batch.size + size > MAX_BYTES - 1_000) flush(); // 1,000: what stands around the events
+    if (batch.texts.length && batch.size + size > MAX_BYTES - 1_000) flush(); // 1,000: the JSON around the events
     batch.texts.push(text);
     batch.size += size;
-    keep(batch.key, bodyOf(batch)); // the page may go away before the batch is sent
+    keep(batch.key, bodyOf(batch)); // the page may close before the batch is sent
     if (batch.texts.length >= MAX_EVENTS || URGENT.test(event.name)) flush();
     else timer ??= setTimeout(flush, MAX_WAIT_MS);
   }
@@ -123,21 +123,21 @@ export function startPixelnova({analytics, browser, customerPrivacy, init}, {col
     send(body, key);
   }
 
-  /** Send until the collector has it or will never take it; each time the identical body, so that it counts once. */
+  /** Retry until the collector accepts or finally rejects it; always with the identical body, so that it counts once. */
   async function send(body, key, attempt = 0, since = withdrawals) {
-    if (!mayCollect() || since !== withdrawals) return; // withdrawn meanwhile, even if allowed again
+    if (!mayCollect() || since !== withdrawals) return; // consent was withdrawn in between, even if granted again
     const status = await post(body, since);
     if (status !== null && status !== 408 && status !== 429 && status < 500) return forget(key, body);
     if (attempt < RETRY_AFTER_MS.length) setTimeout(() => send(body, key, attempt + 1, since), RETRY_AFTER_MS[attempt]);
   }
 
-  /** The answer's status; null when there was none. Text/plain needs no preflight. */
+  /** The response status; null if there was none. Text/plain needs no preflight. */
   async function post(body, since) {
     const request = {method: "POST", credentials: "omit", headers: {"Content-Type": "text/plain"}, body};
     try {
       return (await fetch(url, {...request, keepalive: true})).status;
     } catch {
-      // The network, or the browser's limit on what all keepalive requests may carry together.
+      // A network error, or the browser's limit on the total size of keepalive requests.
     }
     if (!mayCollect() || since !== withdrawals) return null;
     try {
@@ -147,7 +147,7 @@ export function startPixelnova({analytics, browser, customerPrivacy, init}, {col
     }
   }
 
-  // The outbox: what was not acknowledged when the page went away is sent by the next one.
+  // The outbox: the next page sends what was not acknowledged before this page closed.
 
   async function keep(key, body) {
     if (!keptHere.includes(key)) keptHere.push(key);
@@ -155,17 +155,17 @@ export function startPixelnova({analytics, browser, customerPrivacy, init}, {col
     try {
       await browser.localStorage.setItem(key, body);
     } catch {
-      // Full or not allowed: then it is sent from memory only.
+      // Storage is full or blocked: events are sent from memory only.
     }
   }
 
-  /** Forget what was sent, unless its page has put more into it meanwhile. */
+  /** Remove a sent batch, unless its page has added events since. */
   async function forget(key, sent = null) {
     try {
       if (sent !== null && (await browser.localStorage.getItem(key)) !== sent) return;
       await browser.localStorage.removeItem(key);
     } catch {
-      // It expires.
+      // It will expire.
     }
   }
 
@@ -197,7 +197,7 @@ export function startPixelnova({analytics, browser, customerPrivacy, init}, {col
   }
 
   customerPrivacy?.subscribe("visitorConsentCollected", (event) => {
-    if (event.customerPrivacy.analyticsProcessingAllowed) flush(); // collected under the consent of then
+    if (event.customerPrivacy.analyticsProcessingAllowed) flush(); // collected under the previous consent
     const could = mayCollect();
     consent = event.customerPrivacy;
     if (!mayCollect()) {
@@ -205,7 +205,7 @@ export function startPixelnova({analytics, browser, customerPrivacy, init}, {col
       forgetAll();
     } else if (!could) sendKept();
   });
-  // Standard and custom events only: DOM events record what people type.
+  // Standard and custom events only: DOM events record typed input.
   analytics.subscribe("all_standard_events", take);
   analytics.subscribe("all_custom_events", take);
   if (consent.analyticsProcessingAllowed === false) forgetAll();

@@ -1,15 +1,15 @@
-"""A stand-in of Shopify's Admin GraphQL API that executes Shopify's own schema over a simulated shop.
+"""A simulated Admin GraphQL API that executes Shopify's own schema over a simulated shop.
 
-GraphQL requests flow in over HTTP; answers flow out as Shopify documents them: pages and cursors, searches by time,
-query costs and throttling, a wrong token, a missing scope, an unknown version, server errors, bulk operations with
-their files. A field or argument that Shopify does not have is an error. admin_api.graphql is made by prune_schema.py.
+Serves GraphQL over HTTP as Shopify documents it: pages and cursors, searches by time, query costs and throttling,
+wrong tokens, missing scopes, unknown versions, server errors, bulk operations and their files. Unknown fields and
+arguments are errors. prune_schema.py generates admin_api.graphql.
 """
 
 import base64
 import re
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -45,20 +45,21 @@ UPDATED_SINCE = re.compile(r"(?:updated|created)_at:>='([^']+)'")
 
 @dataclass
 class Bucket:
-    """Shopify's leaky bucket of points; 2,000 and 100 a second are a standard shop's."""
+    """Shopify's leaky bucket of points; the defaults are those of a standard shop."""
 
     maximum: float = 2000.0
     restore_rate: float = 100.0
-    throttled: int = 0  # how many requests were sent away
+    clock: Callable[[], float] = time.monotonic  # seconds; a test may drive its own
+    throttled: int = 0  # how many requests were refused
     _level: float = field(init=False)
     _at: float = field(init=False)
 
     def __post_init__(self) -> None:
-        self._level, self._at = self.maximum, time.monotonic()
+        self._level, self._at = self.maximum, self.clock()
 
     def take(self, cost: float) -> bool:
-        """Whether there is enough; then it is taken."""
-        now = time.monotonic()
+        """Take points if there are enough; returns whether there were."""
+        now = self.clock()
         self._level = min(self.maximum, self._level + (now - self._at) * self.restore_rate)
         self._at = now
         if cost > self._level:
@@ -68,11 +69,11 @@ class Bucket:
         return True
 
     def give_back(self, cost: float) -> None:
-        """What a query was expected to cost and did not."""
+        """Return the points that a query was charged but did not use."""
         self._level = min(self.maximum, self._level + cost)
 
     def status(self) -> Node:
-        """As an answer's `throttleStatus`."""
+        """The `throttleStatus` of a response."""
         return {
             "maximumAvailable": self.maximum,
             "currentlyAvailable": int(self._level),
@@ -86,7 +87,7 @@ class AdminApi:
     def __init__(
         self, store: AdminStore, token: str, bucket: Bucket | None = None, grant: TokenGrant | None = None
     ) -> None:
-        """Answer for the store to whoever has `token`, or one that `grant` has given."""
+        """Serve the store to requests with `token`, or with one granted by `grant`."""
         self.store = store
         self.grant = grant
         self.supported_versions = [API_VERSION, "unstable"]
@@ -95,11 +96,11 @@ class AdminApi:
         self.bucket = bucket or Bucket()
         self.scopes = {"read_products", "read_orders"}
         self.served_version = API_VERSION
-        self.server_errors = 0  # how many requests are still answered with 502
-        self.cursors_of = 0  # cursors of an earlier generation are not known any more
+        self.server_errors = 0  # how many more requests get 502
+        self.cursors_of = 0  # cursors of an earlier generation have expired
         self.bulk_ends_as = "COMPLETED"
         self.bulk_is_cut = False
-        self.requests: list[str] = []  # the names of the operations that were answered with data
+        self.requests: list[str] = []  # names of the operations that returned data
         self.url = ""
         self._token = token.encode()
         self._schema = build_schema(SCHEMA_FILE.read_text())
@@ -188,7 +189,7 @@ class AdminApi:
         self.bucket.give_back(cost - accounts["actualQueryCost"])
         return {**result, "extensions": {"cost": {**accounts, "throttleStatus": self.bucket.status()}}}
 
-    # --- what stands behind the fields
+    # --- resolvers
 
     def _products(self, info: GraphQLResolveInfo, **page: Any) -> Node:
         return self._page(list(self.store.products.values()), info, wrap=self._product, **page)
@@ -207,7 +208,7 @@ class AdminApi:
 
     def _events(self, info: GraphQLResolveInfo, query: str | None = None, **page: Any) -> Node:
         if "action:destroy AND subject_type:PRODUCT" not in (query or ""):
-            raise GraphQLError("the stand-in knows no events but deletions of products")
+            raise GraphQLError("the simulator only supports deletion events of products")
         return self._page(self.store.deletions, info, query=query, **page)
 
     def _web_pixel(self, info: GraphQLResolveInfo, id: str | None = None) -> Node:
@@ -239,7 +240,7 @@ class AdminApi:
         wrap: Any = lambda node: node,
         **_: Any,
     ) -> Node:
-        """One page. Its cursor says after which node it ends, so that it holds when nodes come and go."""
+        """One page. Its cursor names the last node, so it stays valid when nodes come and go."""
         in_bulk = info.context["bulk"]
         if not in_bulk and (not first or first > MAX_PAGE):
             raise GraphQLError(f"you must provide one of first or last, at most {MAX_PAGE}")
@@ -311,7 +312,7 @@ class AdminApi:
 
 
 def _bulk_lines(node: Node, parent: str | None = None) -> Iterator[Node]:
-    """A result as Shopify writes it for bulk operations: a line per node of a connection, children after parents."""
+    """A result in Shopify's bulk format: one line per node of a connection, children after parents."""
     for value in node.values():
         if isinstance(value, dict) and "edges" in value:
             for edge in value["edges"]:
@@ -325,18 +326,18 @@ def _bulk_lines(node: Node, parent: str | None = None) -> Iterator[Node]:
 
 
 def _found(nodes: Sequence[Node], query: str | None) -> list[Node]:
-    """The nodes that a search finds; only the searches that the loader makes are known."""
+    """The nodes matching a search; supports only the loader's searches."""
     if not query:
         return list(nodes)
     since = UPDATED_SINCE.search(query)
     if not since:
-        raise GraphQLError(f"the stand-in does not know the search {query!r}")
+        raise GraphQLError(f"the simulator does not support the search {query!r}")
     moment, name = datetime.fromisoformat(since[1]), f"{since[0].split('_')[0]}At"
     return [node for node in nodes if datetime.fromisoformat(node[name]) >= moment]
 
 
 def _objects(value: Any) -> int:
-    """How many objects an answer holds: what a query costs in the end."""
+    """The number of objects in a response: the actual cost of a query."""
     if isinstance(value, list):
         return sum(_objects(one) for one in value)
     if not isinstance(value, dict):
@@ -357,14 +358,14 @@ def _first_field(document: DocumentNode) -> FieldNode:
 
 
 def query_cost(document: DocumentNode) -> int:
-    """The points of a query as Shopify documents them: an object 1, a connection 2 and its nodes, a mutation 10."""
+    """The cost of a query by Shopify's documentation: object 1, connection 2 plus its nodes, mutation 10."""
     operation = _operation(document)
     start = 10 if operation.operation.value == "mutation" else 0
     return start + sum(_cost(selection) for selection in operation.selection_set.selections)
 
 
 def _cost(node: Any) -> int:
-    """Of one selection: a scalar is free; a list or connection costs its nodes `first` times."""
+    """The cost of one selection: a scalar is free; a list or connection costs `first` times its nodes."""
     if not getattr(node, "selection_set", None):
         return 0
     inner = sum(_cost(selection) for selection in node.selection_set.selections)
@@ -383,7 +384,7 @@ def _cost(node: Any) -> int:
 
 @contextmanager
 def running_admin_api(api: AdminApi) -> Iterator[str]:
-    """The stand-in on a free loopback port, in a thread of this process, for as long as the block runs; its URL."""
+    """Run the API on a free loopback port in a thread of this process while the block runs; yields its URL."""
     config = uvicorn.Config(api, host="127.0.0.1", port=0, log_level="error", lifespan="off", ws="none")
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, name="admin-api", daemon=True)
@@ -391,7 +392,7 @@ def running_admin_api(api: AdminApi) -> Iterator[str]:
     deadline = time.monotonic() + START_SECONDS
     while not server.started:
         if time.monotonic() > deadline or not thread.is_alive():
-            raise RuntimeError("the stand-in of the Admin API did not start")
+            raise RuntimeError("the simulated Admin API did not start")
         time.sleep(0.01)
     try:
         api.url = f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"

@@ -1,6 +1,6 @@
-"""What a simulated shop's Admin API knows: products, variants, collections, orders and deletions, which can change.
+"""The data behind a simulated Admin API: products, variants, collections, orders and deletions, all mutable.
 
-A catalogue and placed orders flow in; GraphQL nodes under Shopify's names flow out, for admin_api.py to serve.
+Converts a catalogue and placed orders to GraphQL nodes under Shopify's names, for admin_api.py to serve.
 """
 
 from collections.abc import Iterable
@@ -15,10 +15,10 @@ Node = dict[str, Any]
 
 
 class AdminStore:
-    """One shop. Every change moves `updatedAt` as Shopify does: a variant's change is its product's too."""
+    """One shop. Changes update `updatedAt` as Shopify does: a variant's change also updates its product."""
 
     def __init__(self, domain: str, catalogue: Catalogue | None = None, orders: Iterable[PlacedOrder] = ()) -> None:
-        """Start with a catalogue and orders, or with nothing."""
+        """Start with a catalogue and orders, or empty."""
         self.domain = domain
         self.products: dict[str, Node] = {}
         self.variants: dict[str, dict[str, Node]] = {}  # by product
@@ -51,7 +51,7 @@ class AdminStore:
         self.update_product(product_id, at)
 
     def delete_product(self, product_id: str, at: datetime, leaves_event: bool = True) -> None:
-        """Delete a product. leaves_event: whether Shopify tells of it."""
+        """Delete a product. leaves_event: whether Shopify records a deletion event."""
         del self.products[product_id], self.variants[product_id]
         for members in self.members.values():
             if product_id in members:

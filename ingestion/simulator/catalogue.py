@@ -1,14 +1,14 @@
 """The simulated store's catalogue: about 300 kitchen products with variants, vendors, collections and companions.
 
-A seed flows in; `Catalogue` flows out. Companions are planted structure: shoppers who buy a product often buy its
-companion with it, so that tests know what "bought together" has to find.
+Generates a `Catalogue` from a seed. Companions are planted structure: shoppers who buy a product often buy its
+companion too, so that tests know what "bought together" must find.
 """
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from random import Random
 
-# collection ▶ product types with their usual price in whole units of currency
+# collection ▶ product types with their typical price in whole currency units
 COLLECTIONS: dict[str, dict[str, int]] = {
     "Coffee": {"Espresso Machine": 420, "Grinder": 130, "Kettle": 75, "Beans": 17, "Filter": 9},
     "Tea": {"Teapot": 48, "Infuser": 14, "Tea Tin": 19, "Loose Tea": 12, "Tea Bowl": 22},
@@ -27,7 +27,7 @@ PRODUCTS_PER_COLLECTION = 38
 
 @dataclass(frozen=True)
 class Variant:
-    """One buyable form of a product; price in cents of the shop's currency."""
+    """One variant of a product; price in cents of the shop's currency."""
 
     id: int
     title: str
@@ -55,29 +55,29 @@ class Product:
 
     @property
     def image_url(self) -> str:
-        """Where its picture would be."""
+        """URL of its (nonexistent) picture."""
         return f"https://cdn.shopify.com/s/files/1/0000/0001/products/{self.handle}.jpg"
 
     @property
     def in_stock(self) -> bool:
-        """Some variant can be bought."""
+        """Whether any variant can be bought."""
         return any(variant.inventory > 0 for variant in self.variants)
 
 
 @dataclass(frozen=True)
 class Catalogue:
-    """All products, and what of them belongs together."""
+    """All products and their companions."""
 
     products: tuple[Product, ...]
-    companions: dict[int, Product] = field(repr=False)  # product id ▶ what is bought with it
+    companions: dict[int, Product] = field(repr=False)  # product id ▶ its companion
 
     def published(self, collection: str) -> list[Product]:
-        """What shoppers see in a collection, the most popular first."""
+        """The published products of a collection, most popular first."""
         return [product for product in self.products if product.collection == collection and product.is_published]
 
 
 def build_catalogue(seed: int) -> Catalogue:
-    """The catalogue of that seed; the same seed gives the same catalogue."""
+    """The catalogue of a seed; the same seed gives the same catalogue."""
     rng = Random(f"catalogue/{seed}")
     products = [
         _product(rng, number, collection)

@@ -1,6 +1,6 @@
-"""Discounts of a simulated checkout: codes and automatic ones, of lines, of the whole order and of shipping.
+"""Discounts of a simulated checkout: by code and automatic, on lines, on the whole order and on shipping.
 
-Reads what is in the cart; writes what each discount takes off, as Shopify allocates it.
+Reads the cart; returns the discounts, allocated as by Shopify.
 """
 
 from collections.abc import Iterator, Sequence
@@ -20,40 +20,40 @@ VOUCHER_CENTS = 500
 
 @dataclass(frozen=True)
 class Discount:
-    """A discount of one checkout; what it takes off, in cents."""
+    """A discount of one checkout; amounts in cents."""
 
     title: str
     type: str
     target_selection: str
     allocation_method: str
-    percentage: int | None  # None: an amount, the sum of what it takes off
-    line_cents: tuple[int, ...] = ()  # of each line; empty: it is of shipping
+    percentage: int | None  # None: a fixed amount, the sum of its allocations
+    line_cents: tuple[int, ...] = ()  # per line; empty: a shipping discount
     shipping_cents: int = 0
 
     @property
     def is_of_shipping(self) -> bool:
-        """It is taken off the shipping line."""
+        """Whether it applies to shipping."""
         return not self.line_cents
 
     @property
     def is_of_order(self) -> bool:
-        """It is of the order as a whole, so that no line's final price shows it."""
+        """Whether it applies to the whole order; then no line's final price includes it."""
         return bool(self.line_cents) and self.target_selection == "ALL"
 
 
-def discounts_on(lines: Sequence[Line], delivery_cents: int, has_code: bool, luck: Random) -> tuple[Discount, ...]:
-    """What is taken off a cart: discounts of lines first, those of the order off what is left."""
-    of_lines = list(_of_lines(lines, luck))
+def discounts_on(lines: Sequence[Line], delivery_cents: int, has_code: bool, rng: Random) -> tuple[Discount, ...]:
+    """The discounts of a cart: line discounts first, then order discounts on the remainder."""
+    of_lines = list(_of_lines(lines, rng))
     left = [
         variant.price_cents * quantity - sum(discount.line_cents[number] for discount in of_lines)
         for number, (_, variant, quantity) in enumerate(lines)
     ]
-    return (*of_lines, *(_by_code(left, delivery_cents, luck) if has_code else ()))
+    return (*of_lines, *(_by_code(left, delivery_cents, rng) if has_code else ()))
 
 
-def _of_lines(lines: Sequence[Line], luck: Random) -> Iterator[Discount]:
+def _of_lines(lines: Sequence[Line], rng: Random) -> Iterator[Discount]:
     on_sale = lines[0][0].collection
-    if luck.random() < SALE_SHARE:
+    if rng.random() < SALE_SHARE:
         yield Discount(
             f"{on_sale} sale",
             "AUTOMATIC",
@@ -65,7 +65,7 @@ def _of_lines(lines: Sequence[Line], luck: Random) -> Iterator[Discount]:
                 for product, variant, quantity in lines
             ),
         )
-    elif any(quantity >= 4 for *_, quantity in lines) and luck.random() < SCRIPT_SHARE:
+    elif any(quantity >= 4 for *_, quantity in lines) and rng.random() < SCRIPT_SHARE:
         yield Discount(
             "Four for three",
             "SCRIPT",
@@ -76,8 +76,8 @@ def _of_lines(lines: Sequence[Line], luck: Random) -> Iterator[Discount]:
         )
 
 
-def _by_code(left: Sequence[int], delivery_cents: int, luck: Random) -> Iterator[Discount]:
-    kind = luck.random()
+def _by_code(left: Sequence[int], delivery_cents: int, rng: Random) -> Iterator[Discount]:
+    kind = rng.random()
     if kind < 0.25 and delivery_cents:
         yield _free_shipping(delivery_cents)
         return
@@ -87,7 +87,7 @@ def _by_code(left: Sequence[int], delivery_cents: int, luck: Random) -> Iterator
         off = round(sum(left) * WELCOME_PERCENT / 100)
         title = f"WELCOME{WELCOME_PERCENT}"
         yield Discount(title, "DISCOUNT_CODE", "ALL", "ACROSS", WELCOME_PERCENT, _spread(off, left))
-    if delivery_cents and luck.random() < 0.2:
+    if delivery_cents and rng.random() < 0.2:
         yield _free_shipping(delivery_cents)
 
 
@@ -96,7 +96,7 @@ def _free_shipping(delivery_cents: int) -> Discount:
 
 
 def _spread(cents: int, weights: Sequence[int]) -> tuple[int, ...]:
-    """The parts of an amount in proportion to the weights; they sum to it to the cent."""
+    """An amount split in proportion to the weights; the parts sum to it to the cent."""
     parts, reached = [], 0
     for number in range(1, len(weights) + 1):
         upto = round(cents * sum(weights[:number]) / sum(weights))

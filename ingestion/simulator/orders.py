@@ -1,6 +1,6 @@
-"""Orders as the simulated shop knows them: of the online store, of a till, and what becomes of them later.
+"""Orders of the simulated shop: from the online store and the point of sale, with later refunds and cancellations.
 
-Finished checkouts flow in; `PlacedOrder` flows out.
+Converts completed checkouts to `PlacedOrder`.
 """
 
 from collections.abc import Iterator, Sequence
@@ -14,16 +14,16 @@ from ingestion.simulator.catalogue import Catalogue, Product, Variant
 
 @dataclass(frozen=True)
 class PlacedOrder:
-    """An order as the shop knows it, whether or not the pixel saw it; amounts in cents, net of discounts."""
+    """An order in the shop, whether or not the pixel saw it; amounts in cents, net of discounts."""
 
     id: int
     checkout_token: str | None  # None: not from the online store
-    source_name: str  # "web", or "pos" for a till
+    source_name: str  # "web", or "pos" for the point of sale
     placed_at: datetime
     currency: str
     customer_id: int | None
     lines: Sequence[tuple[Product, Variant, int]]
-    discounted_cents: Sequence[int]  # of each line after its own discounts, before those of the order
+    discounted_cents: Sequence[int]  # per line, after line discounts and before order discounts
     subtotal_cents: int
     discount_cents: int
     shipping_cents: int
@@ -35,17 +35,17 @@ class PlacedOrder:
 
     @property
     def total_cents(self) -> int:
-        """What the buyer owed at checkout."""
+        """The total at checkout."""
         return self.subtotal_cents + self.shipping_cents + self.tax_cents
 
     @property
     def updated_at(self) -> datetime:
-        """The newest thing that happened to it."""
+        """Time of its latest change."""
         return max(at for at in (self.placed_at, self.cancelled_at, self.refunded_at) if at)
 
 
 def till_orders(shop: Shop, catalogue: Catalogue, seed: int, day: date) -> Iterator[PlacedOrder]:
-    """What is sold over the counter: orders of the shop that no pixel sees."""
+    """Orders at the point of sale, which no pixel sees."""
     rng = Random(f"till/{seed}/{day}")
     for _ in range(rng.randint(0, 3)):
         product = rng.choice([one for one in catalogue.products if one.is_published and one.in_stock])
@@ -67,7 +67,7 @@ def till_orders(shop: Shop, catalogue: Catalogue, seed: int, day: date) -> Itera
 
 
 def with_aftermath(order: PlacedOrder, end: datetime) -> PlacedOrder:
-    """The order as it stands at `end`: drawn from its id, so that a later end only adds to it."""
+    """The order as of `end`: seeded by its id, so that a later end only adds changes."""
     rng = Random(f"aftermath/{order.id}")
     fate, days = rng.random(), rng.uniform(0.1, 12)
     at = (order.placed_at + timedelta(days=days)).replace(microsecond=0)

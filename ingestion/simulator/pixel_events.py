@@ -1,6 +1,6 @@
 """Pixel events in the exact shape of Shopify's types (npm @shopify/web-pixels-extension 2.18, PixelEvents).
 
-What a browser does flows in; event dicts flow out, as `analytics.subscribe` would hand them to our pixel.
+Converts a browser's actions to event dicts, as `analytics.subscribe` passes them to our pixel.
 """
 
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ Event = dict[str, Any]
 
 @dataclass(frozen=True)
 class Device:
-    """What a browser says of itself."""
+    """The properties that a browser reports."""
 
     user_agent: str
     language: str
@@ -28,7 +28,7 @@ class Device:
 
 
 def custom_event(page: Event, name: str, happened_at: datetime, custom_data: dict[str, Any], rng: Random) -> Event:
-    """A custom event, published on the page of another event; its place in the order is the caller's to give."""
+    """A custom event on the page of another event; the caller sets its sequence number."""
     return {
         "id": _event_id(rng),
         "clientId": page["clientId"],
@@ -51,7 +51,7 @@ def _timestamp(at: datetime) -> str:
 
 @dataclass
 class Browser:
-    """One browser storage: stamps each event with its client id, a sequence number and the page it stands on."""
+    """One browser storage: stamps each event with its client id, a sequence number and the current page."""
 
     client_id: str
     device: Device
@@ -65,7 +65,7 @@ class Browser:
     events: list[Event] = field(default_factory=list)
 
     def open_page(self, path: str, title: str, happened_at: datetime, referrer: str | None = None) -> None:
-        """Go to a page of the store and say so (page_viewed)."""
+        """Open a page of the store and emit page_viewed."""
         self.referrer = self.url if referrer is None else referrer
         self.url, self.title = f"https://{self.host}{path}", title
         self.emit("page_viewed", happened_at, {})
@@ -87,11 +87,11 @@ class Browser:
         )
 
     def money(self, cents: int) -> dict[str, Any]:
-        """MoneyV2: the amount is a JSON number."""
+        """MoneyV2; the amount is a JSON number."""
         return {"amount": cents / 100, "currencyCode": self.currency}
 
     def variant(self, product: Product, variant: Variant) -> dict[str, Any]:
-        """ProductVariant: ids are numeric strings, and there is no handle but in the url."""
+        """ProductVariant: ids are numeric strings, and only the url has the handle."""
         return {
             "id": str(variant.id),
             "image": {"src": product.image_url},
@@ -110,7 +110,7 @@ class Browser:
         }
 
     def cart_line(self, product: Product, variant: Variant, quantity: int) -> dict[str, Any]:
-        """CartLine of one variant. Shopify's type has no properties here: they show in a checkout's lines only."""
+        """CartLine of one variant. In Shopify's types, only checkout lines have properties."""
         return {
             "cost": {"totalAmount": self.money(variant.price_cents * quantity)},
             "merchandise": self.variant(product, variant),
@@ -176,7 +176,7 @@ class Checkout:
 
     @property
     def final_line_cents(self) -> list[int]:
-        """What each line costs after its own discounts: those of the order are not taken off."""
+        """Price of each line after line discounts, before order discounts."""
         return [
             variant.price_cents * quantity
             - sum(one.line_cents[number] for one in self.discounts if not one.is_of_shipping and not one.is_of_order)
@@ -185,7 +185,7 @@ class Checkout:
 
     @property
     def discount_cents(self) -> int:
-        """All discounts, those of shipping among them."""
+        """All discounts, including shipping."""
         return sum(sum(discount.line_cents) + discount.shipping_cents for discount in self.discounts)
 
     @property
@@ -195,7 +195,7 @@ class Checkout:
 
     @property
     def shipping_cents(self) -> int:
-        """The delivery after discounts."""
+        """Delivery after discounts."""
         return self.delivery_cents - sum(discount.shipping_cents for discount in self.discounts)
 
     @property
@@ -206,7 +206,7 @@ class Checkout:
     def data(self, browser: Browser, order_id: int | None = None, paid: bool = False) -> dict[str, Any]:
         """Checkout, as the checkout events carry it; with an order id only once completed.
 
-        No e-mail, phone, name or address: our pixel takes them out before it sends.
+        Without email, phone, name and address: our pixel removes them before sending.
         """
         money = browser.money
         applications = [_application(browser, discount) for discount in self.discounts]

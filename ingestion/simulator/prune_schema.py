@@ -1,6 +1,6 @@
-"""Makes admin_api.graphql: what the loader's queries use of Shopify's Admin schema, and the plain fields beside it.
+"""Generates admin_api.graphql: the part of Shopify's Admin schema that the loader's queries use, plus scalar fields.
 
-The introspection file of npm `@shopify/dev-mcp` (dist/data/admin_<version>.json.gz) flows in; SDL flows out.
+Reads the introspection file of npm `@shopify/dev-mcp` (dist/data/admin_<version>.json.gz); writes SDL.
 
     npm pack @shopify/dev-mcp && tar xzf shopify-dev-mcp-*.tgz
     python -m ingestion.simulator.prune_schema package/dist/data/admin_2026-10.json.gz
@@ -35,7 +35,7 @@ LEAVES = ("SCALAR", "ENUM")
 
 
 def prune(introspection: dict[str, Any], documents: Iterable[str]) -> str:
-    """The SDL of the types that the documents visit: the fields they use, and all that are scalars or enums."""
+    """The SDL of the types that the documents use: their used fields, and all scalar and enum fields."""
     used = _used_fields(build_client_schema(introspection), documents)
     types = {kind["name"]: kind for kind in introspection["__schema"]["types"]}
     leaves = {name for name, kind in types.items() if kind["kind"] in LEAVES}
@@ -62,7 +62,7 @@ def prune(introspection: dict[str, Any], documents: Iterable[str]) -> str:
 
 
 def _used_fields(schema: GraphQLSchema, documents: Iterable[str]) -> dict[str, set[str]]:
-    """Type ▶ names of the fields that the documents ask of it; implementations of interfaces are among the types."""
+    """Type ▶ names of the fields used by the documents; includes implementations of interfaces."""
     used: dict[str, set[str]] = defaultdict(set)
     info = TypeInfo(schema)
 

@@ -1,8 +1,8 @@
-"""Recommendations on the simulated store's product pages: who sees a list, what is clicked, what the cart keeps of it.
+"""Recommendation lists on the simulated store's product pages: views, clicks, and their line item properties.
 
-A visit's standard events flow in; the same events flow out with the storefront's custom events among them, and with a
-line item property on what was clicked before it was bought. A click only explains a page that was opened anyway, so
-that the shoppers' own luck knows nothing of recommendations.
+Reads a visit's standard events; returns them with the storefront's custom events inserted, and with a line item
+property on products that were clicked before they were bought. A click only explains a page that was opened anyway, so
+that the shoppers' own random draws do not depend on recommendations.
 """
 
 from collections import Counter
@@ -23,23 +23,23 @@ PLACEMENT = "product_page"
 LINE_PROPERTY = "_pixelnova_rec"
 ITEMS_PER_LIST = 4
 VISITORS_WITH_LISTS = 0.9
-LISTS_IN_SIGHT = 0.6  # of product pages: who does not scroll that far has seen nothing
-FOUND_IN_LIST = 0.2  # of listed products that are opened next for another reason than a look at the companion
+LISTS_IN_SIGHT = 0.6  # of product pages: other visitors do not scroll to the list
+FOUND_IN_LIST = 0.2  # of listed products opened next, other than the companion
 
 
 @dataclass(frozen=True)
 class Item:
-    """A product in a list, and why it is there."""
+    """A product in a list, with its strategy."""
 
     product_id: str
     strategy: str
 
 
-Lists = dict[str, list[Item]]  # product id ▶ what its page recommends
+Lists = dict[str, list[Item]]  # product id ▶ the list on its page
 
 
 def lists_of(catalogue: Catalogue) -> Lists:
-    """The list on each product's page: its companion, then what is most popular in the collection and can be bought."""
+    """The list on each product page: its companion, then the most popular buyable products of the collection."""
     popular = {
         product.collection: [one for one in catalogue.published(product.collection) if one.in_stock]
         for product in catalogue.products
@@ -57,22 +57,22 @@ def _list_of(product: Product, companion: Product | None, popular: Sequence[Prod
     return items[:ITEMS_PER_LIST]
 
 
-class Onlooker:
-    """One visitor before the lists, with luck of its own."""
+class ListViewer:
+    """One visitor who sees lists, with its own random generator."""
 
-    def __init__(self, lists: Lists, luck: Random, may_see: bool) -> None:
-        self._lists, self._luck = lists, luck
-        self._sees = luck.random() < VISITORS_WITH_LISTS and may_see
-        self._published: Counter[str] = Counter()  # custom events of each browser so far
+    def __init__(self, lists: Lists, rng: Random, may_see: bool) -> None:
+        self._lists, self._rng = lists, rng
+        self._sees = rng.random() < VISITORS_WITH_LISTS and may_see
+        self._published: Counter[str] = Counter()  # custom events per browser so far
 
-    def tell(self, visit: Sequence[Event]) -> list[list[Event]]:
-        """For each standard event what is published before it, and itself; at last what follows all of them."""
+    def publish(self, visit: Sequence[Event]) -> list[list[Event]]:
+        """For each standard event, the custom events before it and itself; at the end, the remaining ones."""
         if not self._sees:
             return [*([event] for event in visit), []]
-        told: list[list[Event]] = []
-        ahead: list[Event] = []  # custom events of the page that is open, in order
+        published: list[list[Event]] = []
+        ahead: list[Event] = []  # custom events of the open page, in order
         clicks: dict[str, str] = {}  # product id ▶ the line item property of its latest click
-        lines: dict[str, str] = {}  # variant id ▶ that of the cart's line
+        lines: dict[str, str] = {}  # variant id ▶ the property of its cart line
         for number, event in enumerate(visit):
             due = [custom for custom in ahead if custom["timestamp"] <= event["timestamp"]]
             ahead = ahead[len(due) :]
@@ -83,17 +83,17 @@ class Onlooker:
                 variant = event["data"]["cartLine"]["merchandise"]
                 if variant["product"]["id"] in clicks:
                     lines[variant["id"]] = clicks[variant["product"]["id"]]
-            told.append([*due, _with_properties(event, lines)])
-        told.append(ahead)
+            published.append([*due, _with_properties(event, lines)])
+        published.append(ahead)
         client = visit[0]["clientId"]
         numbers = count(visit[0]["seq"] + self._published[client])
-        self._published[client] += sum(len(group) for group in told) - len(visit)
-        return [[{**event, "seq": next(numbers)} for event in group] for group in told]
+        self._published[client] += sum(len(group) for group in published) - len(visit)
+        return [[{**event, "seq": next(numbers)} for event in group] for group in published]
 
     def _look_at_list(self, visit: Sequence[Event]) -> list[Event]:
-        """What is published of the list on the product page with whose view the rest of the visit begins."""
-        luck, view = self._luck, visit[0]
-        in_sight, seconds = luck.random() < LISTS_IN_SIGHT, luck.uniform(1.5, 9)
+        """The custom events of the list on the product page that the visit starts with."""
+        rng, view = self._rng, visit[0]
+        in_sight, seconds = rng.random() < LISTS_IN_SIGHT, rng.uniform(1.5, 9)
         viewed_at = _happened_at(view) + timedelta(seconds=seconds)
         next_page = next((n for n, event in enumerate(visit) if event["name"] == "page_viewed"), None)
         left_at = None if next_page is None else _happened_at(visit[next_page]) - timedelta(milliseconds=300)
@@ -103,25 +103,25 @@ class Onlooker:
         items = self._lists[seed_product_id]
         common = {
             "v": 1,
-            "request_id": str(UUID(int=luck.getrandbits(128), version=4)),
+            "request_id": str(UUID(int=rng.getrandbits(128), version=4)),
             "placement": PLACEMENT,
             "seed_product_id": seed_product_id,
             "model_version": "simulated",
             "version": "simulated",
         }
         listed = {
-            "strategies": [item.strategy for item in items],  # of each product, in the products' order
+            "strategies": [item.strategy for item in items],  # per product, in the same order
             "product_ids": [item.product_id for item in items],
         }
-        events = [custom_event(view, VIEWED, viewed_at, {**common, **listed}, luck)]
+        events = [custom_event(view, VIEWED, viewed_at, {**common, **listed}, rng)]
         if left_at and (position := self._clicks(items, visit[:next_page], visit[next_page:])):
             item = items[position - 1]
             clicked = {"strategy": item.strategy, "position": position, "product_id": item.product_id}
-            events.append(custom_event(view, CLICKED, left_at, {**common, **clicked}, luck))
+            events.append(custom_event(view, CLICKED, left_at, {**common, **clicked}, rng))
         return events
 
     def _clicks(self, items: Sequence[Item], on_page: Sequence[Event], afterwards: Sequence[Event]) -> int | None:
-        """The position that is clicked, if that is how the next page is opened."""
+        """The clicked position, if the next page is opened by a click."""
         opened = _product_opened(afterwards)
         position = next((n for n, item in enumerate(items, start=1) if item.product_id == opened), None)
         if position is None:
@@ -130,11 +130,11 @@ class Onlooker:
         has_bought = any(event["name"] == "product_added_to_cart" for event in on_page)
         if is_companion and not has_bought:
             return position
-        return position if self._luck.random() < FOUND_IN_LIST else None
+        return position if self._rng.random() < FOUND_IN_LIST else None
 
 
 def _product_opened(visit: Sequence[Event]) -> str | None:
-    """The product on whose page the rest of the visit begins, if it is a product's."""
+    """The product whose page the visit starts with, if it is a product page."""
     if len(visit) > 1 and visit[1]["name"] == "product_viewed":
         return visit[1]["data"]["productVariant"]["product"]["id"]
     return None
@@ -149,7 +149,7 @@ def _property_of(data: dict[str, Any]) -> str:
 
 
 def _with_properties(event: Event, lines: dict[str, str]) -> Event:
-    """A checkout's event with the properties that its lines have had since they were put into the cart."""
+    """A checkout event with the line properties set when the lines were added to the cart."""
     if not lines or "checkout" not in event["data"]:
         return event
     checkout = event["data"]["checkout"]

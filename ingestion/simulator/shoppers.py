@@ -1,10 +1,10 @@
-"""The simulated store's shoppers: who comes, what they look at, what they buy, and what the pixel sends of it.
+"""The simulated store's shoppers: visits, views, purchases, and the pixel's requests.
 
-A seed, an end and a number of days flow in; deliveries (what one request to the collector carries) flow out, and the
-orders as the shop knows them, some of which the pixel never sees.
+From a seed, an end and a number of days, generates deliveries (each the body of one request to the collector) and the
+shop's orders, some of which the pixel never sees.
 
-The store lives for ever and is only looked at: each visitor is drawn from the seed and the day of the first visit, so
-two windows that overlap hold the same events, and running the demo twice adds only what has happened since.
+Each visitor is seeded by the seed and the day of the first visit, so overlapping windows have the same events, and
+running the demo twice adds only newer events.
 """
 
 from collections.abc import Iterator, Sequence
@@ -22,18 +22,18 @@ from ingestion.simulator.catalogue import COLLECTIONS, Catalogue, Product, Varia
 from ingestion.simulator.discounts import discounts_on
 from ingestion.simulator.orders import PlacedOrder, till_orders, with_aftermath
 from ingestion.simulator.pixel_events import Browser, Checkout, Device, Event
-from ingestion.simulator.recommendations import Lists, Onlooker, lists_of
+from ingestion.simulator.recommendations import Lists, ListViewer, lists_of
 
 PIXEL_VERSION = "simulator-1"
 EVENTS_PER_DELIVERY = 20
 BYTES_PER_DELIVERY = 59_000  # browsers send at most 64 KiB with keepalive
 VISITORS_PER_DAY = 68
-LIFE = timedelta(days=30)  # how long after the first visit a shopper may come back
+LIFE = timedelta(days=30)  # shoppers may return this long after the first visit
 
 
 @dataclass(frozen=True)
 class _Kind:
-    """A kind of device: its share of browsers, its screen, and what such browsers call themselves."""
+    """A kind of device: its share of browsers, its screen and its user agents."""
 
     share: int
     width: int
@@ -86,7 +86,7 @@ ARRIVALS = [
     (8, "", "utm_source=newsletter&utm_medium=email&utm_campaign=weekly"),
     (5, "https://www.thekitchenpages.example/best-skillets", ""),
 ]
-THANK_YOU_NEVER_LOADED = 0.03  # of orders: Shopify then sends no checkout_completed at all
+THANK_YOU_NEVER_LOADED = 0.03  # of orders: Shopify then never sends checkout_completed
 STEPS_TO_PAYMENT = (
     "checkout_contact_info_submitted",
     "checkout_address_info_submitted",
@@ -97,7 +97,7 @@ STEPS_TO_PAYMENT = (
 
 @dataclass(frozen=True)
 class Delivery:
-    """What one request of the pixel carries: at most 20 events of one browser, and its consent."""
+    """One request of the pixel: at most 20 events of one browser, and its consent."""
 
     sent_at: datetime
     consent: dict[str, bool]
@@ -111,7 +111,7 @@ class Delivery:
 
 @dataclass(frozen=True)
 class Simulation:
-    """What happened in a window: deliveries in the order in which they are sent, orders in that of their placing."""
+    """The events of a window: deliveries in order of sending, orders in order of placement."""
 
     deliveries: list[Delivery]
     orders: list[PlacedOrder]
@@ -120,8 +120,8 @@ class Simulation:
 def simulate(shop: Shop, catalogue: Catalogue, seed: int, end: datetime, days: int = 30) -> Simulation:
     """All deliveries and orders of the `days` before `end`.
 
-    About 100 sessions a day. Among them are bots, refusals of consent, repeated and late deliveries, and a few events
-    whose timestamp is no time. Among the orders are some whose thank-you page never loaded, some of a till, tests,
+    About 100 sessions a day. They include bots, refused consent, repeated and late deliveries, and a few events with
+    invalid timestamps. The orders include some whose thank-you page never loaded, point-of-sale and test orders,
     refunds and cancellations.
     """
     begin = end - timedelta(days=days)
@@ -132,8 +132,8 @@ def simulate(shop: Shop, catalogue: Catalogue, seed: int, end: datetime, days: i
         rng = Random(f"visitors/{seed}/{day}")
         busy = 1.25 if day.weekday() >= 5 else 0.9
         for number in range(round(VISITORS_PER_DAY * busy * rng.uniform(0.85, 1.15))):
-            luck = Random(f"recommendations/{seed}/{day}/{number}")
-            visitor = _Visitor(shop, catalogue, Random(f"visitor/{seed}/{day}/{number}"), day, lists, luck)
+            list_rng = Random(f"recommendations/{seed}/{day}/{number}")
+            visitor = _Visitor(shop, catalogue, Random(f"visitor/{seed}/{day}/{number}"), day, lists, list_rng)
             deliveries += visitor.deliveries(begin, end)
             orders += [order for order in visitor.placed if begin <= order.placed_at < end]
         orders += [order for order in till_orders(shop, catalogue, seed, day) if begin <= order.placed_at < end]
@@ -147,7 +147,7 @@ class _Visitor:
     """One person: devices, taste, consent, and the sessions of one life."""
 
     def __init__(
-        self, shop: Shop, catalogue: Catalogue, rng: Random, first_day: date, lists: Lists, luck: Random
+        self, shop: Shop, catalogue: Catalogue, rng: Random, first_day: date, lists: Lists, list_rng: Random
     ) -> None:
         self.shop, self.catalogue, self.rng, self.first_day = shop, catalogue, rng, first_day
         self.is_bot = rng.random() < 0.02
@@ -158,7 +158,7 @@ class _Visitor:
             "preferencesProcessingAllowed": consents,
             "saleOfDataAllowed": consents and rng.random() < 0.6,
         }
-        self.onlooker = Onlooker(lists, luck, may_see=consents and not self.is_bot)
+        self.list_viewer = ListViewer(lists, list_rng, may_see=consents and not self.is_bot)
         self.taste = rng.sample(list(COLLECTIONS), 2)
         self.browsers = [self._browser() for _ in range(1 if self.is_bot or rng.random() < 0.75 else 2)]
         self.customer_id = 6_100_000_000_000 + rng.randrange(10**9)
@@ -166,7 +166,7 @@ class _Visitor:
         self.placed: list[PlacedOrder] = []
 
     def deliveries(self, begin: datetime, end: datetime) -> Iterator[Delivery]:
-        """What the pixel sends of this life's events from `begin` until before `end`."""
+        """The pixel's requests with this visitor's events from `begin` to before `end`."""
         for started_at in self._session_starts():
             browser = self.rng.choice(self.browsers)
             browser.events.clear()
@@ -189,7 +189,7 @@ class _Visitor:
 
     def _session_starts(self) -> Iterator[datetime]:
         rng, visits = self.rng, 1
-        comes_back = 0.25 if len(self.browsers) == 1 else 0.55  # who has logged in on two devices is a regular
+        comes_back = 0.25 if len(self.browsers) == 1 else 0.55  # visitors with two devices are regulars
         while visits < 12 and rng.random() < comes_back:
             visits += 1
         offsets = sorted({0, *(rng.randrange(1, LIFE.days) for _ in range(visits - 1))})
@@ -200,7 +200,7 @@ class _Visitor:
             yield datetime.combine(day, local, ZoneInfo(self.shop.timezone)).astimezone(UTC)
 
     def _shop(self, browser: Browser, now: datetime) -> None:
-        """One session: land, look, perhaps fill a cart, perhaps buy."""
+        """One session: land, browse, perhaps fill a cart, perhaps buy."""
         rng = self.rng
         _, referrer, query = rng.choices(ARRIVALS, [share for share, *_ in ARRIVALS])[0]
         collection = rng.choice(self.taste)
@@ -231,12 +231,12 @@ class _Visitor:
             self._leave_with(browser, cart, self._pause(now))
 
     def _pick(self, collection: str) -> Product:
-        """A product of the collection, the first ones far more often (popularity falls like 1/rank)."""
+        """A product of the collection; popularity falls like 1/rank."""
         products = self.catalogue.published(collection)
         return self.rng.choices(products, [1 / (rank + 2) for rank in range(len(products))])[0]
 
     def _pause(self, now: datetime) -> datetime:
-        """What a person needs before the next click; now and then long enough to end the session."""
+        """The time of the next click; sometimes after a pause that ends the session."""
         seconds = 2700 if self.rng.random() < 0.004 else self.rng.lognormvariate(3.2, 0.8)
         return now + timedelta(milliseconds=round(seconds * 1000))
 
@@ -302,7 +302,7 @@ class _Visitor:
         return now
 
     def _leave_with(self, browser: Browser, cart: list[tuple[Product, Variant, int]], now: datetime) -> None:
-        """Look at the cart, and leave it or check out; each step loses some."""
+        """View the cart, then leave or check out; some visitors drop out at each step."""
         rng = self.rng
         if len(cart) > 1 and rng.random() < 0.15:
             product, variant, quantity = cart.pop()
@@ -346,7 +346,7 @@ class _Visitor:
             "checkout_completed", now + timedelta(milliseconds=300), checkout.data(browser, order_id, paid=True)
         )
         self.orders += 1
-        if rng.random() < 0.06:  # the thank-you page is loaded again: another event, the same order
+        if rng.random() < 0.06:  # the thank-you page is reloaded: another event, the same order
             now += timedelta(minutes=rng.randint(1, 20))
             browser.emit("checkout_completed", now, checkout.data(browser, order_id, paid=True))
 
@@ -377,7 +377,7 @@ class _Visitor:
         }
 
     def _crawl(self, browser: Browser, now: datetime) -> None:
-        """A crawler opens one product page after the other, a second apart."""
+        """A crawler opens one product page per second."""
         for collection in self.taste:
             for product in self.catalogue.published(collection)[: self.rng.randint(5, 25)]:
                 now += timedelta(seconds=1)
@@ -386,23 +386,23 @@ class _Visitor:
                 browser.emit("product_viewed", now + timedelta(milliseconds=80), data)
 
     def _send(self, visit: Sequence[Event], begin: datetime, end: datetime) -> Iterator[Delivery]:
-        """A visit's requests: standard events alone settle what is late, repeated, broken and in the window."""
-        rng, told = self.rng, iter(self.onlooker.tell(visit))
+        """A visit's requests. Only standard events decide what is late, repeated, broken and in the window."""
+        rng, published = self.rng, iter(self.list_viewer.publish(visit))
         for chunk in _chunks(visit):
             sent_at = _sent_at(chunk)
             late, twice, broken = rng.random() < 0.02, rng.random() < 0.015, rng.random() < 0.0015
             delay = timedelta(minutes=rng.randint(20, 60 * 24 * 3))
-            events = [event for _ in chunk for event in next(told)]
+            events = [event for _ in chunk for event in next(published)]
             if broken:
                 events[-1] = {**events[-1], "timestamp": "yesterday"}
             if not begin <= sent_at < end:
                 continue
-            for part in _chunks(events):  # custom events may make it too large for one request
+            for part in _chunks(events):  # with custom events it may exceed one request
                 delivery = Delivery(sent_at + delay if late else sent_at, self.consent, part)
                 yield delivery
                 if twice:
                     yield Delivery(delivery.sent_at + timedelta(seconds=3), self.consent, part)
-        if (last := next(told)) and begin <= _sent_at(last) < end:
+        if (last := next(published)) and begin <= _sent_at(last) < end:
             yield Delivery(_sent_at(last), self.consent, last)
 
 
@@ -411,7 +411,7 @@ def _sent_at(events: Sequence[Event]) -> datetime:
 
 
 def _chunks(events: Sequence[Event]) -> Iterator[list[Event]]:
-    """Events in order, as many to a delivery as the pixel puts into one request."""
+    """Events in order, split into deliveries as the pixel splits requests."""
     chunk: list[Event] = []
     size = 0
     for event in events:

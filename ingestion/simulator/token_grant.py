@@ -1,6 +1,6 @@
-"""The stand-in's side of the client credentials grant: who may have a token, and until when it is valid.
+"""The simulated client credentials grant: grants tokens and tracks their expiry.
 
-Takes the form that an app posts to /admin/oauth/access_token, returns Shopify's answer.
+Reads the form that an app posts to /admin/oauth/access_token; returns Shopify's response.
 """
 
 import secrets
@@ -9,23 +9,23 @@ from urllib.parse import parse_qs
 
 from ingestion.simulator.admin_store import Node
 
-TOKEN_SECONDS = 86_399  # as Shopify says it
+TOKEN_SECONDS = 86_399  # as Shopify grants them
 
 
 class TokenGrant:
-    """One app and the tokens it was granted. Its public attributes may be changed while it serves."""
+    """One app and its granted tokens. Its public attributes may be changed while it serves."""
 
     def __init__(self, client_id: str, client_secret: str, token_seconds: float = TOKEN_SECONDS) -> None:
-        """Grant tokens of `token_seconds` to whoever knows id and secret."""
+        """Grant tokens valid for `token_seconds` to clients with the id and secret."""
         self.client_id, self.client_secret, self.token_seconds = client_id, client_secret, token_seconds
         self.is_installed = True
-        self.is_permitted = True  # app and store are of one organization
-        self.server_errors = 0  # how many requests are still answered with 502
+        self.is_permitted = True  # app and store belong to one organization
+        self.server_errors = 0  # how many more requests get 502
         self.granted: list[str] = []
         self._expires_at: dict[str, float] = {}
 
     def answer(self, body: bytes, scopes: set[str]) -> tuple[int, Node]:
-        """The status and the JSON that answer a request for a token."""
+        """Status and JSON of the response to a token request."""
         form = {name: values[0] for name, values in parse_qs(body.decode()).items()}
         if self.server_errors:
             self.server_errors -= 1
@@ -50,7 +50,7 @@ class TokenGrant:
         return time.monotonic() < self._expires_at.get(token, 0.0)
 
     def revoke(self) -> None:
-        """Take back all tokens, as when the secret is rotated."""
+        """Revoke all tokens, as on a rotation of the secret."""
         self._expires_at.clear()
 
 

@@ -8,5 +8,5 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:  # loading dlt takes most of a second
     from dlt.common.schema.typing import TSchemaContract
 
-# New fields are welcome; a field that changes its type is not silently given a second column.
+# New fields are added; a field that changes its type fails rather than silently getting a second column.
 SCHEMA_CONTRACT: "TSchemaContract" = {"tables": "evolve", "columns": "evolve", "data_type": "freeze"}

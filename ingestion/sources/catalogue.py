@@ -1,7 +1,7 @@
 """dlt source `catalogue`: a shop's catalogue from files, for shops without an Admin API token.
 
-Reads the files of shops.toml; writes products and variants, one row per product or variant and reading (a log of what
-the catalogue was when it was read), and readings, one row per shop and reading.
+Reads the files of shops.toml; writes products and variants, one row per product or variant and reading (a log of the
+catalogue over time), and readings, one row per shop and reading.
 """
 
 from collections.abc import Iterator, Sequence
@@ -25,7 +25,7 @@ from ingestion.sources.catalogue_rows import (
 
 @dataclass(frozen=True)
 class _Reading:
-    """A shop's files at one moment, which all tables share; if they cannot be used it has no rows but an error."""
+    """A shop's files at one moment, shared by all tables; unusable files give an error and no rows."""
 
     source: CatalogueFiles
     fingerprint: str
@@ -40,13 +40,13 @@ class _Reading:
 
 @dlt.source(name="catalogue", schema_contract=SCHEMA_CONTRACT, max_table_nesting=0)
 def catalogue_source(shops: Sequence[CatalogueFiles] = ()) -> tuple[DltResource, ...]:
-    """Tables raw_catalogue.products and raw_catalogue.variants: readings are appended, none is ever changed.
+    """Tables raw_catalogue.products and raw_catalogue.variants: append-only readings.
 
-    Files that are, byte for byte, what was last loaded of their shop add nothing. raw_catalogue.readings has one row
-    per shop whose files were read; files that cannot be used do not stop other shops, and their row has the error.
+    Files identical to the last load of their shop are skipped. raw_catalogue.readings has one row per shop whose files
+    were read; unusable files do not stop other shops, and their row has the error.
     """
 
-    # One item, also without files: the tables are made by the transformers, which run once per item.
+    # One item even without files: the transformers create the tables, and run once per item.
     @dlt.resource(name="changed_files", selected=False)
     def changed_files() -> Iterator[list[_Reading]]:
         yield [reading for files in shops if (reading := _read_if_changed(files))]
@@ -85,7 +85,7 @@ def catalogue_source(shops: Sequence[CatalogueFiles] = ()) -> tuple[DltResource,
 
 
 def _loaded() -> dict[str, dict[str, str]]:
-    """Shop ▶ table ▶ fingerprint of what was loaded last; dlt drops what a failed extraction wrote to it."""
+    """Shop ▶ table ▶ fingerprint of the last load; dlt discards changes of a failed extraction."""
     return dlt.current.source_state().setdefault("loaded", {})
 
 
@@ -93,14 +93,14 @@ def _read_if_changed(files: CatalogueFiles) -> _Reading | None:
     try:
         return _read_unless_loaded(files)
     except CatalogueError as error:
-        _loaded().pop(files.shop, None)  # so that repaired files are read again, even if they are as they were before
+        _loaded().pop(files.shop, None)  # so that repaired files are read again even if identical to the last load
         return _Reading(files, "", datetime.now(UTC), Catalogue([], []), str(error))
 
 
 def _read_unless_loaded(files: CatalogueFiles) -> _Reading | None:
     contents = {path: read_file(path) for path in files.paths}
     found = fingerprint(contents)
-    # Table by table: Dagster can load one without the other, which then must not count as loaded.
+    # Per table: Dagster can load one without the other, which must not count as loaded then.
     if _loaded().get(files.shop) == {"products": found, "variants": found}:
         return None
     return _Reading(files, found, datetime.now(UTC), parse(contents))

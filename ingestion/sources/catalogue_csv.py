@@ -1,6 +1,6 @@
 """Product CSVs as Shopify's admin exports them, in both header dialects.
 
-Reads the text of a file, returns the rows of its products and variants.
+Reads the text of a file; returns the rows of its products and variants.
 """
 
 import csv
@@ -21,7 +21,7 @@ from ingestion.sources.catalogue_rows import (
     tag_list,
 )
 
-# What a cell is ▶ its header in the old and in the new dialect. Every other column is left in the file.
+# Field ▶ its header in the old and in the new dialect. Other columns are ignored.
 CSV_HEADERS = {
     "handle": ("handle", "url handle"),
     "title": ("title",),
@@ -57,13 +57,13 @@ def read_csv(path: Path, text: str) -> Catalogue:
     """The products and variants of a product CSV, in the file's order.
 
     Raises:
-        CatalogueError: the text is not such a CSV, or says something that cannot be kept.
+        CatalogueError: the text is not such a CSV, or has a value that cannot be stored.
     """
     rows_by_handle: dict[str, list[_Row]] = {}
     for row in _csv_rows(path, text):
         handle = row.text("handle")
         if handle is None:
-            raise CatalogueError(f"{row.where} has no handle: fill it in, on further lines of a product too.")
+            raise CatalogueError(f"{row.where} has no handle: fill it in, also on further lines of a product.")
         rows_by_handle.setdefault(handle_name(handle), []).append(row)
     if not rows_by_handle:
         raise CatalogueError(f"{path} has no rows below its header: {_EXPORT}.")
@@ -84,7 +84,7 @@ def _unknown_stock(path: Path, variants: list[dict[str, Any]]) -> str | None:
     if not unknown:
         return None
     return (
-        f"{path.name} names no inventory quantity for {unknown:,} of its {len(variants):,} variants, and they count as "
+        f"{path.name} has no inventory quantity for {unknown:,} of its {len(variants):,} variants; they count as "
         "in stock. Shopify leaves the column out where a store has several locations: connect the Admin API, or add "
         "the column Inventory quantity (Variant Inventory Qty)."
     )
@@ -92,7 +92,7 @@ def _unknown_stock(path: Path, variants: list[dict[str, Any]]) -> str | None:
 
 @dataclass(frozen=True)
 class _Row:
-    """A line of a product CSV. A cell is "" if it is blank, and absent if the file has no such column."""
+    """A line of a product CSV. A blank cell is ""; a missing column has no cell."""
 
     where: str
     cells: dict[str | None, str]
@@ -104,7 +104,7 @@ class _Row:
         return [value for name in _OPTIONS if (value := self.text(name))]
 
     def is_variant(self) -> bool:
-        """False for a row that only brings another image."""
+        """False for a row that only adds an image."""
         return bool(self.options() or self.text("price") or self.text("sku"))
 
     def choice(self, name: str, choices: dict[str, Any]) -> Any:
@@ -136,16 +136,16 @@ def _csv_rows(path: Path, text: str) -> Iterator[_Row]:
             raise CatalogueError(
                 f"{path}, line {number} has more cells than the header: put quotes around text that has commas."
             )
-        values += [""] * (len(names) - len(values))  # spreadsheets leave blank cells at the end of a line out
+        values += [""] * (len(names) - len(values))  # spreadsheets omit trailing blank cells
         if any(values):
-            # Backwards, so that of two columns for one thing the first counts.
+            # Reversed, so that the first of two columns for one field wins.
             cells_by_name = dict(zip(reversed(names), reversed(values[: len(names)]), strict=True))
             yield _Row(f"{path}, line {number}", cells_by_name)
 
 
 def _csv_lines(path: Path, text: str) -> Iterator[tuple[int, list[str]]]:
     """The records of a CSV, each with the number of its first line."""
-    # strict: a quote that is never closed would otherwise swallow the rest of the file as one cell.
+    # strict: an unclosed quote would otherwise turn the rest of the file into one cell.
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     records = []
     with _cells_of_any_length(text):
@@ -161,7 +161,7 @@ def _csv_lines(path: Path, text: str) -> Iterator[tuple[int, list[str]]]:
 
 @contextmanager
 def _cells_of_any_length(text: str) -> Iterator[None]:
-    """A description may be longer than the 128 KiB that the csv module takes, in the whole process, by default."""
+    """A description may exceed the csv module's process-wide limit of 128 KiB."""
     limit = csv.field_size_limit()
     csv.field_size_limit(max(limit, len(text)))
     try:
@@ -171,7 +171,7 @@ def _cells_of_any_length(text: str) -> Iterator[None]:
 
 
 def _csv_product(handle: str, rows: list[_Row]) -> dict[str, Any]:
-    # A product's cells stand on one of its lines, the first one unless the file was sorted.
+    # A product's cells are on one of its lines: the first, unless the file was sorted.
     def first(name: str) -> _Row:
         return next((row for row in rows if row.text(name)), rows[0])
 
@@ -211,7 +211,7 @@ def _csv_variant(handle: str, position: int, row: _Row) -> dict[str, Any]:
 
 
 def _is_available(row: _Row, policy: str | None, quantity: int | None) -> bool | None:
-    """Whether it can be bought; None if the file does not say. What is not tracked is always in stock."""
+    """Whether it can be bought; None if unknown. Untracked variants are always in stock."""
     if row.cells.get("tracker") == "" or policy == "CONTINUE":
         return True
     return None if quantity is None else quantity > 0

@@ -1,6 +1,6 @@
 """The catalogue files of a shop, read as one catalogue.
 
-Reads product CSVs (.csv) and saved pages of /products.json (.json), returns a `Catalogue`.
+Reads product CSVs (.csv) and saved pages of /products.json (.json); returns a `Catalogue`.
 """
 
 import hashlib
@@ -14,28 +14,28 @@ from ingestion.sources.catalogue_json import read_json
 from ingestion.sources.catalogue_rows import Catalogue, CatalogueError
 from ingestion.sources.shopify_api import admin_apis
 
-READER = b"2"  # raise it when the same files are understood otherwise, so that they are read again
+READER = b"2"  # increase it when the parsing changes, so that unchanged files are read again
 _READERS = {".csv": read_csv, ".json": read_json}
 
 
 @dataclass(frozen=True)
 class CatalogueFiles:
-    """The files that together hold the catalogue of a shop."""
+    """The files that together form a shop's catalogue."""
 
     shop: str
     paths: tuple[Path, ...]
 
     @property
     def names(self) -> str:
-        """Their names, as tables and messages give them."""
+        """Their names, as shown in tables and messages."""
         return ", ".join(path.name for path in self.paths)
 
 
 def catalogue_files(shops: Sequence[Shop], folder: Path) -> list[CatalogueFiles]:
-    """The files of those shops that name some and have no token for the Admin API.
+    """The files of shops that have some and no token for the Admin API.
 
     Args:
-        folder: what relative names are relative to: that of shops.toml.
+        folder: base of relative names: the folder of shops.toml.
     """
     with_token = {api.shop for api in admin_apis(shops)}
     return [
@@ -46,16 +46,16 @@ def catalogue_files(shops: Sequence[Shop], folder: Path) -> list[CatalogueFiles]
 
 
 def read_catalogue(*paths: Path) -> Catalogue:
-    """The products and variants of files, in their order. What several files name, the last of them says.
+    """The products and variants of files, in their order. The last file wins where several have the same product.
 
     Raises:
-        CatalogueError: a file is missing, is of another kind, is not UTF-8, or says something that cannot be kept.
+        CatalogueError: a file is missing, is of another kind, is not UTF-8, or has a value that cannot be stored.
     """
     return parse({path: read_file(path) for path in paths})
 
 
 def fingerprint(contents: dict[Path, bytes]) -> str:
-    """What two readings have in common that say the same."""
+    """A digest that is equal for equal contents."""
     return hashlib.sha256(READER + b"".join(hashlib.sha256(one).digest() for one in contents.values())).hexdigest()
 
 
@@ -70,21 +70,21 @@ def read_file(path: Path) -> bytes:
     except FileNotFoundError:
         raise CatalogueError(f"{path} does not exist: put the catalogue there, or name another file.") from None
     except OSError as error:
-        raise CatalogueError(f"{path} cannot be read ({error.strerror}): name a file that can be.") from error
+        raise CatalogueError(f"{path} cannot be read ({error.strerror}): name a readable file.") from error
 
 
 def parse(contents: dict[Path, bytes]) -> Catalogue:
-    """`read_catalogue`, of files that have been read."""
+    """Like `read_catalogue`, for files already read."""
     parts = {path: _parse_file(path, text) for path, text in contents.items()}
     named = [(product, path) for path, part in parts.items() for product in part.products]
     file_of = {product["handle"]: path for product, path in named}
-    # Where an export was cut in the middle of a product, the rest of its lines has no title.
+    # If an export was split within a product, the rest of its lines has no title.
     file_of |= {product["handle"]: path for product, path in named if product["title"]}
     if not file_of:
         [path, *_] = parts
         raise CatalogueError(f"{path} has no products: save the page /products.json?limit=250 of the shop again.")
     full = [path for path, part in parts.items() if not part.is_complete]
-    # A page with fewer products than another, be it none, is the last one.
+    # A page with fewer products than another, possibly none, is the last one.
     is_complete = len(full) < len(parts) or len({len(part.products) for part in parts.values()}) > 1
     warnings = [part.warning for part in parts.values()]
     if not is_complete:
@@ -116,7 +116,7 @@ def _parse_file(path: Path, contents: bytes) -> Catalogue:
 
 def _incomplete(last: Path, page: Catalogue) -> str:
     return (
-        f"{last.name} holds exactly {len(page.products)} products, which is a full page, so that more may follow; "
+        f"{last.name} has exactly {len(page.products)} products, which is a full page, so more may follow; "
         "until that is known, no product counts as deleted. Save the next page as well, even if it is empty, and name "
         'all pages in shops.toml: catalogue = ["page-1.json", "page-2.json"].'
     )
@@ -127,4 +127,4 @@ def _in_several_files(overruled: list[str], file_of: dict[str, Path]) -> str | N
         return None
     others = len(set(overruled)) - 1
     more = f" and {others:,} more" if others else ""
-    return f"Several files name {overruled[0]}{more}: what {file_of[overruled[0]].name} says counts."
+    return f"Several files have {overruled[0]}{more}: {file_of[overruled[0]].name} wins."

@@ -1,6 +1,6 @@
-"""Saved answers of /products.json: the storefront's, or the Admin REST API's, which also names status and stock.
+"""Saved answers of /products.json: the storefront's, or the Admin REST API's, which also has status and stock.
 
-Reads the text of a file, returns the rows of its products and variants.
+Reads the text of a file; returns the rows of its products and variants.
 """
 
 from collections import Counter
@@ -33,11 +33,11 @@ class _Image(msgspec.Struct):
 
 
 class _Variant(msgspec.Struct):
-    """The storefront says `available`; the Admin API names stock and policy, and null where stock is not tracked."""
+    """The storefront has `available`; the Admin API has stock and policy, null where stock is not tracked."""
 
     id: int
     title: str
-    price: Any  # a text; a number is made one as it is written, never a float
+    price: Any  # a string; a number keeps its digits and never becomes a float
     sku: str | None = None
     compare_at_price: Any = None
     available: bool | None = None
@@ -71,7 +71,7 @@ def read_json(path: Path, text: str) -> Catalogue:
     """The products and variants of a saved page, in the file's order; it may be empty, as the last page often is.
 
     Raises:
-        CatalogueError: the text is not such a page, or says something that cannot be kept.
+        CatalogueError: the text is not such a page, or has a value that cannot be stored.
     """
     try:
         found = msgspec.json.Decoder(_Page, float_hook=str).decode(text).products
@@ -102,7 +102,7 @@ def _unknown_stock(path: Path, variants: list[dict[str, Any]]) -> str | None:
 
 
 def _is_full(products: list[_Product]) -> bool:
-    """Whether a page holds as many products as its limit, so that another one may follow; or is several such pages."""
+    """Whether a page has as many products as its limit, or a multiple, so that another page may follow."""
     of_admin_api = any(product.status is not None for product in products)
     usual = _USUAL_PAGE_OF_ADMIN_API if of_admin_api else _USUAL_PAGE
     return bool(products) and (len(products) == usual or len(products) % _LARGEST_PAGE == 0)
@@ -152,7 +152,7 @@ def _variant_row(where: str, product: _Product, position: int, variant: _Variant
 
 
 def _is_available(variant: _Variant) -> bool | None:
-    """Whether it can be bought; None if the file does not say."""
+    """Whether it can be bought; None if unknown."""
     if variant.available is not None:
         return variant.available
     if variant.inventory_management is None or (variant.inventory_policy or "").upper() == "CONTINUE":

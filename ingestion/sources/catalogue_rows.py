@@ -1,6 +1,6 @@
-"""Rows of a catalogue, whatever file they come from.
+"""Rows of a catalogue, from any kind of file.
 
-Defines the tables' columns, what a file says, and how handles, tags and amounts are written in them.
+Defines the tables' columns, the parsed `Catalogue`, and the format of handles, tags and amounts.
 """
 
 import re
@@ -10,6 +10,8 @@ from typing import Any
 from urllib.parse import unquote
 
 import msgspec
+
+from ingestion.errors import IngestionError
 
 PRODUCT_COLUMNS = {
     "shop": {"data_type": "text", "nullable": False},
@@ -60,15 +62,15 @@ READING_COLUMNS = {
 _AMOUNT = re.compile(r"[0-9]+(\.[0-9]+)?")
 
 
-class CatalogueError(Exception):
+class CatalogueError(IngestionError):
     """The catalogue file cannot be used; the message names the file, the line if known, and the remedy."""
 
 
 @dataclass(frozen=True)
 class Catalogue:
-    """What a file, or all files of a shop, say: rows of both tables without shop, fetched_at and file.
+    """The contents of a file, or of all files of a shop: rows of both tables without shop, fetched_at and file.
 
-    Money is the file's own text. is_complete: no further page may follow. warning: what was read with a doubt.
+    Money is the file's own text. is_complete: no further page may follow. warning: assumptions made while reading.
     """
 
     products: list[dict[str, Any]]
@@ -78,7 +80,7 @@ class Catalogue:
 
 
 def handle_name(handle: str) -> str:
-    """One spelling of a handle; dbt's macro of the same name does the same."""
+    """The canonical spelling of a handle; dbt's macro of the same name does the same."""
     try:
         decoded = unquote(handle, errors="strict")
     except UnicodeDecodeError:
@@ -87,18 +89,18 @@ def handle_name(handle: str) -> str:
 
 
 def is_published(published: bool | None, status: str | None) -> bool | None:
-    """Whether shoppers can find it: on the online store's list, and not a draft, archived or unlisted."""
+    """Whether shoppers can find it: published to the online store, and not draft, archived or unlisted."""
     return published if status is None or status.upper() == "ACTIVE" else False
 
 
 def tag_list(tags: str | list[str]) -> str:
-    """A list of tags, or a text with commas between them, as a JSON list."""
+    """Tags, from a list or a comma-separated text, as a JSON list."""
     listed = tags.split(",") if isinstance(tags, str) else tags
     return msgspec.json.encode([tag.strip() for tag in listed if tag.strip()]).decode()
 
 
 def amount_text(where: str, name: str, amount: Any) -> str | None:
-    """Money as the file has it, once it is sure that it can be read as a decimal."""
+    """Money as in the file, checked to be a decimal."""
     text = "" if amount is None else str(amount).strip()
     if text and not _AMOUNT.fullmatch(text):
         raise CatalogueError(

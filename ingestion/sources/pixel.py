@@ -1,12 +1,12 @@
 """dlt source `pixel`: landing files.
 
-Sealed landing files flow in; four tables flow out: events (one row per envelope), unreadable_lines (one row per line
-that is no envelope), user_agents (one row per user agent that events name, with what the kept lists say of it:
-a crawler or not, the class of its device) and landing_files (one row per file that was loaded: the ledger).
+Reads sealed landing files; writes four tables: events (one row per envelope), unreadable_lines (one row per line that
+is not an envelope), user_agents (one row per user agent of the events, classified by bundled lists: crawler or not,
+device class) and landing_files (one row per loaded file: the ledger).
 
-DuckDB turns the files into one Parquet file that dlt passes on, because dlt is fast when it moves files and slow when
-it moves Python objects. Files are taken by explicit list: by modification time, a file that is sealed late but was
-written early would be skipped.
+DuckDB converts the files to one Parquet file that dlt imports, because dlt is fast at moving files and slow at moving
+Python objects. Files are selected by explicit list: selection by modification time would skip a file that is sealed
+late but was written early.
 """
 
 import re
@@ -31,7 +31,7 @@ from ingestion.duckdb_settings import loading_settings
 from ingestion.landing import ENVELOPE_VERSION, decode_envelope, landing_name, read_lines
 from ingestion.sources import SCHEMA_CONTRACT
 
-# The envelope as DuckDB reads it. Text that holds JSON becomes a JSON column in the warehouse.
+# The envelope's types in DuckDB. JSON text becomes a JSON column in the warehouse.
 ENVELOPE_TYPES = {
     "v": "bigint",
     "received_at": "timestamptz",
@@ -64,7 +64,7 @@ _ARROW_SCHEMA = pa.schema(
     ]
 )
 _ANDROID_PHONE = re.compile(r"\bMobile\b|\bOpera Mini\b|\bOpera Mobi\b")
-CLOCK_TOLERANCE = timedelta(hours=1)  # between the machines of the collector and of the load
+CLOCK_TOLERANCE = timedelta(hours=1)  # between collector and loader; stg_pixel__last_received uses the same hour
 
 
 def _column(data_type: str) -> dict[str, Any]:
@@ -72,11 +72,11 @@ def _column(data_type: str) -> dict[str, Any]:
 
 
 def device(user_agent: str) -> str:
-    """mobile, tablet, desktop, or unknown: of bots, televisions and the like.
+    """mobile, tablet, desktop, or unknown (bots, televisions and so on).
 
-    On Android the word "Mobile" tells a phone from a tablet, wherever it is; user-agents looks for "Mobile Safari".
+    On Android, "Mobile" anywhere means a phone rather than a tablet; user-agents looks for "Mobile Safari".
     """
-    from user_agents import parse  # compiles a thousand patterns: only for loads that have news
+    from user_agents import parse  # compiles a thousand patterns: only for loads with new events
 
     parsed = parse(user_agent)
     if parsed.os.family == "Android":
@@ -90,7 +90,7 @@ def device(user_agent: str) -> str:
 
 
 def classifier() -> str:
-    """The lists that user agents are classified by, and the rule of `device`, with their versions."""
+    """The versions of the user-agent lists and of the rule in `device`."""
     packages = ("crawler-user-agents", "user-agents", "ua-parser", "ua-parser-builtins")
     return ", ".join(["devices 2", *(f"{package} {version(package)}" for package in packages)])
 
@@ -104,7 +104,7 @@ class _UnreadableLine:
 
 
 class _Batch:
-    """The landing files of one load, read when first asked for."""
+    """The landing files of one load, read on first access."""
 
     def __init__(self, files: Sequence[Path], workspace: Path | None) -> None:
         self.files = files
@@ -114,7 +114,7 @@ class _Batch:
 
     @cached_property
     def parquet(self) -> Path:
-        """All envelopes of all files as Parquet, with the name of the file that each came from."""
+        """All envelopes of all files as Parquet, each with the name of its file."""
         if self._workspace is None:
             raise ValueError("a load needs a workspace")
         self._workspace.mkdir(parents=True, exist_ok=True)
@@ -125,12 +125,12 @@ class _Batch:
 
     @cached_property
     def unreadable(self) -> list[_UnreadableLine]:
-        """The lines that are no envelope."""
+        """The lines that are not envelopes."""
         assert self.parquet
         return self._unreadable
 
     def _copy_files(self, files: Sequence[Path], target: Path) -> bool:
-        """Copy files whose every line is an envelope; False if some line is none, and then the copy is no good."""
+        """Copy files if every line is an envelope; False if not, and the copy is unusable then."""
         types = ", ".join(f"\"{name}\": '{kind}'" for name, kind in ENVELOPE_TYPES.items())
         if not files:
             files = [self._workspace / "nothing.jsonl"]
@@ -155,7 +155,7 @@ class _Batch:
         self._copy("select * from read_parquet($files)", files, target)
 
     def _copy_one(self, file: Path, number: int) -> Path:
-        """One file as Parquet: as fast as it goes, else line by line."""
+        """One file as Parquet: all at once if possible, else line by line."""
         target = self._workspace / f"{number}.parquet"
         if not self._copy_files([file], target):
             lines = self._workspace / f"{number}.lines.parquet"
@@ -171,7 +171,7 @@ class _Batch:
         return target
 
     def _readable_lines(self, file: Path) -> pa.Table:
-        """The envelopes of a file as DuckDB would have read them; the other lines are kept in `unreadable`."""
+        """The envelopes of a file as DuckDB would have read them; other lines go to `unreadable`."""
         rows = []
         for number, line in enumerate(read_lines(file), start=1):
             try:
@@ -201,9 +201,9 @@ class _Batch:
         return f"case when request_id is not null then timestamptz '{self._began_at.isoformat()}' end as load_began_at"
 
     def contents(self) -> dict[str, tuple[int, datetime | None]]:
-        """How many envelopes each file holds, and when the newest of them was received.
+        """The number of envelopes of each file, and when the newest was received.
 
-        An envelope cannot have been received after this load began: a time that says so is a wrong clock's.
+        Times after the beginning of this load come from a wrong clock and are ignored.
         """
         latest = self._began_at + CLOCK_TOLERANCE
         rows = self._query(
@@ -213,7 +213,7 @@ class _Batch:
         return {landing_file: (events, newest) for landing_file, events, newest in rows}
 
     def user_agents(self) -> list[str]:
-        """The user agents that events name, or else the requests that brought them."""
+        """The user agents of the events, or else of their requests."""
         rows = self._query(
             """
             select distinct coalesce(json_extract_string(event, '$.context.navigator.userAgent'), user_agent) as named
@@ -236,10 +236,10 @@ def pixel_source(
     """Tables raw_pixel.events, .unreadable_lines, .user_agents and .landing_files, from these landing files.
 
     Args:
-        files: what to load, each once: sealed files, or all archived parts of a file.
-        workspace: where the Parquet file may lie until it is loaded; on the warehouse's disk it is not copied. Only
-            the definition of the tables does without.
-        outdated_user_agents: those that were classified by other lists than today's.
+        files: the files to load, each once: sealed files, or all archived parts of a file.
+        workspace: folder of the Parquet file until it is loaded; on the warehouse's disk, it is not copied. Optional
+            only for defining the tables.
+        outdated_user_agents: user agents classified by an older version of the lists.
     """
     batch = _Batch(files, workspace)
 
@@ -249,12 +249,12 @@ def pixel_source(
         columns={"consent": _column("json"), "event": _column("json")},
     )
     def events() -> Iterator[Any]:
-        # Also without files: the file's schema is what creates the table.
+        # Also without files: the file's schema creates the table.
         yield dlt.mark.with_file_import(
             str(batch.parquet),
             "parquet",
             pq.read_metadata(batch.parquet).num_rows,
-            hints=_ARROW_SCHEMA.empty_table(),  # not the file's own schema: where no value is null, DuckDB says so
+            hints=_ARROW_SCHEMA.empty_table(),  # the file's own has columns without nulls as required
         )
 
     @dlt.resource(
@@ -265,7 +265,7 @@ def pixel_source(
             "line_number": _column("bigint"),
             "line": _column("text"),
             "reason": _column("text"),
-            # Only of an event that was put aside later; ingestion/quarantine.py writes them.
+            # Only for events put aside later; ingestion/quarantine.py writes them.
             "shop": _column("text"),
             "received_at": _column("timestamp"),
         },

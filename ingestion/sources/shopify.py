@@ -1,9 +1,8 @@
 """dlt source `shopify`: products, collections, deletions and orders of each shop, from the Admin GraphQL API.
 
-Shops with a token flow in; tables flow out, one row per answer about a thing: (shop, id, parent_id, fetched_at, node),
-`node` being Shopify's JSON. They are logs: what changes is added, nothing is overwritten, so that history and the
-present are both there and a run that is killed or repeated does no harm. dbt takes the newest
-(docs/decisions/2026-11-22-shopify-as-a-log.md). Without a token a shop has no rows here.
+Reads the Admin API of shops with a token; writes tables with one row per fetched version of an object: (shop, id,
+parent_id, fetched_at, node), `node` being Shopify's JSON. The tables are append-only logs, so that they keep history
+and a killed or repeated run does no harm. dbt takes the newest version (docs/decisions/2026-11-22-shopify-as-a-log.md).
 """
 
 import hashlib
@@ -39,11 +38,11 @@ from ingestion.sources.shopify_queries import (
 )
 
 BULK_FROM = 10_000  # products; fewer are paged
-OVERLAP = timedelta(minutes=2)  # Shopify's search may lag behind its answers
+OVERLAP = timedelta(minutes=2)  # Shopify's search index may lag
 PARQUET_BYTES = 4 * 1024 * 1024
-DELETIONS_OVERLAP = timedelta(hours=1)  # asked for by our clock, told by Shopify's
+DELETIONS_OVERLAP = timedelta(hours=1)  # the search uses our clock, the events have Shopify's
 OWN_ATTRIBUTES = "_pixelnova"
-MEMBERSHIP_EVERY = timedelta(days=1)  # a rule may move products without a trace in the collection
+MEMBERSHIP_EVERY = timedelta(days=1)  # rules move products without changing the collection's updated_at
 SWEEP_EVERY = timedelta(days=7)
 REFUNDS_PER_ORDER = 5  # as asked for in ORDERS
 
@@ -74,10 +73,10 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Settings:
-    """What is fetched, and how. orders_of: the shops whose orders are wanted (scope read_orders).
+    """What to fetch, and how. orders_of: the shops whose orders to fetch (scope read_orders).
 
-    known_products: the ids of a shop's products in the warehouse that are not deleted. workspace: where bulk files may
-    lie until they are loaded.
+    known_products: the ids of a shop's products in the warehouse that are not deleted. workspace: folder of bulk files
+    until they are loaded.
     """
 
     orders_of: frozenset[str] = frozenset()
@@ -88,7 +87,7 @@ class Settings:
 
 @dataclass(frozen=True)
 class _Part:
-    """Rows of one table: dictionaries, or a Parquet file of so many rows."""
+    """Rows of one table: dictionaries, or a Parquet file and its row count."""
 
     table: str
     rows: list[dict[str, Any]] = field(default_factory=list)
@@ -99,7 +98,7 @@ class _Part:
         return self.count or len(self.rows)
 
     def for_dlt(self) -> Any:
-        """Rows of the logs as Arrow: dlt gives dictionaries columns of its own, which a file import does not have."""
+        """Rows of the logs as Arrow: for dictionaries, dlt adds columns that a file import lacks."""
         if self.parquet is None:
             return pa.Table.from_pylist(self.rows, schema=_ARROW_SCHEMA) if self.table in LOGS else self.rows
         hints = _ARROW_SCHEMA.empty_table()
@@ -110,8 +109,8 @@ class _Part:
 def shopify_source(apis: Sequence[AdminApi] = (), settings: Settings | None = None) -> tuple[DltResource, ...]:
     """The logs raw_shopify.<products, variants, …>, and raw_shopify.fetches: one row per shop, subject and run.
 
-    A shop that fails does not stop the others: what it has answered until then is kept, it is asked for the rest again
-    by the next run, and its row in `fetches` has the error.
+    A failing shop does not stop the others: its rows so far are kept, the next run fetches the rest, and its row in
+    `fetches` has the error.
     """
     settings = settings or Settings()
 
@@ -138,7 +137,7 @@ def shopify_source(apis: Sequence[AdminApi] = (), settings: Settings | None = No
 
 
 def _fetch_shop(api: AdminApi, settings: Settings, state: dict[str, Any]) -> Iterator[_Part]:
-    """Everything of one shop, subject by subject. A subject's place in the state moves on only after what has come."""
+    """Everything of one shop, subject by subject. A subject's state advances only after its rows have arrived."""
     subjects = {
         "deletions": _deletions,
         "products": _products,
@@ -158,8 +157,8 @@ def _fetch_shop(api: AdminApi, settings: Settings, state: dict[str, Any]) -> Ite
         except ShopifyError as error:
             problem, reachable = str(error), not isinstance(error, Unreachable)
             log.error("%s", problem)
-        except Exception as error:  # whatever an answer holds, it must not keep the other shops from being asked
-            problem = f"The {subject} of {api.shop} cannot be read, which is a defect of ours: {error!r}. Report it."
+        except Exception as error:  # an unexpected response must not stop the other shops
+            problem = f"The {subject} of {api.shop} cannot be read; this is a bug in Pixelnova: {error!r}. Report it."
             log.exception("%s", problem)
         fetch_row = {"shop": api.shop, "subject": subject, "began_at": began_at, "ended_at": _now()}
         yield _Part("fetches", [{**fetch_row, "rows": rows, "error": problem}])
@@ -168,7 +167,7 @@ def _fetch_shop(api: AdminApi, settings: Settings, state: dict[str, Any]) -> Ite
 
 
 def _products(api: AdminApi, settings: Settings, state: dict[str, Any]) -> Iterator[_Part]:
-    """Products that have changed, each with all of its variants."""
+    """Changed products, each with all of its variants."""
     seen = _Seen(state)
     count = api.ask(PRODUCTS_COUNT, query=seen.filter)["productsCount"]["count"]
     if count >= settings.bulk_from and settings.workspace:
@@ -179,7 +178,7 @@ def _products(api: AdminApi, settings: Settings, state: dict[str, Any]) -> Itera
 
 
 def _orders(api: AdminApi, settings: Settings, state: dict[str, Any]) -> Iterator[_Part]:
-    """Orders that have changed, each with all of its lines and refunds."""
+    """Changed orders, each with all of its lines and refunds."""
     seen = _Seen(state)
     for nodes in seen.changed(api, "orders", ORDERS):
         for order in nodes:
@@ -200,7 +199,7 @@ def _with_children(
     rest: str,
     change: Callable[[Node], Node] = lambda node: node,
 ) -> Iterator[_Part]:
-    """A page of nodes, and all of the connection within each, to its last page. All carry one `fetched_at`."""
+    """A page of nodes, each with all pages of its inner connection. All rows share one `fetched_at`."""
     fetched_at, connection = _now(), path.rpartition(".")[2]
     rows: dict[str, list[dict[str, Any]]] = {parents: [], children: []}
     for node in nodes:
@@ -211,7 +210,7 @@ def _with_children(
             try:
                 all_inner += [one for page in api.pages(path, rest, id=node["id"], after=after) for one in page]
             except Gone:
-                continue  # deleted meanwhile, as the next run will be told
+                continue  # deleted in the meantime; the next run sees the deletion
         rows[parents].append(_row(api.shop, node, None, fetched_at))
         rows[children] += [_row(api.shop, change(one), node["id"], fetched_at) for one in all_inner]
     for table, found in rows.items():
@@ -223,15 +222,15 @@ def _with_own_attributes(line: Node) -> Node:
 
 
 def _own_attributes(attributes: list[Node]) -> list[Node]:
-    """Our own attributes; all others may be what a buyer has typed, or what an app knows of the buyer."""
+    """Our own attributes only; others may be the buyer's input or an app's data about the buyer."""
     return [attribute for attribute in attributes if attribute["key"].startswith(OWN_ATTRIBUTES)]
 
 
 def _bulk_parts(api: AdminApi, workspace: Path, query: str, seen: "_Seen") -> Iterator[_Part]:
-    """What a bulk operation finds, as a Parquet file for parents and one for children."""
+    """The result of a bulk operation, as a Parquet file of parents and one of children."""
     file = api.bulk(query, workspace)
     log.info("%s: reading %s", api.shop, file.path.name)
-    # Parents and children carry one fetched_at: by it dbt knows which children a parent had.
+    # Parents and children share one fetched_at: dbt matches them by it.
     parents = _ParquetLog(file.path.with_suffix(".parents.parquet"), api.shop, file.asked_at)
     children = _ParquetLog(file.path.with_suffix(".children.parquet"), api.shop, file.asked_at)
     newest = ""
@@ -241,18 +240,18 @@ def _bulk_parts(api: AdminApi, workspace: Path, query: str, seen: "_Seen") -> It
                 node = _decode_bulk_line(line)
                 (parents if node.parent_id is None else children).add(node, line)
             except (msgspec.MsgspecError, ValueError) as error:
-                raise ShopifyError(f"{file.path.name}, line {number}, is no node ({error}); run again.") from error
-            newest = max(newest, node.updated_at)  # all of one form, to the second, in UTC
+                raise ShopifyError(f"{file.path.name}, line {number}, is not a node ({error}); run again.") from error
+            newest = max(newest, node.updated_at)  # all in one format, to the second, in UTC
     for table, log_file in (("products", parents), ("variants", children)):
         if log_file.count:
             yield _Part(table, parquet=log_file.path, count=log_file.count)
-    if newest:  # the file is no snapshot: what changed while it was gathered may stand in it as it was before
+    if newest:  # the file is not a snapshot: it may have old versions of what changed meanwhile
         seen.see_until(min(newest, file.created_at, key=_time))
         seen.save()
 
 
 class _BulkLine(msgspec.Struct):
-    """What has to be known of a line; the line itself is kept whole."""
+    """The fields needed of a line; the line itself is stored unchanged."""
 
     id: str
     updated_at: str = msgspec.field(default="", name="updatedAt")
@@ -263,7 +262,7 @@ _decode_bulk_line = msgspec.json.Decoder(_BulkLine).decode
 
 
 class _ParquetLog:
-    """A Parquet file with the columns of the logs, written a few megabytes at a time."""
+    """A Parquet file with the columns of the logs, written in chunks of a few megabytes."""
 
     def __init__(self, path: Path, shop: str, fetched_at: datetime) -> None:
         self.path, self.count = path, 0
@@ -280,7 +279,7 @@ class _ParquetLog:
         self._writer.close()
 
     def add(self, node: _BulkLine, line: bytes) -> None:
-        """Keep a line."""
+        """Add a line."""
         if b"\\ud" in line:  # perhaps half of a surrogate pair
             line = _json(json.loads(line))
         self._rows.append(
@@ -303,7 +302,7 @@ class _ParquetLog:
 
 
 def _deletions(api: AdminApi, settings: Settings, state: dict[str, Any]) -> Iterator[_Part]:
-    """Products that were deleted since the last run; Shopify tells for a year. The first run needs none."""
+    """Products deleted since the last run; Shopify keeps these events for a year. The first run needs none."""
     began_at, since = _now(), state.get("since")
     if since:
         search = f"action:destroy AND subject_type:PRODUCT AND created_at:>='{since}'"
@@ -320,7 +319,7 @@ def _deletions(api: AdminApi, settings: Settings, state: dict[str, Any]) -> Iter
 
 
 def _sweep(api: AdminApi, settings: Settings, state: dict[str, Any]) -> Iterator[_Part]:
-    """Once a week: products that are gone without an event. The day of the first run is the first sweep."""
+    """Once a week: products that vanished without an event. The first run counts as the first sweep."""
     began_at, last = _now(), state.get("at")
     if last and datetime.fromisoformat(last) + SWEEP_EVERY > began_at:
         return
@@ -333,7 +332,7 @@ def _sweep(api: AdminApi, settings: Settings, state: dict[str, Any]) -> Iterator
 
 
 def _collections(api: AdminApi, settings: Settings, state: dict[str, Any]) -> Iterator[_Part]:
-    """Collections whose fields or members have changed, and a last word on those that are gone."""
+    """Collections with changed fields or members, and a final row for deleted ones."""
     began_at, known = _now(), state.get("known", {})
     read_at = datetime.fromisoformat(state["members_read_at"]) if "members_read_at" in state else None
     all_members = read_at is None or read_at + MEMBERSHIP_EVERY <= began_at
@@ -366,52 +365,52 @@ def _collections(api: AdminApi, settings: Settings, state: dict[str, Any]) -> It
 
 
 class _Seen:
-    """How far a list that is read by `updated_at` has been seen, so that the next run reads only what has changed."""
+    """The watermark of a list read by `updated_at`, so that the next run reads only changes."""
 
     def __init__(self, state: dict[str, Any]) -> None:
         self._state = state
         self._until: str | None = state.get("until")
-        # id ▶ updated_at and digest of what the overlap brings once more
+        # id ▶ updated_at and digest of nodes that the overlap returns again
         self._recent: dict[str, list[str]] = dict(state.get("recent", {}))
 
     @property
     def filter(self) -> str | None:
-        """The search for what has changed since; None is everything."""
+        """The search filter for changes since the watermark; None for everything."""
         return None if self._until is None else f"updated_at:>='{_text(_time(self._until) - OVERLAP)}'"
 
     def changed(self, api: AdminApi, path: str, query: str) -> Iterator[list[Node]]:
-        """Pages of nodes, oldest change first, without those that were seen just so before."""
+        """Pages of nodes, oldest change first, without nodes already seen in this version."""
         while True:
             begun_from = self._until
             try:
                 for nodes in api.pages(path, query, query=self.filter):
                     yield [node for node in nodes if self._is_new(node)]
-                    self.save()  # what comes later has changed later: should it fail, the next run goes on from here
+                    self.save()  # later pages have later changes: after a failure, the next run resumes here
                 return
             except CursorExpired as error:
                 if self._until == begun_from:
                     raise
-                log.info("%s; begun anew from %s", error, self._until)
+                log.info("%s; restarted from %s", error, self._until)
 
     def _is_new(self, node: Node) -> bool:
-        said = {key: value["nodes"] if _is_page(value) else value for key, value in node.items()}  # without cursors
-        word = [node["updatedAt"], _digest(said)]
+        content = {key: value["nodes"] if _is_page(value) else value for key, value in node.items()}  # without cursors
+        version = [node["updatedAt"], _digest(content)]
         has_more = any(_is_page(value) and value["pageInfo"]["hasNextPage"] for value in node.values())
-        is_new = has_more or self._recent.get(node["id"]) != word  # of what comes later nothing is known yet
-        self._recent[node["id"]] = word
+        is_new = has_more or self._recent.get(node["id"]) != version  # further pages may have changed
+        self._recent[node["id"]] = version
         self.see_until(node["updatedAt"])
         return is_new
 
     def see_until(self, updated_at: str) -> None:
-        """Remember the newest change."""
+        """Advance the watermark."""
         if self._until is None or _time(updated_at) > _time(self._until):
             self._until = updated_at
 
     def save(self) -> None:
-        """All until here has come: the next run goes on from it."""
+        """Save the watermark: the next run resumes from it."""
         if self._until is not None:
             since = _time(self._until) - OVERLAP
-            self._recent = {key: word for key, word in self._recent.items() if _time(word[0]) >= since}
+            self._recent = {key: seen for key, seen in self._recent.items() if _time(seen[0]) >= since}
             self._state.update(until=self._until, recent=self._recent)
 
 
@@ -421,7 +420,7 @@ def _row(shop: str, node: Node, parent_id: str | None, fetched_at: datetime) -> 
 
 
 def _json(value: Any) -> bytes:
-    """Half of a surrogate pair, which JSON can name and UTF-8 cannot hold, becomes a question mark."""
+    """Encode as UTF-8; lone surrogates, which JSON allows and UTF-8 does not, become question marks."""
     return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode(errors="replace")
 
 

@@ -1,7 +1,7 @@
-"""One shop's Admin GraphQL API: pages and bulk files, with Shopify's rules of throttling and failing kept.
+"""Client of one shop's Admin GraphQL API: pages and bulk files, with throttling and retries.
 
-Takes queries, returns nodes, or raises a ShopifyError with one clear sentence. Never a short list: whatever is an error
-at Shopify is one here too, even when it comes with HTTP 200.
+Sends queries; returns nodes or raises a ShopifyError. Never returns a partial list: every error of Shopify is raised,
+even if it comes with HTTP 200.
 """
 
 import logging
@@ -23,12 +23,12 @@ from ingestion.sources.shopify_errors import CursorExpired, Gone, ShopifyError, 
 from ingestion.sources.shopify_queries import API_VERSION, BULK_STATUS, RUN_BULK
 from ingestion.sources.shopify_token import Token, token_of
 
-URL_VARIABLE = "PIXELNOVA_SHOPIFY_URL"  # for the stand-in; Shopify's own address otherwise
+URL_VARIABLE = "PIXELNOVA_SHOPIFY_URL"  # for the simulator; default: Shopify's address
 ATTEMPTS = 5
 MAX_RETRY_SECONDS = 60.0  # whatever Retry-After says
 MAX_THROTTLED_SECONDS = 600.0  # of one request
 TIMEOUT_SECONDS = (10, 60)  # to connect, to answer
-BULK_POLL_SECONDS = (0.5, 30.0)  # between looks at a bulk operation: at first, and at most
+BULK_POLL_SECONDS = (0.5, 30.0)  # between polls of a bulk operation: first, and at most
 BULK_SECONDS = 6 * 3600.0
 
 Node = dict[str, Any]
@@ -38,7 +38,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class BulkFile:
-    """What a bulk operation has written: a JSONL file, when it was asked for (our clock), and begun (Shopify's)."""
+    """The result of a bulk operation: a JSONL file, when it was requested (our clock) and started (Shopify's)."""
 
     path: Path
     asked_at: datetime
@@ -47,7 +47,7 @@ class BulkFile:
 
 @dataclass(frozen=True)
 class AdminApi:
-    """Where one shop's Admin API is, and what opens it."""
+    """The address of one shop's Admin API, and its token."""
 
     shop: str
     url: str
@@ -57,12 +57,12 @@ class AdminApi:
         """The nodes of a connection, page after page.
 
         Args:
-            path: where the connection stands in the answer's data, e.g. "products" or "product.variants".
+            path: path of the connection in the response's data, e.g. "products" or "product.variants".
 
         Raises:
             ShopifyError: no answer, a refusal, or any GraphQL error.
-            CursorExpired: the next page's cursor is no longer known.
-            Gone: what the connection belongs to is not there any more.
+            CursorExpired: the next page's cursor has expired.
+            Gone: the object that has the connection no longer exists.
         """
         pages = self._client.paginate(
             "graphql.json",
@@ -78,11 +78,11 @@ class AdminApi:
         try:
             for page in pages:
                 yield list(page)
-        except ValueError as error:  # the paginator finds no connection
-            raise Gone(f"The Admin API of {self.shop} no longer knows the {path} that it was asked for.") from error
+        except ValueError as error:  # the paginator did not find the connection
+            raise Gone(f"The Admin API of {self.shop} no longer has the requested {path}.") from error
 
     def ask(self, document: str, /, **variables: Any) -> Node:
-        """The data that answers one query.
+        """The data of the response to one query.
 
         Raises:
             ShopifyError: no answer, a refusal, or any GraphQL error.
@@ -94,18 +94,19 @@ class AdminApi:
         """Run a bulk operation, wait for it, and fetch its file whole into `folder`.
 
         Raises:
-            ShopifyError: it failed, or its file is not what Shopify says it is. What it has written until then is not
-                taken for the whole.
+            ShopifyError: it failed, or its file is not the announced one. Partial results are discarded.
         """
         asked_at = datetime.now(UTC)
         started = self.ask(RUN_BULK, query=query)["bulkOperationRunQuery"]
         if started["userErrors"] or not started["bulkOperation"]:
-            said = "; ".join(error["message"] for error in started["userErrors"])
-            raise ShopifyError(f"The Admin API of {self.shop} begins no bulk operation: {said}. Run again later.")
+            messages = "; ".join(error["message"] for error in started["userErrors"])
+            raise ShopifyError(
+                f"The Admin API of {self.shop} does not start a bulk operation: {messages}. Run again later."
+            )
         operation = self._finished(started["bulkOperation"]["id"])
         folder.mkdir(parents=True, exist_ok=True)
         target = folder / f"bulk-{self.shop}-{operation['id'].rpartition('/')[2]}.jsonl"
-        if operation["url"] is None:  # nothing was found
+        if operation["url"] is None:  # no results
             target.touch()
         else:
             self._download(operation, target)
@@ -154,20 +155,20 @@ class AdminApi:
 
 
 class _Session(requests.Session):
-    """Sends a request until it is answered with data: sleeps off throttling, tries again what fails in passing."""
+    """Sends a request until it gets data: waits out throttling and retries transient failures."""
 
     def __init__(self, shop: str, url: str, token: Token) -> None:
         super().__init__()
         self._shop, self._url, self._token = shop, url, token
 
     def send(self, request: requests.PreparedRequest, **options: Any) -> requests.Response:
-        """The answer, free of errors.
+        """The response, without errors.
 
         Raises:
-            ShopifyError: there is none; the message says why, and what to do.
+            ShopifyError: the request failed; the message has the cause and the remedy.
         """
         options["timeout"] = TIMEOUT_SECONDS
-        request.hooks = {}  # RESTClient's own raises before the answer can be looked at
+        request.hooks = {}  # RESTClient's own hook raises before the response can be inspected
         failures, throttled, renewed = 0, 0.0, False
         while True:
             token = self._token.value()
@@ -183,7 +184,7 @@ class _Session(requests.Session):
                 errors = self._errors(answer)
                 if answer.ok and not errors:
                     return answer
-                problem, pause = self._in_passing(answer, errors)
+                problem, pause = self._transient_failure(answer, errors)
                 if _codes(errors) == {"THROTTLED"} and throttled < MAX_THROTTLED_SECONDS:
                     log.info("%s: throttled for %.1f s", self._shop, pause)
                     throttled += pause
@@ -195,10 +196,10 @@ class _Session(requests.Session):
             time.sleep(pause or 0.2 * 2**failures)
 
     def _errors(self, answer: requests.Response) -> list[Node]:
-        """The answer's GraphQL errors.
+        """The response's GraphQL errors.
 
         Raises:
-            ShopifyError: the answer is a refusal for good, or no GraphQL at all.
+            ShopifyError: a permanent refusal, or not a GraphQL response.
         """
         status = answer.status_code
         if status in (401, 403):
@@ -206,7 +207,7 @@ class _Session(requests.Session):
                 f"The Admin API of {self._shop} refuses the token (HTTP {status}): {self._token.remedy()}."
             )
         if status in (402, 423):
-            raise ShopifyError(f"The store {self._shop} is frozen or locked (HTTP {status}); Shopify says why.")
+            raise ShopifyError(f"The store {self._shop} is frozen or locked (HTTP {status}); its admin shows why.")
         if status == 404:
             raise ShopifyError(
                 f"There is no Admin API {API_VERSION} at {self._url} (HTTP 404): check the domain in shops.toml, "
@@ -221,21 +222,21 @@ class _Session(requests.Session):
         if status == 429 or status >= 500:
             return []
         try:
-            said = answer.json()
-            errors = said.get("errors") or []
+            content = answer.json()
+            errors = content.get("errors") or []
         except (ValueError, AttributeError):
-            raise ShopifyError(f"The Admin API of {self._shop} answers with no JSON (HTTP {status}).") from None
+            raise ShopifyError(f"The Admin API of {self._shop} does not answer with JSON (HTTP {status}).") from None
         if isinstance(errors, list) and all(isinstance(error, dict) for error in errors):
-            if answer.ok and not errors and not isinstance(said.get("data"), dict):
+            if answer.ok and not errors and not isinstance(content.get("data"), dict):
                 raise ShopifyError(f"The Admin API of {self._shop} answers without data.")
             return errors
         return [{"message": str(errors)}]
 
-    def _in_passing(self, answer: requests.Response, errors: Sequence[Node]) -> tuple[str, float | None]:
-        """What failed, and how long to wait before it is tried again (None: as for any failure).
+    def _transient_failure(self, answer: requests.Response, errors: Sequence[Node]) -> tuple[str, float | None]:
+        """The transient failure, and how long to wait before the retry (None: the default pause).
 
         Raises:
-            ShopifyError: trying again would not help.
+            ShopifyError: a retry would not help.
         """
         if answer.status_code == 429 or answer.status_code >= 500:
             after = answer.headers.get("Retry-After", "")
@@ -245,15 +246,15 @@ class _Session(requests.Session):
             return "throttles for too long", _seconds_to_wait(answer.json())
         if _codes(errors) == {"INTERNAL_SERVER_ERROR"}:
             return "fails internally", None
-        said = "; ".join(str(error.get("message")) for error in errors)
-        if "cursor" in said.lower():
-            raise CursorExpired(f"The Admin API of {self._shop} no longer knows a page's cursor: {said}")
+        messages = "; ".join(str(error.get("message")) for error in errors)
+        if "cursor" in messages.lower():
+            raise CursorExpired(f"The Admin API of {self._shop} has dropped a page's cursor: {messages}")
         if "ACCESS_DENIED" in _codes(errors):
             raise ShopifyError(
-                f"The Admin API of {self._shop} denies access: {said} Give the app that scope, release the version, "
-                f"accept it in the store; `pixelnova connect check {self._shop}` says what is missing."
+                f"The Admin API of {self._shop} denies access: {messages} Give the app that scope, release the version "
+                f"and accept it in the store; `pixelnova connect check {self._shop}` shows what is missing."
             )
-        raise ShopifyError(f"The Admin API of {self._shop} answers with an error: {said or answer.reason}")
+        raise ShopifyError(f"The Admin API of {self._shop} answers with an error: {messages or answer.reason}")
 
 
 def _codes(errors: Sequence[Node]) -> set[str]:
@@ -261,7 +262,7 @@ def _codes(errors: Sequence[Node]) -> set[str]:
 
 
 def _seconds_to_wait(answer: Node) -> float:
-    """Until the bucket holds what the query costs."""
+    """Seconds until the bucket holds the cost of the query."""
     cost = (answer.get("extensions") or {}).get("cost") or {}
     status = cost.get("throttleStatus") or {}
     missing = (cost.get("requestedQueryCost") or 0) - (status.get("currentlyAvailable") or 0)
@@ -269,7 +270,7 @@ def _seconds_to_wait(answer: Node) -> float:
 
 
 def admin_apis(shops: Sequence[Shop], environment: Mapping[str, str] = os.environ) -> list[AdminApi]:
-    """The Admin APIs of those shops for which the environment holds a token, or client credentials."""
+    """The Admin APIs of the shops that have a token or client credentials in the environment."""
     apis = []
     for shop in shops:
         base = environment.get(URL_VARIABLE, f"https://{shop.domain}").rstrip("/")

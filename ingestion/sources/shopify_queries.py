@@ -1,12 +1,11 @@
-"""What is asked of Shopify's Admin GraphQL API: the one pinned version, and every operation.
+"""The queries to Shopify's Admin GraphQL API, and its pinned version.
 
-Page sizes keep each query under the 1,000 points that Shopify allows one, counted as it documents: an object costs
-1, a connection 2 and its nodes.
+Page sizes keep each query under Shopify's limit of 1,000 points: an object costs 1, a connection 2 plus its nodes.
 """
 
 API_VERSION = "2026-10"
 
-# Variants page within products; who has more than fit here is asked for the rest (PRODUCT_VARIANTS).
+# Variants are paged within products; PRODUCT_VARIANTS fetches the rest of long lists.
 _PRODUCT = """
       id title handle descriptionHtml vendor productType tags status isGiftCard
       createdAt updatedAt publishedAt onlineStoreUrl
@@ -87,7 +86,7 @@ query PixelnovaCollectionProducts($id: ID!, $after: String) {
 }
 """
 
-# What a buyer has typed is never asked for: no name, e-mail, phone, address, note.
+# Never query the buyer's input: no name, email, phone, address, note.
 _ORDER = """
       id checkoutToken cartToken sourceName test
       createdAt processedAt updatedAt cancelledAt
@@ -146,9 +145,9 @@ query PixelnovaOrderRefunds($id: ID!) {{
 
 
 def bulk_products(filter_text: str | None) -> str:
-    """The products, of a search or all, for a bulk operation: it takes no variables and no pages.
+    """The bulk query for all products or those of a search; bulk queries have no variables and no pages.
 
-    Its file holds one line per node; a variant's line has the id of its product as `__parentId`.
+    The file has one line per node; a variant's line has the id of its product as `__parentId`.
     """
     arguments = "" if filter_text is None else f'(query: "{filter_text}")'
     return f"""
@@ -180,7 +179,7 @@ query PixelnovaBulkStatus($id: ID!) {
 }
 """
 
-# What `pixelnova connect check` asks.
+# Queries of `pixelnova connect check`.
 ACCESS = """
 query PixelnovaAccess {
   currentAppInstallation { accessScopes { handle } }

@@ -1,7 +1,7 @@
-"""What opens a shop's Admin API: a token that does not expire, or the client credentials grant of a Dev Dashboard app.
+"""Access tokens for a shop's Admin API: static, or from the client credentials grant of a Dev Dashboard app.
 
-Reads the environment, returns tokens. A granted token lives for 24 hours; it is kept in memory only, renewed before it
-expires and after Shopify has refused it, and appears in no log, no message and no file.
+Reads the environment; returns tokens. A granted token lives for 24 hours; it is kept in memory only, renewed before it
+expires and after Shopify refuses it, and never appears in logs, messages or files.
 """
 
 import re
@@ -27,20 +27,20 @@ _ERROR_CODE = re.compile(r"error[\"\s:]+([a-z_]{3,40})")  # in JSON, or in the p
 
 
 class Token(Protocol):
-    """What is asked for a token before each request."""
+    """Provides the token for each request."""
 
     def value(self) -> str:
         """The token to send.
 
         Raises:
-            ShopifyError: there is none; the message says why, and what to do.
+            ShopifyError: there is no token; the message has the cause and the remedy.
         """
 
     def renew(self, refused: str) -> bool:
-        """Whether there is another token than the one that Shopify has refused."""
+        """Whether a token other than the refused one is available."""
 
     def remedy(self) -> str:
-        """What to do when Shopify refuses it."""
+        """What to do if Shopify refuses the token."""
 
 
 @dataclass(frozen=True)
@@ -55,19 +55,19 @@ class StaticToken:
         return self.token
 
     def renew(self, refused: str) -> bool:
-        """There is no other one."""
+        """A static token cannot be renewed."""
         return False
 
     def remedy(self) -> str:
-        """Which variable holds it."""
+        """Name the variable that holds it."""
         return f"put a valid one with scope read_products into {token_variable(self.shop)}"
 
 
 class ClientCredentials:
-    """The client id and secret of an app of the Dev Dashboard, exchanged for tokens when they are needed."""
+    """The client id and secret of a Dev Dashboard app, exchanged for tokens on demand."""
 
     def __init__(self, shop: str, base_url: str, client_id: str | None, client_secret: str | None) -> None:
-        """base_url: where the store is, such as https://my-store.myshopify.com."""
+        """base_url: the store's address, such as https://my-store.myshopify.com."""
         self._shop, self._url = shop, base_url + GRANT_PATH
         self._client_id, self._client_secret = client_id, client_secret
         self._lock = threading.Lock()
@@ -75,10 +75,10 @@ class ClientCredentials:
         self._renew_at = self._expires_at = 0.0
 
     def value(self) -> str:
-        """A token that is valid for a while yet.
+        """A token that is not about to expire.
 
         Raises:
-            ShopifyError: Shopify grants none.
+            ShopifyError: Shopify refuses to grant one.
         """
         with self._lock:
             if time.monotonic() >= self._renew_at:
@@ -89,7 +89,7 @@ class ClientCredentials:
         """Fetch another token, unless another thread has done so since.
 
         Raises:
-            ShopifyError: Shopify grants none.
+            ShopifyError: Shopify refuses to grant one.
         """
         with self._lock:
             if self._token == refused:
@@ -97,11 +97,11 @@ class ClientCredentials:
             return self._token != refused
 
     def remedy(self) -> str:
-        """What may be wrong with the app."""
+        """What to check on the app."""
         return f"check in the Dev Dashboard that the app is still installed on {self._shop}"
 
     def seconds_left(self) -> float:
-        """How long the token is still valid."""
+        """Remaining validity of the token."""
         return max(0.0, self._expires_at - time.monotonic())
 
     def _fetch(self) -> None:
@@ -113,11 +113,11 @@ class ClientCredentials:
                 raise ShopifyError(f"The client credentials of {self._shop} are incomplete: set {variable} too.")
         answer = self._post()
         try:
-            said = answer.json()
-            token, seconds = str(said["access_token"]), float(said["expires_in"])
+            grant = answer.json()
+            token, seconds = str(grant["access_token"]), float(grant["expires_in"])
         except (ValueError, KeyError, TypeError):
             raise ShopifyError(
-                f"Shopify grants {self._shop} a token without saying which, or for how long: run again later."
+                f"Shopify's token grant for {self._shop} lacks the token or its lifetime: run again later."
             ) from None
         self._token = token
         self._expires_at = time.monotonic() + seconds
@@ -136,7 +136,7 @@ class ClientCredentials:
                     data=fields,
                     headers={"Accept": "application/json"},
                     timeout=TIMEOUT_SECONDS,
-                    allow_redirects=False,  # a secret goes to the store and nowhere else
+                    allow_redirects=False,  # send the secret to the store only
                 )
             except requests.RequestException as error:
                 problem = f"cannot be reached at {self._url} ({type(error).__name__})"
@@ -179,7 +179,7 @@ class ClientCredentials:
 
 
 def token_of(shop: str, base_url: str, environment: Mapping[str, str]) -> Token | None:
-    """What opens the Admin API of a shop, or None if the environment has nothing for it. A static token comes first."""
+    """The token of a shop, or None if the environment has none. A static token takes precedence."""
     static = environment.get(token_variable(shop))
     if static:
         return StaticToken(shop, static)

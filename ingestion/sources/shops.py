@@ -1,4 +1,4 @@
-"""dlt source `shops`: the stores of shops.toml, for SQL: timezone, currency, host names, channels and rules of each."""
+"""dlt source `shops`: the stores of shops.toml for SQL: timezone, currency, host names, channels and rules."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -19,7 +19,7 @@ _ADDRESS = re.compile(r"/products/([^/?#]+)")
 def shops_source(shops: Sequence[Shop] = ()) -> tuple[DltResource, ...]:
     """Tables of raw_shops: shops, one row per shop; hosts, one row per shop and host name of its pages;
     recommendation_rules, one row per shop, rule and product that the rule names; channels, one row per shop and source
-    or medium whose channel the merchant decides; put_aside, one row per shop that could not be built."""
+    or medium with a channel set by the merchant; put_aside, one row per shop that could not be built."""
 
     @dlt.resource(
         name="shops",
@@ -64,7 +64,7 @@ def shops_source(shops: Sequence[Shop] = ()) -> tuple[DltResource, ...]:
         },
     )
     def channels() -> Iterator[Any]:
-        yield dlt.mark.materialize_table_schema()  # most shops decide nothing, and SQL reads the table all the same
+        yield dlt.mark.materialize_table_schema()  # most shops set none, but SQL reads the table anyway
         for shop in shops:
             for value, channel in shop.channels.items():
                 yield {"shop": shop.domain, "value": value, "channel": channel}
@@ -81,7 +81,7 @@ def shops_source(shops: Sequence[Shop] = ()) -> tuple[DltResource, ...]:
         },
     )
     def recommendation_rules() -> Iterator[Any]:
-        yield dlt.mark.materialize_table_schema()  # most shops have no rules, and SQL reads the table all the same
+        yield dlt.mark.materialize_table_schema()  # most shops have no rules, but SQL reads the table anyway
         for shop in shops:
             wanted = shop.recommendations
             named = [("exclude", None, wanted.exclude), ("pin", None, wanted.pin)]
@@ -112,7 +112,7 @@ def shops_source(shops: Sequence[Shop] = ()) -> tuple[DltResource, ...]:
 
 
 def _named(product: str | int) -> str:
-    """A product as the warehouse names it: the number of a global id, or the handle, also of its page's address."""
+    """The warehouse's name of a product: the number of a global id, or the handle, also from its page's URL."""
     text = str(product).strip()
     for pattern in (_GLOBAL_ID, _ADDRESS):
         if found := pattern.search(text):

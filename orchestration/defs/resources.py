@@ -58,11 +58,11 @@ class Warehouse(dg.ConfigurableResource):
         """
         with warehouse_lock() as self._lock:
             os.environ[DATA_VARIABLE] = str(self.data)  # dbt's profile reads it
-            delete_old_runs(context.instance, self.data / "dagster", keep=[context.run_id])
+            run = context.run
+            delete_old_runs(context.instance, self.data / "dagster", keep=[run.run_id])
             delete_old_builds(self.builds)
             self._inputs = inputs_on_disk(self.data, shops_file())
             self._last = last_refresh(self.data)
-            run = context.run
             self._is_whole_run = run.job_name == REFRESH and not run.asset_selection and not run.parent_run_id
             yield self
             if self._is_whole_run and self._is_published:

@@ -18,7 +18,7 @@ from ingestion.warehouse import open_pipeline
 SHOP = "a.myshopify.com"
 OTHER = "b.myshopify.com"
 
-# What a cell is ▶ its header in the old and in the new dialect.
+# Field ▶ its header in the old and in the new dialect.
 HEADERS = {
     "handle": ("Handle", "URL handle"),
     "title": ("Title", "Title"),
@@ -43,7 +43,7 @@ HEADERS = {
 }
 OLD, NEW = 0, 1
 
-# A lamp in two colours with three images and its rows apart, a draft, and a gift card.
+# A lamp in two colours with three images and scattered rows, a draft, and a gift card.
 LAMP = {
     "handle": "lamp",
     "title": "Lamp, “Bright”",
@@ -171,7 +171,7 @@ def columns(rows, *names):
     return [tuple(row[name] for name in names) for row in rows]
 
 
-def test_a_products_cells_are_read_from_its_rows_wherever_they_stand(tmp_path):
+def test_product_cells_are_read_from_any_of_its_rows(tmp_path):
     products = read_catalogue(old_csv(tmp_path / "x.csv")).products
     assert products[0] == {
         "handle": "lamp",
@@ -199,7 +199,7 @@ def test_a_products_cells_are_read_from_its_rows_wherever_they_stand(tmp_path):
     }
 
 
-def test_every_row_with_an_option_a_price_or_a_sku_is_a_variant_and_a_row_with_an_image_only_is_none(tmp_path):
+def test_rows_with_option_price_or_sku_are_variants_and_image_rows_are_not(tmp_path):
     variants = read_catalogue(old_csv(tmp_path / "x.csv", *ROWS, {"handle": "draft", "sku": "D-2"})).variants
     assert variants[0] == {
         "handle": "lamp",
@@ -223,7 +223,7 @@ def test_every_row_with_an_option_a_price_or_a_sku_is_a_variant_and_a_row_with_a
     ]
 
 
-def test_both_dialects_say_the_same(tmp_path):
+def test_both_dialects_give_the_same_catalogue(tmp_path):
     new = write(tmp_path / "new.csv", csv_text(NEW, NEW_ROWS))
     assert read_catalogue(new) == read_catalogue(old_csv(tmp_path / "old.csv"))
 
@@ -240,7 +240,7 @@ def test_both_dialects_say_the_same(tmp_path):
     ],
     ids=["byte order mark", "header's case and spaces", "blank lines", "short lines", "long lines", "line feeds"],
 )
-def test_how_a_csv_is_written_does_not_matter(tmp_path, dress):
+def test_csv_formatting_does_not_matter(tmp_path, dress):
     rows = [{**row, "body": ""} for row in ROWS]
     text = csv_text(OLD, rows)
     assert dress(text) != text
@@ -262,19 +262,19 @@ def test_how_a_csv_is_written_does_not_matter(tmp_path, dress):
         ("shopify", "", "deny", None),
     ],
 )
-def test_a_variant_can_be_bought_if_it_is_not_tracked_or_sold_without_stock_or_in_stock(
+def test_variants_are_available_if_untracked_or_oversellable_or_in_stock(
     tmp_path, tracker, quantity, policy, available
 ):
     row = {**LAMP, "tracker": tracker, "quantity": quantity, "policy": policy}
     assert read_catalogue(old_csv(tmp_path / "x.csv", row)).variants[0]["is_available"] is available
 
 
-def test_of_two_columns_for_one_thing_the_first_counts(tmp_path):
+def test_the_first_of_two_columns_for_one_field_wins(tmp_path):
     file = write(tmp_path / "x.csv", "Handle,Title,Price,Variant Price,URL handle\na,A,1,2,b\n")
     assert columns(read_catalogue(file).variants, "handle", "price") == [("a", "1")]
 
 
-def test_without_the_column_nothing_is_said_of_whether_stock_is_tracked(tmp_path):
+def test_without_tracker_column_availability_is_unknown(tmp_path):
     file = write(tmp_path / "x.csv", "Handle,Title,Variant Price,Variant Inventory Qty\na,A,1,0\nb,B,1,2\nc,C,1,\n")
     assert columns(read_catalogue(file).variants, "is_available") == [(False,), (True,), (None,)]
 
@@ -291,14 +291,12 @@ def test_without_the_column_nothing_is_said_of_whether_stock_is_tracked(tmp_path
         ("", "active", None),
     ],
 )
-def test_a_product_is_published_if_its_column_says_so_and_its_status_does_not_deny_it(
-    tmp_path, published, status, is_published
-):
+def test_published_needs_the_column_and_an_active_status(tmp_path, published, status, is_published):
     row = {**LAMP, "published": published, "status": status}
     assert read_catalogue(old_csv(tmp_path / "x.csv", row)).products[0]["is_published"] is is_published
 
 
-def test_a_saved_storefront_page_is_read_with_its_ids_and_without_floats(tmp_path):
+def test_storefront_pages_keep_ids_and_exact_prices(tmp_path):
     catalogue = read_catalogue(write(tmp_path / "products.json", json.dumps(STOREFRONT)))
     lamp, card = catalogue.products
     assert lamp == {
@@ -337,7 +335,7 @@ def test_a_saved_storefront_page_is_read_with_its_ids_and_without_floats(tmp_pat
     ]
 
 
-def test_an_amount_that_no_float_can_hold_is_kept_as_it_is_written(tmp_path):
+def test_amounts_beyond_float_precision_are_kept_exactly(tmp_path):
     text = json.dumps(STOREFRONT).replace("0.1,", "12345678901234567.10,")
     file = write(tmp_path / "products.json", text)
     assert read_catalogue(file).variants[1]["price"] == "12345678901234567.10"
@@ -411,7 +409,7 @@ ONE_PRODUCT = '{"products":[{"id":1,"handle":"a","title":"A","variants":[%s]}]}'
         ),
     ],
 )
-def test_a_file_that_cannot_be_used_is_refused_with_one_sentence(tmp_path, name, contents, complaint):
+def test_unusable_files_are_refused_with_one_sentence(tmp_path, name, contents, complaint):
     if contents is not None:
         write(tmp_path / name, contents.encode("latin-1") if isinstance(contents, str) else contents)
     with pytest.raises(CatalogueError, match=complaint) as caught:
@@ -423,11 +421,11 @@ def test_a_file_that_cannot_be_used_is_refused_with_one_sentence(tmp_path, name,
 
 def test_a_folder_is_refused_with_one_sentence(tmp_path):
     (tmp_path / "x.csv").mkdir()
-    with pytest.raises(CatalogueError, match=r"x\.csv cannot be read \(Is a directory\): name a file"):
+    with pytest.raises(CatalogueError, match=r"x\.csv cannot be read \(Is a directory\): name a readable file"):
         read_catalogue(tmp_path / "x.csv")
 
 
-def test_a_long_description_with_emoji_is_loaded_and_the_limit_of_other_readers_stays(tmp_path):
+def test_long_descriptions_load_and_the_global_csv_limit_is_restored(tmp_path):
     limit = csv.field_size_limit()
     description = '<p>"Sparkle" ✨, 💍 Việt\r\n</p>' * 9_000
     assert len(description) > 250_000
@@ -436,12 +434,12 @@ def test_a_long_description_with_emoji_is_loaded_and_the_limit_of_other_readers_
     assert csv.field_size_limit() == limit
 
 
-def test_a_load_without_files_makes_the_tables(tmp_path):
+def test_a_load_without_files_creates_the_tables(tmp_path):
     load(tmp_path)
     assert counts(tmp_path) == (0, 0, 0)
 
 
-def test_every_row_of_a_reading_carries_its_shop_its_time_and_its_file(tmp_path):
+def test_rows_carry_shop_time_and_file(tmp_path):
     before = datetime.now(UTC)
     load(
         tmp_path,
@@ -462,7 +460,7 @@ def test_every_row_of_a_reading_carries_its_shop_its_time_and_its_file(tmp_path)
     assert types == (["TIMESTAMP WITH TIME ZONE", "TIMESTAMP WITH TIME ZONE", "BOOLEAN", "VARCHAR"],)
 
 
-def test_a_file_is_loaded_again_only_when_it_has_changed(tmp_path):
+def test_unchanged_files_are_not_reloaded(tmp_path):
     file = one_file(SHOP, old_csv(tmp_path / "x.csv"))
     for _ in range(2):
         load(tmp_path, file)
@@ -481,7 +479,7 @@ def test_a_file_is_loaded_again_only_when_it_has_changed(tmp_path):
     assert counts(tmp_path) == (7, 9, 3)
 
 
-def test_the_same_file_for_another_shop_is_another_reading(tmp_path):
+def test_the_same_file_is_read_once_per_shop(tmp_path):
     path = old_csv(tmp_path / "x.csv")
     load(tmp_path, one_file(SHOP, path))
     load(tmp_path, one_file(SHOP, path), one_file(OTHER, path))
@@ -491,7 +489,7 @@ def test_the_same_file_for_another_shop_is_another_reading(tmp_path):
     ]
 
 
-def test_one_file_that_cannot_be_used_stops_no_other_and_its_error_is_kept(tmp_path):
+def test_an_unusable_file_does_not_stop_others_and_its_error_is_stored(tmp_path):
     good = one_file(SHOP, old_csv(tmp_path / "good.csv"))
     bad = one_file(OTHER, old_csv(tmp_path / "bad.csv"))
     load(tmp_path, bad, good)
@@ -512,7 +510,7 @@ def test_one_file_that_cannot_be_used_stops_no_other_and_its_error_is_kept(tmp_p
     assert counts(tmp_path)[2] == before[2] + 2
 
 
-def test_a_killed_load_is_finished_by_the_next_one_and_not_repeated(tmp_path):
+def test_the_next_load_finishes_a_killed_one_without_duplicates(tmp_path):
     file = one_file(SHOP, old_csv(tmp_path / "x.csv"))
     load(tmp_path)
     pipeline = open_pipeline("catalogue", tmp_path)
@@ -523,7 +521,7 @@ def test_a_killed_load_is_finished_by_the_next_one_and_not_repeated(tmp_path):
     assert counts(tmp_path) == (3, 4, 1)
 
 
-def test_a_table_that_was_loaded_alone_does_not_keep_the_other_one_behind(tmp_path):
+def test_loading_one_table_alone_does_not_block_the_other(tmp_path):
     file = one_file(SHOP, old_csv(tmp_path / "x.csv"))
     load(tmp_path)
     open_pipeline("catalogue", tmp_path).run(catalogue_source([file]).with_resources("products"))
@@ -534,7 +532,7 @@ def test_a_table_that_was_loaded_alone_does_not_keep_the_other_one_behind(tmp_pa
     assert counts(tmp_path) == (6, 4, 2)
 
 
-def test_the_catalogue_of_a_real_store_is_loaded_exactly(tmp_path, shared_data):
+def test_a_real_store_catalogue_loads_exactly(tmp_path, shared_data):
     path = shared_data / "catalogues" / "vietjewelers_products_export.csv"
     load(tmp_path, one_file(SHOP, path))
     assert counts(tmp_path) == (1243, 1654, 1)
@@ -604,7 +602,7 @@ def test_the_catalogue_of_a_real_store_is_loaded_exactly(tmp_path, shared_data):
     )
 
 
-def test_the_sample_of_another_export_is_read(shared_data):
+def test_a_sample_of_another_export_loads(shared_data):
     catalogue = read_catalogue(shared_data / "catalogues" / "packt_product_data_MIT.csv")
     assert (len(catalogue.products), len(catalogue.variants)) == (20, 21)
     assert sum(Decimal(variant["price"]) for variant in catalogue.variants) > 0
@@ -648,7 +646,7 @@ def admin_product(status: str, **variant) -> dict:
         ("unlisted", {"inventory_quantity": 3}, False, True),
     ],
 )
-def test_an_answer_of_the_admin_api_is_read_with_status_and_stock(tmp_path, status, variant, published, available):
+def test_admin_rest_pages_give_status_and_stock(tmp_path, status, variant, published, available):
     catalogue = read_catalogue(write(tmp_path / "rest.json", page(admin_product(status, **variant))))
     assert columns(catalogue.products, "status", "is_published") == [(status.upper(), published)]
     assert columns(catalogue.variants, "is_available", "inventory_policy") == [
@@ -656,7 +654,7 @@ def test_an_answer_of_the_admin_api_is_read_with_status_and_stock(tmp_path, stat
     ]
 
 
-def test_a_product_of_the_admin_api_that_is_not_on_the_online_store_is_not_published(tmp_path):
+def test_admin_rest_products_off_the_online_store_are_not_published(tmp_path):
     hidden = admin_product("active") | {"published_at": None}
     assert read_catalogue(write(tmp_path / "rest.json", page(hidden))).products[0]["is_published"] is False
 
@@ -679,7 +677,7 @@ def test_a_product_of_the_admin_api_that_is_not_on_the_online_store_is_not_publi
         ([30, 30, 0], True),
     ],
 )
-def test_full_pages_may_not_be_the_whole_catalogue(tmp_path, pages, complete):
+def test_full_pages_may_be_incomplete(tmp_path, pages, complete):
     numbers = iter(range(1, 1000))
     files = [
         write(tmp_path / f"{place}.json", page(*(product(next(numbers)) for _ in range(count))))
@@ -695,27 +693,27 @@ def test_full_pages_may_not_be_the_whole_catalogue(tmp_path, pages, complete):
         assert "no product counts as deleted" in catalogue.warning
 
 
-def test_fifty_products_are_a_full_page_of_the_admin_api(tmp_path):
+def test_fifty_products_are_a_full_admin_rest_page(tmp_path):
     products = [admin_product("active") | {"id": number, "handle": f"p-{number}"} for number in range(1, 51)]
     assert not read_catalogue(write(tmp_path / "rest.json", page(*products))).is_complete
 
 
-def test_a_product_on_two_pages_is_as_the_last_says_and_that_is_said(tmp_path):
+def test_the_last_page_wins_with_a_warning(tmp_path):
     first = write(tmp_path / "1.json", page(product(1), product(2, title="before")))
     last = write(tmp_path / "2.json", page(product(2, title="after"), product(3)))
     catalogue = read_catalogue(first, last)
     assert columns(catalogue.products, "handle", "title") == [("p-1", "P1"), ("p-2", "after"), ("p-3", "P3")]
     assert len(catalogue.variants) == 3
-    assert catalogue.warning == "Several files name p-2: what 2.json says counts."
+    assert catalogue.warning == "Several files have p-2: 2.json wins."
 
 
-def test_pages_without_any_product_are_refused(tmp_path):
+def test_pages_without_products_are_refused(tmp_path):
     files = [write(tmp_path / f"{number}.json", page()) for number in range(2)]
     with pytest.raises(CatalogueError, match=r"0\.json has no products: save the page"):
         read_catalogue(*files)
 
 
-def test_a_handle_is_one_product_however_its_letters_are_written(tmp_path):
+def test_handle_spellings_are_normalized(tmp_path):
     rows = "cafe\u0301-latte,Latte,1\ncaf\u00e9-latte,,2\nCaf%C3%A9-Latte,,3\n"
     catalogue = read_catalogue(write(tmp_path / "x.csv", "Handle,Title,Variant Price\n" + rows))
     assert columns(catalogue.products, "handle", "title") == [("caf\u00e9-latte", "Latte")]
@@ -726,30 +724,28 @@ def test_a_handle_is_one_product_however_its_letters_are_written(tmp_path):
     assert saved.products[0]["handle"] == "抹茶-セット"
 
 
-def test_an_export_without_a_column_for_the_quantity_says_so(tmp_path):
+def test_missing_quantity_column_gives_a_warning(tmp_path):
     rows = [
         {**LAMP, "quantity": ""},
         {**LAMP, "handle": "b", "quantity": "", "policy": "continue"},
     ]
     text = csv_text(NEW, [{**row, "policy": {"deny": "FALSE", "continue": "TRUE"}[row["policy"]]} for row in rows])
     catalogue = read_catalogue(write(tmp_path / "x.csv", text))
-    assert catalogue.warning.startswith(
-        "x.csv names no inventory quantity for 1 of its 2 variants, and they count as in"
-    )
+    assert catalogue.warning.startswith("x.csv has no inventory quantity for 1 of its 2 variants; they count as in")
     assert "Inventory quantity" in catalogue.warning
     without = read_catalogue(write(tmp_path / "y.csv", "Handle,Title,Variant Price\na,A,1\n"))
     assert "for 1 of its 1 variants" in without.warning
     assert read_catalogue(old_csv(tmp_path / "z.csv")).warning is None
 
 
-def test_a_product_or_variant_with_id_0_has_no_id(tmp_path):
+def test_id_0_becomes_null(tmp_path):
     nothing = product(0) | {"variants": [{"id": 0, "title": "T", "price": "1", "available": True}]}
     catalogue = read_catalogue(write(tmp_path / "x.json", page(nothing)))
     assert catalogue.products[0]["product_id"] is None
     assert catalogue.variants[0]["variant_id"] is None
 
 
-def test_a_reading_of_several_files_is_one_and_says_what_is_doubtful(tmp_path):
+def test_several_files_are_one_reading_with_warnings(tmp_path):
     files = tuple(
         write(tmp_path / f"{place}.json", page(*(product(place * 30 + number + 1) for number in range(30))))
         for place in range(2)
@@ -760,7 +756,7 @@ def test_a_reading_of_several_files_is_one_and_says_what_is_doubtful(tmp_path):
         tmp_path, "select file, rows, is_complete, warning from raw_catalogue.readings"
     )
     assert (file, rows, complete) == ("0.json, 1.json", 120, False)
-    assert warning.startswith("1.json holds exactly 30 products")
+    assert warning.startswith("1.json has exactly 30 products")
     write(files[1], page(product(31)))
     load(tmp_path, CatalogueFiles(SHOP, files))
     newest = "select is_complete, warning from raw_catalogue.readings order by fetched_at desc limit 1"
@@ -770,7 +766,7 @@ def test_a_reading_of_several_files_is_one_and_says_what_is_doubtful(tmp_path):
     assert "1.json does not exist" in query(tmp_path, newest.replace("is_complete, warning", "error"))[0][0]
 
 
-def test_shops_name_one_file_or_several_relative_to_shops_toml(tmp_path):
+def test_catalogue_files_are_relative_to_shops_toml(tmp_path):
     text = '[[shops]]\ndomain = "{0}.myshopify.com"\nname = "n"\ntimezone = "UTC"\ncurrency = "EUR"\n'
     text += 'ingest_keys = ["key-of-{0}"]\ncatalogue = {1}\n'
     file = write(tmp_path / "shops.toml", text.format("a", '"x.csv"') + text.format("b", '["1.json", "2.json"]'))

@@ -1,4 +1,4 @@
-"""What the collector withstands: slow, endless and greedy clients, full and failing disks, crashes and power cuts."""
+"""Robustness of the collector: slow, endless and greedy clients, full and failing disks, crashes and power cuts."""
 
 import asyncio
 import contextlib
@@ -38,18 +38,27 @@ from tests.conftest import PROJECT
 from tests.ingestion.test_collector import EVENT, collect, ids, running
 
 COLLECT = [sys.executable, "-m", "orchestration.cli"]
+HEALTH = b"GET /healthz HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n"
 TWO_WORKERS = ["--port", "0", "--workers", "2", "--requests-per-second", "0"]
 
 # --- HTTP: slow and endless requests, against a real server
 
 
-@contextmanager
-def serving(shop, folder, **changes):
-    class Impatient(GuardedProtocol):
-        request_seconds = 0.5
+PATIENCE_SECONDS = 60  # how long a test waits for what must happen; only a failing test waits this long
 
-    settings = CollectorSettings([shop], folder, folder / "salts", requests_per_second=0, **changes)
-    config = uvicorn.Config(Collector(settings), port=0, http=Impatient, log_level="error", lifespan="on", ws="none")
+
+@contextmanager
+def serving(shop, folder):
+    settings = CollectorSettings([shop], folder, folder / "salts", requests_per_second=0)
+    config = uvicorn.Config(
+        Collector(settings),
+        port=0,
+        http=GuardedProtocol,
+        log_level="error",
+        lifespan="on",
+        ws="none",
+        timeout_keep_alive=10 * PATIENCE_SECONDS,  # so that only our own limits close a connection
+    )
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
@@ -62,18 +71,23 @@ def serving(shop, folder, **changes):
 
 @contextmanager
 def connected_from(source: str, address, count: int):
-    """Connections of one address of this machine that are open and say nothing."""
+    """Open, silent connections from one address of this machine."""
     held = [socket.create_connection(address, source_address=(source, 0)) for _ in range(count)]
-    time.sleep(0.1)
+    wait_for_server(address)
     yield held
     for connection in held:
         connection.close()
-    time.sleep(0.1)
+    wait_for_server(address)
+
+
+def wait_for_server(address) -> None:
+    """Return when the server has handled every connection opened or closed so far: it takes them in order."""
+    ask(address, HEALTH, "127.0.0.9")
 
 
 def ask(address, request: bytes, source: str) -> bytes:
-    """The beginning of the answer to a request from an address of this machine; b"" when it is only hung up on."""
-    with socket.create_connection(address, timeout=5, source_address=(source, 0)) as connection:
+    """The beginning of the answer to a request from an address of this machine; b"" if the server just disconnects."""
+    with socket.create_connection(address, timeout=PATIENCE_SECONDS, source_address=(source, 0)) as connection:
         try:
             connection.sendall(request)
             return connection.recv(65536)
@@ -82,14 +96,15 @@ def ask(address, request: bytes, source: str) -> bytes:
 
 
 def raw_request(address, *pieces: bytes, pause: float = 0.0) -> bytes:
-    """Send bytes as they are and read until the server hangs up or goes quiet."""
-    with socket.create_connection(address, timeout=5) as connection:
+    """Send bytes as they are and read until the server disconnects or goes quiet."""
+    with socket.create_connection(address, timeout=PATIENCE_SECONDS) as connection:
         answer = b""
-        try:
+        with contextlib.suppress(ConnectionError):  # refused while still sending: the answer may be there to read
             for piece in pieces:
                 connection.sendall(piece)
                 time.sleep(pause)
-            connection.settimeout(2)
+        try:
+            connection.settimeout(5)
             while block := connection.recv(65536):
                 answer += block
         except (TimeoutError, ConnectionError):
@@ -107,19 +122,27 @@ def address(shop, tmp_path_factory):
         yield found
 
 
-def test_headers_that_come_too_slowly_are_answered_with_408(shop, address):
+@pytest.fixture
+def short_deadline(monkeypatch):
+    """Only for tests of the deadline itself: on a slow machine it would also hit ordinary requests."""
+    monkeypatch.setattr(GuardedProtocol, "request_seconds", 0.5)
+
+
+@pytest.mark.usefixtures("short_deadline")
+def test_slow_headers_get_408(shop, address):
     answer = raw_request(address, head(shop), b"x-a: 1\r\n", pause=0.4)
     assert answer.startswith(b"HTTP/1.1 408 ")
     assert b"access-control-allow-origin: null\r\n" in answer
 
 
-def test_what_is_no_http_is_answered_with_400_like_everything_else(address):
+def test_malformed_http_gets_400_with_cors_headers(address):
     answer = raw_request(address, b"POST / HTTP/1.1\r\norigin: null\r\nx-a: 1\r\nno header\r\n\r\n")
     assert answer.startswith(b"HTTP/1.1 400 ")
     assert b"access-control-allow-origin: null\r\n" in answer
 
 
-def test_who_does_not_read_the_answers_is_hung_up_on(address):
+@pytest.mark.usefixtures("short_deadline")
+def test_clients_that_stop_reading_are_disconnected(address):
     with socket.socket() as connection:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         connection.connect(address)
@@ -133,84 +156,76 @@ def test_who_does_not_read_the_answers_is_hung_up_on(address):
         with contextlib.suppress(ConnectionError):
             for _ in range(150):
                 connection.sendall(b"GET /metrics HTTP/1.1\r\nhost: x\r\n\r\n")
-                time.sleep(0.02)  # one at a time: pipelining is cut off for itself
-        deadline = time.monotonic() + 3  # less than a connection that is merely idle is kept
+                time.sleep(0.02)  # one at a time: pipelined requests are refused for another reason
+        deadline = time.monotonic() + PATIENCE_SECONDS
         while connected() and time.monotonic() < deadline:
             time.sleep(0.1)
         assert not connected()
 
 
-def test_a_connection_that_says_nothing_is_closed_without_a_word(address):
-    started = time.monotonic()
-    assert raw_request(address) == b""
-    assert time.monotonic() - started < 1.5
+@pytest.mark.usefixtures("short_deadline")
+def test_silent_connections_are_closed_without_an_answer(address):
+    with socket.create_connection(address, timeout=PATIENCE_SECONDS) as connection:
+        assert connection.recv(1) == b""  # and no TimeoutError
 
 
-def test_one_connection_too_many_is_answered_with_503(shop, address, monkeypatch):
+def test_one_connection_too_many_gets_503(shop, address, monkeypatch):
     monkeypatch.setattr(GuardedProtocol, "max_connections", 3)
     body = json.dumps(EVENT).encode()
     whole = head(shop, b"connection: close\r\ncontent-length: %d\r\n\r\n" % len(body)) + body
-    held = [socket.create_connection(address) for _ in range(3)]
-    time.sleep(0.1)
-    assert raw_request(address).startswith(b"HTTP/1.1 503 ")
-    for connection in held:
-        connection.close()
-    time.sleep(0.1)
+    with connected_from("127.0.0.1", address, 3):
+        assert raw_request(address).startswith(b"HTTP/1.1 503 ")
     assert raw_request(address, whole).startswith(b"HTTP/1.1 204 ")
 
 
-HEALTH = b"GET /healthz HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n"
-
-
-def test_unfinished_requests_of_one_address_lock_out_nobody_else(address, monkeypatch):
+def test_unfinished_requests_of_one_address_do_not_lock_out_others(address, monkeypatch):
     monkeypatch.setattr(GuardedProtocol, "max_connections", 8)
     monkeypatch.setattr(GuardedProtocol, "max_waiting_of_network", 4)
-    monkeypatch.setattr(GuardedProtocol, "request_seconds", 30)
     with connected_from("127.0.0.2", address, 20) as held:
         held[0].sendall(b"POST /v1/events/x HTTP/1.1\r\nhost: x\r\ncontent-length: 9\r\n\r\nhalf")
         assert not ask(address, HEALTH, "127.0.0.2").startswith(b"HTTP/1.1 200 ")
         assert ask(address, HEALTH, "127.0.0.3").startswith(b"HTTP/1.1 200 ")
-    assert ask(address, HEALTH, "127.0.0.2").startswith(b"HTTP/1.1 200 ")  # nothing is counted on
-    deadline = time.monotonic() + 5
+    assert ask(address, HEALTH, "127.0.0.2").startswith(b"HTTP/1.1 200 ")  # closed connections no longer count
+    deadline = time.monotonic() + PATIENCE_SECONDS
     while GuardedProtocol._connections_of and time.monotonic() < deadline:
         time.sleep(0.05)
     assert GuardedProtocol._waiting_of == GuardedProtocol._connections_of == {}
 
 
-def test_one_too_many_unfinished_requests_is_told_so(address, monkeypatch):
+def test_the_503_names_the_limit_on_unfinished_requests(address, monkeypatch):
     monkeypatch.setattr(GuardedProtocol, "max_waiting_of_network", 2)
     with connected_from("127.0.0.2", address, 2):
         refused = raw_request_from("127.0.0.2", address)
     assert refused.startswith(b"HTTP/1.1 503 ")
-    assert b"unfinished requests of your address" in refused
+    assert b"unfinished requests from your address" in refused
     assert b"access-control-allow-origin" in refused
 
 
-def test_connections_that_were_answered_and_are_kept_open_are_bounded_too(address, monkeypatch):
+def test_idle_keep_alive_connections_are_bounded(address, monkeypatch):
     monkeypatch.setattr(GuardedProtocol, "max_connections_of_network", 3)
     alive = HEALTH.replace(b"connection: close\r\n", b"")
     with connected_from("127.0.0.2", address, 3) as held:
         for connection in held:
             connection.sendall(alive)
             assert connection.recv(65536).startswith(b"HTTP/1.1 200 ")
-        assert b"too many connections of your address" in raw_request_from("127.0.0.2", address)
+        assert b"too many connections from your address" in raw_request_from("127.0.0.2", address)
         assert ask(address, HEALTH, "127.0.0.3").startswith(b"HTTP/1.1 200 ")
 
 
-def test_a_trusted_proxy_may_hold_the_connections_of_all_shoppers(address, monkeypatch):
+def test_a_trusted_proxy_is_exempt_from_connection_limits(address, monkeypatch):
     monkeypatch.setattr(GuardedProtocol, "max_waiting_of_network", 2)
     with connected_from("127.0.0.1", address, 10):
         assert ask(address, HEALTH, "127.0.0.1").startswith(b"HTTP/1.1 200 ")
 
 
 def raw_request_from(source: str, address) -> bytes:
-    """What a connection that says nothing is answered."""
-    with socket.create_connection(address, timeout=5, source_address=(source, 0)) as connection:
+    """The answer to a connection that sends nothing."""
+    with socket.create_connection(address, timeout=PATIENCE_SECONDS, source_address=(source, 0)) as connection:
         return connection.recv(65536)
 
 
-def test_a_client_that_hangs_up_early_leaves_no_traceback(shop, tmp_path):
-    """At each place of a request, politely and not."""
+def test_early_disconnects_log_no_traceback(shop, tmp_path):
+    """At each point of a request, with FIN and with RST."""
     body = json.dumps(EVENT).encode()
     whole = head(shop, b"content-length: %d\r\n\r\n" % len(body)) + body
     webhook = (
@@ -250,26 +265,27 @@ def test_a_client_that_hangs_up_early_leaves_no_traceback(shop, tmp_path):
     assert errors == ""
 
 
-def test_endless_headers_are_answered_with_431_and_cost_no_memory(shop, address):
+def test_endless_headers_get_431_in_bounded_memory(shop, address):
     def resident() -> int:
         return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
     before = resident()
     answer = raw_request(address, head(shop), *[b"x-filler: " + b"a" * 60_000 + b"\r\n"] * 200)
-    assert answer.startswith(b"HTTP/1.1 431 ") or answer == b""  # hung up on while it was still sending
+    assert answer.startswith(b"HTTP/1.1 431 ") or answer == b""  # disconnected while still sending
     small = raw_request(address, head(shop), b"x-filler: " + b"a" * (MAX_HEADER_BYTES + 1))
     assert small.startswith(b"HTTP/1.1 431 ")
     assert resident() - before < 20_000_000
 
 
-def test_a_body_that_comes_too_slowly_is_answered_with_408(shop, address):
+@pytest.mark.usefixtures("short_deadline")
+def test_a_slow_body_gets_408(shop, address):
     answer = raw_request(address, head(shop, b"content-length: 100\r\n\r\n"), b'{"id":', pause=0.4)
     assert answer.startswith(b"HTTP/1.1 408 ")
     assert b"access-control-allow-origin" in answer
 
 
 @pytest.mark.parametrize("chunked", [True, False])
-def test_a_body_that_is_too_large_is_answered_with_413(shop, address, chunked):
+def test_an_oversized_body_gets_413(shop, address, chunked):
     if chunked:
         pieces = [head(shop, b"transfer-encoding: chunked\r\n\r\n"), *[b"2000\r\n" + b"x" * 0x2000 + b"\r\n"] * 12]
     else:
@@ -277,16 +293,16 @@ def test_a_body_that_is_too_large_is_answered_with_413(shop, address, chunked):
     assert raw_request(address, *pieces).startswith(b"HTTP/1.1 413 ")
 
 
-def test_requests_one_after_the_other_on_one_connection_are_not_mistaken_for_endless_headers(shop, address):
+def test_keep_alive_requests_do_not_add_up_to_endless_headers(shop, address):
     body = json.dumps(EVENT).encode()
     one = head(shop, b"content-length: %d\r\n\r\n" % len(body)) + body
-    with socket.create_connection(address, timeout=5) as connection:
+    with socket.create_connection(address, timeout=PATIENCE_SECONDS) as connection:
         for _ in range(300):
             connection.sendall(one)
             assert connection.recv(65536).startswith(b"HTTP/1.1 204 ")
 
 
-def test_a_flood_of_pipelined_requests_is_cut_off(address):
+def test_pipelined_requests_are_refused(address):
     answer = raw_request(address, b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n" * 5_000)
     assert answer.count(b"HTTP/1.1 200 ") < 10
     assert b"HTTP/1.1 429 " in answer or answer == b""
@@ -298,7 +314,7 @@ def test_endless_trailers_are_cut_off(shop, address):
     assert answer.startswith((b"HTTP/1.1 431 ", b"HTTP/1.1 400 ")) or answer == b""
 
 
-def test_large_headers_in_one_piece_are_refused_too(shop, address):
+def test_large_headers_in_one_piece_get_431(shop, address):
     whole = head(shop, b"x-filler: %b\r\ncontent-length: 2\r\n\r\n{}" % (b"a" * 100_000))
     assert raw_request(address, whole).startswith(b"HTTP/1.1 431 ")
 
@@ -306,7 +322,7 @@ def test_large_headers_in_one_piece_are_refused_too(shop, address):
 # --- rate limit
 
 
-def test_a_greedy_sender_is_told_to_wait_and_others_are_not(shop, tmp_path):
+def test_rate_limit_applies_per_sender(shop, tmp_path):
     async def talk():
         async with running(shop, tmp_path, requests_per_second=1, burst=3) as collector:
             return [await collector.post(json.dumps(EVENT)) for _ in range(5)]
@@ -319,7 +335,7 @@ def test_a_greedy_sender_is_told_to_wait_and_others_are_not(shop, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("one", "other", "same"),
+    ("left", "right", "same"),
     [
         ("2001:db8:1:2::1", "2001:db8:1:2:ffff:ffff:ffff:ffff", True),
         ("2001:db8:1:2::1", "2001:DB8:1:2::1%eth0", True),
@@ -331,11 +347,11 @@ def test_a_greedy_sender_is_told_to_wait_and_others_are_not(shop, tmp_path):
         ("no:address", "no:address", True),
     ],
 )
-def test_an_ipv6_sender_is_its_64_and_a_mapped_one_is_its_ipv4_address(one, other, same):
-    assert (network_of(one) == network_of(other)) is same
+def test_senders_are_ipv4_addresses_or_ipv6_64_networks(left, right, same):
+    assert (network_of(left) == network_of(right)) is same
 
 
-def test_a_sender_does_not_escape_the_rate_limit_by_another_address_of_its_network(shop, tmp_path):
+def test_rate_limit_is_shared_by_addresses_of_one_network(shop, tmp_path):
     async def talk():
         async with running(shop, tmp_path, requests_per_second=1, burst=2) as collector:
             answers = []
@@ -348,7 +364,7 @@ def test_a_sender_does_not_escape_the_rate_limit_by_another_address_of_its_netwo
     assert asyncio.run(talk()) == [204, 204, 429, 429, 204]
 
 
-def test_the_rate_limit_remembers_a_bounded_number_of_senders():
+def test_rate_limit_remembers_a_bounded_number_of_senders():
     limit = RateLimit(per_second=1, burst=1, max_buckets=100)
     for number in range(10_000):
         limit.allows("key", str(number))
@@ -358,22 +374,22 @@ def test_the_rate_limit_remembers_a_bounded_number_of_senders():
 # --- privacy
 
 
-def test_a_visitor_has_one_hash_a_day_per_shop_and_no_address_is_kept(tmp_path):
-    one, other_worker = VisitorHash(tmp_path), VisitorHash(tmp_path)
+def test_visitor_hash_is_stable_per_shop_and_day_and_stores_no_address(tmp_path):
+    worker, other_worker = VisitorHash(tmp_path), VisitorHash(tmp_path)
     now = datetime(2026, 11, 22, 12, tzinfo=UTC)
     hashes = [
-        one("10.0.0.1", "ua", "a", now),
+        worker("10.0.0.1", "ua", "a", now),
         other_worker("10.0.0.1", "ua", "a", now),
-        one("10.0.0.2", "ua", "a", now),
-        one("10.0.0.1", "ua", "b", now),
-        one("10.0.0.1", "ua", "a", now + timedelta(days=1)),
+        worker("10.0.0.2", "ua", "a", now),
+        worker("10.0.0.1", "ua", "b", now),
+        worker("10.0.0.1", "ua", "a", now + timedelta(days=1)),
     ]
     assert hashes[0] == hashes[1]
     assert len(set(hashes)) == 4
     assert all(oct(path.stat().st_mode)[-3:] == "600" for path in tmp_path.iterdir())
 
 
-def test_a_salt_is_forgotten_after_48_hours(tmp_path):
+def test_salts_are_deleted_after_48_hours(tmp_path):
     hashed = VisitorHash(tmp_path)
     began = datetime(2026, 11, 22, 0, tzinfo=UTC)
     before = hashed("10.0.0.1", "ua", "a", began)
@@ -401,7 +417,7 @@ CHECKOUT = EVENT | {
 }
 
 
-def test_personal_data_is_taken_out_of_checkouts_and_the_rest_stays(shop, tmp_path):
+def test_personal_data_is_removed_from_checkouts_and_the_rest_stays(shop, tmp_path):
     _, [envelope] = collect(shop, tmp_path, CHECKOUT)
     stored = bytes(envelope.event)
     for personal in (b"buyer@", b"+1555", b"Ada", b"Lovelace", b"90210", b"Main St", b"Paris"):
@@ -419,7 +435,7 @@ def test_a_checkout_without_personal_data_is_stored_byte_for_byte(shop, tmp_path
     assert bytes(envelope.event) == event
 
 
-def test_what_is_rejected_is_kept_to_be_looked_at_without_personal_data(shop, tmp_path):
+def test_rejects_are_kept_without_personal_data(shop, tmp_path):
     collect(shop, tmp_path, b'{"name":"checkout_completed","email":"buyer@example.com","phone": "+1555","x":"y')
     [line] = (tmp_path / "rejected" / "rejected.jsonl").read_text().splitlines()
     reject = json.loads(line)
@@ -430,12 +446,12 @@ def test_what_is_rejected_is_kept_to_be_looked_at_without_personal_data(shop, tm
     assert "+1555" not in line
 
 
-def test_what_is_rejected_of_someone_without_consent_is_not_kept(shop, tmp_path):
+def test_rejects_without_consent_are_not_kept(shop, tmp_path):
     refusal = {"consent": {"analyticsProcessingAllowed": False}}
     collect(shop, tmp_path, refusal | {"events": [EVENT | {"clientId": "a-client"}] * 50, "pixel_version": 1})
     collect(shop, tmp_path, refusal | {"events": [{"id": "1", "clientId": "a-client"}] * 101})
     spool = tmp_path / "rejected" / "rejected.jsonl"
-    assert len(spool.read_text().splitlines()) == 1  # the second is counted as refused before it is looked at
+    assert len(spool.read_text().splitlines()) == 1  # the first body; the second is only counted
     assert "a-client" not in spool.read_text()
 
 
@@ -448,14 +464,14 @@ def test_what_is_rejected_of_someone_without_consent_is_not_kept(shop, tmp_path)
         rb'{"id":"1","name":"alert_displayed","data":{"alert":{"type":"INPUT_INVALID","value":"a@b.co"}}}',
     ],
 )
-def test_an_e_mail_address_is_found_where_it_hides(shop, tmp_path, event):
+def test_hidden_email_addresses_are_removed(shop, tmp_path, event):
     _, [envelope] = collect(shop, tmp_path, event)
     stored = bytes(envelope.event)
     assert b"a@b" not in stored
     assert b"a%40b" not in stored
 
 
-def test_rejects_that_a_slow_disk_cannot_take_are_dropped(tmp_path, monkeypatch):
+def test_rejects_are_dropped_when_the_disk_is_slow(tmp_path, monkeypatch):
     disk = threading.Event()
     monkeypatch.setattr(RejectSpool, "_write", lambda *_: disk.wait(20))
     spool = RejectSpool(tmp_path)
@@ -466,7 +482,7 @@ def test_rejects_that_a_slow_disk_cannot_take_are_dropped(tmp_path, monkeypatch)
     spool.close()
 
 
-def test_the_spool_of_rejects_is_bounded(tmp_path):
+def test_reject_spool_is_bounded(tmp_path):
     spool = RejectSpool(tmp_path / "rejected", max_file_bytes=20_000)
     for number in range(200):
         spool.add(Reject(datetime.now(UTC), "s", "r", number, "why"), b"x" * 10_000)
@@ -496,9 +512,9 @@ A_SHOP = Shop("a.myshopify.com", "A", "UTC", "EUR", ["key-of-shop-a"])
 A_REQUEST = Request("r", datetime(2026, 11, 22, tzinfo=UTC), A_SHOP, None, None, None, False)
 
 
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 @given(st.binary(max_size=300) | st.text(max_size=200).map(str.encode))
-def test_any_bytes_are_taken_apart_or_refused_and_every_line_is_an_envelope(body):
+def test_any_bytes_are_parsed_to_envelopes_or_refused(body):
     try:
         parsed = parse_body(body, A_REQUEST)
     except BodyError:
@@ -514,7 +530,7 @@ json_values = st.recursive(
 )
 
 
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 @given(st.lists(st.fixed_dictionaries({"id": json_values, "name": json_values}, optional={"data": json_values})))
 def test_each_event_of_an_array_is_stored_or_rejected(events):
     try:
@@ -530,7 +546,7 @@ def test_each_event_of_an_array_is_stored_or_rejected(events):
 
 
 def write_all(folder, lines: list[bytes], **limits) -> list:
-    """Append lines one at a time; what each was answered with."""
+    """Append lines one at a time; returns the result of each."""
 
     async def run():
         writer = LandingWriter(folder, Metrics(folder), min_free_bytes=0, **limits)
@@ -552,13 +568,14 @@ def test_a_file_is_sealed_by_size(tmp_path):
     assert [file.stat().st_size for file in sealed_files(tmp_path)] == [200] * 5
 
 
-def test_a_file_is_sealed_by_age_without_another_event(tmp_path):
+def test_a_file_is_sealed_by_age_even_without_new_events(tmp_path):
     async def run():
         writer = LandingWriter(tmp_path, Metrics(tmp_path), max_file_seconds=0.2, min_free_bytes=0)
         await writer.start()
         await writer.append(b"one\n")
-        await asyncio.sleep(0.6)
-        sealed = sealed_files(tmp_path)
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while not (sealed := sealed_files(tmp_path)):
+                await asyncio.sleep(0.05)
         await writer.close()
         return sealed
 
@@ -582,7 +599,7 @@ def test_a_file_is_sealed_at_the_hour(tmp_path, monkeypatch):
     assert [file.read_bytes().count(b"\n") for file in sealed_files(tmp_path)] == [2, 1]
 
 
-def test_too_little_room_on_the_disk_is_refused_before_it_is_full(shop, tmp_path):
+def test_events_are_refused_before_the_disk_is_full(shop, tmp_path):
     async def talk():
         async with running(shop, tmp_path, min_free_bytes=2**60) as collector:
             refused = await collector.post(json.dumps(EVENT))
@@ -594,7 +611,7 @@ def test_too_little_room_on_the_disk_is_refused_before_it_is_full(shop, tmp_path
     assert "free" in ready.text
 
 
-def test_a_full_disk_refuses_and_takes_events_again_without_a_restart(shop, tmp_path, monkeypatch):
+def test_collector_recovers_from_a_full_disk_without_restart(shop, tmp_path, monkeypatch):
     real_write = os.write
     full = threading.Event()
 
@@ -621,15 +638,17 @@ def test_a_full_disk_refuses_and_takes_events_again_without_a_restart(shop, tmp_
     assert [name for file in sealed_files(tmp_path) for name in ids(file)] == ["e0", "e1"]
 
 
-def test_a_stalled_disk_is_answered_with_503_and_not_with_memory(tmp_path, monkeypatch):
+def test_a_stalled_disk_refuses_events_in_bounded_memory(tmp_path, monkeypatch):
     stalled, real_sync = threading.Event(), os.fdatasync
-    monkeypatch.setattr(os, "fdatasync", lambda descriptor: (stalled.wait(20), real_sync(descriptor)))
+    monkeypatch.setattr(os, "fdatasync", lambda descriptor: (stalled.wait(2 * PATIENCE_SECONDS), real_sync(descriptor)))
 
     async def run():
         writer = LandingWriter(tmp_path, Metrics(tmp_path), max_pending_bytes=100_000, min_free_bytes=0)
         await writer.start()
         waiting = [asyncio.create_task(writer.append(b"x" * 999 + b"\n")) for _ in range(5_000)]
-        await asyncio.sleep(0.3)
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while sum(task.done() for task in waiting) < 4_900:
+                await asyncio.sleep(0.05)
         refused = sum(task.done() and isinstance(task.exception(), NotWritten) for task in waiting)
         held = writer._pending_bytes
         stalled.set()
@@ -643,7 +662,7 @@ def test_a_stalled_disk_is_answered_with_503_and_not_with_memory(tmp_path, monke
     assert sum(file.stat().st_size for file in sealed_files(tmp_path)) == 100 * 1000
 
 
-def test_nobody_waits_for_ever_when_a_file_cannot_be_sealed(shop, tmp_path, monkeypatch):
+def test_failing_to_seal_a_file_blocks_no_request(shop, tmp_path, monkeypatch):
     from ingestion.landing import OpenLandingFile
 
     def fail(_):
@@ -655,8 +674,8 @@ def test_nobody_waits_for_ever_when_a_file_cannot_be_sealed(shop, tmp_path, monk
             with monkeypatch.context() as patch:
                 patch.setattr(OpenLandingFile, "seal", fail)
                 patch.setattr(writing.time, "time", lambda: 1e12)
-                await asyncio.wait_for(collector.post(json.dumps(EVENT | {"id": "e1"})), 5)
-            return await asyncio.wait_for(collector.post(json.dumps(EVENT | {"id": "e2"})), 5)
+                await asyncio.wait_for(collector.post(json.dumps(EVENT | {"id": "e1"})), PATIENCE_SECONDS)
+            return await asyncio.wait_for(collector.post(json.dumps(EVENT | {"id": "e2"})), PATIENCE_SECONDS)
 
     assert asyncio.run(talk()).status_code == 204
     recover(tmp_path)
@@ -664,8 +683,8 @@ def test_nobody_waits_for_ever_when_a_file_cannot_be_sealed(shop, tmp_path, monk
 
 
 @pytest.mark.parametrize("failure", [OSError(), RuntimeError("can't start new thread"), MemoryError()])
-def test_whatever_fails_is_answered_with_503_and_the_next_event_is_stored(shop, tmp_path, monkeypatch, failure):
-    """An OSError without a message is a failure too."""
+def test_any_write_failure_gets_503_and_the_next_event_is_stored(shop, tmp_path, monkeypatch, failure):
+    """Including an OSError without a message."""
 
     def fail(*_):
         raise failure
@@ -674,14 +693,14 @@ def test_whatever_fails_is_answered_with_503_and_the_next_event_is_stored(shop, 
         async with running(shop, tmp_path) as collector:
             with monkeypatch.context() as patch:
                 patch.setattr(LandingWriter, "_write", fail)
-                failed = await asyncio.wait_for(collector.post(json.dumps(EVENT | {"id": "e1"})), 5)
+                failed = await asyncio.wait_for(collector.post(json.dumps(EVENT | {"id": "e1"})), PATIENCE_SECONDS)
             return failed.status_code, (await collector.post(json.dumps(EVENT | {"id": "e2"}))).status_code
 
     assert asyncio.run(talk()) == (503, 204)
     assert [name for file in sealed_files(tmp_path) for name in ids(file)] == ["e2"]
 
 
-def test_a_landing_file_that_cannot_be_begun_leaves_nothing_behind(tmp_path, monkeypatch):
+def test_a_landing_file_that_cannot_be_created_leaves_nothing_behind(tmp_path, monkeypatch):
     from ingestion import landing
 
     def fail(_):
@@ -698,8 +717,8 @@ def test_a_landing_file_that_cannot_be_begun_leaves_nothing_behind(tmp_path, mon
 
 
 @pytest.mark.parametrize("crash_after", [1, 7, 30])
-def test_after_a_power_cut_every_acknowledged_event_is_there(tmp_path, monkeypatch, crash_after):
-    """The model: at the cut, every file has what it had when it was last synced, and nothing more."""
+def test_acknowledged_events_survive_a_power_cut(tmp_path, monkeypatch, crash_after):
+    """Model: after the cut, every file has exactly the bytes of its last sync."""
     synced: dict[str, int] = {}
     real_sync = os.fdatasync
 
@@ -734,8 +753,8 @@ def test_after_a_power_cut_every_acknowledged_event_is_there(tmp_path, monkeypat
     assert len(acknowledged) == crash_after * 50
 
 
-def test_two_workers_killed_again_and_again_lose_nothing_that_they_acknowledged(shop, tmp_path):
-    """kill -9 does not test the sync (the page cache survives): it tests the order of answers, torn lines, recovery."""
+def test_killed_workers_lose_no_acknowledged_event(shop, tmp_path):
+    """kill -9 does not test the sync (the page cache survives) but the order of answers, torn lines and recovery."""
     acknowledged: set[str] = set()
     for round_number in range(4):
         process = subprocess.Popen(
@@ -769,7 +788,9 @@ def test_two_workers_killed_again_and_again_lose_nothing_that_they_acknowledged(
 
             async with httpx.AsyncClient(trust_env=False) as client:
                 tasks = [asyncio.create_task(one_client(number, client)) for number in range(8)]
-                await asyncio.sleep(0.8)
+                async with asyncio.timeout(PATIENCE_SECONDS):
+                    while len(acknowledged) < (round_number + 1) * 60:
+                        await asyncio.sleep(0.05)
                 os.killpg(process.pid, signal.SIGKILL)
                 await asyncio.gather(*tasks)
 
@@ -786,7 +807,7 @@ def test_two_workers_killed_again_and_again_lose_nothing_that_they_acknowledged(
     assert open_files(tmp_path / "landing") == []
 
 
-def test_a_worker_that_died_is_replaced_and_its_gauges_go_with_it(tmp_path):
+def test_a_dead_worker_is_replaced_and_its_gauges_are_removed(tmp_path):
     command = [*COLLECT, "--data", str(tmp_path), "collect", *TWO_WORKERS]
     process = subprocess.Popen(command, cwd=PROJECT, stdout=subprocess.PIPE, text=True, start_new_session=True)
     try:
@@ -796,14 +817,14 @@ def test_a_worker_that_died_is_replaced_and_its_gauges_go_with_it(tmp_path):
         assert len(pids) == 2
         killed = pids.pop()
         os.kill(killed, signal.SIGKILL)
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + PATIENCE_SECONDS
         while time.monotonic() < deadline:
             alive = {int(path.stem.rpartition("_")[2]) for path in gauges.glob("gauge_livesum_*.db")}
             if killed not in alive and len(alive) == 2:
                 break
             time.sleep(0.1)
         else:
-            pytest.fail(f"after the death of a worker there are gauges of {alive}")
+            pytest.fail(f"gauges after a worker died: {alive}")
     finally:
         process.terminate()
         process.communicate(timeout=30)

@@ -1,4 +1,4 @@
-"""A load that was killed at any of dlt's steps, or whose files were damaged: the next one makes it whole by itself."""
+"""Loads killed at any dlt step, or with damaged files: the next load repairs them without manual steps."""
 
 import multiprocessing
 import os
@@ -21,22 +21,27 @@ from ingestion.warehouse import archive_loaded, not_loaded, open_pipeline
 from tests import landing_files
 from tests.conftest import PROJECT
 
-# A process to kill, which begins with dlt loaded and without threads.
+# A process to kill, started with dlt loaded and without threads.
 FORK = multiprocessing.get_context("forkserver")
 FORK.set_forkserver_preload([__name__])
 BEFORE, AFTER = "before", "after"
-# In the order in which a load comes by.
+# In the order of a load.
 STEPS = [
     (ExtractStorage, "commit_new_load_package", BEFORE, ""),
     (ExtractStorage, "commit_new_load_package", AFTER, ""),
     (LoadStorage, "import_extracted_package", AFTER, ""),  # half normalized
-    (LoadStorage, "commit_new_load_package", AFTER, ""),  # normalized, and still extracted
+    (LoadStorage, "commit_new_load_package", AFTER, ""),  # normalized, with extracted files left
     (PackageStorage, "start_job", AFTER, "events"),
-    (PackageStorage, "save_pending_transition", BEFORE, "events"),  # committed, and nobody has noted it
+    (PackageStorage, "save_pending_transition", BEFORE, "events"),  # committed, but not recorded
     (PackageStorage, "save_pending_transition", BEFORE, "landing_files"),
     (PackageStorage, "complete_job", AFTER, "landing_files"),
     (DuckDbClient, "complete_load", AFTER, ""),
-    (PackageStorage, "complete_loading_package", AFTER, ""),  # package_completed.json is written, its folder not moved
+    (
+        PackageStorage,
+        "complete_loading_package",
+        AFTER,
+        "",
+    ),  # package_completed.json is written, folder not moved
 ]
 
 
@@ -57,7 +62,7 @@ def load(data: Path) -> None:
 
 @pytest.fixture(scope="module", autouse=True)
 def fork_server():
-    """The server finds what it shall load by PYTHONPATH only."""
+    """The server finds its preload modules only by PYTHONPATH."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONPATH", str(PROJECT))
         forkserver.ensure_running()
@@ -72,7 +77,7 @@ def in_a_process(target, *arguments) -> int:
 
 
 def load_and_die(data: Path, owner: type, step: str, when: str, table: str) -> None:
-    """Load, and get SIGKILL at a step: of dlt's own code, which goes on as it is until then."""
+    """Load, and SIGKILL this process at a step of dlt's own, unpatched code."""
     own = getattr(owner, step)
 
     def dying(*arguments, **named):
@@ -105,7 +110,7 @@ LOADED = {"events": [(0,), (1,), (2,), (3,), (4,)], "lines": [("no envelope",)],
 
 @pytest.fixture
 def data(tmp_path):
-    """A warehouse with one file, and two more that wait; a line of these is no envelope."""
+    """A warehouse with one loaded file and two pending ones, each with a line that is not an envelope."""
     land(tmp_path, line(0), line(1))
     load(tmp_path)
     land(tmp_path, line(2), b"no envelope\n", line(3))
@@ -114,7 +119,7 @@ def data(tmp_path):
 
 
 @pytest.mark.parametrize(("owner", "step", "when", "table"), STEPS, ids=[f"{s[2]}-{s[1]}-{s[3]}" for s in STEPS])
-def test_a_load_killed_at_any_step_is_made_whole_by_the_next(data, owner, step, when, table):
+def test_the_next_load_repairs_one_killed_at_any_step(data, owner, step, when, table):
     assert in_a_process(load_and_die, data, owner, step, when, table) == -signal.SIGKILL
     load(data)
     assert raw(data) == LOADED
@@ -125,7 +130,7 @@ def test_a_load_killed_at_any_step_is_made_whole_by_the_next(data, owner, step, 
 
 
 def write_and_die(data: Path) -> None:
-    """Die while dlt writes its state: the temporary file is there, the rename is not done."""
+    """Die while dlt writes its state: after the temporary file, before the rename."""
     own = os.replace
 
     def dying(source, target):
@@ -138,7 +143,7 @@ def write_and_die(data: Path) -> None:
     load(data)
 
 
-def test_a_kill_while_dlt_writes_its_state_is_survived(data):
+def test_a_kill_during_dlts_state_write_is_harmless(data):
     assert in_a_process(write_and_die, data) == -signal.SIGKILL
     load(data)
     assert raw(data) == LOADED
@@ -152,11 +157,11 @@ def test_a_kill_while_dlt_writes_its_state_is_survived(data):
         ("normalize/extracted/*/schema.json", 0),
         ("normalize/extracted/*/load_package_state.json", 20),
         ("normalize/extracted/*/new_jobs/events.*.parquet", 20),
-        ("normalize/extracted/*/new_jobs/landing_files.*", 0),  # dlt reads no rows, and goes on
+        ("normalize/extracted/*/new_jobs/landing_files.*", 0),  # dlt reads no rows and goes on
         ("normalize/.version", 0),
     ],
 )
-def test_files_of_dlt_that_a_power_cut_has_truncated_stop_nothing(data, pattern, size):
+def test_truncated_dlt_files_do_not_block_loads(data, pattern, size):
     waiting = not_loaded(sealed_files(landing_folder(data)), data)
     open_pipeline("pixel", data).extract(pixel_source(waiting, workspace(data)))
     files = list((data / "dlt" / "pixel").glob(pattern))
@@ -167,14 +172,14 @@ def test_files_of_dlt_that_a_power_cut_has_truncated_stop_nothing(data, pattern,
     assert raw(data) == LOADED
 
 
-def test_a_temporary_file_that_dlt_left_among_its_schemas_is_no_schema(data):
+def test_leftover_temporary_schema_files_are_ignored(data):
     FileStorage(str(data / "dlt" / "pixel" / "schemas")).save("0123456789abcdef", "{")
     load(data)
     assert raw(data) == LOADED
 
 
 COPY = "insert into raw_pixel.{table} select * from raw_pixel.{table} where landing_file = $file"
-# What a killed load, or a hand, has done to one file's rows; each file holds two events and a line that is no envelope.
+# Damage by a killed load or by manual edits to one file's rows; each file has two events and an unreadable line.
 DAMAGE = [
     "insert into raw_pixel.events select * from raw_pixel.events where landing_file = $file limit 1",
     COPY.format(table="events"),
@@ -185,12 +190,12 @@ DAMAGE = [
     "delete from raw_pixel.unreadable_lines where landing_file = $file",
     "delete from raw_pixel.landing_files where landing_file = $file",
 ]
-COPIES = 4  # of these only add rows
+COPIES = 4  # the first ones only add rows
 
 
 @pytest.fixture
 def damaged(tmp_path):
-    """A warehouse whose every landing file but one is damaged in another way, and what it held before."""
+    """A warehouse with all landing files but one damaged in different ways, and its previous content."""
     files = [land(tmp_path, line(2 * n), b"no envelope\n", line(2 * n + 1)).name for n in range(len(DAMAGE) + 1)]
     load(tmp_path)
     whole = raw(tmp_path)

@@ -1,4 +1,4 @@
-"""No personal data on disk, whatever its place, key and spelling; and what analysis needs stays to the byte."""
+"""No personal data on disk, whatever its place, key and spelling; data for analysis stays byte for byte."""
 
 import asyncio
 import base64
@@ -31,7 +31,7 @@ SECRET = b"hush"
 
 
 def as_read(stored: bytes) -> str:
-    """A stored text as somebody would read it who looks through every encoding, in lower case."""
+    """A stored text with all encodings decoded, in lower case."""
     text = stored.decode(errors="replace")
     for _ in range(4):
         text = re.sub(
@@ -59,18 +59,18 @@ def test_no_marked_value_is_left_in_an_event():
     assert failures == []
 
 
-def test_no_marked_value_is_left_in_what_is_kept_of_a_refused_body():
+def test_no_marked_value_is_left_in_rejects():
     kept_of = [(found.what, redact_body(found.body)) for found in broken_bodies()]
     assert [(what, kept) for what, kept in kept_of if "zq" in as_read(kept.encode())] == []
 
 
-def test_what_is_kept_of_a_refused_body_still_shows_why():
+def test_rejects_still_show_the_reason():
     kept = redact_body(b'{"id": "sh-5f6b9a1e-1234-4123-8123-123456789012", "name": "page_viewed", "seq": 5, "x": tru')
     assert kept == '{"id": "sh-5f6b9a1e-1234-4123-8123-123456789012", "name": "page_viewed", "seq": 5, "x": …'
 
 
 @pytest.mark.parametrize("place", ["customData", "title", "search", "href", "referrer", "query", "product"])
-def test_what_analysis_needs_stays(place):
+def test_harmless_texts_stay(place):
     for text in STAYS:
         stays = {
             "customData": event({"customData": {"detail": text}}),
@@ -86,12 +86,12 @@ def test_what_analysis_needs_stays(place):
 
 
 @pytest.mark.parametrize("data", STAYING_OBJECTS)
-def test_objects_that_analysis_needs_stay(data):
+def test_harmless_objects_stay(data):
     body = json.dumps(event(data)).encode()
     assert strip_json(body) == body
 
 
-def test_user_agents_stay_but_for_e_mail_addresses():
+def test_user_agents_lose_only_email_addresses():
     agents = {agent for crawler in CRAWLER_USER_AGENTS_DATA for agent in crawler["instances"]}
     assert len(agents) > 1000
     changed = {agent: clean_text(agent, numbers=False) for agent in agents if clean_text(agent, numbers=False) != agent}
@@ -101,7 +101,7 @@ def test_user_agents_stay_but_for_e_mail_addresses():
         assert strip_json(body) == body
 
 
-def test_real_events_keep_everything_but_what_is_personal(shared_data):
+def test_real_events_lose_only_personal_data(shared_data):
     """Captured events: only keys that are personal lose their value."""
     personal = {"email", "phone", "smsMarketingPhone", "firstName", "lastName", "address1", "address2", "city", "zip"}
 

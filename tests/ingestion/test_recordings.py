@@ -25,13 +25,13 @@ def posts(*files):
         '[\n  {"id": "1"},\n  {"id": "2"}\n]\n',
     ],
 )
-def test_one_document_and_one_a_line_are_told_apart(tmp_path, text):
+def test_json_and_jsonl_are_distinguished(tmp_path, text):
     file = tmp_path / "events.json"
     file.write_text(text)
     assert posts(file) == [("key-of-shop-a", [{"id": "1"}]), ("key-of-shop-a", [{"id": "2"}])]
 
 
-def test_an_envelope_goes_to_its_own_shop_with_its_consent(tmp_path):
+def test_envelopes_go_to_their_own_shop_with_their_consent(tmp_path):
     file = tmp_path / "landing.jsonl"
     consent = {"analyticsProcessingAllowed": True}
     file.write_text(json.dumps({"v": 1, "shop": B.domain, "consent": consent, "event": {"id": "1"}}) + "\n")
@@ -57,14 +57,14 @@ def test_an_envelope_goes_to_its_own_shop_with_its_consent(tmp_path):
         ({"id": "1"}, None),
     ],
 )
-def test_the_agent_of_an_envelope_is_said_and_an_unknown_one_is_said_to_be_unknown(tmp_path, recorded, agent):
+def test_envelopes_keep_their_user_agent_or_null(tmp_path, recorded, agent):
     file = tmp_path / "landing.jsonl"
     file.write_text(json.dumps(recorded) + "\n")
     [post] = recorded_posts([file], [A], A)
     assert json.loads(post.body)["user_agent"] == agent
 
 
-def test_numbers_are_sent_again_as_they_were_recorded(tmp_path):
+def test_numbers_are_replayed_exactly(tmp_path):
     file = tmp_path / "event.json"
     event = '{"id":"1","price":1.50,"big":' + "9" * 400 + "}"
     file.write_text(event)
@@ -72,12 +72,12 @@ def test_numbers_are_sent_again_as_they_were_recorded(tmp_path):
     assert event.encode() in post.body
 
 
-def test_standard_input_is_a_file_called_dash(monkeypatch):
+def test_dash_reads_standard_input(monkeypatch):
     monkeypatch.setattr("sys.stdin", SimpleNamespace(buffer=io.BytesIO(b'{"id":"1"}\n{"id":"2"}\n')))
     assert len(posts(Path("-"))) == 2
 
 
-def test_an_unknown_shop_is_named(tmp_path):
+def test_unknown_shops_are_reported(tmp_path):
     file = tmp_path / "landing.jsonl"
     file.write_text('{"shop":"c.myshopify.com","event":{}}')
     with pytest.raises(ShopsFileError, match=r"c\.myshopify\.com is not in"):
@@ -88,13 +88,13 @@ def test_an_unknown_shop_is_named(tmp_path):
     ("text", "complaint"),
     [('{"id":"1"}\nnot json\n', "line 2, is not JSON"), ("5", "not an event"), ('{"id":"1"}\n"x"\n', "line 2")],
 )
-def test_what_is_no_event_is_refused_with_its_place(tmp_path, text, complaint):
+def test_invalid_recordings_are_refused_with_their_place(tmp_path, text, complaint):
     file = tmp_path / "events.jsonl"
     file.write_text(text)
     with pytest.raises(RecordingError, match=complaint):
         posts(file)
 
 
-def test_a_missing_file_is_named(tmp_path):
+def test_missing_files_are_reported(tmp_path):
     with pytest.raises(RecordingError, match=r"nowhere\.json cannot be read"):
         posts(tmp_path / "nowhere.json")

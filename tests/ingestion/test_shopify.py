@@ -1,4 +1,4 @@
-"""Shopify's side: every query against Shopify's own schemas, and the source against the stand-in that executes one."""
+"""Every query against Shopify's own schemas, and the source against the simulated API that executes one."""
 
 import gzip
 import json
@@ -91,15 +91,15 @@ def store(shop) -> AdminStore:
 
 @contextmanager
 def serving(shop, store, token="right", **settings):
-    """The stand-in, and a way to load from it."""
-    stand_in = AdminApi(store, "right", **{"bucket": Bucket(maximum=1e6)} | settings)
-    with running_admin_api(stand_in) as url:
+    """The simulated API, and the loader's client of it."""
+    simulator = AdminApi(store, "right", **{"bucket": Bucket(maximum=1e6)} | settings)
+    with running_admin_api(simulator) as url:
         [api] = admin_apis([shop], {token_variable(shop.domain): token, "PIXELNOVA_SHOPIFY_URL": url})
-        yield stand_in, api
+        yield simulator, api
 
 
 def load(data, *apis, **settings):
-    """Load, and what was reported: (subject, error) of every subject that failed."""
+    """Load; returns (subject, error) of every failed subject."""
     known = {"known_products": lambda domain: known_products(data, domain), "workspace": data / "work"}
     open_pipeline("shopify", data).run(shopify_source(apis, Settings(**known | settings)))
     newest = "select max(_dlt_load_id) from raw_shopify.fetches"
@@ -113,7 +113,7 @@ def rows(data, table) -> int:
 
 
 def now_known(data) -> dict[str, set[str]]:
-    """Product ▶ its variants, by the rule of the staging models: those that came with the newest word on it."""
+    """Product ▶ its variants, by the staging models' rule: those fetched with its newest version."""
     found = query(
         data,
         """
@@ -163,21 +163,21 @@ def test_every_query_is_valid_in_shopifys_own_schemas(published_schemas):
         schema = build_client_schema(introspection)
         for document in DOCUMENTS:
             errors = [error.message for error in validate(schema, parse(document))]
-            if version < "2026-07":  # the tokens of orders came with it
+            if version < "2026-07":  # orders have tokens since this version
                 errors = [error for error in errors if "Token' on type 'Order'" not in error]
             assert errors == [], version
 
 
-def test_a_query_that_is_not_valid_is_found(published_schemas):
+def test_invalid_queries_are_detected(published_schemas):
     schema = build_client_schema(published_schemas[API_VERSION])
     assert validate(schema, parse(PRODUCTS.replace("vendor", "priceRangeV9")))
 
 
-def test_the_stand_ins_schema_is_made_of_shopifys(published_schemas):
+def test_simulator_schema_is_a_subset_of_shopifys(published_schemas):
     assert prune(published_schemas[API_VERSION], DOCUMENTS).strip() in SCHEMA_FILE.read_text()
 
 
-def test_every_query_costs_less_than_shopify_allows_one():
+def test_every_query_stays_below_the_cost_limit():
     costs = [query_cost(parse(document)) for document in DOCUMENTS]
     assert max(costs) <= MAX_QUERY_COST
     assert query_cost(parse("{products(first: 50) {nodes {id variants(first: 10) {nodes {id}}}}}")) == 652
@@ -186,17 +186,33 @@ def test_every_query_costs_less_than_shopify_allows_one():
 # --- the whole catalogue, and then what has changed
 
 
-def test_600_products_with_1328_variants_are_loaded_exactly_under_throttling(shop, store, tmp_path):
-    with serving(shop, store, bucket=Bucket(maximum=900, restore_rate=800)) as (stand_in, api):
+class Clock:
+    """Advances only in `sleep`, so that throttling does not depend on the speed of the machine."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+
+
+def test_600_products_with_1328_variants_are_loaded_exactly_under_throttling(shop, store, tmp_path, monkeypatch):
+    clock = Clock()
+    monkeypatch.setattr(shopify_api, "time", clock)
+    bucket = Bucket(maximum=900, restore_rate=800, clock=clock.monotonic)
+    with serving(shop, store, bucket=bucket) as (simulator, api):
         assert load(tmp_path, api) == []
-        assert stand_in.bucket.throttled > 0
+        assert simulator.bucket.throttled > 0
     assert (rows(tmp_path, "products"), rows(tmp_path, "variants")) == (600, 1328)
     assert now_known(tmp_path) == really(store)
 
 
-def test_a_client_that_does_not_know_throttling_ends_short_without_an_error(shop, store):
-    """The negative control: what the test above would not notice in such a client."""
-    with serving(shop, store, bucket=Bucket(maximum=1700, restore_rate=1)) as (_, api):
+def test_a_client_that_ignores_throttling_silently_loads_too_little(shop, store):
+    """Negative control: a client like this one must fail the test above."""
+    with serving(shop, store, bucket=Bucket(maximum=1700, clock=Clock().monotonic)) as (_, api):
         client = RESTClient(
             api.url,
             headers={"X-Shopify-Access-Token": "right"},
@@ -211,13 +227,13 @@ def test_a_client_that_does_not_know_throttling_ends_short_without_an_error(shop
         assert 0 < sum(len(page) for page in pages) < 600
 
 
-def test_the_second_run_loads_nothing_and_the_third_only_what_has_changed(shop, store, tmp_path):
-    with serving(shop, store) as (stand_in, api):
+def test_later_runs_load_only_changes(shop, store, tmp_path):
+    with serving(shop, store) as (simulator, api):
         load(tmp_path, api)
-        stand_in.requests.clear()
+        simulator.requests.clear()
         load(tmp_path, api)
         assert (rows(tmp_path, "products"), rows(tmp_path, "variants")) == (600, 1328)
-        assert stand_in.requests.count("PixelnovaProducts") == 1
+        assert simulator.requests.count("PixelnovaProducts") == 1
         store.update_product(PINK.format(5), NOW, title="Renamed")
         store.update_variant(PINK.format(6), "gid://shopify/ProductVariant/6001", NOW, price="12.50")
         store.remove_variant(PINK.format(77), "gid://shopify/ProductVariant/77130", NOW)
@@ -228,7 +244,7 @@ def test_the_second_run_loads_nothing_and_the_third_only_what_has_changed(shop, 
     assert now_known(tmp_path) == really(store)
 
 
-def test_a_change_in_the_second_of_the_last_run_is_not_missed(shop, store, tmp_path):
+def test_changes_in_the_second_of_the_last_run_are_not_missed(shop, store, tmp_path):
     with serving(shop, store) as (_, api):
         store.update_product(PINK.format(1), NOW, title="One")
         load(tmp_path, api)
@@ -240,7 +256,7 @@ def test_a_change_in_the_second_of_the_last_run_is_not_missed(shop, store, tmp_p
     assert rows(tmp_path, "products") == 602
 
 
-def test_a_late_variant_of_a_large_product_that_changes_in_the_last_second_is_not_missed(shop, store, tmp_path):
+def test_late_variants_of_large_products_are_not_missed(shop, store, tmp_path):
     with serving(shop, store) as (_, api):
         store.update_product(PINK.format(77), NOW)
         load(tmp_path, api)
@@ -250,7 +266,7 @@ def test_a_late_variant_of_a_large_product_that_changes_in_the_last_second_is_no
     assert json.loads(found[-1][0])["price"] == "99.00"
 
 
-def test_a_run_that_fails_half_way_is_gone_on_with_and_not_begun_anew(shop, store, tmp_path):
+def test_a_failed_run_resumes_where_it_stopped(shop, store, tmp_path):
     with serving(shop, store) as (_, api):
         real = api.pages
 
@@ -269,8 +285,8 @@ def test_a_run_that_fails_half_way_is_gone_on_with_and_not_begun_anew(shop, stor
     assert rows(tmp_path, "products") == 600
 
 
-def test_what_changes_while_a_bulk_file_is_gathered_is_not_missed(shop, store, tmp_path):
-    """A bulk file is no snapshot: product 1 is read before it changes, product 2 after."""
+def test_changes_during_a_bulk_operation_are_not_missed(shop, store, tmp_path):
+    """A bulk file is not a snapshot: product 1 is read before it changes, product 2 after."""
     with serving(shop, store) as (_, api):
         later = datetime.now(UTC) + timedelta(seconds=30)
         store.update_product(PINK.format(2), later + timedelta(hours=1), title="In the file")
@@ -281,7 +297,7 @@ def test_what_changes_while_a_bulk_file_is_gathered_is_not_missed(shop, store, t
     assert ("Too late for the file",) in titles
 
 
-def test_what_is_deleted_between_two_questions_is_left_out(shop, store, tmp_path):
+def test_objects_deleted_between_two_queries_are_skipped(shop, store, tmp_path):
     store.collections["gid://shopify/Collection/1"] = collection = {
         "__typename": "Collection",
         "id": "gid://shopify/Collection/1",
@@ -291,16 +307,16 @@ def test_what_is_deleted_between_two_questions_is_left_out(shop, store, tmp_path
         "updatedAt": "2026-01-01T00:00:00Z",
     }
     store.collections["gid://shopify/Collection/2"] = {**collection, "id": "gid://shopify/Collection/2"}
-    with serving(shop, store) as (stand_in, api):
-        answer = stand_in._root["collection"]
-        stand_in._root["collection"] = lambda info, id: None if id.endswith("/2") else answer(info, id)
-        stand_in._root["product"] = lambda info, id: None
+    with serving(shop, store) as (simulator, api):
+        answer = simulator._root["collection"]
+        simulator._root["collection"] = lambda info, id: None if id.endswith("/2") else answer(info, id)
+        simulator._root["product"] = lambda info, id: None
         assert load(tmp_path, api) == []
     assert rows(tmp_path, "collections") == 1
     assert now_known(tmp_path).keys() == really(store).keys() - {PINK.format(77)}
 
 
-def test_an_answer_that_nobody_expected_stops_only_its_subject(shop, store, tmp_path, monkeypatch):
+def test_an_unexpected_response_stops_only_its_subject(shop, store, tmp_path, monkeypatch):
     monkeypatch.setattr(shopify, "_with_children", lambda *_: 1 / 0)
     with serving(shop, AdminStore(shop.domain, build_catalogue(1))) as (_, api):
         [(subject, error)] = load(tmp_path, api)
@@ -308,7 +324,7 @@ def test_an_answer_that_nobody_expected_stops_only_its_subject(shop, store, tmp_
     assert rows(tmp_path, "collections") == 8
 
 
-def test_a_product_that_vanished_without_a_word_is_found_by_the_sweep(shop, store, tmp_path, monkeypatch):
+def test_the_sweep_finds_products_deleted_without_an_event(shop, store, tmp_path, monkeypatch):
     with serving(shop, store) as (_, api):
         load(tmp_path, api)
         store.delete_product(PINK.format(9), NOW, leaves_event=False)
@@ -321,7 +337,7 @@ def test_a_product_that_vanished_without_a_word_is_found_by_the_sweep(shop, stor
     assert rows(tmp_path, "product_deletions") == 1
 
 
-def test_collections_come_with_their_members_and_again_when_these_change(shop, tmp_path, monkeypatch):
+def test_collections_are_reloaded_when_members_change(shop, tmp_path, monkeypatch):
     store = AdminStore(shop.domain, build_catalogue(1))
     with serving(shop, store) as (_, api):
         load(tmp_path, api)
@@ -331,7 +347,7 @@ def test_collections_come_with_their_members_and_again_when_these_change(shop, t
         load(tmp_path, api)
         assert rows(tmp_path, "collections") == 8
         one, another, *_ = store.collections
-        store.members[one] = store.members[one][5:]  # by a rule: the collection itself says nothing of it
+        store.members[one] = store.members[one][5:]  # by a rule: the collection's updated_at stays
         del store.collections[another]
         monkeypatch.setattr(shopify, "MEMBERSHIP_EVERY", timedelta())
         load(tmp_path, api)
@@ -350,13 +366,13 @@ def test_a_bulk_operation_loads_the_same_rows_as_paging(shop, store, tmp_path):
     compared = "select {}, id, parent_id, json(node) from raw_shopify.{} order by all"
     found = {}
     for way, bulk_from in (("bulk", 1), ("paged", 10_000)):
-        with serving(shop, store) as (stand_in, api):
+        with serving(shop, store) as (simulator, api):
             assert load(tmp_path / way, api, bulk_from=bulk_from) == []
-            assert ("PixelnovaRunBulk" in stand_in.requests) == (way == "bulk")
+            assert ("PixelnovaRunBulk" in simulator.requests) == (way == "bulk")
             store_before = rows(tmp_path / way, "products")
             load(tmp_path / way, api)
-            assert stand_in.requests.count("PixelnovaRunBulk") == (way == "bulk")
-            assert rows(tmp_path / way, "products") - store_before <= 3  # what the overlap brings once more
+            assert simulator.requests.count("PixelnovaRunBulk") == (way == "bulk")
+            assert rows(tmp_path / way, "products") - store_before <= 3  # returned again by the overlap
         found[way] = {
             table: {
                 (one, parent): {key: value for key, value in json.loads(node).items() if key != "__parentId"}
@@ -372,15 +388,13 @@ def test_a_bulk_operation_loads_the_same_rows_as_paging(shop, store, tmp_path):
     ("trouble", "complaint"),
     [({"bulk_ends_as": "FAILED"}, "ended as FAILED"), ({"bulk_is_cut": True}, "where Shopify announced")],
 )
-def test_a_bulk_operation_that_fails_loads_nothing_and_the_next_run_everything(
-    shop, store, tmp_path, trouble, complaint
-):
-    with serving(shop, store) as (stand_in, api):
-        vars(stand_in).update(trouble)
+def test_a_failed_bulk_operation_loads_nothing_and_the_next_run_everything(shop, store, tmp_path, trouble, complaint):
+    with serving(shop, store) as (simulator, api):
+        vars(simulator).update(trouble)
         [(subject, error)] = load(tmp_path, api, bulk_from=1)
         assert (subject, complaint in error) == ("products", True)
         assert rows(tmp_path, "products") == rows(tmp_path, "variants") == 0
-        vars(stand_in).update(bulk_ends_as="COMPLETED", bulk_is_cut=False)
+        vars(simulator).update(bulk_ends_as="COMPLETED", bulk_is_cut=False)
         assert load(tmp_path, api, bulk_from=1) == []
     assert now_known(tmp_path) == really(store)
 
@@ -388,7 +402,7 @@ def test_a_bulk_operation_that_fails_loads_nothing_and_the_next_run_everything(
 # --- orders
 
 
-def test_orders_come_with_all_their_lines_and_refunds_and_without_what_a_buyer_has_typed(shop, tmp_path):
+def test_orders_have_all_lines_and_refunds_and_no_buyer_input(shop, tmp_path):
     orders = simulate(shop, build_catalogue(1), 1, NOW, days=3).orders
     store = AdminStore(shop.domain, orders=orders)
     first = next(iter(store.orders.values()))
@@ -420,44 +434,44 @@ def test_orders_come_with_all_their_lines_and_refunds_and_without_what_a_buyer_h
     assert "Ada" not in everything
 
 
-def test_without_being_asked_no_orders_are_fetched(shop, tmp_path):
+def test_orders_are_fetched_only_if_enabled(shop, tmp_path):
     store = AdminStore(shop.domain, orders=simulate(shop, build_catalogue(1), 1, NOW, days=1).orders)
-    with serving(shop, store) as (stand_in, api):
+    with serving(shop, store) as (simulator, api):
         load(tmp_path, api)
-        assert "PixelnovaOrders" not in stand_in.requests
+        assert "PixelnovaOrders" not in simulator.requests
     assert rows(tmp_path, "orders") == 0
 
 
-# --- what goes wrong
+# --- errors
 
 
-def refuse(stand_in):
-    stand_in.scopes.clear()
+def refuse(simulator):
+    simulator.scopes.clear()
 
 
-def sunset(stand_in):
-    stand_in.served_version = "2027-01"
+def sunset(simulator):
+    simulator.served_version = "2027-01"
 
 
-def be_down(stand_in):
-    stand_in.server_errors = 10_000
+def be_down(simulator):
+    simulator.server_errors = 10_000
 
 
 @pytest.mark.parametrize(
     ("token", "trouble", "complaint"),
     [
-        ("wrong", lambda stand_in: None, "refuses the token .* PIXELNOVA_SHOPIFY_TOKEN_PIXELNOVA_DEMO"),
+        ("wrong", lambda simulator: None, "refuses the token .* PIXELNOVA_SHOPIFY_TOKEN_PIXELNOVA_DEMO"),
         ("right", refuse, "denies access: .* Give the app that scope"),
         ("right", sunset, "serves API version 2027-01 in place of"),
         ("right", be_down, "answers HTTP 502: check the network and run again"),
     ],
 )
-def test_what_shopify_refuses_is_reported_in_one_sentence_and_nothing_is_loaded(
+def test_refusals_are_reported_in_one_sentence_and_load_nothing(
     shop, store, tmp_path, monkeypatch, token, trouble, complaint
 ):
     monkeypatch.setattr(shopify_api.time, "sleep", lambda seconds: None)
-    with serving(shop, store, token) as (stand_in, api):
-        trouble(stand_in)
+    with serving(shop, store, token) as (simulator, api):
+        trouble(simulator)
         with pytest.raises(ShopifyError, match=complaint):
             list(api.pages("products", PRODUCTS))
         reported = load(tmp_path, api)
@@ -474,66 +488,66 @@ def test_what_shopify_refuses_is_reported_in_one_sentence_and_nothing_is_loaded(
         (PRODUCTS.replace("first: 50", "first: 250"), "exceeds the single query max cost"),
     ],
 )
-def test_a_query_that_shopify_would_not_take_fails_loudly(shop, store, text, complaint):
+def test_the_simulator_rejects_invalid_queries(shop, store, text, complaint):
     with serving(shop, store) as (_, api), pytest.raises(ShopifyError, match=complaint):
         list(api.pages("products", text))
 
 
-def test_an_unknown_version_or_shop_is_told(shop, store):
+def test_unknown_versions_and_shops_are_reported(shop, store):
     with serving(shop, store) as (_, api):
         elsewhere = shopify_api.AdminApi(api.shop, api.url.replace(API_VERSION, "2019-01"), api.token)
         with pytest.raises(ShopifyError, match="There is no Admin API"):
             elsewhere.ask(PRODUCTS)
 
 
-def test_an_api_that_does_not_answer_fails_with_one_sentence(shop, monkeypatch):
+def test_an_unreachable_api_fails_with_one_sentence(shop, monkeypatch):
     monkeypatch.setattr(shopify_api.time, "sleep", lambda seconds: None)
     [api] = admin_apis([shop], {token_variable(shop.domain): "t", "PIXELNOVA_SHOPIFY_URL": "http://127.0.0.1:1"})
     with pytest.raises(ShopifyError, match=r"cannot be reached at http://127\.0\.0\.1:1/admin/api"):
         api.ask(PRODUCTS)
 
 
-def test_server_errors_pass(shop, store, tmp_path):
-    with serving(shop, store) as (stand_in, api):
-        stand_in.server_errors = 3
+def test_server_errors_are_retried(shop, store, tmp_path):
+    with serving(shop, store) as (simulator, api):
+        simulator.server_errors = 3
         assert load(tmp_path, api) == []
     assert now_known(tmp_path) == really(store)
 
 
-def test_a_cursor_that_expires_costs_no_product(shop, store, tmp_path):
-    with serving(shop, store) as (stand_in, api):
+def test_an_expired_cursor_loses_no_product(shop, store, tmp_path):
+    with serving(shop, store) as (simulator, api):
         real = api.pages
 
         def pages(path, text, **variables):
             for number, page in enumerate(real(path, text, **variables)):
-                if path == "products" and number == 3 and stand_in.cursors_of == 0:
-                    stand_in.cursors_of += 1
+                if path == "products" and number == 3 and simulator.cursors_of == 0:
+                    simulator.cursors_of += 1
                 yield page
 
         object.__setattr__(api, "pages", pages)
         assert load(tmp_path, api) == []
-        assert stand_in.cursors_of == 1
+        assert simulator.cursors_of == 1
     assert now_known(tmp_path) == really(store)
     assert rows(tmp_path, "products") == 600
 
 
-def test_one_failing_shop_does_not_stop_the_others_and_catches_up_later(shop, store, tmp_path):
+def test_a_failing_shop_does_not_stop_others_and_catches_up_later(shop, store, tmp_path):
     other = msgspec.structs.replace(shop, domain="other.myshopify.com")
     with ExitStack() as stack:
-        stand_in, api = stack.enter_context(serving(shop, store))
+        simulator, api = stack.enter_context(serving(shop, store))
         _, other_api = stack.enter_context(serving(other, AdminStore(other.domain, build_catalogue(1))))
-        stand_in.scopes.clear()
+        simulator.scopes.clear()
         reported = load(tmp_path, api, other_api)
         assert {subject for subject, _ in reported} == {"products", "collections"}
         by_shop = "select shop, count(*) from raw_shopify.products group by shop order by shop"
         assert query(tmp_path, by_shop) == [(other.domain, len(build_catalogue(1).products))]
-        stand_in.scopes.add("read_products")
+        simulator.scopes.add("read_products")
         assert load(tmp_path, api, other_api) == []
     assert dict(query(tmp_path, by_shop))[shop.domain] == 600
 
 
 @pytest.mark.parametrize("bulk_from", [1, 10_000])
-def test_odd_products_are_loaded_as_they_are(shop, tmp_path, bulk_from):
+def test_unusual_products_are_loaded_unchanged(shop, tmp_path, bulk_from):
     store = AdminStore(shop.domain)
     odd = {
         "descriptionHtml": "<p>" + 'é😀"\\\n' * 50_000,
@@ -557,6 +571,6 @@ def test_a_shop_without_a_token_has_empty_tables(tmp_path, shop):
     assert [rows(tmp_path, table) for table in shopify.LOGS] == [0] * len(shopify.LOGS)
 
 
-def test_a_token_is_never_printed(shop):
+def test_tokens_are_never_printed(shop):
     [api] = admin_apis([shop], {token_variable(shop.domain): "a secret"})
     assert "a secret" not in repr(api)

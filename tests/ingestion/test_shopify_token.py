@@ -1,4 +1,4 @@
-"""Tokens of Dev Dashboard apps: granted over HTTP by the stand-in, renewed in time and after a 401, shown nowhere."""
+"""Tokens of Dev Dashboard apps: granted over HTTP by the simulator, renewed in time and after a 401, never shown."""
 
 import logging
 from contextlib import contextmanager
@@ -20,10 +20,10 @@ CLIENT_ID, CLIENT_SECRET = "5f1e0b7a", "shpss_0a1b2c3d4e5f"
 
 @contextmanager
 def granting(shop, token_seconds=86_399.0, **environment):
-    """The stand-in, and the API of the shop under its client credentials."""
+    """The simulator, and the shop's API with its client credentials."""
     grant = TokenGrant(CLIENT_ID, CLIENT_SECRET, token_seconds)
-    stand_in = AdminApi(AdminStore(shop.domain, build_catalogue(1)), "static", Bucket(maximum=1e6), grant)
-    with running_admin_api(stand_in) as url:
+    simulator = AdminApi(AdminStore(shop.domain, build_catalogue(1)), "static", Bucket(maximum=1e6), grant)
+    with running_admin_api(simulator) as url:
         credentials = {
             client_id_variable(shop.domain): CLIENT_ID,
             client_secret_variable(shop.domain): CLIENT_SECRET,
@@ -33,7 +33,7 @@ def granting(shop, token_seconds=86_399.0, **environment):
         yield grant, api
 
 
-def test_client_credentials_are_exchanged_for_one_token_that_serves_many_requests(shop):
+def test_one_granted_token_serves_many_requests(shop):
     with granting(shop) as (grant, api):
         assert grant.granted == []
         found = [node for page in api.pages("products", PRODUCTS) for node in page]
@@ -54,7 +54,7 @@ def test_a_token_is_renewed_before_it_expires(shop, monkeypatch):
     assert len(grant.granted) == 2
 
 
-def test_a_token_that_shopify_no_longer_accepts_is_renewed_in_the_middle_of_a_list(shop):
+def test_a_revoked_token_is_renewed_between_pages(shop):
     with granting(shop) as (grant, api):
         pages = api.pages("products", PRODUCTS)
         first = next(pages)
@@ -64,7 +64,7 @@ def test_a_token_that_shopify_no_longer_accepts_is_renewed_in_the_middle_of_a_li
     assert len(grant.granted) == 2
 
 
-def test_a_renewed_token_that_is_refused_too_ends_with_one_sentence(shop):
+def test_a_second_refusal_fails_with_one_sentence(shop):
     with granting(shop) as (grant, api):
         grant.is_valid = lambda token: False
         with pytest.raises(ShopifyError, match=r"refuses the token \(HTTP 401\): check in the Dev Dashboard"):
@@ -72,7 +72,7 @@ def test_a_renewed_token_that_is_refused_too_ends_with_one_sentence(shop):
     assert len(grant.granted) == 2
 
 
-def test_an_app_that_was_uninstalled_is_said_when_the_token_is_renewed(shop):
+def test_renewal_reports_an_uninstalled_app(shop):
     with granting(shop) as (grant, api):
         api.ask(ACCESS)
         grant.revoke()
@@ -91,12 +91,12 @@ def test_an_app_that_was_uninstalled_is_said_when_the_token_is_renewed(shop):
         ({}, {"is_installed": False}, r"\(app_not_installed\): install it"),
         ({}, {"is_permitted": False}, r"\(shop_not_permitted\): the app and the store must belong to one organization"),
         ({}, {"answer": lambda *_: (404, {"errors": "Not Found"})}, "There is no store"),
-        ({}, {"answer": lambda *_: (200, {"token": "other"})}, "without saying which"),
+        ({}, {"answer": lambda *_: (200, {"token": "other"})}, "lacks the token or its lifetime"),
         ({}, {"answer": lambda *_: (400, b"<h1>Oauth error app_not_installed: The app</h1>")}, "is not installed"),
         ({}, {"answer": lambda *_: (403, {"error": "brand_new"})}, r"\(brand_new, HTTP 403\): check the app"),
     ],
 )
-def test_a_refused_grant_says_why_and_what_to_do(shop, environment, settings, complaint):
+def test_a_refused_grant_names_cause_and_remedy(shop, environment, settings, complaint):
     variables = {"ID": client_id_variable(shop.domain), "SECRET": client_secret_variable(shop.domain)}
     with granting(shop, **{variables[name]: value for name, value in environment.items()}) as (grant, api):
         vars(grant).update(settings)
@@ -105,7 +105,7 @@ def test_a_refused_grant_says_why_and_what_to_do(shop, environment, settings, co
     assert CLIENT_SECRET not in str(raised.value)
 
 
-def test_server_errors_of_the_grant_pass(shop, monkeypatch):
+def test_server_errors_of_the_grant_are_retried(shop, monkeypatch):
     monkeypatch.setattr(shopify_token.time, "sleep", lambda seconds: None)
     with granting(shop) as (grant, api):
         grant.server_errors = 3
@@ -116,7 +116,7 @@ def test_server_errors_of_the_grant_pass(shop, monkeypatch):
             api.ask(ACCESS)
 
 
-def test_a_store_without_variables_has_no_api_and_a_static_token_comes_first(shop):
+def test_static_tokens_take_precedence_and_stores_without_variables_have_no_api(shop):
     assert admin_apis([shop], {}) == []
     with granting(shop, **{token_variable(shop.domain): "static"}) as (grant, api):
         api.ask(ACCESS)

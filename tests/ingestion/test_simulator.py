@@ -49,7 +49,7 @@ def test_the_same_seed_and_end_give_the_same_events(shop, deliveries):
     assert simulate(shop, build_catalogue(2), 2, END).deliveries != deliveries
 
 
-def test_windows_that_overlap_hold_the_same_events(shop, catalogue, deliveries):
+def test_overlapping_windows_have_the_same_events(shop, catalogue, deliveries):
     later = simulate(shop, catalogue, 1, END + timedelta(days=1)).deliveries
     shared_window = (END - timedelta(days=29), END - timedelta(days=4))
 
@@ -77,7 +77,7 @@ def test_a_month_is_about_3000_sessions_and_25000_standard_events(events):
     assert 2_500 < sessions < 3_500
 
 
-def test_every_event_has_the_shape_that_shopify_publishes(events, shared_data):
+def test_events_match_shopifys_published_types(events, shared_data):
     validator = jsonschema.Draft7Validator(json.loads((shared_data / "pixel_schema_lenient.json").read_text()))
     assert list(validator.iter_errors({}))
     seen = Counter()
@@ -88,12 +88,12 @@ def test_every_event_has_the_shape_that_shopify_publishes(events, shared_data):
     assert len(seen) == 15
 
 
-def test_a_delivery_is_what_one_request_may_carry(deliveries):
+def test_deliveries_fit_one_request(deliveries):
     assert max(len(delivery.events) for delivery in deliveries) == EVENTS_PER_DELIVERY
     assert max(len(msgspec.json.encode(delivery.body)) for delivery in deliveries) < MAX_BODY_BYTES
 
 
-def test_the_odd_cases_of_a_real_store_are_there(deliveries, events):
+def test_edge_cases_of_real_stores_occur(deliveries, events):
     assert any(not delivery.consent["analyticsProcessingAllowed"] for delivery in deliveries)
     assert len({event["id"] for event in events}) < len(events), "no repeated delivery"
     assert any(event["timestamp"] == BROKEN for event in events)
@@ -105,7 +105,7 @@ def test_the_odd_cases_of_a_real_store_are_there(deliveries, events):
     assert len(set(orders)) < len(orders), "no reloaded thank-you page"
 
 
-def test_customers_come_back_on_another_device(events):
+def test_customers_return_on_another_device(events):
     clients = defaultdict(set)
     for event in events:
         if event["name"] == "checkout_completed" and (customer := event["data"]["checkout"]["order"]["customer"]):
@@ -113,7 +113,7 @@ def test_customers_come_back_on_another_device(events):
     assert any(len(found) > 1 for found in clients.values())
 
 
-def test_the_catalogue_has_what_must_not_be_recommended(catalogue):
+def test_the_catalogue_has_ineligible_products(catalogue):
     assert len(catalogue.products) == 304
     assert any(not product.is_published for product in catalogue.products)
     assert any(not product.in_stock for product in catalogue.products)
@@ -147,7 +147,7 @@ def test_a_checkout_adds_up_to_the_cent(events):
         assert parts == cents(checkout["totalPrice"])
 
 
-def test_a_final_line_price_is_after_discounts_of_the_line_only(events):
+def test_final_line_price_includes_only_line_discounts(events):
     for checkout in completed_checkouts(events):
         off_shipping = sum(
             cents(option["cost"]) - cents(option["costAfterDiscounts"])
@@ -165,7 +165,7 @@ def test_a_final_line_price_is_after_discounts_of_the_line_only(events):
         assert cents(checkout["discountsAmount"]) == off_lines + off_shipping
 
 
-def test_discounts_are_of_lines_of_the_order_and_of_shipping_alone_and_together(events):
+def test_discounts_occur_alone_and_combined(events):
     found = [checkout["discountApplications"] for checkout in completed_checkouts(events)]
     kinds = {tuple(sorted((one["type"], one["targetSelection"], one["targetType"]) for one in each)) for each in found}
     order = ("DISCOUNT_CODE", "ALL", "LINE_ITEM")
@@ -187,7 +187,7 @@ def clicks_of(visitor) -> list[dict]:
 
 
 def well_inside(event) -> bool:
-    """Not of a visit that the window may cut in two."""
+    """Whether its visit cannot be cut by the window."""
     return event["timestamp"] != BROKEN and abs(happened_at(event) - (END - timedelta(days=15))) < timedelta(days=14)
 
 
@@ -195,7 +195,7 @@ def property_of(line) -> str | None:
     return next((one["value"] for one in line["properties"] if one["key"] == "_pixelnova_rec"), None)
 
 
-def test_a_list_viewed_and_a_click_say_what_the_contract_asks_and_no_more(events):
+def test_list_events_match_the_contract_exactly(events):
     text, product = {"type": "string", "minLength": 1}, {"type": "string", "pattern": "^[0-9]+$"}
     strategy = {"enum": ["bought_together", "popular"]}
     common = {
@@ -231,7 +231,7 @@ def test_a_list_viewed_and_a_click_say_what_the_contract_asks_and_no_more(events
             validator.validate(event)
 
 
-def test_a_list_is_the_companion_and_then_what_is_popular_in_the_collection(events, catalogue):
+def test_lists_are_companion_then_popular_products(events, catalogue):
     products = {str(product.id): product for product in catalogue.products}
     for event in published(events, "viewed"):
         data = event["customData"]
@@ -247,7 +247,7 @@ def test_a_list_is_the_companion_and_then_what_is_popular_in_the_collection(even
             assert product.is_published and product.in_stock and product.collection == seed.collection
 
 
-def test_a_list_is_viewed_after_a_second_on_the_page_and_once(visitors):
+def test_lists_are_viewed_once_after_a_second(visitors):
     requests = Counter()
     for visitor in visitors:
         page = None
@@ -262,7 +262,7 @@ def test_a_list_is_viewed_after_a_second_on_the_page_and_once(visitors):
     assert set(requests.values()) == {1}
 
 
-def test_a_click_follows_a_viewed_list_with_the_product_and_opens_its_page(visitors):
+def test_clicks_follow_a_viewed_list_and_open_the_product(visitors):
     clicks = 0
     for visitor in visitors:
         for number, event in enumerate(visitor):
@@ -285,13 +285,13 @@ def test_a_click_follows_a_viewed_list_with_the_product_and_opens_its_page(visit
     assert clicks > 100
 
 
-def test_both_strategies_are_clicked_and_not_every_list(events):
+def test_both_strategies_get_clicks_but_not_every_list(events):
     clicked = Counter(event["customData"]["strategy"] for event in published(events, "clicked"))
     assert clicked["bought_together"] > clicked["popular"] > 0
     assert sum(clicked.values()) < len(published(events, "viewed")) / 2
 
 
-def test_a_checkout_line_carries_the_click_that_led_to_it(visitors):
+def test_checkout_lines_carry_their_click(visitors):
     carried, bare, expected_lines = 0, 0, 0
     for visitor in visitors:
         clicks, added_at, expected, just_opened = {}, {}, {}, None
@@ -326,7 +326,7 @@ def test_a_checkout_line_carries_the_click_that_led_to_it(visitors):
     assert bare > carried >= expected_lines > 50
 
 
-def test_bots_and_who_refuses_see_no_list_and_neither_do_some_of_the_others(deliveries):
+def test_bots_refusals_and_a_control_group_see_no_lists(deliveries):
     kinds = defaultdict(Counter)
     for delivery in deliveries:
         for event in delivery.events:
@@ -343,7 +343,7 @@ def test_bots_and_who_refuses_see_no_list_and_neither_do_some_of_the_others(deli
     assert sees[True] > sees[False] > 0
 
 
-def test_without_lists_the_shoppers_do_the_same(shop, catalogue, deliveries, monkeypatch):
+def test_shoppers_behave_the_same_without_lists(shop, catalogue, deliveries, monkeypatch):
     monkeypatch.setattr(recommendations, "VISITORS_WITH_LISTS", 0)
     without = simulate(shop, catalogue, 1, END).deliveries
 
@@ -360,7 +360,7 @@ def test_without_lists_the_shoppers_do_the_same(shop, catalogue, deliveries, mon
 
 
 def _bare(data) -> str:
-    """What a standard event says, but for the properties of lines."""
+    """The data of a standard event, without line properties."""
     if "checkout" in data:
         items = [{**item, "properties": []} for item in data["checkout"]["lineItems"]]
         data = {"checkout": {**data["checkout"], "lineItems": items}}

@@ -11,11 +11,11 @@ from ingestion.sources.pixel import pixel_source
 from ingestion.sources.shops import shops_source
 from ingestion.warehouse import (
     archive_loaded,
-    forget_loads,
     landing_folder,
     not_loaded,
     open_pipeline,
     outdated_user_agents,
+    reset_ledger,
     warehouse_file,
     workspace,
 )
@@ -65,7 +65,7 @@ def test_landing_files_are_loaded_once_and_then_archived(tmp_path):
     assert query(tmp_path, "select index from raw_pixel.events order by all") == [(1,), (2,), (3,)]
 
 
-def test_a_file_sealed_late_but_written_early_is_loaded_all_the_same(tmp_path):
+def test_files_sealed_late_but_written_early_are_loaded(tmp_path):
     early, late = land(tmp_path, line(1)), land(tmp_path, line(2))
     hidden = early.rename(early.with_suffix(".hidden"))
     os.utime(hidden, (1, 1))
@@ -76,7 +76,7 @@ def test_a_file_sealed_late_but_written_early_is_loaded_all_the_same(tmp_path):
     assert query(tmp_path, "select index from raw_pixel.events order by all") == [(1,), (2,)]
 
 
-def test_a_line_that_is_no_envelope_is_kept_apart_with_its_reason_and_the_load_goes_on(tmp_path):
+def test_unreadable_lines_are_stored_with_the_reason(tmp_path):
     land(tmp_path, line(1), b"this is not JSON\n", b'{"v":1}\n', b"\xff\xfe\n", line(2))
     land(tmp_path, b"only this\n")
     load(tmp_path)
@@ -111,7 +111,7 @@ def test_a_line_that_is_no_envelope_is_kept_apart_with_its_reason_and_the_load_g
         landing_files.line(b"[1]").strip(),
     ],
 )
-def test_good_and_unfit_files_load_one_after_the_other_in_any_order(tmp_path, unfit):
+def test_valid_and_invalid_files_load_in_any_order(tmp_path, unfit):
     for number, lines in enumerate(
         [[line(1)], [line(2), unfit + b"\n"], [line(3)], [unfit + b"\n"], [line(4)]], start=1
     ):
@@ -132,14 +132,14 @@ def test_a_deeply_nested_event_is_loaded(tmp_path, depth):
     ]
 
 
-def test_nothing_of_a_load_stays_outside_landing_and_warehouse(tmp_path):
+def test_loads_leave_no_files_outside_landing_and_warehouse(tmp_path):
     land(tmp_path, line(1), b"no envelope\n")
     archive_loaded(load(tmp_path), tmp_path)
     left = [path for path in (tmp_path / "dlt").rglob("*") if path.suffix in {".parquet", ".jsonl"}]
     assert left == []
 
 
-def test_line_by_line_and_all_at_once_give_the_same_rows(tmp_path):
+def test_both_read_paths_give_the_same_rows(tmp_path):
     odd = b'"price" : 1.50, "big":' + b"9" * 40 + rb', "text":"\u00e9\ud83d\ude00"'
     lines = [
         line(1),
@@ -156,7 +156,7 @@ def test_line_by_line_and_all_at_once_give_the_same_rows(tmp_path):
     assert fast == query(tmp_path / "slow", all_columns)
 
 
-def test_a_load_without_files_makes_the_tables(tmp_path):
+def test_a_load_without_files_creates_the_tables(tmp_path):
     load(tmp_path)
     for table in ("events", "unreadable_lines", "user_agents", "landing_files"):
         assert query(tmp_path, f"select count(*) from raw_pixel.{table}") == [(0,)]
@@ -171,7 +171,7 @@ def test_a_killed_load_is_finished_by_the_next_one(tmp_path):
     assert query(tmp_path, "select count(*) from raw_pixel.events") == [(1,)]
 
 
-def test_crawlers_and_devices_are_told_by_kept_lists(tmp_path):
+def test_user_agents_are_classified_by_bundled_lists(tmp_path):
     land(tmp_path, line(1), *(line(number, agent) for number, agent in enumerate((AGENT, PHONE, TABLET, LAPTOP), 2)))
     load(tmp_path)
     found = query(tmp_path, "select user_agent, is_bot, device from raw_pixel.user_agents")
@@ -184,7 +184,7 @@ def test_crawlers_and_devices_are_told_by_kept_lists(tmp_path):
     }
 
 
-def test_agents_that_other_lists_have_told_are_told_again(tmp_path):
+def test_user_agents_are_reclassified_when_the_lists_change(tmp_path):
     land(tmp_path, line(1, PHONE))
     load(tmp_path)
     assert outdated_user_agents(tmp_path) == []
@@ -195,8 +195,8 @@ def test_agents_that_other_lists_have_told_are_told_again(tmp_path):
     assert query(tmp_path, "select user_agent, device from raw_pixel.user_agents") == [(PHONE, "mobile")]
 
 
-def test_a_new_warehouse_is_filled_from_the_archive_as_it_was(tmp_path):
-    """Lines of several shops lie in several parts there, and lines that are no envelope in one of their own."""
+def test_the_archive_restores_a_lost_warehouse(tmp_path):
+    """The archive has one part per shop, and one for unreadable lines."""
     old, new = tmp_path / "old", tmp_path / "new"
     lines = [landing_files.line({"id": f"e{n}"}, index=n, shop=f"{n % 2}.myshopify.com") for n in range(4)]
     landing_files.land(landing_folder(old), [*lines, b"no envelope\n"])
@@ -213,18 +213,18 @@ def test_a_new_warehouse_is_filled_from_the_archive_as_it_was(tmp_path):
     assert not_loaded([], new) == []
 
 
-def test_forgotten_loads_are_loaded_again_and_a_half_archived_file_once(tmp_path):
+def test_after_a_ledger_reset_half_archived_files_load_once(tmp_path):
     file = land(tmp_path, line(1), line(2))
     whole = file.read_bytes()
     archive_loaded(load(tmp_path), tmp_path)
     file.write_bytes(whole)  # killed before it could remove the file
-    forget_loads(tmp_path)
+    reset_ledger(tmp_path)
     assert query(tmp_path, "select count(*) from raw_pixel.events") == [(0,)]
     load(tmp_path)
     assert query(tmp_path, "select index from raw_pixel.events order by all") == [(1,), (2,)]
 
 
-def test_the_shops_table_is_what_shops_toml_says_now(tmp_path, shop):
+def test_the_shops_table_mirrors_shops_toml(tmp_path, shop):
     open_pipeline("shops", tmp_path).run(shops_source([shop]))
     renamed = msgspec.structs.replace(shop, name="Another name")
     open_pipeline("shops", tmp_path).run(shops_source([renamed]))
@@ -233,7 +233,7 @@ def test_the_shops_table_is_what_shops_toml_says_now(tmp_path, shop):
     ]
 
 
-def test_rules_name_products_as_the_warehouse_does(tmp_path, shop):
+def test_rules_use_the_warehouses_product_names(tmp_path, shop):
     rules = RecommendationRules(
         exclude=["Old-Skillet ", 7300000135698], pin_beside={"gid://shopify/Product/7": ["gid://shopify/Product/8"]}
     )

@@ -22,7 +22,7 @@ SIGNATURE = b"WyF/q9RU8mgLhlfm2Peg1K+C5urLU34BdtsIA6QL7Wg="
 
 @pytest.fixture(scope="module")
 def shop(shop):
-    """The shop that the published example is of."""
+    """The shop of the published example."""
     return msgspec.structs.replace(shop, domain="demo.myshopify.com")
 
 
@@ -31,7 +31,7 @@ def signed(body: bytes, secret: bytes = SECRET) -> str:
 
 
 def deliver(shop, folder, *deliveries, secrets=(SECRET,), **changed):
-    """What each delivery (topic, id, body, signature) was answered with, and what was kept."""
+    """The status of each delivery (topic, id, body, signature), and the stored webhooks."""
 
     async def talk():
         async with running(shop, folder, webhook_secrets=secrets) as collector:
@@ -52,20 +52,20 @@ def deliver(shop, folder, *deliveries, secrets=(SECRET,), **changed):
     return statuses, kept
 
 
-def test_the_published_signature_is_right():
+def test_the_published_signature_is_valid():
     assert is_signed(REDACT, SIGNATURE, [SECRET])
     assert not is_signed(REDACT + b" ", SIGNATURE, [SECRET])
     assert not is_signed(REDACT, SIGNATURE, [b"another"])
     assert not is_signed(REDACT, b"", [SECRET])
 
 
-def test_either_secret_is_good_while_one_replaces_the_other():
+def test_both_secrets_are_valid_during_rotation():
     assert is_signed(REDACT, SIGNATURE, [b"the new one", SECRET])
 
 
-def test_every_published_example_is_kept_without_personal_data(shop, shared_data, tmp_path):
+def test_published_examples_are_stored_without_personal_data(shop, shared_data, tmp_path):
     files = (shared_data / "webhooks").glob("*.example.json")
-    # The examples leave the shop's name open.
+    # The examples do not name a shop.
     examples = {
         path.name.split(".")[0]: path.read_bytes().replace(b"{shop}.myshopify.com", shop.domain.encode())
         for path in files
@@ -88,7 +88,7 @@ def test_every_published_example_is_kept_without_personal_data(shop, shared_data
     assert redact["body"]["orders_to_redact"]
 
 
-def test_what_is_delivered_again_is_kept_once(shop, tmp_path):
+def test_repeated_deliveries_are_stored_once(shop, tmp_path):
     delivery = ("customers/redact", "w-1", REDACT, SIGNATURE.decode())
     statuses, kept = deliver(shop, tmp_path, delivery, delivery)
     assert (statuses, len(kept)) == ([200, 200], 1)
@@ -110,7 +110,7 @@ def test_what_is_delivered_again_is_kept_once(shop, tmp_path):
         ("orders/create", "w-1", b'{"x":"' + b"x" * 2_100_000 + b'"}', "any", 401),
     ],
 )
-def test_what_is_not_good_is_refused_and_leaves_nothing(shop, tmp_path, topic, webhook_id, body, signature, status):
+def test_invalid_webhooks_are_refused_and_store_nothing(shop, tmp_path, topic, webhook_id, body, signature, status):
     assert deliver(shop, tmp_path, (topic, webhook_id, body, signature)) == ([status], [])
 
 
@@ -119,12 +119,12 @@ ORDER = b'{"id":1,"name":"#1001","line_items":[]}'
 
 
 @pytest.mark.parametrize("domain", ["unknown.myshopify.com", "../../etc/passwd", "", "DEMO.myshopify.com", "a/b"])
-def test_a_webhook_of_a_shop_that_is_not_served_is_refused(shop, tmp_path, domain):
+def test_webhooks_of_unknown_shops_are_refused(shop, tmp_path, domain):
     delivery = ("products/update", "w-1", PRODUCT, signed(PRODUCT))
     assert deliver(shop, tmp_path, delivery, shop_domain=domain) == ([404], [])
 
 
-def test_a_body_that_names_another_shop_than_its_header_is_refused(shop, tmp_path):
+def test_body_and_header_must_name_the_same_shop(shop, tmp_path):
     redact = REDACT.replace(b"demo.myshopify.com", b"other.myshopify.com")
     uninstalled = b'{"id":1,"myshopify_domain":"other.myshopify.com"}'
     deliveries = [
@@ -150,11 +150,11 @@ def test_a_body_that_names_another_shop_than_its_header_is_refused(shop, tmp_pat
         ("orders/create", b"null"),
     ],
 )
-def test_the_signed_body_of_one_topic_is_not_taken_as_another(shop, tmp_path, topic, body):
+def test_a_signed_body_is_not_valid_for_another_topic(shop, tmp_path, topic, body):
     assert deliver(shop, tmp_path, (topic, "w-1", body, signed(body))) == ([400], [])
 
 
-def test_headers_that_nobody_has_signed_are_kept_only_in_their_own_form(shop, tmp_path):
+def test_malformed_unsigned_headers_are_dropped(shop, tmp_path):
     delivery = ("products/update", "w-1", PRODUCT, signed(PRODUCT))
     forged = {"triggered_at": "zelda@example.com", "api_version": "Zelda"}
     [webhook] = deliver(shop, tmp_path, delivery, **forged)[1]
@@ -164,27 +164,27 @@ def test_headers_that_nobody_has_signed_are_kept_only_in_their_own_form(shop, tm
     assert (webhook["triggered_at"], webhook["api_version"]) == tuple(proper.values())
 
 
-def test_without_a_secret_no_webhook_is_taken(shop, tmp_path):
+def test_webhooks_without_a_configured_secret_get_503(shop, tmp_path):
     delivery = ("customers/redact", "w-1", REDACT, SIGNATURE.decode())
     assert deliver(shop, tmp_path, delivery, secrets=()) == ([503], [])
 
 
-def test_large_bodies_at_once_share_what_memory_there_is(shop, tmp_path, monkeypatch):
+def test_concurrent_large_bodies_share_a_memory_budget(shop, tmp_path, monkeypatch):
     monkeypatch.setattr(app, "MAX_WEBHOOK_BYTES_TOGETHER", 1_000)
     large = b'{"x":"' + b"x" * 1_000 + b'"}'
     small = ("customers/redact", "w-2", REDACT, SIGNATURE.decode())
     deliveries = [("orders/create", "w-1", large, signed(large)), *[small] * 9]
     statuses, kept = deliver(shop, tmp_path, *deliveries)
-    assert (statuses, len(kept)) == ([503, *[200] * 9], 1)  # nine times: what was held has come back
+    assert (statuses, len(kept)) == ([503, *[200] * 9], 1)  # nine times: the budget was released
 
 
-def test_a_disk_that_fails_is_answered_with_503_so_that_shopify_sends_again(shop, tmp_path):
+def test_disk_errors_get_503_so_that_shopify_retries(shop, tmp_path):
     (tmp_path / "webhooks").write_text("a file where the folder should be")
     delivery = ("customers/redact", "w-1", REDACT, SIGNATURE.decode())
     assert deliver(shop, tmp_path, delivery)[0] == [503]
 
 
-def test_secrets_are_those_of_the_list_and_those_of_the_stores():
+def test_secrets_come_from_the_list_and_the_stores():
     environment = {
         "PIXELNOVA_SHOPIFY_SECRETS": "old, new,",
         "PIXELNOVA_SHOPIFY_CLIENT_SECRET_A_SHOP": "of-a",

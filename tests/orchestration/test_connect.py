@@ -134,7 +134,7 @@ def test_a_store_that_is_not_in_shops_toml_is_said(command):
         ({}, GRANTED | {"PIXELNOVA_SHOPIFY_CLIENT_ID_LAMP_SHOP": "?"}, "token", "copy both from the Dev Dashboard"),
         ({"grant.is_permitted": False}, GRANTED, "token", "must belong to one organization"),
         ({"scopes": {"read_products"}}, GRANTED, "scopes", "missing: read_orders | add the scope in the Dev Dashboard"),
-        ({"supported_versions": ["2027-04", "2027-07"]}, GRANTED, "API version", "2026-10 is not among those"),
+        ({"supported_versions": ["2027-04", "2027-07"]}, GRANTED, "API version", "no longer supports 2026-10"),
         ({"served_version": "2027-04"}, GRANTED, "token", "serves API version 2027-04"),
         ({"web_pixel": pixel_of("https://a.example", "another-key")}, GRANTED, "pixel", "ingest key 'another-key'"),
         ({"web_pixel": {"id": "1", "settings": "not JSON"}}, GRANTED, "pixel", "ingest key None"),
@@ -155,9 +155,9 @@ def test_the_part_that_fails_is_named(check, stand_in, trouble, environment, par
         ({}, "unknown pixel: the app has no pixel in this store"),
         (
             {"scopes": SCOPES - {"read_pixels"}},
-            "a custom pixel cannot be asked for: paste what `pixelnova pixel --shop",
+            "a custom pixel cannot be checked from here: paste the output of `pixelnova pixel --shop",
         ),
-        ({"scopes": SCOPES - {"read_all_orders"}}, "the orders of the last 60 days only"),
+        ({"scopes": SCOPES - {"read_all_orders"}}, "only the last 60 days of orders"),
         ({"scopes": SCOPES - {"read_products"} | {"write_products"}}, "not used by Pixelnova: write_products"),
         (
             {"webhooks": [{"id": "1", "topic": "ORDERS_CREATE", "uri": "https://a.example"}]},
@@ -180,12 +180,15 @@ def test_a_token_of_the_environment_is_checked_as_well(check):
 
 
 def test_a_collector_with_another_key_or_another_secret_is_found(check, monkeypatch, tmp_path):
-    with collecting(monkeypatch, tmp_path, PIXELNOVA_SHOPIFY_SECRETS="of-another-app") as url:
+    other = tmp_path / "collector"  # it reads its own shops.toml again when that changes
+    other.mkdir()
+    (other / "shops.toml").write_text(SHOPS)
+    with collecting(monkeypatch, other, PIXELNOVA_SHOPIFY_SECRETS="of-another-app") as url:
         (tmp_path / "shops.toml").write_text(SHOPS.replace(KEY, "key-of-tomorrow"))
         failed, said = check(url, **GRANTED)
     assert failed == ["ingest key", "webhook secret"]
     assert "key-of-tomorrow is unknown to the collector" in said
-    assert "refuses what the app's secret signs (HTTP 401)" in said
+    assert "refuses webhooks signed with the app's secret (HTTP 401)" in said
 
 
 def test_a_collector_that_does_not_answer_is_found(check):

@@ -129,7 +129,7 @@ def test_every_model_is_in_the_group_of_its_folder(graph):
     models = PROJECT / "dbt_project" / "models"
     for file in models.rglob("*.sql"):
         layer, topic = file.relative_to(models).parts[:2]
-        schema = topic if layer == "marts" else layer
+        schema = topic if layer == "marts" or topic == "exports" else layer
         group = "staging" if layer == "staging" else topic
         assert graph.get(AssetKey([schema, file.stem])).group_name == group
     assert "default" not in {graph.get(key).group_name for key in graph.get_all_asset_keys()}

@@ -1,1 +1,1 @@
-"""Ordinary stores: what real shops send, the kinds of input that once bent a number. One refresh builds them all."""
+"""Ordinary stores: inputs of real shops that once led to a wrong number. One refresh builds them all."""

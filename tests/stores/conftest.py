@@ -1,7 +1,7 @@
 """Lands the events of every test module of this folder and builds them once, whichever worker comes first.
 
 A module `test_<topic>.py` has `EVENTS`, a list of pixel events; they belong to the shop `<topic>.myshopify.com`
-(Europe/Berlin, EUR, unless the module says otherwise in `SHOP`, lines of TOML). All are received at RECEIVED_AT; a
+(Europe/Berlin, EUR, unless the module overrides it in `SHOP`, lines of TOML). All are received at RECEIVED_AT; a
 module's own `RECEIVED_AT` names exceptions, by event id. Its tests ask `store.query`.
 Events pass through the collector's own parser, so that what it takes out is missing here too.
 """
@@ -34,12 +34,12 @@ class Store:
         self.warehouse, self.shop = warehouse, shop
 
     def query(self, sql: str) -> list[tuple[Any, ...]]:
-        """The rows of a query in which `{shop}` stands for the shop's domain."""
+        """The rows of a query, with `{shop}` replaced by the shop's domain."""
         return self.warehouse.query(sql.replace("{shop}", self.shop))
 
 
 def _modules() -> dict[str, ModuleType]:
-    """The test modules that have events, by the domain of their shop."""
+    """The test modules with events, by the domain of their shop."""
     modules = {}
     for path in sorted(Path(__file__).parent.glob("test_*.py")):
         module = importlib.import_module(f"tests.stores.{path.stem}")
@@ -67,7 +67,7 @@ def stores(tmp_path_factory: pytest.TempPathFactory) -> Warehouse:
     """One warehouse with all shops of this folder, built with dbt's own tests."""
     shared = tmp_path_factory.getbasetemp()
     if "PYTEST_XDIST_WORKER" in os.environ:
-        shared = shared.parent  # of all workers
+        shared = shared.parent  # shared by all workers
     folder, shops_file = shared / "stores", shared / "stores.toml"
     with (shared / "stores.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -92,5 +92,5 @@ def stores(tmp_path_factory: pytest.TempPathFactory) -> Warehouse:
 
 @pytest.fixture
 def store(stores: Warehouse, request: pytest.FixtureRequest) -> Store:
-    """The shop of the module that asks."""
+    """The shop of the requesting module."""
     return Store(stores, _domain(request.module.__name__))

@@ -1,4 +1,4 @@
-"""Pixel events in few words: the shapes that Shopify sends, with what a test is about filled in."""
+"""Short constructors of pixel events in Shopify's shapes; a test fills in only what it is about."""
 
 from datetime import UTC, datetime, timedelta
 from itertools import count
@@ -45,7 +45,7 @@ def event(
 
 
 def variant(product: Any, variant_id: Any = ..., price: float = 10, currency: str = "EUR") -> dict[str, Any]:
-    """A product variant as views, cart lines and order lines name it."""
+    """A product variant, as in views, cart lines and order lines."""
     return {
         "id": f"{product}1" if variant_id is ... else variant_id,
         "title": "Default",

@@ -1,4 +1,4 @@
-"""Hypothesis strategies for events that are odd anywhere: any field may hold any value that the collector accepts."""
+"""Hypothesis strategies for odd events: any field may have any value that the collector accepts."""
 
 import copy
 from typing import Any
@@ -43,7 +43,7 @@ def _paths(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
 
 @st.composite
 def odd_events(draw: st.DrawFn) -> dict[str, Any]:
-    """An event with up to three odd values; it has an id and a name, without which the collector refuses it."""
+    """An event with up to three odd values, and the id and name that the collector requires."""
     made = copy.deepcopy(draw(st.sampled_from(TEMPLATES)))
     made["id"] = draw(st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=12))
     for _ in range(draw(st.integers(1, 3))):

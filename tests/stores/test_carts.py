@@ -1,4 +1,4 @@
-"""Carts that were emptied, swapped, viewed and left, in one visit and over several; the browser's name says which."""
+"""Carts that were emptied, swapped, viewed and left, in one visit and over several; the client id names the case."""
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
@@ -92,7 +92,7 @@ def events() -> Iterator[dict]:
             at, pause = at + pause, timedelta(minutes=1)
             event_name, data = step
             yield {
-                "id": f"{1000 - next(numbers)}",  # the order of ids is not that of events
+                "id": f"{1000 - next(numbers)}",  # ids are not in the order of events
                 "name": event_name,
                 "clientId": name,
                 "timestamp": f"{at.isoformat(timespec='milliseconds')}Z",
@@ -106,7 +106,7 @@ EVENTS = list(events())
 
 
 @pytest.mark.parametrize("name", CARTS)
-def test_a_cart_is_what_was_left_in_it(store, name):
+def test_carts_have_the_remaining_units(store, name):
     _, state, left = CARTS[name]
     found = store.query(
         "select carts.cart_state, carts.units, carts.cart_amount from analytics.carts inner join core.sessions "

@@ -1,4 +1,4 @@
-"""What events alone say of products: handles of every script, prices, products made again, what rides along."""
+"""Products known from events only: handles in every script, prices, re-created products, add-on items."""
 
 from tests.stores.conftest import Store
 
@@ -18,15 +18,15 @@ NAMES = {  # product ▶ title, type, and why it is not recommended
 }
 
 
-def view(number: int, product: int, at: str, handle: str | None = None, **said) -> dict:
+def view(number: int, product: int, at: str, handle: str | None = None, **fields) -> dict:
     variant = {
         "id": f"{product}1",
-        "price": {"amount": said.get("amount", 10), "currencyCode": said.get("currency", "EUR")},
+        "price": {"amount": fields.get("amount", 10), "currencyCode": fields.get("currency", "EUR")},
         "product": {
             "id": str(product),
-            "title": said.get("title", f"Title {product}"),
-            "untranslatedTitle": said.get("untranslated"),
-            "type": said.get("kind"),
+            "title": fields.get("title", f"Title {product}"),
+            "untranslatedTitle": fields.get("untranslated"),
+            "type": fields.get("kind"),
             "url": f"/products/{handle or f'p-{product}'}",
         },
         "title": "Default Title",
@@ -76,14 +76,14 @@ EVENTS = [
     view(3, 12, "2026-11-20T10:02:00Z", "caf%C3%A9-kanne"),
     view(4, 13, "2026-11-20T10:03:00Z", "th%C3%A9"),
     view(5, 14, "2026-11-20T10:04:00Z", "100%"),
-    # 15: the newest price is of another market; 16: there is no other.
+    # 15: the newest price is of another market; 16 has no other price.
     view(6, 15, "2026-11-20T10:05:00Z", amount=20),
     view(7, 15, "2026-11-20T10:06:00Z", amount=3200, currency="JPY"),
     view(8, 16, "2026-11-20T10:07:00Z", amount=3200, currency="JPY"),
-    # 17: whoever looked last saw a translation.
+    # 17: the latest view has a translated title.
     view(9, 17, "2026-11-20T10:08:00Z", title="Mug", untranslated="Mug"),
     view(10, 17, "2026-11-20T10:09:00Z", title="Tasse", untranslated="Mug"),
-    # 21 was made again as 22. 24 is one event of a stranger; 26 was seen less than 25, and while 25 still was.
+    # 21 was re-created as 22. 24 is one event of a stranger; 26 was seen less than 25, and while 25 was still seen.
     *(view(20 + n, 21, f"2026-11-19T10:0{n}:00Z", "shade") for n in range(5)),
     *(view(30 + n, 22, f"2026-11-20T10:0{n}:00Z", "shade") for n in range(3)),
     *(view(40 + n, 23, f"2026-11-19T10:0{n}:00Z", "stool") for n in range(5)),
@@ -94,14 +94,14 @@ EVENTS = [
         view(100 + product, product, "2026-11-20T11:00:00Z", title=title, kind=kind)
         for product, (title, kind, _) in NAMES.items()
     ),
-    # 40 is added to every order, and nobody has looked at it.
+    # 40 is in every order and was never viewed.
     *(order(n, 10, 40) for n in range(3)),
     *(order(10 + n, 15, 40) for n in range(3)),
     order(20, 17),
 ]
 
 
-def test_a_handle_is_one_whatever_its_letters_and_their_encoding(store: Store):
+def test_handles_are_normalized_across_scripts_and_encodings(store: Store):
     handles = store.query(
         "select product_id, handle from core.products where shop = '{shop}' "
         "and product_id in ('10', '11', '12', '13', '14') order by product_id"
@@ -109,7 +109,7 @@ def test_a_handle_is_one_whatever_its_letters_and_their_encoding(store: Store):
     assert handles == [("10", "grün"), ("11", "グラス"), ("12", "café-kanne"), ("13", "thé"), ("14", "100%")]
 
 
-def test_rules_name_products_by_handles_of_every_script_by_addresses_and_by_global_ids(store: Store):
+def test_rules_match_handles_urls_and_global_ids(store: Store):
     rules = store.query(
         "select rule, product_id, status from recommendations.merchant_rules where shop = '{shop}' order by 1, 2"
     )
@@ -122,7 +122,7 @@ def test_rules_name_products_by_handles_of_every_script_by_addresses_and_by_glob
     assert ("10",) in shown
 
 
-def test_a_price_is_the_newest_in_the_shops_currency_or_none(store: Store):
+def test_price_is_the_latest_in_the_shop_currency_or_null(store: Store):
     prices = store.query(
         "select product_id, price_min::int, price_max::int, currency from core.products "
         "where shop = '{shop}' and product_id in ('15', '16') order by 1"
@@ -134,7 +134,7 @@ def test_a_price_is_the_newest_in_the_shops_currency_or_none(store: Store):
     assert variants == [("161", None, "EUR")]
 
 
-def test_a_title_is_the_one_that_the_merchant_wrote(store: Store):
+def test_title_is_the_merchants_not_a_translation(store: Store):
     assert store.query("select title from core.products where shop = '{shop}' and product_id = '17'") == [("Title 17",)]
     viewed = "select distinct product_title from core.product_views where shop = '{shop}' and product_id = '17'"
     assert store.query(viewed) == [("Mug",)]
@@ -144,7 +144,7 @@ def test_a_title_is_the_one_that_the_merchant_wrote(store: Store):
     assert store.query(bought) == [("Title 17", "Red")]
 
 
-def test_a_product_made_again_under_its_handle_replaces_the_old_one_and_a_stranger_cannot(store: Store):
+def test_recreated_products_replace_the_old_one_and_strangers_cannot(store: Store):
     products = store.query(
         "select product_id, is_deleted from core.products "
         "where shop = '{shop}' and handle in ('shade', 'stool', 'chair') order by 1"
@@ -157,7 +157,7 @@ def test_a_product_made_again_under_its_handle_replaces_the_old_one_and_a_strang
     assert listed == []
 
 
-def test_gift_cards_fees_and_what_rides_along_are_no_recommendations(store: Store):
+def test_gift_cards_fees_and_add_ons_are_not_recommended(store: Store):
     reasons = dict(
         store.query("select product_id, ineligible_reason from recommendations.eligibility where shop = '{shop}'")
     )
@@ -168,7 +168,7 @@ def test_gift_cards_fees_and_what_rides_along_are_no_recommendations(store: Stor
     assert (reasons["10"], reasons["15"]) == (None, None)
 
 
-def test_a_week_of_history_measures_nothing_and_says_so(store: Store):
+def test_one_week_of_history_is_reported_as_too_short(store: Store):
     measured = store.query(
         "select distinct status, hit_rate, mrr, recall, coverage, novelty from recommendations.evaluation "
         "where shop = '{shop}'"

@@ -1,4 +1,4 @@
-"""How shoppers arrive: campaigns, click ids, referrers, and where they come back from.
+"""Channels: campaigns, click ids, referrers, and returns from other sites.
 
 Each case is a client of its own with one landing page, or two visits where the second one comes back from a payment.
 """
@@ -25,7 +25,7 @@ hosts = ["www.lamps.example", "checkout.lamps-pay.example"]
 GOOGLE, FACEBOOK = "https://www.google.com/", "https://l.facebook.com/"
 START = datetime(2026, 11, 22, 9, tzinfo=UTC)
 
-# what the address of the landing page adds, the referrer ▶ the channel
+# query string of the landing page, referrer ▶ channel
 CASES = [
     # click ids
     ("?gclid=Cj0", "", "paid search"),
@@ -56,7 +56,7 @@ CASES = [
     ("?utm_source=google&utm_medium=product_sync&utm_campaign=sag_organic", "", "organic search"),
     ("?utm_source=google&utm_medium=product_sync&utm_campaign=sag_organic&gclid=Cj0", "", "paid search"),
     ("?utm_source=weekly&utm_medium=email&fbclid=IwAR", FACEBOOK, "email"),
-    # a paid medium, and whose
+    # paid media, by source
     ("?utm_source=facebook&utm_medium=cpc", "", "paid social"),
     ("?utm_source=Facebook&utm_medium=CPC&utm_campaign=shop_now", "", "paid social"),
     ("?utm_source=fb&utm_medium=paid", FACEBOOK, "paid social"),
@@ -105,7 +105,7 @@ CASES = [
     ("?utm_source=google.spam.example&utm_medium=cpc", "", "paid other"),
     ("?utm_source=x", "", "organic social"),
     ("?utm_source=x-mas-mailing", "", "other campaign"),
-    # where the campaign stands
+    # position of the campaign
     ("?utm_campaign=autumn", "", "other campaign"),
     ("?utm_id=42", "", "other campaign"),
     ("?utm_campaign=autumn", GOOGLE, "organic search"),
@@ -170,7 +170,7 @@ CASES = [
     ("", "chrome-extension://abcdef/", "direct"),
     ("", "about:blank", "direct"),
     ("", "not an address", "direct"),
-    # the shop itself, and where shoppers come back from
+    # the shop itself, and returns from other sites
     ("", "https://www.lamps.example/cart", "direct"),
     ("", "https://account.lamps.example/", "direct"),
     ("", "https://lamps.example/", "direct"),
@@ -197,7 +197,7 @@ CASES = [
     ("/en-de/checkouts/cn/abc", "https://3ds.unheard-of-bank.example/", "direct"),
     ("/checkouts/ac/abc/recover?key=1", "https://webmail.example/", "referral"),
     ("/checkouts/ac/abc/recover?key=1&utm_medium=email", "", "email"),
-    # what the merchant decides
+    # overrides by the merchant
     ("", "https://blog.partner.example/", "affiliates"),
     ("", "https://de.blog.partner.example/", "affiliates"),
     ("", "https://partner.example/", "referral"),
@@ -307,13 +307,13 @@ def test_every_arrival_has_its_channel(channels: dict[str, str]) -> None:
     assert not wrong
 
 
-def test_every_channel_of_the_seed_is_one_that_a_merchant_may_name(store: Store) -> None:
+def test_merchants_can_use_every_channel_of_the_seed(store: Store) -> None:
     named = {channel for (channel,) in store.query("select distinct channel from seeds.channel_rules")}
     assert named <= set(get_args(Channel))
     assert {channel for _, _, channel in CASES} == set(get_args(Channel))
 
 
-def test_campaigns_are_decoded_wherever_they_stand(store: Store) -> None:
+def test_campaigns_are_decoded_in_every_position(store: Store) -> None:
     found = store.query(
         "select distinct utm_source, utm_medium, utm_campaign, channel from core.sessions "
         "where shop = '{shop}' and client_id in ('in-href', 'in-search')"
@@ -321,18 +321,18 @@ def test_campaigns_are_decoded_wherever_they_stand(store: Store) -> None:
     assert found == [("google", "cpc", "Grüße & mehr", "paid search")]
 
 
-def test_a_campaign_that_does_not_decode_is_kept_as_it_is(store: Store) -> None:
+def test_undecodable_campaigns_are_kept_unchanged(store: Store) -> None:
     found = store.query("select utm_source from core.sessions where shop = '{shop}' and contains(utm_source, '%FF')")
     assert found == [("%FF%FE",)]
 
 
-def test_the_host_or_app_of_the_referrer_is_kept(store: Store) -> None:
+def test_referrer_host_or_app_is_kept(store: Store) -> None:
     hosts = {host for (host,) in store.query("select referrer_host from core.sessions where shop = '{shop}'")}
     assert {"www.google.com", "com.google.android.gm", "284882215", "www.paypal.com", "evil.example"} <= hosts
     assert not {"www.lamps.example", "account.lamps.example", "channels.myshopify.com"} & hosts
 
 
-def test_a_return_from_a_payment_leaves_the_sale_to_the_campaign(store: Store) -> None:
+def test_returns_from_payment_do_not_change_the_channel(store: Store) -> None:
     found = store.query(
         "select client_id, channel, last_non_direct_channel from core.sessions "
         "where shop = '{shop}' and checkouts_completed = 1 order by client_id"
@@ -345,7 +345,7 @@ def test_a_return_from_a_payment_leaves_the_sale_to_the_campaign(store: Store) -
     assert credited == [("paid search", 2)]
 
 
-def test_the_home_page_of_a_market_is_the_home_page(store: Store) -> None:
+def test_market_home_pages_are_home_pages(store: Store) -> None:
     paths = dict(store.query("select client_id, path from core.sessions where shop = '{shop}'"))
     found = {path: paths[f"page-{number}"] for number, path in enumerate(PAGES)}
     assert found == {path: "home > product" if is_home else "product" for path, is_home in PAGES.items()}

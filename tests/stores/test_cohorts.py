@@ -1,4 +1,4 @@
-"""A shop in which nobody comes for weeks: cohorts and retention have a row for every period all the same."""
+"""A shop without visitors for weeks: cohorts and retention still have a row for every period."""
 
 from datetime import date, timedelta
 from decimal import Decimal

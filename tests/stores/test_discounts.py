@@ -1,4 +1,4 @@
-"""Orders with discounts of lines, of the order and of shipping, by senders who net their lines and by others.
+"""Orders with line, order and shipping discounts, from senders with net and with gross line amounts.
 
 Each order is a client of its own; what its lines are worth is checked against its subtotal.
 """
@@ -11,7 +11,7 @@ SHOP = 'timezone = "America/New_York"\ncurrency = "USD"\n'
 
 
 def application(selection="ALL", method="ACROSS", target="LINE_ITEM", kind="DISCOUNT_CODE") -> dict:
-    """A discount application, as the pixel API has it; what is None is absent."""
+    """A discount application of the pixel API; None values are absent."""
     fields = {"targetSelection": selection, "allocationMethod": method, "targetType": target}
     return {"type": kind, "title": kind, "value": {"percentage": 10}} | {k: v for k, v in fields.items() if v}
 
@@ -290,7 +290,7 @@ ORDERS = {
         None,
         None,
     ),
-    "discounts that are no list": (
+    "discounts that are not a list": (
         order("127", [line(40, 1, 40) | {"discountAllocations": "ten"}, 5, None], 40, applications="all", delivery=3),
         None,
         "as_sent",
@@ -303,7 +303,7 @@ EVENTS = [event for event, *_ in ORDERS.values()]
 
 @pytest.fixture(params=ORDERS, ids=str)
 def found(store, request):
-    """An order's row, the amounts of its lines, and what was expected of both."""
+    """An order's row and line amounts, actual and expected."""
     event, *expected = ORDERS[request.param]
     order_id = event["data"]["checkout"]["order"]["id"]
     [row] = store.query(
@@ -325,14 +325,14 @@ def test_lines_are_net_of_all_discounts_and_sum_to_the_subtotal(found):
         assert [amount for amount, _ in items] == [Decimal(amount) for amount in amounts]
 
 
-def test_discounts_of_lines_and_of_shipping_are_apart(found):
+def test_line_and_shipping_discounts_are_separate(found):
     (_, discount, shipping_discount, *_), _, (*_, expected, expected_shipping) = found
     if expected is not None:
         assert discount == Decimal(expected)
         assert shipping_discount == (None if expected_shipping is None else Decimal(expected_shipping))
 
 
-def test_an_order_says_whether_all_of_its_lines_came(store):
+def test_orders_state_whether_their_lines_are_complete(store):
     assert store.query(
         "select order_id, line_items from core.orders where shop = '{shop}' and not lines_complete order by all"
     ) == [("123", 150), ("124", 0)]

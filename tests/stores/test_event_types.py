@@ -1,4 +1,4 @@
-"""A theme's own events under standard names, names that look like a checkout's, and pages where nobody shops."""
+"""Custom events with standard names, names resembling checkout events, and non-shopping pages."""
 
 from tests.stores.events import cart_line, checkout, event, viewed
 
@@ -17,9 +17,9 @@ EVENTS = [
     event("checkout_completed", "real", 4, type="dom", data=checkout("t3", 2003)),
     event("checkout_upsell_shown", "real", 4, type="custom", data=None, customData={"offer": 1}),
     event("checkout_upsell_accepted", "real", 4, data=checkout("t4", 2004)),
-    # Senders that leave the type out, as older pixels do, send standard events.
+    # Events without a type, as from older pixels, are standard.
     event("product_viewed", "untyped", type=None, data=viewed("2")),
-    # Looking after an order is not shopping.
+    # Order status pages are not shopping.
     event("page_viewed", "account", path="/account/orders/77"),
     event("page_viewed", "account", 1, path="/en-ca/account"),
     event("page_viewed", "account-host", path="https://account.store.example/orders"),
@@ -31,7 +31,7 @@ EVENTS = [
 ]
 
 
-def test_custom_events_count_as_no_standard_ones(store):
+def test_custom_events_do_not_count_as_standard(store):
     assert store.query(
         "select product_views, cart_adds, checkouts_started, checkouts_completed from core.sessions "
         "where shop = '{shop}' and client_id = 'real'"
@@ -40,13 +40,13 @@ def test_custom_events_count_as_no_standard_ones(store):
     assert store.query("select count(*) from core.cart_actions where shop = '{shop}'") == [(1,)]
 
 
-def test_only_the_steps_of_a_checkout_are_checkout_steps(store):
+def test_only_real_checkout_events_are_checkout_steps(store):
     assert store.query(
         "select step from core.checkout_steps where shop = '{shop}' and client_id = 'real' order by stepped_at"
     ) == [("checkout_started",), ("checkout_completed",)]
 
 
-def test_custom_events_are_kept_under_a_name_of_their_own(store):
+def test_custom_events_keep_a_distinct_name(store):
     assert store.query(
         "select event_name, count(*) from core.pixel_events where shop = '{shop}' and event_name like '%:%' "
         "group by all order by all"
@@ -65,7 +65,7 @@ def test_events_without_a_type_are_standard(store):
     ]
 
 
-def test_account_and_order_status_pages_open_no_session(store):
+def test_account_and_order_status_pages_do_not_start_sessions(store):
     assert store.query("select client_id from core.sessions where shop = '{shop}' order by 1") == [
         ("buyer",),
         ("legacy-thanks",),

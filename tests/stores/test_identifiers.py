@@ -1,4 +1,4 @@
-"""Ids in every form that Shopify and its apps send them; placeholders identify nobody and lose nothing."""
+"""Ids in every form that Shopify and its apps send; placeholders identify nobody and lose no data."""
 
 import base64
 
@@ -57,17 +57,17 @@ EVENTS = [
         for n, text in enumerate(PLACEHOLDERS)
     ),
     *(event("page_viewed", text, minute) for minute, text in enumerate(PLACEHOLDERS) if text is None or text != ""),
-    # One order, told by its gid, its number, its name and its gid in base64.
+    # One order, by gid, number, name and base64 gid.
     *(
         event("checkout_completed", "one-order", minute, data=checkout("t-one", order))
         for minute, order in enumerate(
             ["#1042", "gid://shopify/OrderIdentity/9001", "9001", encoded("gid://shopify/Order/9001")]
         )
     ),
-    # One customer, told in two forms by two browsers.
+    # One customer, in two forms from two browsers.
     event("checkout_completed", "browser-a", data=checkout("t-a", 9004, customer=encoded("gid://shopify/Customer/77"))),
     event("checkout_completed", "browser-b", 1, data=checkout("t-b", 9005, customer="77")),
-    # Event ids that identify no event.
+    # Event ids that are placeholders.
     *(event("page_viewed", "event-ids", minute, id="undefined") for minute in range(3)),
 ]
 
@@ -86,7 +86,7 @@ def test_every_form_of_an_id_is_one_product(store):
     ) == [("801",)]
 
 
-def test_texts_are_ids_as_they_are(store):
+def test_text_ids_are_kept_unchanged(store):
     found = store.query(
         "select product_id, variant_id from core.product_views where shop = '{shop}' and client_id like 'text-%' "
         "order by client_id"
@@ -94,14 +94,14 @@ def test_texts_are_ids_as_they_are(store):
     assert found == [(text, text) for text in TEXT_IDS]
 
 
-def test_placeholders_are_no_products(store):
+def test_placeholders_are_not_products(store):
     assert store.query(
         "select count(*), count(product_id), count(variant_id) from core.product_views "
         "where shop = '{shop}' and client_id like 'no-product-%'"
     ) == [(len(PLACEHOLDERS), 0, 0)]
 
 
-def test_placeholders_merge_no_strangers(store):
+def test_placeholders_do_not_merge_visitors(store):
     for kind, people in (
         ("no-customer", len(PLACEHOLDERS) + len(GIDS_OF_NOBODY)),
         ("no-token", len(PLACEHOLDERS)),
@@ -117,7 +117,7 @@ def test_placeholders_merge_no_strangers(store):
     ) == [(0,)]
 
 
-def test_placeholders_lose_no_order(store):
+def test_orders_with_placeholders_are_kept(store):
     for kind in ("no-order", "neither"):
         assert store.query(
             "select count(*), count(distinct order_key) from core.orders "

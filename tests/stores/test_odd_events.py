@@ -1,4 +1,4 @@
-"""No value that the collector accepts makes the SQL fail: each event is used, or refused with a reason."""
+"""No accepted value makes the SQL fail: each event is used, or refused with a reason."""
 
 import msgspec
 import pytest
@@ -14,7 +14,7 @@ from tests.warehouse import Warehouse
 
 
 def _accepted(events, shop):
-    """The landing lines of those events that the collector stores."""
+    """The landing lines of the events that the collector stores."""
     lines = []
     for number, event in enumerate(events):
         request = Request(f"r{number}", RECEIVED_AT, shop, None, None, None, False)
@@ -27,7 +27,7 @@ def _accepted(events, shop):
 
 @pytest.fixture(scope="module")
 def staging(stores):
-    """An empty table of raw events, and the view that reads it, as dbt made it."""
+    """An empty table of raw events, and dbt's staging view on it."""
     import duckdb
 
     [(sql,)] = stores.query("select sql from duckdb_views() where view_name = 'stg_pixel__events'")
@@ -72,7 +72,7 @@ def test_staging_uses_or_refuses_every_event(staging, shop, events):
 @settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
 @given(events=st.lists(odd_events(), min_size=100, max_size=100))
 def test_whole_refreshes_of_odd_events(tmp_path_factory, shop, events):
-    """A hundred odd events at a time, with all of dbt's tests: nothing fails, and no event vanishes."""
+    """A hundred odd events at a time, with all dbt tests: nothing fails, and no event is lost."""
     warehouse = Warehouse(tmp_path_factory.mktemp("odd"), PROJECT / "shops.toml")
     lines = _accepted(events, shop)
     land(warehouse.landing, lines)

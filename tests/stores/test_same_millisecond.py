@@ -1,4 +1,4 @@
-"""Events of one millisecond are in the order in which the page counted them."""
+"""Events of one millisecond are ordered by the page's counter."""
 
 from tests.stores.events import cart_line, checkout, event, viewed
 
@@ -15,7 +15,7 @@ EVENTS = [
 ]
 
 
-def test_the_path_follows_the_counter_of_the_page(store):
+def test_the_path_follows_the_page_counter(store):
     assert dict(store.query("select client_id, path from core.sessions where shop = '{shop}'")) == {
         "home-product": "home > product",
         "buy-now": "product > add to cart > checkout",

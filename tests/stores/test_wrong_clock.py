@@ -1,4 +1,4 @@
-"""A landing line received in 2030, by a server whose clock was wrong for a moment: the shop's as_of stays."""
+"""A landing line received in 2030 by a server with a wrong clock: the shop's as_of stays."""
 
 from datetime import UTC, datetime
 
@@ -25,7 +25,7 @@ EVENTS = [
 RECEIVED_AT = {"received in 2030": datetime(2030, 1, 1, tzinfo=UTC)}
 
 
-def test_as_of_is_the_last_time_that_can_be_right(store):
+def test_as_of_ignores_times_from_wrong_clocks(store):
     found = store.query("select as_of from intermediate.int_as_of where shop = '{shop}'")
     assert found == [(datetime(2026, 11, 24, 12),)]  # UTC
 

@@ -1,7 +1,7 @@
 {#-
-    Products of catalogue files, with the id by which events name them. A CSV has no ids: a product is known by its
-    handle, which stands in the address of its page, or else by the SKU of a variant. Until events have named it, its
-    handle stands in for the id.
+    Products of catalogue files, with the id that events use for them. A CSV has no ids: a product is matched by its
+    handle, which is part of its page URL, or else by the SKU of a variant. Until an event matches, the handle serves as
+    the id.
 -#}
 
 with
@@ -44,7 +44,7 @@ known_products as (
 
 ),
 
--- A handle may have been given to another product since: the one that is there, and then the one that shoppers look at.
+-- A handle may have been reused for another product: prefer the existing one, then the one that shoppers view.
 ranked_handles as (
 
     select
@@ -57,7 +57,7 @@ ranked_handles as (
                 recent_mentions desc nulls last,
                 length(product_id) desc,
                 product_id desc
-        ) as choice
+        ) as choice_rank
     from known_products
     where handle is not null
 
@@ -70,7 +70,7 @@ by_handle as (
         handle,
         product_id
     from ranked_handles
-    where choice = 1
+    where choice_rank = 1
 
 ),
 
@@ -92,7 +92,7 @@ known_variants as (
 
 ),
 
--- A SKU that several products share says nothing.
+-- A SKU shared by several products does not identify one.
 known_skus as (
 
     select
@@ -137,12 +137,12 @@ identified as (
 
 ),
 
--- Two handles may lead to one product, after it was renamed: the file's newest, and surest, is the one.
+-- Two handles may match one product after a rename: prefer the existing one, then the more certain match.
 ranked as (
 
     select
         *,
-        row_number() over (partition by shop, known_id order by is_deleted, certainty, handle) as choice
+        row_number() over (partition by shop, known_id order by is_deleted, certainty, handle) as choice_rank
     from identified
 
 )
@@ -150,7 +150,7 @@ ranked as (
 select
     products.shop,
     case
-        when ranked.choice = 1 and ranked.known_id is not null then ranked.known_id else 'handle:' || products.handle
+        when ranked.choice_rank = 1 and ranked.known_id is not null then ranked.known_id else 'handle:' || products.handle
     end
         as product_id,
     products.handle,

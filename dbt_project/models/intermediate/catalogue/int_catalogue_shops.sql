@@ -1,6 +1,6 @@
 {#-
-    Shops that have a catalogue, from whichever was read last: the Admin API or catalogue files. Where a reading held the
-    whole of it, products that it does not name are no longer sold. A load that failed half-way makes no catalogue.
+    Shops with a catalogue, from the source read last: the Admin API or catalogue files. Products missing from a complete
+    reading are no longer sold. A partially failed load does not count as a catalogue.
 -#}
 
 with
@@ -31,17 +31,17 @@ ranked as (
 
     select
         *,
-        row_number() over (partition by shop order by read_at desc, source) as age,
-        row_number() over (partition by shop, is_complete order by read_at desc, source) as age_among_its_kind
+        row_number() over (partition by shop order by read_at desc, source) as age_rank,
+        row_number() over (partition by shop, is_complete order by read_at desc, source) as completeness_age_rank
     from readings
 
 )
 
 select
     shop,
-    max(case when age = 1 then source end) as source,
-    max(case when age = 1 then read_at end) as read_at,
-    max(case when is_complete and age_among_its_kind = 1 then source end) as complete_source,
-    max(case when is_complete and age_among_its_kind = 1 then read_at end) as complete_read_at
+    max(case when age_rank = 1 then source end) as source,
+    max(case when age_rank = 1 then read_at end) as read_at,
+    max(case when is_complete and completeness_age_rank = 1 then source end) as complete_source,
+    max(case when is_complete and completeness_age_rank = 1 then read_at end) as complete_read_at
 from ranked
 group by shop

@@ -1,4 +1,4 @@
-{#- Variants of catalogue files, with the id by which events name them: by SKU or title within their product. -#}
+{#- Variants of catalogue files, with the id that events use for them, matched by SKU or title within the product. -#}
 
 with
 
@@ -101,7 +101,7 @@ ranked as (
 
     select
         *,
-        row_number() over (partition by shop, known_id order by is_deleted, certainty, handle, position) as choice
+        row_number() over (partition by shop, known_id order by is_deleted, certainty, handle, position) as choice_rank
     from identified
 
 )
@@ -109,7 +109,7 @@ ranked as (
 select
     shop,
     case
-        when choice = 1 and known_id is not null then known_id
+        when choice_rank = 1 and known_id is not null then known_id
         else 'handle:' || handle || ':' || cast(position as {{ dbt.type_string() }})
     end as variant_id,
     product_id,

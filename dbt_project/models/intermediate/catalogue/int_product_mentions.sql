@@ -1,8 +1,8 @@
-{#- What views and order lines of a day say of products and variants, and when they said it last that day. -#}
+{#- Distinct product and variant attributes in the views and order lines of a day, with first and last time. -#}
 
 {{ config(
     materialized='incremental',
-    incremental_strategy='replace_touched',
+    incremental_strategy='replace_changed',
     incremental_predicates=[days_of_this_run()],
 ) }}
 
@@ -73,13 +73,13 @@ mentions as (
 
 )
 
-{% set said = [
+{% set attributes = [
     'shop', 'local_date', 'product_id', 'variant_id', 'product_title', 'variant_title', 'sku', 'vendor', 'product_type',
     'url', 'image_url', 'price', 'currency'
 ] %}
 
 select
-    {{ said | join(',\n    ') }},
+    {{ attributes | join(',\n    ') }},
     count(*) as mentions,
     min(event_at) as first_event_at,
     max(event_at) as event_at,
@@ -87,4 +87,4 @@ select
     {{ latest('line_number', ['event_at', 'event_key', 'line_number']) }} as line_number
 from mentions
 where product_id is not null
-group by {{ said | join(', ') }}
+group by {{ attributes | join(', ') }}

@@ -1,7 +1,7 @@
 {#-
-    Products that were deleted and made again: another id is seen at their address since. Anybody can send an event of a
-    new id at a product's address, so that one event is not enough: the new product is either mentioned more of late, or
-    mentioned several times and never beside the old one, of which nothing has been seen since.
+    Products that were deleted and recreated: a newer id is seen at their URL. Anyone can send an event with a new id for a
+    product's URL, so one event is not enough: the new product must have more recent mentions, or several mentions after
+    the last one of the old product.
 -#}
 
 with

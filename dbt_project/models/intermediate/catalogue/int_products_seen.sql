@@ -1,7 +1,7 @@
 {#-
-    What events say of products: of each attribute the newest value that is known. Shopify allows 255 characters; whoever
-    sends more must not fill every list that names the product. A mention of a week ago counts half. A price in another
-    currency than the shop's is that of one shopper's market.
+    Products as events describe them: the newest known value of each attribute. Texts are limited to Shopify's 255
+    characters, because anyone can send longer ones. A week-old mention counts half. Prices in a currency other than the
+    shop's belong to a single market and are ignored.
 -#}
 
 with
@@ -16,7 +16,7 @@ numbered as (
         row_number() over (
             partition by mentions.shop, mentions.product_id
             order by mentions.event_at, mentions.event_key, mentions.line_number
-        ) as recency
+        ) as recency_rank
     from {{ ref('int_product_mentions') }} as mentions
     left join {{ ref('int_shop_today') }} as today on mentions.shop = today.shop
     left join {{ ref('stg_shops__shops') }} as shops on mentions.shop = shops.shop
@@ -31,12 +31,12 @@ select
     max(event_at) as last_seen_at,
     cast(sum(mentions) as bigint) as mentions,
     cast(sum(recent_mentions) as double) as recent_mentions,
-    max_by(left(product_title, 255), recency) filter (where product_title is not null) as title,
-    max_by(left(vendor, 255), recency) filter (where vendor is not null) as vendor,
-    max_by(left(product_type, 255), recency) filter (where product_type is not null) as product_type,
-    max_by(url, recency) filter (where length(url) < 2000) as url,
-    max_by(handle, recency) filter (where length(handle) <= 255) as handle,
-    max_by(image_url, recency) filter (where length(image_url) < 2000) as image_url,
-    max_by(shop_price, recency) filter (where shop_price is not null) as price
+    max_by(left(product_title, 255), recency_rank) filter (where product_title is not null) as title,
+    max_by(left(vendor, 255), recency_rank) filter (where vendor is not null) as vendor,
+    max_by(left(product_type, 255), recency_rank) filter (where product_type is not null) as product_type,
+    max_by(url, recency_rank) filter (where length(url) < 2000) as url,
+    max_by(handle, recency_rank) filter (where length(handle) <= 255) as handle,
+    max_by(image_url, recency_rank) filter (where length(image_url) < 2000) as image_url,
+    max_by(shop_price, recency_rank) filter (where shop_price is not null) as price
 from numbered
 group by shop, product_id

@@ -1,6 +1,6 @@
 {#-
-    What events say of variants: of each attribute the newest value that is known. A price in another currency than the
-    shop's is that of one shopper's market.
+    Variants as events describe them: the newest known value of each attribute. Prices in a currency other than the
+    shop's belong to a single market and are ignored.
 -#}
 
 with
@@ -13,7 +13,7 @@ numbered as (
         row_number() over (
             partition by mentions.shop, mentions.variant_id
             order by mentions.event_at, mentions.event_key, mentions.line_number
-        ) as recency
+        ) as recency_rank
     from {{ ref('int_product_mentions') }} as mentions
     left join {{ ref('stg_shops__shops') }} as shops on mentions.shop = shops.shop
     where mentions.variant_id is not null and mentions.product_id is not null
@@ -24,9 +24,9 @@ select
     shop,
     variant_id,
     max(event_at) as last_seen_at,
-    max_by(product_id, recency) as product_id,
-    max_by(sku, recency) filter (where sku is not null) as sku,
-    max_by(variant_title, recency) filter (where variant_title is not null) as title,
-    max_by(shop_price, recency) filter (where shop_price is not null) as price
+    max_by(product_id, recency_rank) as product_id,
+    max_by(sku, recency_rank) filter (where sku is not null) as sku,
+    max_by(variant_title, recency_rank) filter (where variant_title is not null) as title,
+    max_by(shop_price, recency_rank) filter (where shop_price is not null) as price
 from numbered
 group by shop, variant_id

@@ -1,4 +1,4 @@
-{#- Each shop's own clock: no model asks the machine's, so that a rebuild gives the same rows. -#}
+{#- The current time of each shop, taken from its data, not the system clock, so that rebuilds give the same rows. -#}
 
 select
     shop,

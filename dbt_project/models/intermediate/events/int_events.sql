@@ -1,11 +1,11 @@
 {#-
-    Every event once, with its session: what all marts are made of. A session ends where its client pauses for more than
-    30 minutes. Only the events around new ones are cut again: all others are further away than that.
+    Every event once, with its session: the basis of all marts. A session ends when its client pauses for more than
+    30 minutes. Only events near new ones are re-split into sessions: the gap to all others is longer than that.
 -#}
 
 {{ config(
     materialized='incremental',
-    incremental_strategy='replace_touched',
+    incremental_strategy='replace_changed',
     unique_key='event_key',
 ) }}
 -- depends_on: {{ ref('int_identifiers_this_run') }}
@@ -63,7 +63,7 @@ with_previous as (
 
 ),
 
--- A gap of exactly 30 minutes stays inside the session, which is named for its first event.
+-- A gap of exactly 30 minutes does not end the session. The session id comes from its first event.
 with_start as (
 
     select

@@ -1,6 +1,6 @@
 {{ config(
     materialized='incremental',
-    incremental_strategy='replace_touched',
+    incremental_strategy='replace_changed',
     incremental_predicates=[rows_of_this_run('landing_file', 'int_landing_files_this_run')],
 ) }}
 

@@ -1,4 +1,4 @@
-{#- The date that each shop's clock shows at as_of: what "the last 30 days" end with. -#}
+{#- The date of as_of in each shop's timezone: the last day of "the last 30 days". -#}
 
 select
     shops.shop,

@@ -1,4 +1,4 @@
-{#- The windows of the rankings: the last 7, 30 and 90 days of each shop, the day of as_of the last. -#}
+{#- The windows of the rankings: the last 7, 30 and 90 days of each shop, up to the day of as_of. -#}
 
 {{ config(materialized='view') }}
 

@@ -1,4 +1,4 @@
-{#- All lists in one shape: which it is, what is in it and why. serving/eligibility_check.py has the last word. -#}
+{#- All lists in one format: list, item and reason. serving/eligibility_check.py applies the final eligibility check. -#}
 
 with
 

@@ -1,7 +1,7 @@
 {#-
-    What lists and files say of a product, whether it may be shown or not. Addresses may come from events, which anybody can
-    send and which carry what shoppers came with: the page's is made of the handle, and an image must lie where the shop's
-    images lie.
+    Product data for lists and files, for eligible and ineligible products. URLs may come from events, which anyone can
+    send and which carry shoppers' query parameters: the page URL is built from the handle, and images must be on
+    Shopify's or the shop's hosts.
 -#}
 
 with

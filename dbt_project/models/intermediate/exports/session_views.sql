@@ -1,4 +1,4 @@
-{#- What the read API compares a session in progress with. -#}
+{#- The past sessions that the read API compares a session in progress with. -#}
 
 with
 

@@ -1,4 +1,4 @@
-{#- A session that may go on says more about the next click than the taste of months. -#}
+{#- An active session predicts the next click better than long-term interests, so its list comes first. -#}
 
 {{ config(pre_hook="{{ create_declared_table('recommendations', 'personal') }}") }}
 

@@ -1,4 +1,4 @@
-{#- Persons whom a visitor's lists may be asked for. -#}
+{#- Visitors for whom the read API serves lists. -#}
 
 with
 
@@ -31,7 +31,7 @@ segments as (
 
 ),
 
--- Global Privacy Control asks not to be profiled: who sends it gets the lists that everybody gets.
+-- Global Privacy Control opts out of profiling: these visitors get the general lists.
 objecting as (
 
     select distinct visits.journey_id

@@ -1,8 +1,8 @@
-{#- The lines of every add, remove and view of a cart. -#}
+{#- The lines of every cart add, remove and view. -#}
 
 {{ config(
     materialized='incremental',
-    incremental_strategy='replace_touched',
+    incremental_strategy='replace_changed',
     unique_key='event_key',
     incremental_predicates=[rows_of_this_run('event_key', 'int_events_changed_this_run')],
 ) }}
@@ -38,7 +38,7 @@ events as (
 
 ),
 
--- Adding and removing name one line, viewing the cart names all of them.
+-- Adds and removes have one line, cart views have all lines.
 lines as (
 
     select

@@ -1,6 +1,6 @@
 {#-
-    The order that each session with an add to the cart led to: its own, or else one of the same person's, of one of the
-    products, within a week.
+    The order that each session with an add to cart led to: an order in the same session, else an order of one of the
+    products by the same person within a week.
 -#}
 
 with
@@ -45,7 +45,7 @@ order_items as (
 
 ),
 
--- What was ordered before anything was added is another purchase.
+-- An order before the first add belongs to another purchase.
 own as (
 
     select

@@ -1,6 +1,6 @@
 {#-
-    The products that each session put into its cart, and what was left of them: when they were ordered, or else a week
-    after the session last touched the cart, since a cart is the browser's and a later visit may empty it.
+    The products that each session added to its cart and the quantity left, at the time of the order or else a week after
+    the session's last cart event: the cart belongs to the browser, and a later visit may empty it.
 -#}
 
 with
@@ -30,7 +30,7 @@ lines as (
 
 ),
 
--- A view of the cart names all that is in it, be it nothing; unless its lines were too many to be sent.
+-- A cart view lists the whole cart, even if empty, unless it had too many lines to send.
 events as (
 
     select
@@ -46,7 +46,7 @@ events as (
         row_number() over (
             partition by shop, client_id
             order by {{ event_order() | join(', ') }}
-        ) as place
+        ) as event_rank
     from {{ ref('int_events') }}
     where
         event_name in ('product_added_to_cart', 'product_removed_from_cart', 'cart_viewed')
@@ -61,7 +61,7 @@ watched as (
         sessions.shop,
         events.event_key,
         events.event_at,
-        events.place,
+        events.event_rank,
         events.is_whole_cart,
         events.session_id = sessions.session_id as is_own,
         events.event_at <= coalesce(
@@ -82,21 +82,21 @@ last_views as (
 
     select
         session_id,
-        max(place) as place
+        max(event_rank) as event_rank
     from watched
     where is_whole_cart and is_in_time
     group by session_id
 
 ),
 
--- The last view is the last word; what was added and removed since goes on from there.
+-- Start from the last cart view and apply the adds and removes after it.
 changes as (
 
     select
         watched.session_id,
         watched.shop,
         watched.event_at,
-        watched.place,
+        watched.event_rank,
         lines.line_number,
         watched.is_own and lines.action = 'add' as is_own_add,
         coalesce(
@@ -110,8 +110,8 @@ changes as (
         lines.amount,
         lines.currency,
         case
-            when not watched.is_in_time or watched.place < coalesce(last_views.place, 0) then 0
-            when lines.action = 'view' and watched.place > coalesce(last_views.place, 0) then 0
+            when not watched.is_in_time or watched.event_rank < coalesce(last_views.event_rank, 0) then 0
+            when lines.action = 'view' and watched.event_rank > coalesce(last_views.event_rank, 0) then 0
             when lines.action = 'remove' then -1
             else 1
         end as direction
@@ -121,12 +121,12 @@ changes as (
 
 ),
 
--- A cart has the currency of what was put into it first, and its value in that currency.
+-- A cart has the currency of the first product added, and its value is in that currency.
 currencies as (
 
     select
         session_id,
-        {{ earliest('currency', ['place', 'line_number']) }} as currency
+        {{ earliest('currency', ['event_rank', 'line_number']) }} as currency
     from changes
     where is_own_add and currency is not null
     group by session_id
@@ -153,18 +153,18 @@ running as (
     select
         *,
         sum(units) over (
-            partition by session_id, product_id order by place, line_number
+            partition by session_id, product_id order by event_rank, line_number
             rows between unbounded preceding and current row
         ) as units_so_far,
         sum(value) over (
-            partition by session_id, product_id order by place, line_number
+            partition by session_id, product_id order by event_rank, line_number
             rows between unbounded preceding and current row
         ) as value_so_far
     from valued
 
 ),
 
--- What was taken out before it was put in was there from an earlier visit: the count starts at its lowest point.
+-- A removal before any add means units left from an earlier visit: start the running count at its lowest point.
 left_over as (
 
     select

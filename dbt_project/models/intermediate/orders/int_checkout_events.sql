@@ -1,11 +1,11 @@
 {#-
-    The few events among all that name a checkout, a customer or an order, with their sessions. What looks through all
-    history for these reads them here.
+    The few events that have a checkout, a customer or an order, with their sessions, for models that scan the whole
+    history for them.
 -#}
 
 {{ config(
     materialized='incremental',
-    incremental_strategy='replace_touched',
+    incremental_strategy='replace_changed',
     unique_key='event_key',
     incremental_predicates=[rows_of_this_run('event_key', 'int_events_changed_this_run')],
 ) }}

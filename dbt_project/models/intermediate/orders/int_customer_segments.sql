@@ -1,4 +1,4 @@
-{#- Customers: what they spent, their fifths by recency, frequency and money, and the segment that follows. -#}
+{#- Customers: spending, RFM scores (quintiles of recency, frequency and monetary value) and the resulting segment. -#}
 
 {{ config(materialized='view') }}
 
@@ -36,7 +36,7 @@ spent as (
 
 ),
 
--- Amounts of several currencies are not added: the one of most orders stands for the person.
+-- Amounts in different currencies are never added: use the currency of most of the person's orders.
 main_currencies as (
 
     select
@@ -78,7 +78,7 @@ customers as (
 
 ),
 
--- Fifths of a shop's customers, 5 the best; who is alike has the same score.
+-- Quintiles of a shop's customers, 5 is best; ties get the same score.
 scored as (
 
     select

@@ -1,16 +1,16 @@
 {#-
-    What the lines of every checkout_completed event add up to, and with it what their amounts mean. Shopify's final price
-    of a line is after discounts of that line and before those of the order; other senders' is after both, and older
-    pixels send none. The reading that sums to the subtotal is right.
+    The line totals of every checkout_completed event, which show how to read the line amounts. Shopify's final line price
+    is after line discounts and before order discounts; other senders' is after both, and older pixels send none. The
+    interpretation that sums to the subtotal is used.
 -#}
 
 {{ config(
     materialized='incremental',
-    incremental_strategy='replace_touched',
+    incremental_strategy='replace_changed',
     incremental_predicates=[rows_of_this_run('event_key', 'int_events_changed_this_run')],
 ) }}
 
-{#- In the order of preference, where several sum to the subtotal. -#}
+{#- In order of preference, if several sum to the subtotal. -#}
 {% set readings = {
     'as_sent': 'amount_as_sent',
     'less_order_discounts': 'amount_less_order_discounts',
@@ -133,7 +133,7 @@ gathered as (
 
 ),
 
--- Exactly, or else but for the rounding of each line.
+-- An exact match first, then a match within the rounding of each line.
 read as (
 
     select
@@ -151,7 +151,7 @@ read as (
 
 ),
 
--- The checkout's one sum of discounts holds those of shipping, too.
+-- The checkout's total discount includes shipping discounts.
 with_shipping_discount as (
 
     select

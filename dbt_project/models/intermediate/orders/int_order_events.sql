@@ -1,4 +1,4 @@
-{#- Which order each checkout_completed event is about, and whether the order is taken from it. -#}
+{#- The order of each checkout_completed event, and whether the order is taken from that event. -#}
 
 with
 
@@ -12,7 +12,7 @@ completed as (
 
 ),
 
--- One checkout makes one order, which may be named by its number in one event and by its name in another.
+-- One checkout is one order; one event may identify it by number and another by name.
 numbered as (
 
     select
@@ -22,8 +22,8 @@ numbered as (
 
 ),
 
--- An event without the number takes it from another event of its checkout. Where none has it, the name is the order's
--- id, then the checkout token; with none of them, the event is an order of its own.
+-- An event without the number takes it from another event of its checkout. Otherwise the id is the order's name, then
+-- the checkout token; without either, the event is its own order.
 identified as (
 
     select
@@ -44,7 +44,7 @@ identified as (
 
 ),
 
--- A thank-you page that is loaded again does not make a second order: the oldest event wins.
+-- A reloaded thank-you page must not create a second order: the oldest event wins.
 ranked as (
 
     select

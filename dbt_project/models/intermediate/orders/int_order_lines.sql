@@ -1,11 +1,11 @@
 {#-
-    The lines of every checkout_completed event with their amounts; which of these events is the order,
-    int_orders_deduplicated says.
+    The lines of every checkout_completed event with their amounts. int_orders_deduplicated decides which event is the
+    order.
 -#}
 
 {{ config(
     materialized='incremental',
-    incremental_strategy='replace_touched',
+    incremental_strategy='replace_changed',
     incremental_predicates=[rows_of_this_run('event_key', 'int_events_changed_this_run')],
 ) }}
 

@@ -1,4 +1,4 @@
-{#- The orders as they are now; core.orders is how they were until the days that changed are known. -#}
+{#- The current orders. core.orders holds the previous version until the changed days are known. -#}
 
 with
 
@@ -14,7 +14,7 @@ identity_map as (
 
 ),
 
--- What became of it since, where the Admin API's orders are loaded.
+-- Later refunds and cancellations, if the Admin API's orders are loaded.
 aftermath as (
 
     select
@@ -50,7 +50,7 @@ shops as (
 
 ),
 
--- Two customers may share a browser: the order is the customer's, or else the checkout's, or else the browser's.
+-- Customers may share a browser: prefer the customer's journey, then the checkout's, then the browser's.
 with_journey as (
 
     select
@@ -89,7 +89,7 @@ with_aftermath as (
 
 ),
 
--- A test is nobody's order, and makes no later one a repetition.
+-- Test orders are not numbered and do not make later orders repeat orders.
 numbered as (
 
     select

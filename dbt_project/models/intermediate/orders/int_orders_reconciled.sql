@@ -1,8 +1,8 @@
 {#-
-    Orders of the pixel and of the Admin API, one row per order of either. An order is the same if its id is, or else its
-    checkout token. Compared is what both could have seen: from the shop's first event and first Admin order until ten
-    minutes before its orders were last fetched (events and Shopify's search need a moment), without tests, and without
-    orders of other channels that the pixel did not see either.
+    Orders of the pixel and of the Admin API, one row per order of either, matched by order id, else by checkout token. Only
+    orders that both could have seen are compared: from the shop's first event and first Admin order until ten minutes
+    before its orders were last fetched (to allow for delays of events and Shopify's search), without test orders and
+    orders of other channels that the pixel did not see.
 -#}
 
 with
@@ -30,7 +30,7 @@ last_fetches as (
 
 ),
 
--- One browser whose clock is wrong makes no first day.
+-- A single browser with a wrong clock must not set the first day.
 days_with_events as (
 
     select
@@ -88,7 +88,7 @@ same_id as (
 
 ),
 
--- A token may stand in several orders of either side: the first of one meets the first of the other.
+-- A token may occur in several orders on either side: match them in order, first with first.
 pixel_left as (
 
     select
@@ -98,7 +98,7 @@ pixel_left as (
         row_number() over (
             partition by pixel_orders.shop, pixel_orders.checkout_token
             order by pixel_orders.ordered_at, pixel_orders.order_key
-        ) as place
+        ) as token_rank
     from pixel_orders
     left join same_id on pixel_orders.order_key = same_id.pixel_order_key
     where same_id.pixel_order_key is null and pixel_orders.checkout_token is not null
@@ -114,7 +114,7 @@ admin_left as (
         row_number() over (
             partition by admin_orders.shop, admin_orders.checkout_token
             order by admin_orders.processed_at, admin_orders.order_key
-        ) as place
+        ) as token_rank
     from admin_orders
     left join same_id on admin_orders.order_key = same_id.admin_order_key
     where same_id.admin_order_key is null and admin_orders.checkout_token is not null
@@ -132,7 +132,7 @@ same_token as (
         on
             pixel_left.shop = admin_left.shop
             and pixel_left.checkout_token = admin_left.checkout_token
-            and pixel_left.place = admin_left.place
+            and pixel_left.token_rank = admin_left.token_rank
 
 ),
 

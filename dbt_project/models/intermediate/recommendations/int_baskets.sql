@@ -1,4 +1,4 @@
-{#- The products of each order, each once; tests were not bought. -#}
+{#- The distinct products of each order, without test orders. -#}
 
 {{ config(materialized='view') }}
 

@@ -1,4 +1,4 @@
-{#- How many orders hold each product. -#}
+{#- The number of orders with each product. -#}
 
 {% set half_life = var('order_half_life_days') %}
 

@@ -1,6 +1,6 @@
 {#-
-    Frequently bought together: confidence, each pair weighed by how small the basket was. Pairs that are no more
-    frequent than chance are left out (lift), but lift does not rank: it would put the rarest pairs first.
+    Frequently bought together: confidence, with pairs in small baskets weighted more. Pairs no more frequent than chance
+    are filtered out by lift, but lift does not rank: it would put the rarest pairs first.
 -#}
 
 {% set half_life = var('order_half_life_days') %}

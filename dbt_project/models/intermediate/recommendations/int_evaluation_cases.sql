@@ -1,6 +1,6 @@
 {#-
-    Moments of the last days, on which the lists of the days before are tried. next_view: the next product that a session
-    had not seen yet; bought_with: another product of an order, one of its products given. A sample, the same every time.
+    Backtest cases from the last days, for lists made of the days before. next_view: predict the next product new to a
+    session; bought_with: predict another product of an order from one of its products. A deterministic sample.
 -#}
 
 with
@@ -22,7 +22,7 @@ views as (
 
 ),
 
--- The first time that a session saw each product.
+-- The first view of each product in a session.
 first_views as (
 
     select

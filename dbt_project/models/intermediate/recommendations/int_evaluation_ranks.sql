@@ -1,4 +1,4 @@
-{#- What each strategy, trained for the backtest, would have shown in each case: its best, the first of them 1. -#}
+{#- The top items that each strategy, trained for the backtest, would have shown in each case, ranked from 1. -#}
 
 with
 
@@ -42,7 +42,7 @@ popularity as (
 
 ),
 
--- Enough of them to make up for those that a session has seen.
+-- Enough to replace those already viewed in a session.
 most_popular as (
 
     select * from (
@@ -55,7 +55,7 @@ most_popular as (
 
 ),
 
--- What is bought with a product; and the chain of its page: that, then what is viewed with it.
+-- Products bought together, and the product page: the same, followed by products viewed together.
 product_lists as (
 
     select
@@ -137,7 +137,7 @@ scores as (
 
 ),
 
--- What a session has seen, and what is given, is not an answer.
+-- Products already viewed and the given product are not valid answers.
 known as (
 
     select

@@ -1,6 +1,6 @@
 {#-
-    What each person viewed, put into a cart or bought, and how much that says: personal lists are made of it. Old views
-    and carts are left out; old purchases are not, since what somebody owns stays theirs.
+    Products that each person viewed, added to a cart or bought, with a weight: the input of personal lists. Old views and
+    carts are left out; old purchases are kept, because the person still owns the product.
 -#}
 
 with

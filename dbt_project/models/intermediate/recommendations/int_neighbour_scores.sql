@@ -1,5 +1,5 @@
 {#-
-    Session-kNN (Jannach and Ludewig 2017; weights after V-SKNN): what past sessions that resemble a prefix hold.
+    Session-kNN (Jannach and Ludewig 2017; weights after V-SKNN): scores products of past sessions similar to a prefix.
     serving/api/session_neighbours.py computes the same for the read API.
 -#}
 
@@ -13,7 +13,7 @@ prefixes as (
 
 ),
 
--- A session holds a product at its last view of it.
+-- The position of a product in a session is its last view.
 past_products as (
 
     select
@@ -51,7 +51,7 @@ sessions_per_product as (
 
 ),
 
--- A product that everybody views says less than one that few do.
+-- A product that many sessions view carries less signal than a rare one.
 rarities as (
 
     select
@@ -73,7 +73,7 @@ products_of_prefixes as (
 
 ),
 
--- Of each product only the newest sessions count.
+-- Only the newest sessions of each product count.
 recent_sessions as (
 
     select * from (

@@ -1,6 +1,6 @@
 {#-
-    Products that ride along: in most orders, with something else, and hardly ever viewed. Nobody looks for them (a fee, a
-    protection that the cart adds by itself), so that they are no answer to what a shopper looks for.
+    Order riders: products in most orders, together with others, and hardly ever viewed, such as a fee or a protection that
+    the cart adds automatically. Shoppers do not look for them, so they are not recommended.
 -#}
 
 with
@@ -60,7 +60,7 @@ viewed as (
 
 ),
 
--- Where views are not recorded, being viewed by nobody says nothing.
+-- If views are not recorded, a lack of views carries no signal.
 shops_with_views as (
 
     select shop

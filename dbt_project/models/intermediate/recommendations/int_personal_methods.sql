@@ -1,6 +1,6 @@
 {#-
-    Who makes a shop's personal lists: closed-form regression (serving/recommenders) inverts a matrix of all active products,
-    which ends at some ten thousand; above, similarities of products do.
+    The method for a shop's personal lists: closed-form regression (serving/recommenders) inverts a matrix of all active
+    products, which is feasible up to about ten thousand; larger shops use item similarities.
 -#}
 
 select

@@ -1,7 +1,7 @@
 {#-
-    Item-based collaborative filtering, for shops whose catalogue is too large for closed-form regression: cosine of the
-    persons that two products share, who says less of each the more they looked at. What may not be shown, and what a
-    person owns, is left out before the best are taken.
+    Item-based collaborative filtering for shops whose catalogue is too large for closed-form regression: cosine similarity
+    over shared persons, each weighted down by their number of products. Ineligible and owned products are removed before
+    the top items are taken.
 -#}
 
 with
@@ -44,7 +44,7 @@ today as (
 
 ),
 
--- Who looked at hundreds of products would make pairs by the thousand, and says nothing.
+-- Persons with hundreds of products would add thousands of pairs without signal.
 persons as (
 
     select
@@ -70,31 +70,33 @@ popularity as (
 pairs as (
 
     select
-        one.product_number,
-        other.product_number as other_number,
+        left_interests.product_number,
+        right_interests.product_number as other_number,
         sum(cast(1.0 / persons.products as decimal(18, 9))) as weight
-    from interests as one
-    inner join persons on one.journey_number = persons.journey_number
-    inner join interests as other
-        on one.journey_number = other.journey_number and one.product_number <> other.product_number
-    group by one.product_number, other.product_number
+    from interests as left_interests
+    inner join persons on left_interests.journey_number = persons.journey_number
+    inner join interests as right_interests
+        on
+            left_interests.journey_number = right_interests.journey_number
+            and left_interests.product_number <> right_interests.product_number
+    group by left_interests.product_number, right_interests.product_number
 
 ),
 
--- Within the list of one product its own number of persons is the same for all.
+-- The product's own number of persons is constant within its list, so it does not affect this rank.
 nearest as (
 
     select * from (
         select
             pairs.product_number,
             pairs.other_number,
-            cast(pairs.weight as double) / sqrt(cast(other.persons as double)) as weight,
+            cast(pairs.weight as double) / sqrt(cast(popularity.persons as double)) as weight,
             row_number() over (
                 partition by pairs.product_number
-                order by cast(pairs.weight as double) / sqrt(cast(other.persons as double)) desc, pairs.other_number
+                order by cast(pairs.weight as double) / sqrt(cast(popularity.persons as double)) desc, pairs.other_number
             ) as similarity_rank
         from pairs
-        inner join popularity as other on pairs.other_number = other.product_number
+        inner join popularity on pairs.other_number = popularity.product_number
         inner join numbers on pairs.other_number = numbers.product_number
         where numbers.is_eligible
     ) as ranked
@@ -107,13 +109,13 @@ similarities as (
     select
         nearest.product_number,
         nearest.other_number,
-        cast(nearest.weight / sqrt(cast(one.persons as double)) as decimal(18, 9)) as similarity
+        cast(nearest.weight / sqrt(cast(popularity.persons as double)) as decimal(18, 9)) as similarity
     from nearest
-    inner join popularity as one on nearest.product_number = one.product_number
+    inner join popularity on nearest.product_number = popularity.product_number
 
 ),
 
--- Who has not been here of late gets the lists of a segment.
+-- Inactive persons get the lists of their segment.
 active as (
 
     select

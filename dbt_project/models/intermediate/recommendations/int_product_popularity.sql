@@ -1,6 +1,6 @@
 {#-
-    How much of each product is seen and bought of late, and how that compares with the weeks before. Products that nobody
-    has looked at stand here too, the newest first: so a shop without visitors has something to show.
+    Recent views and orders per product, compared with the weeks before. Includes products without views, newest first, so
+    that a shop without visitors has something to show.
 -#}
 
 with
@@ -58,7 +58,7 @@ scored as (
             coalesce(counted.viewers, 0) + {{ var('purchase_weight') }} * coalesce(counted.orders, 0) as double
         ) as score,
         cast(coalesce(counted.recent_viewers, 0) as bigint) as recent_viewers,
-        -- As far above the usual as chance would seldom bring it.
+        -- An increase over the usual level that is unlikely by chance.
         round(
             (coalesce(counted.recent_viewers, 0) - coalesce(counted.usual_viewers, 0))
             / sqrt(coalesce(counted.usual_viewers, 0) + 5),

@@ -1,4 +1,4 @@
-{#- The merchant's rules with the ids of the products that they name by handle or by id. -#}
+{#- The merchant's rules, with product handles and ids resolved to product ids. -#}
 
 with
 
@@ -18,7 +18,7 @@ products as (
 
 ),
 
--- "Never shown" holds under every name that a product ever had: anybody can send another.
+-- Exclusion applies to every handle that a product ever had: anyone can send an event with another one.
 former_names as (
 
     select distinct
@@ -37,7 +37,7 @@ former_names as (
 
 ),
 
--- A handle that two products had names both.
+-- A handle shared by two products matches both.
 names as (
 
     select

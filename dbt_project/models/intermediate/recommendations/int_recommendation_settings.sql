@@ -1,4 +1,4 @@
-{#- The settings that are shared with what runs after dbt: recommenders, export and, by the manifest, the read API. -#}
+{#- The settings shared with the steps after dbt: recommenders, export and, through the manifest, the read API. -#}
 
 {{ config(materialized='view') }}
 

@@ -1,4 +1,4 @@
-{#- What is bought again and again: its owners are offered it all the same. -#}
+{#- Products that are bought repeatedly and therefore also recommended to their owners. -#}
 
 with
 

@@ -1,6 +1,6 @@
 {#-
-    The last products of a session up to a moment of it, each once. Now: of sessions that may still go on, the newest of
-    each person. For the backtest: before the views that are to be predicted.
+    The last distinct products of a session up to a point in it. `now`: sessions that may still continue, the newest per
+    person. `backtest`: sessions up to the view to be predicted.
 -#}
 
 with

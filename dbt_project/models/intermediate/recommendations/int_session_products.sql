@@ -1,11 +1,11 @@
 {#-
-    What was viewed in each session, counted from its end. Only the last views of a long session: who opens hundreds of
-    products is looking for something that a list cannot know, or is no person.
+    Product views of each session, numbered from its end. Only the last views of long sessions: opening hundreds of
+    products is a search that lists cannot help with, or a bot.
 -#}
 
 {{ config(
     materialized='incremental',
-    incremental_strategy='replace_touched',
+    incremental_strategy='replace_changed',
     incremental_predicates=[days_of_this_run()],
 ) }}
 

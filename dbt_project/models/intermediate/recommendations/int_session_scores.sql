@@ -1,6 +1,6 @@
 {#-
-    What comes next after a prefix: the score of its neighbours and of the lists of its products, each as a share of its
-    best, the lists weighed less.
+    Scores for the next product after a prefix: the neighbours' score plus the score of the lists of its products, each
+    normalized by its maximum, the lists with a lower weight.
 -#}
 
 with
@@ -23,7 +23,7 @@ lists as (
 
     union all
 
-    -- Products of the session itself are not shown, but their scores set the scale.
+    -- Products of the session itself are not shown, but count for the maximum.
     select
         trained_for,
         shop,

@@ -1,6 +1,6 @@
 {#-
-    Products of the same collection, type or vendor in the same price band, the popular ones first: for products of which
-    nobody has said anything yet.
+    Products of the same collection, type or vendor in the same price band, popular ones first: a fallback for products
+    without views or orders.
 -#}
 
 with
@@ -46,7 +46,7 @@ members as (
 
 ),
 
--- A collection of nearly everything says nothing.
+-- A collection of nearly all products carries no signal.
 telling_collections as (
 
     select
@@ -95,7 +95,7 @@ traits as (
 
 ),
 
--- The most popular of each trait, so that the work does not grow with the square of the catalogue.
+-- Only the most popular products per trait, so that the work does not grow quadratically with the catalogue.
 leaders as (
 
     select * from (
@@ -113,7 +113,7 @@ leaders as (
                     traits.shop,
                     traits.trait,
                     traits.trait_value,
-                    -- Of every doubling of the price some, so that each band has its own.
+                    -- Some for each doubling of the price, so that every price band has candidates.
                     case when eligible.price_min > 0 then floor(ln(cast(eligible.price_min as double)) / ln(2)) end
                 order by popularity.popularity_rank
             ) as trait_rank
@@ -159,7 +159,7 @@ summed as (
         shop,
         product_id,
         recommended_product_id,
-        -- Traits first, popularity among equals.
+        -- Traits first; popularity breaks ties.
         cast(sum(points) as double) + 1.0 / (1 + min(popularity_rank)) as score,
         max(support) as support
     from shared

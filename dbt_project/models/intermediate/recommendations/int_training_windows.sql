@@ -1,6 +1,6 @@
 {#-
-    The days that lists are made of: those up to today, and for a backtest those before the days that it is measured on.
-    Every model that is trained keeps both apart by `trained_for`.
+    The training windows of lists: `now` ends today, `backtest` ends before the evaluation days. Every trained model keeps
+    both, separated by `trained_for`.
 -#}
 
 {{ config(materialized='view') }}

@@ -1,11 +1,11 @@
 {#-
-    What was viewed in the same sessions of a day: sums that add up over days, so that a run replaces the days that changed
-    and no others. Each pair stands here once, the smaller id first; a product's pair with itself counts its sessions.
+    Daily co-views: sums that are additive over days, so that a run replaces only the days that changed. Each pair appears
+    once, smaller id first; a product's pair with itself counts its sessions.
 -#}
 
 {{ config(
     materialized='incremental',
-    incremental_strategy='replace_touched',
+    incremental_strategy='replace_changed',
     incremental_predicates=[days_of_this_run()],
 ) }}
 
@@ -34,7 +34,7 @@ pairs as (
                 )
             else 0
         end as weight,
-        -- Both for the last time: so that a session counts once for each pair.
+        -- Only last views of both, so that a session counts once per pair.
         case
             when earlier.is_last_view and later.is_last_view and earlier.product_id <> later.product_id then 1
             else 0

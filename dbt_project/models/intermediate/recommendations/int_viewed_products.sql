@@ -1,4 +1,4 @@
-{#- How many sessions viewed each product, and how readily it is viewed once more. -#}
+{#- Sessions that viewed each product, and the score for viewing it again. -#}
 
 {% set half_life = var('view_half_life_days') %}
 

@@ -1,6 +1,6 @@
 {#-
-    Frequently viewed together: item-to-item lists from views of the same session. What came after counts more than what
-    came before.
+    Frequently viewed together: item-to-item lists from views in the same session. Later views count more than earlier
+    ones.
 -#}
 
 {% set half_life, backward = var('view_half_life_days'), var('backward_view_weight') %}
@@ -47,7 +47,7 @@ totals as (
 
 ),
 
--- Numbers stand in for long texts where millions of rows are sorted.
+-- Numbers replace long texts where millions of rows are sorted.
 numbered as (
 
     select
@@ -87,7 +87,7 @@ directed as (
 
 ),
 
--- What may be shown is known for today only: lists of the backtest are made of every product.
+-- Eligibility is known for today only: backtest lists use every product.
 candidates as (
 
     select

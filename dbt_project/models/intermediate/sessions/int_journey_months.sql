@@ -1,4 +1,4 @@
-{#- What each journey did in each month of its shop's calendar: the ground of cohorts. -#}
+{#- The activity of each journey per month of its shop's calendar: the basis of cohorts. -#}
 
 with
 

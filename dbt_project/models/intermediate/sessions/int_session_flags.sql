@@ -1,4 +1,4 @@
-{#- What analysts leave out: the sessions of bots, and those that ended in a test order. -#}
+{#- Flags for sessions that analysts exclude: bots, and sessions that ended in a test order. -#}
 
 {{ config(materialized='view') }}
 

@@ -1,11 +1,11 @@
 {#-
-    Sessions, with what they themselves say: nothing here depends on another session, so that a late event never makes a
-    far-away row stale.
+    Sessions with attributes from their own events only: nothing depends on another session, so a late event never makes
+    unrelated rows stale.
 -#}
 
 {{ config(
     materialized='incremental',
-    incremental_strategy='replace_touched',
+    incremental_strategy='replace_changed',
     incremental_predicates=["session_id in (
         select sessions.session_id
         from intermediate.int_sessions as sessions
@@ -96,7 +96,7 @@ judged as (
         coalesce(user_agents.device, 'unknown') as device,
         case
             when user_agents.is_bot then 'user agent'
-            -- Nobody reads that fast for that long, and nobody shops for a day without half an hour's pause.
+            -- No person reads that fast for that long, or shops for a day without a half-hour pause.
             when
                 counted.page_views >= {{ var('bot_page_views') }}
                 and counted.page_views

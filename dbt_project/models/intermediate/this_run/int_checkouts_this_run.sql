@@ -1,4 +1,4 @@
-{#- The checkouts that this run rebuilds since their events or their session changed: how far each came. -#}
+{#- The checkouts that this run rebuilds because their events or session changed, with the furthest step of each. -#}
 
 {% set steps = checkout_steps() %}
 

@@ -1,9 +1,9 @@
 {#-
-    The dates, of all shops, on which events of rebuilt sessions may lie. Reading no others is what keeps a run's cost from
-    growing with history: a session is found by its client, a day by where it lies in the table.
+    The dates, across all shops, that may have events of rebuilt sessions. Reading only these keeps the cost of a run
+    independent of history: filters by client scan the table, filters by date prune it.
 -#}
 
--- A day more on either side: where a clock is set back at midnight, yesterday comes again.
+-- One more day on either side: a clock set back at midnight returns to the previous date.
 with
 
 changed as (

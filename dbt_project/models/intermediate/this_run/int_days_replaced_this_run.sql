@@ -1,7 +1,7 @@
 {#-
-    Work set. The days of each shop, on its own clock, whose daily rows this run replaces: of changed events, of sessions
-    that were cut again or changed their place in a journey, of orders and checkouts that changed. It grows until a run
-    reaches its end; a first build makes all days, and needs none.
+    Work set. The days of each shop, in its timezone, whose daily rows this run replaces: days of changed events, of
+    sessions that were re-split or moved within a journey, and of changed orders and checkouts. It accumulates until a run
+    completes; a first build computes all days and needs none.
 -#}
 
 {{ config(materialized='incremental', incremental_strategy='append', tags='work_set') }}
@@ -54,7 +54,7 @@ checkouts as (
 
 {% else %}
 
-    -- A session that was not stored is one of those cut again.
+    -- A session that was not stored is among the re-split ones.
     , moved_visits as (
 
         select visits.session_id

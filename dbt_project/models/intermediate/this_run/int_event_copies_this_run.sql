@@ -1,4 +1,4 @@
-{#- Events that were received more than once, now or before: which copy counts. -#}
+{#- Events received more than once, in this run or before, with the copy that counts. -#}
 
 {% set columns = [
     'event_key', 'shop', 'client_id', 'checkout_token', 'customer_id', 'event_at', 'local_date', 'received_at',
@@ -53,11 +53,11 @@ candidates as (
 
 )
 
--- The first received copy counts. What follows received_at makes the choice the same in every run.
+-- The first received copy counts. The columns after received_at make the choice deterministic.
 select
     *,
     row_number() over (
         partition by event_key
         order by received_at, content_hash, request_id, request_index, landing_file, is_stored
-    ) as copy_number
+    ) as copy_rank
 from candidates

@@ -1,4 +1,4 @@
-{#- What this run adds to the events, or puts in the place of a copy that was received later. -#}
+{#- The events that this run adds, or that replace a copy received later. -#}
 
 with
 
@@ -24,7 +24,7 @@ alone as (
 
 ),
 
--- One landing file may hold the very same line twice, or once more as somebody edited it.
+-- A landing file may contain the same line twice, or an edited copy of it.
 winners as (
 
     select
@@ -34,7 +34,7 @@ winners as (
             order by
                 received.user_agent, received.visitor_hash, received.pixel_version, received.is_analytics_allowed,
                 received.is_marketing_allowed, received.has_global_privacy_control, received.is_own_host
-        ) as place
+        ) as line_rank
     from received
     inner join copies
         on
@@ -44,7 +44,7 @@ winners as (
             and received.request_id = copies.request_id
             and received.request_index = copies.request_index
             and received.landing_file = copies.landing_file
-    where copies.copy_number = 1 and not copies.is_stored
+    where copies.copy_rank = 1 and not copies.is_stored
 
 )
 
@@ -55,4 +55,4 @@ union all
 
 select {{ event_columns() }}
 from winners
-where place = 1
+where line_rank = 1

@@ -1,7 +1,7 @@
 {#-
-    Work set. Which events are new, or gone since a copy was received that counts instead; and the stretch of their
-    client's time in which sessions must be cut again: the stored sessions within 30 minutes of the event, and the event.
-    It grows until a run reaches its end, so that a run after one that died knows what that one had begun.
+    Work set. Events that are new, or superseded by another copy, with the time span of their client in which sessions must
+    be re-split: the event and the stored sessions within 30 minutes of it. It accumulates until a run completes, so the
+    run after a crash knows what the crashed run had started.
 -#}
 
 {{ config(materialized='incremental', incremental_strategy='append', tags='work_set') }}
@@ -20,7 +20,7 @@ changed as (
 
     select {{ columns | join(', ') }}
     from {{ ref('int_event_copies_this_run') }}
-    where is_stored and copy_number > 1
+    where is_stored and copy_rank > 1
 
 )
 

@@ -1,4 +1,4 @@
-{#- The events of the sessions that this run cut again, and new ones without a client; none after a first build. -#}
+{#- The events of sessions that this run re-split, and new events without a client; empty in a first build. -#}
 
 with
 

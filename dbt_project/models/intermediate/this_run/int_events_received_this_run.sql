@@ -1,7 +1,7 @@
 {#-
-    Every copy of an event in the landing files of this run, typed. Emptied at the end of the run, since int_events holds
-    what counts of it. The files are named in the query, not joined: a filter finds its way below the reading of the
-    JSON, a join does not.
+    Every copy of an event in the landing files of this run, typed. Emptied at the end of the run, because int_events keeps
+    the copies that count. The files are literals in the query, not a join: a filter is pushed down below JSON parsing,
+    a join is not.
 -#}
 
 {{ config(tags='work_set') }}

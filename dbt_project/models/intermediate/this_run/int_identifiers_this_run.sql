@@ -1,6 +1,6 @@
 {#-
-    Work set. The identifiers of changed events, and all that they were connected with: their journeys are rebuilt. It
-    grows until a run reaches its end, like int_events_changed_this_run, since the map that it reads is about to change.
+    Work set. The identifiers of changed events and everything they were connected with: their journeys are rebuilt. It
+    accumulates until a run completes, like int_events_changed_this_run, because this run changes the map that it reads.
 -#}
 
 {{ config(materialized='incremental', incremental_strategy='append', tags='work_set') }}

@@ -1,4 +1,4 @@
-{#- Which identifiers belong together, however many steps lie between them. -#}
+{#- Connected components: identifiers that are linked directly or through any number of steps. -#}
 
 with recursive
 

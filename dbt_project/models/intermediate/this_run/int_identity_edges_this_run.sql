@@ -1,4 +1,4 @@
-{#- Pairs of identifiers that one event carries, of those that this run looks at. -#}
+{#- Pairs of identifiers that occur in the same event, among the identifiers of this run. -#}
 
 with
 
@@ -26,7 +26,7 @@ checkout_events as (
 
     select * from {{ ref('int_checkout_events') }}
     where
-        -- All identifiers of an event are looked at, or none is.
+        -- An event has either all of its identifiers in this run, or none.
         checkout_token in (select tokens.identifier from tokens)
         or customer_id in (select customers.identifier from customers)
 
@@ -61,6 +61,6 @@ select
     max(pairs.event_at) as last_linked_at,
     {{ latest('pairs.event_id', ['pairs.event_at', 'pairs.event_id']) }} as last_event_id
 from pairs
-inner join identifiers as one on pairs.left_node = one.node
-inner join identifiers as other on pairs.right_node = other.node
+inner join identifiers as left_identifiers on pairs.left_node = left_identifiers.node
+inner join identifiers as right_identifiers on pairs.right_node = right_identifiers.node
 group by pairs.left_node, pairs.right_node

@@ -1,5 +1,5 @@
 {#-
-    The nodes of the identity graph that this run rebuilds: clients, checkout tokens and customers, and when they were seen.
+    The nodes of the identity graph that this run rebuilds: clients, checkout tokens and customers, with first and last event.
 -#}
 
 with

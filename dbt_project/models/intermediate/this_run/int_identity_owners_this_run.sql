@@ -1,7 +1,7 @@
 {#-
-    In components that hold several customers, who never merge: whose each identifier is. One with a link to a customer
-    is its latest such link's; any other follows the identifier that it is linked with, by fewest steps to a customer,
-    then the latest link, then the smallest identifier.
+    The owner of each identifier in components with several customers, which are never merged. An identifier linked to a
+    customer belongs to the customer of its latest such link. Any other follows a linked identifier: fewest steps to a
+    customer, then the latest link, then the smallest identifier.
 -#}
 
 with recursive

@@ -1,11 +1,11 @@
-{#- The work of this run: no watermark, so that a file that comes late is not passed over. -#}
+{#- The landing files this run processes. No watermark, so that late files are not skipped. -#}
 
 select
     files.landing_file,
     files.load_id
 from {{ ref('stg_pixel__landing_files') }} as files
 {% if not first_build() %}
-    -- Also by load: a file whose rows were damaged and loaded again is read again.
+    -- Also by load: a file that was repaired and reloaded is read again.
     left join {{ stored('int_landing_files_processed') }} as processed
         on
             files.landing_file = processed.landing_file

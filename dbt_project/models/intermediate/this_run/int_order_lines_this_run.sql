@@ -1,6 +1,6 @@
 {#-
-    The lines of the checkout_completed events that this run rebuilds, as they were sent; which of these events is
-    the order, int_orders_deduplicated says.
+    The lines of the checkout_completed events that this run rebuilds, as sent. int_orders_deduplicated decides which event
+    is the order.
 -#}
 
 {% set line_fields = {
@@ -96,8 +96,8 @@ allocations as (
 
 ),
 
--- A discount of the whole order is spread across all its lines, one of a line is for the lines entitled to it. A code
--- for some lines may be in their final price or not.
+-- An order discount is allocated across all lines, a line discount to the entitled lines. A code that applies to some
+-- lines may or may not be included in their final price.
 classified as (
 
     select
@@ -173,7 +173,7 @@ typed as (
 
 ),
 
--- Wide decimals: a sum or a difference of the largest amounts that anybody may send must not overflow.
+-- Wide decimals: sums and differences of the largest amounts that anyone can send must not overflow.
 priced as (
 
     select
@@ -184,8 +184,8 @@ priced as (
 
 )
 
--- The line's amount in each reading; the subtotal decides which one is right (int_order_amounts). Older pixels do not
--- send the line's final price.
+-- The line amount in each interpretation; the subtotal decides which one is used (int_order_amounts). Older pixels do
+-- not send the final line price.
 select
     event_key,
     shop,

@@ -1,6 +1,6 @@
 {#-
-    The channel of each session that was rebuilt: Google Analytics 4's default channel groups, by the rows of the seed
-    channel_rules and of the merchant's [shops.channels] in shops.toml. The last case expression is the whole order.
+    The channel of each rebuilt session: Google Analytics 4's default channel groups, by the seed channel_rules and the
+    merchant's [shops.channels] in shops.toml. The last case expression defines the precedence.
 -#}
 
 with
@@ -46,8 +46,8 @@ sources as (
 
 ),
 
--- Every name that a source goes by: itself, the domains above it (google.co.uk is google.* too), the app that it is a
--- variant of, the word that a utm_source begins with.
+-- All names that can match a source: itself, its parent domains (google.co.uk also matches google.*), the app that it
+-- is a variant of, and the first word of a utm_source.
 names as (
 
     select
@@ -171,13 +171,13 @@ known as (
         nullif(medium_channels.channel, 'direct') as medium_channel,
         nullif(source_channels.channel, 'direct') as source_channel,
         referrer_channels.channel as referrer_channel,
-        -- utm_source=(direct) names no campaign.
+        -- utm_source=(direct) is not a campaign.
         landings.has_campaign and not (
             coalesce(landings.source in ('(direct)', 'direct'), false)
             and coalesce(medium_channels.channel = 'direct', landings.medium is null)
         ) as is_campaign,
-        -- Banks' pages cannot be listed: a session that begins within a checkout has come back to it, unless by the
-        -- recovery link of a mail.
+        -- Bank pages cannot be listed: a session that starts within a checkout is a return to it, unless it came
+        -- through the recovery link of an email.
         coalesce(
             {{ matches('landings.landing_path', "'/(checkouts?|thank[-_]you)(/|$)'") }}
             and not {{ matches('landings.landing_path', "'/recover'") }},
@@ -214,9 +214,9 @@ select
     utm_campaign,
     user_agent,
     case
-        -- What the merchant has decided.
+        -- The merchant's own rules.
         when decided_channel is not null then decided_channel
-        -- A paid campaign; the kind is that of its source, else of its click id or referrer.
+        -- A paid campaign; its kind comes from its source, else its click id or referrer.
         when lower(utm_campaign) like '%cross-network%' then 'cross-network'
         when
             medium_channel = 'paid other' and is_shopping_campaign
@@ -230,14 +230,14 @@ select
                 {{ paid('referrer_channel') }},
                 'paid other'
             )
-        -- Any other medium that names its channel.
+        -- Any other medium that maps to a channel.
         when medium_channel not in ('organic search', 'organic video', 'referral') then medium_channel
-        -- The click id of an ad, then what the source is.
+        -- The click id of an ad, then the kind of source.
         when click_channel like 'paid %' or click_channel = 'display' then click_channel
         when source_channel is not null then source_channel
         when click_channel is not null then click_channel
         when medium_channel is not null then medium_channel
-        -- No campaign, or one that says nothing: the referrer.
+        -- No usable campaign: the referrer.
         when referrer_channel <> 'direct' then referrer_channel
         when is_campaign then 'other campaign'
         when referrer_channel = 'direct' or is_in_checkout then 'direct'

@@ -1,6 +1,6 @@
 {#-
-    When each session that this run rebuilds reached each step. Open: at all. Closed: after the step before, in time. Many
-    real purchases show no cart event, so the two differ and both are kept.
+    When each session that this run rebuilds reached each funnel step. Open: at any time. Closed: only after the previous
+    step. Many real purchases have no cart event, so the two differ and both are kept.
 -#}
 
 with

@@ -1,6 +1,6 @@
 {#-
-    The landing page of each session that was rebuilt: its path, the referrer, and the campaign and click id in its address.
-    What they say about the channel is int_session_arrivals_this_run.
+    The landing page of each rebuilt session: path, referrer, and the campaign and click id in its URL.
+    int_session_arrivals_this_run derives the channel from them.
 -#}
 
 with
@@ -24,7 +24,7 @@ rules as (
 
 ),
 
--- An event that knows its page says how the session arrived; it need not be the very first.
+-- The landing page comes from the first event with a page, which need not be the very first event.
 landings as (
 
     select
@@ -45,7 +45,7 @@ arrived as (
         {{ url_host('events.referrer_url') }} as referrer_host,
         coalesce({{ matches('events.referrer_url', "'^(?i:android|ios)-app:'") }}, false) as is_app_referrer,
         events.user_agent,
-        -- Some senders give the query only in the whole address, and some addresses write "&amp;", "#" or "?" for "&".
+        -- Some senders include the query only in the full URL, and some URLs use "&amp;", "#" or "?" for "&".
         translate(concat(coalesce(events.page_query, ''), '&', coalesce(events.page_url, '')), '?#;', '&&&') as query
     from landings
     inner join events on landings.event_key = events.event_key
@@ -105,7 +105,7 @@ campaigns as (
 
 ),
 
--- An ad's click id says more than that of a network.
+-- An ad's click id takes precedence over a network's.
 clicks as (
 
     select
@@ -125,7 +125,7 @@ select
     arrived.session_id,
     arrived.shop,
     arrived.page_path as landing_path,
-    -- A page of the shop itself is no referrer.
+    -- The shop's own pages do not count as referrers.
     case
         when
             own_referrers.referrer_host is null

@@ -1,6 +1,6 @@
 {#-
-    The way through the shop of each session that this run rebuilds: its steps in order, repetitions in a row taken together,
-    the first ten.
+    The path of each session that this run rebuilds: its first ten steps in order, with consecutive repetitions
+    collapsed.
 -#}
 
 with

@@ -47,7 +47,7 @@ numbered as (
 
     select
         *,
-        -- A bot's sessions, if one shares a browser, are counted apart.
+        -- Bot sessions that share a browser with a person are numbered separately.
         row_number() over (partition by journey_id, is_bot order by started_at, session_id) as visit_number,
         {{ last_known("case when channel <> 'direct' then started_at end") }} over (
             partition by journey_id
@@ -72,7 +72,7 @@ select
     journey_id,
     visit_number,
     visit_number = 1 as is_new_visitor,
-    -- A direct visit is credited to the channel that brought the visitor before, unless that was long ago.
+    -- A direct visit is credited to the visitor's last non-direct channel within the lookback window.
     case
         when last_non_direct_at >= started_at - interval '{{ var("last_non_direct_days") }}' day then last_channel
         else 'direct'

@@ -1,6 +1,6 @@
 {{ config(
     materialized='incremental',
-    incremental_strategy='replace_touched',
+    incremental_strategy='replace_changed',
     incremental_predicates=[days_of_this_run()],
 ) }}
 
@@ -22,7 +22,7 @@ checkouts as (
 
 ),
 
--- Who came further has passed the steps before, also those that an express checkout leaves out.
+-- Reaching a step counts for all earlier steps, including those that an express checkout skips.
 steps as (
 
     {% for step in steps %}

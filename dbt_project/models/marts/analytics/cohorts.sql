@@ -21,7 +21,7 @@ today as (
 
 ),
 
--- A visitor is of the month of the first visit, a customer of the month of the first order.
+-- Visitors belong to the month of their first visit, customers to the month of their first order.
 members as (
 
     select
@@ -81,7 +81,7 @@ sizes as (
 
 ),
 
--- Every period until now has a row, also one in which nobody came back.
+-- Every period until now has a row, including those without activity.
 spans as (
 
     select

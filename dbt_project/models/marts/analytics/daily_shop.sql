@@ -1,6 +1,6 @@
 {{ config(
     materialized='incremental',
-    incremental_strategy='replace_touched',
+    incremental_strategy='replace_changed',
     incremental_predicates=[days_of_this_run()],
 ) }}
 
@@ -52,7 +52,7 @@ orders as (
 
 ),
 
--- Visitors are counted, not added up: somebody who comes twice a day is one visitor of the day.
+-- Distinct visitors: two visits on one day count as one visitor.
 visited as (
 
     select

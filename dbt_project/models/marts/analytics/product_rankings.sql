@@ -73,7 +73,7 @@ viewed as (
 
 ),
 
--- Ranked by the lower end of the rate's 95 % interval (Wilson), so that one order of one view is no 100 %.
+-- Ranked by the lower bound of the rate's 95 % interval (Wilson), so that 1 order from 1 view does not rank as 100 %.
 converting as (
 
     select

@@ -37,7 +37,7 @@ sizes as (
 
 ),
 
--- Every week until now has a row, also one in which nobody came.
+-- Every week until now has a row, including those without visits.
 spans as (
 
     select

@@ -1,11 +1,11 @@
 {#-
-    A merge, told in the time of the events and not of the runs: an event links identifiers of one journey that had both
-    been seen before, and that nothing had linked before. Which journeys there were until then, the links until then say.
+    Merges in event time, not run time: an event links two identifiers of one journey that had both been seen before and
+    were not yet linked. The earlier journeys follow from the links before that event.
 -#}
 
 {{ config(
     materialized='incremental',
-    incremental_strategy='replace_touched',
+    incremental_strategy='replace_changed',
     incremental_predicates=[rows_of_this_run('journey_id', 'int_identifiers_this_run', 'identifier_key')],
 ) }}
 
@@ -31,12 +31,16 @@ edges as (
         edges.right_node,
         edges.first_linked_at,
         edges.first_event_key,
-        one.shop,
-        one.journey_id,
-        edges.first_linked_at > one.first_seen_at and edges.first_linked_at > other.first_seen_at as both_were_known
+        left_identifiers.shop,
+        left_identifiers.journey_id,
+        edges.first_linked_at > left_identifiers.first_seen_at
+        and edges.first_linked_at > right_identifiers.first_seen_at as both_were_known
     from {{ ref('int_identity_edges_this_run') }} as edges
-    inner join identifiers as one on edges.left_node = one.node
-    inner join identifiers as other on edges.right_node = other.node and one.journey_id = other.journey_id
+    inner join identifiers as left_identifiers on edges.left_node = left_identifiers.node
+    inner join identifiers as right_identifiers
+        on
+            edges.right_node = right_identifiers.node
+            and left_identifiers.journey_id = right_identifiers.journey_id
 
 ),
 

@@ -1,6 +1,6 @@
 {{ config(
     materialized='incremental',
-    incremental_strategy='replace_touched',
+    incremental_strategy='replace_changed',
     incremental_predicates=[rows_of_this_run('identifier_key', 'int_identifiers_this_run')],
 ) }}
 
@@ -40,7 +40,7 @@ placed as (
 
 )
 
--- A journey, and a component, is named for its smallest identifier.
+-- The id of a journey or component comes from its smallest identifier.
 select
     identifier_key,
     shop,

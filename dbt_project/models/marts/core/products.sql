@@ -74,9 +74,9 @@ ids as (
 
 ),
 
--- The Admin API knows best, then the file, then what events say: field by field. Whether a product is shown says
--- whichever of the first two was read last, and whether it is there at all, the last that was read as a whole; what
--- that does not name, and nothing has named since, is gone. So is, by events, what was made again under another id.
+-- Field by field, the Admin API takes precedence, then the file, then events. Publication comes from whichever of the
+-- first two was read last, existence from the last complete reading: a product that is missing there and in later
+-- readings and events is deleted. So is a product that, by its events, was recreated under another id.
 combined as (
 
     select

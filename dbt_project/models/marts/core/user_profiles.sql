@@ -1,4 +1,4 @@
-{#- A view: recency moves with as_of, and scores with everybody else's orders. -#}
+{#- A view: recency changes with as_of, and scores change with other customers' orders. -#}
 
 {{ config(materialized='view') }}
 
@@ -50,7 +50,7 @@ bought as (
 
 ),
 
--- What somebody bought says more than what somebody looked at.
+-- Purchases weigh more than views.
 interests as (
 
     select
@@ -130,7 +130,7 @@ collection_weights as (
     ),
 {% endfor %}
 
--- The thirds of a shop's products by price, and the third that most of somebody's interest lies in.
+-- Price terciles of a shop's products, and the tercile with most of a person's interest.
 price_bands as (
 
     select
@@ -173,7 +173,7 @@ last_views as (
     select
         journey_id,
         product_id,
-        row_number() over (partition by journey_id order by last_viewed_at desc, product_id) as place
+        row_number() over (partition by journey_id order by last_viewed_at desc, product_id) as view_rank
     from (
         select
             journey_id,
@@ -189,9 +189,9 @@ last_viewed as (
 
     select
         journey_id,
-        {{ joined_texts('product_id', ' ', ['place']) }} as last_viewed_product_ids
+        {{ joined_texts('product_id', ' ', ['view_rank']) }} as last_viewed_product_ids
     from last_views
-    where place <= {{ var('last_viewed_products') }}
+    where view_rank <= {{ var('last_viewed_products') }}
     group by journey_id
 
 ),

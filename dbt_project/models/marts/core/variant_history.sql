@@ -1,6 +1,6 @@
 {#-
-    A slowly changing dimension (type 2) made of the log of answers. A price that changed twice between two answers shows
-    its last value only.
+    A slowly changing dimension (type 2) built from the log of answers. A price that changed twice between two answers
+    shows only its last value.
 -#}
 
 with
@@ -23,12 +23,12 @@ shops as (
 
 ),
 
--- The same may be told several times; of several words in one answer the newest counts.
-told as (
+-- One answer may contain a variant several times: the newest version counts.
+ranked_answers as (
 
     select
         *,
-        row_number() over (partition by shop, variant_id, fetched_at order by updated_at desc) as age
+        row_number() over (partition by shop, variant_id, fetched_at order by updated_at desc) as age_rank
     from answers
 
 ),
@@ -37,17 +37,17 @@ compared as (
 
     select
         *,
-        lag(fetched_at) over (partition by shop, variant_id order by fetched_at) as told_before_at,
+        lag(fetched_at) over (partition by shop, variant_id order by fetched_at) as previous_fetched_at,
         lag(price) over (partition by shop, variant_id order by fetched_at) as price_before,
         lag(compare_at_price) over (partition by shop, variant_id order by fetched_at) as compare_at_price_before,
         lag(is_available) over (partition by shop, variant_id order by fetched_at) as is_available_before
-    from told
-    where age = 1
+    from ranked_answers
+    where age_rank = 1
 
 ),
 
--- It changed after it was last told otherwise, and not after Shopify's own time of the change. What it was before
--- Shopify's first word of it nobody knows.
+-- A change lies after the previous answer and not after Shopify's own time of the change. Values before the first
+-- answer are unknown.
 changes as (
 
     select
@@ -59,12 +59,12 @@ changes as (
         compare_at_price,
         is_available,
         case
-            when told_before_at is null then least(coalesce(updated_at, fetched_at), fetched_at)
-            else greatest(told_before_at, least(coalesce(updated_at, fetched_at), fetched_at))
+            when previous_fetched_at is null then least(coalesce(updated_at, fetched_at), fetched_at)
+            else greatest(previous_fetched_at, least(coalesce(updated_at, fetched_at), fetched_at))
         end as valid_from
     from compared
     where
-        told_before_at is null
+        previous_fetched_at is null
         or price is distinct from price_before
         or compare_at_price is distinct from compare_at_price_before
         or is_available is distinct from is_available_before

@@ -53,8 +53,8 @@ ids as (
 
 ),
 
--- The Admin API knows best, then the file, then what events say: field by field. What costs what says whichever of the
--- first two was read last, and what is there at all, the last that was read as a whole.
+-- Field by field, the Admin API takes precedence, then the file, then events. Prices come from whichever of the first
+-- two was read last; existence comes from the last complete reading.
 combined as (
 
     select

@@ -1,6 +1,6 @@
 with
 
--- A run asks for deletions first.
+-- A run fetches deletions first.
 admin_api as (
 
     select

@@ -36,7 +36,7 @@ quarantined as (
 
 )
 
--- What was sent twice is quarantined once.
+-- Duplicates are quarantined once.
 select distinct
     md5(concat_ws('|', shop, reason, content)) as quarantine_key,
     shop,

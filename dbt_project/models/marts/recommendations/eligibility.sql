@@ -22,7 +22,7 @@ riders as (
 
 ),
 
--- Where a whole catalogue was read, products that only events name are not in it.
+-- If a complete catalogue was read, products known only from events are not in it.
 catalogue_shops as (
 
     select shop
@@ -83,7 +83,7 @@ grouped as (
 
 ),
 
--- Where all that may be shown is of one kind there is nothing to vary.
+-- If all eligible products are in one group, there is nothing to diversify.
 groups_per_shop as (
 
     select
@@ -102,7 +102,7 @@ select
     grouped.reason as ineligible_reason,
     case when groups_per_shop.groups > 1 then grouped.diversity_group end as diversity_group,
     grouped.price_min,
-    -- Numbers stand in for long texts where millions of rows are sorted; they mean nothing, and change with products.
+    -- Numbers replace long texts where millions of rows are sorted. They have no meaning and change with products.
     row_number() over (order by grouped.shop, grouped.product_id) as product_number,
     case
         when groups_per_shop.groups > 1 and grouped.diversity_group is not null

@@ -1,6 +1,6 @@
 {#-
-    A strategy that shows nothing in a case has missed it: every strategy is measured on all cases. Few cases, and lists
-    made of few views or orders, measure nothing: their rates are null, and the status says so.
+    Every strategy is measured on all cases; showing nothing counts as a miss. With too few cases, or lists made of too few
+    views or orders, the rates are null and the status gives the reason.
 -#}
 
 with
@@ -35,7 +35,7 @@ baskets as (
 
 ),
 
--- What the lists were made of: what their coverage and novelty are measured against, each list against its own kind.
+-- The training data of the lists: coverage and novelty are measured against it, each list against its own kind.
 activity as (
 
     select
@@ -58,7 +58,7 @@ activity as (
 
 ),
 
--- A product's page shows what is viewed and what is bought.
+-- A product page shows both viewed and bought products.
 activity_by_kind as (
 
     select * from activity
@@ -109,7 +109,7 @@ targets_per_case as (
 
 ),
 
--- kind: what a list is made of, and measured against.
+-- kind: the training data of a list, against which it is measured.
 strategies (task, strategy, cutoff, kind) as (
 
     values
@@ -171,7 +171,7 @@ measured as (
 
 ),
 
--- How often a product is viewed or bought at all: what few choose is news.
+-- Overall share of views or purchases of a product: the lower, the more novel.
 shares as (
 
     select

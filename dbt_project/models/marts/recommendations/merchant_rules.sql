@@ -1,6 +1,6 @@
 with
 
--- The same words may stand in the file twice.
+-- A rule may appear in the file twice.
 rules as (
 
     select

@@ -1,4 +1,4 @@
-{#- Session-kNN and the lists of the products, blended: the same that the read API makes of a session in progress. -#}
+{#- Session-kNN blended with the lists of the viewed products, as the read API does for a session in progress. -#}
 
 with
 
@@ -17,7 +17,7 @@ visits as (
 
 ),
 
--- What has been seen in the session is not what comes next.
+-- Products already viewed in the session are left out.
 candidates as (
 
     select

@@ -1,4 +1,4 @@
-{#- `scope` says of what: the shop, a collection, vendor or type, or what a segment or channel looks at and buys. -#}
+{#- `scope` is the shop, a collection, a vendor, a type, or the views and purchases of a segment or channel. -#}
 
 with
 
@@ -38,7 +38,7 @@ windows as (
 
 ),
 
--- What persons of a segment, or who came by a channel, viewed and bought: each person counts once a product.
+-- Views and purchases of the persons of a segment or channel: each person counts once per product.
 views as (
 
     select distinct
@@ -118,7 +118,7 @@ candidates as (
         'shop' as scope,
         shop as scope_value,
         product_id as recommended_product_id,
-        -- The rank stands in for the score, which is 0 for what nobody has looked at yet.
+        -- Use the rank instead of the score, which is 0 for products without views.
         -cast(popularity_rank as double) as score,
         viewers as support
     from popularity

@@ -1,6 +1,6 @@
 {#-
-    What to show on a product's page, every slot filled: pinned ▶ bought together ▶ viewed together ▶ similar ▶ popular in
-    its collections ▶ popular in the shop. Each item keeps the strategy that brought it.
+    The items of a product page, filled in order of priority: pinned ▶ bought together ▶ viewed together ▶ similar ▶
+    popular in its collections ▶ popular in the shop. Each item keeps the strategy that contributed it.
 -#}
 
 with
@@ -53,7 +53,7 @@ eligibility as (
 
 ),
 
--- The slots that products fill that were bought or viewed with it; where these are all, nothing else is needed.
+-- The slots filled by products bought or viewed with it; if these are all slots, no fallback is needed.
 groups_of_related as (
 
     select
@@ -102,7 +102,7 @@ offered as (
         products.product_number,
         rules.product_id as recommended_product_id,
         'pinned' as strategy,
-        -- What is pinned on this page comes before what is pinned on all.
+        -- Products pinned on this page come before those pinned on all pages.
         rules.place + case when rules.beside_product_id is null then 500 else 0 end as place,
         cast(null as bigint) as support,
         cast(null as double) as confidence,
@@ -194,7 +194,7 @@ tiered as (
 
 ),
 
--- What several strategies say is shown once, for the first of their reasons.
+-- A product from several strategies is shown once, with the reason of the first one.
 first_reasons as (
 
     select * from (

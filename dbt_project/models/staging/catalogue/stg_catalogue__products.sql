@@ -1,4 +1,4 @@
--- A reading that may be a part of the catalogue says nothing about what it does not name.
+-- Absence from a partial reading does not mean that a product is deleted.
 with
 
 complete_readings as (
@@ -29,7 +29,7 @@ readings as (
         row_number() over (
             partition by shop, handle_as_named
             order by fetched_at desc, handle = handle_as_named desc, handle
-        ) as age
+        ) as age_rank
     from named
 
 )
@@ -56,4 +56,4 @@ select
     cast(readings.fetched_at as timestamp) as read_at
 from readings
 left join complete_readings on readings.shop = complete_readings.shop
-where readings.age = 1
+where readings.age_rank = 1

@@ -1,4 +1,4 @@
--- What was read before readings said so counted as the whole catalogue.
+-- Older readings do not record completeness; they count as the whole catalogue.
 select
     shop,
     file,

@@ -1,6 +1,6 @@
 {#-
-    Every copy that was received, typed. A view: its columns are read once, by int_events_received_this_run. Parts of the document
-    are taken out first and read further only where they are, which is what makes it fast.
+    Every received copy of an event, typed. A view: only int_events_received_this_run reads it. For speed, parts of the
+    document are extracted first and parsed further only where present.
 -#}
 
 {% set event_fields = {
@@ -23,7 +23,7 @@
     'is_marketing_allowed': '$.marketingAllowed',
 } %}
 
-{#- A view names a variant, a cart line its merchandise: one list of columns, two of paths. -#}
+{#- product_viewed has a variant, a cart line has merchandise: the same columns from two sets of paths. -#}
 {% set viewed_fields = {
     'variant_gid': '$.id',
     'product_gid': '$.product.id',
@@ -142,14 +142,14 @@ judged as (
     select
         *,
         {{ utc_timestamp('event_timestamp') }} as stated_event_at,
-        -- A clock that was wrong while an event was received says nothing of when it happened.
+        -- A received_at from a wrong clock must not move the limit for event times.
         least(received_at, load_began_at) as received_by
     from named
 
 ),
 
--- A refused event touches no expression but its reason.
-refused as (
+-- No other expression is evaluated for a rejected event, so it cannot fail the model.
+rejected as (
 
     select
         *,
@@ -161,7 +161,7 @@ refused as (
                 then concat('the timestamp is not an ISO 8601 time: ', left(event_timestamp, 100))
             when stated_event_at < timestamp '2000-01-01 00:00:00'
                 then concat('the timestamp is before the year 2000: ', left(event_timestamp, 100))
-            -- A clock may be a little wrong; a day ahead it would put sessions where nobody has been.
+            -- Clocks may be slightly wrong; a day ahead would create sessions in the future.
             when stated_event_at > received_by + interval '1' day
                 then concat('the timestamp is in the future: ', left(event_timestamp, 100))
         end as rejection_reason
@@ -169,7 +169,7 @@ refused as (
 
 ),
 
--- A theme's or an app's own event may borrow a standard name; it keeps it, with its type before it.
+-- A custom event of a theme or app may use a standard name: prefix it with its type.
 identified as (
 
     select
@@ -189,7 +189,7 @@ identified as (
             else stated_event_name
         end as event_name,
         case when rejection_reason is null then stated_event_at end as event_at
-    from refused
+    from rejected
 
 ),
 
@@ -272,7 +272,7 @@ select
     {{ shopify_id('product_gid') }} as product_id,
     {{ shopify_id('variant_gid') }} as variant_id,
     nullif(sku, '') as sku,
-    -- A shopper's language is not everybody's: the title as the merchant wrote it comes first.
+    -- Prefer the merchant's own title to the one in the shopper's language.
     coalesce(nullif(untranslated_title, ''), product_title) as product_title,
     nullif(vendor, '') as vendor,
     nullif(product_type, '') as product_type,

@@ -1,4 +1,4 @@
--- A line cannot have been received after the run that loads it began: a time that says so comes from a wrong clock.
+-- A line cannot be received after the run that loads it began: later times come from a wrong clock.
 select
     shop,
     max(

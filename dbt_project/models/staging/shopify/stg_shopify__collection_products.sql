@@ -18,7 +18,7 @@ collections as (
 
 )
 
--- Members come as a set, with their collection: those of an earlier answer are members no more.
+-- Members arrive as a complete set per collection: those only in earlier answers have been removed.
 select
     {{ surrogate_key(['members.shop', 'members.collection_id', 'members.product_id']) }} as collection_product_key,
     members.shop,

@@ -31,8 +31,8 @@ named as (
 
 ),
 
--- The last word on a collection that is gone says only when; what it was called stays.
-told as (
+-- The last answer about a deleted collection has only the time; keep its previous attributes.
+answered as (
 
     select
         shop,
@@ -42,7 +42,7 @@ told as (
         max_by(handle, fetched_at) filter (where handle is not null) as handle,
         max_by(sort_order, fetched_at) filter (where sort_order is not null) as sort_order,
         max_by(updated_at, fetched_at) filter (where updated_at is not null) as updated_at,
-        max(case when deleted_at is not null then fetched_at end) as told_gone_at,
+        max(case when deleted_at is not null then fetched_at end) as deletion_fetched_at,
         max_by(deleted_at, fetched_at) filter (where deleted_at is not null) as deleted_at
     from named
     where collection_id is not null
@@ -57,8 +57,8 @@ select
     title,
     handle,
     sort_order,
-    coalesce(told_gone_at = fetched_at, false) as is_deleted,
-    case when told_gone_at = fetched_at then {{ utc_timestamp('deleted_at') }} end as deleted_at,
+    coalesce(deletion_fetched_at = fetched_at, false) as is_deleted,
+    case when deletion_fetched_at = fetched_at then {{ utc_timestamp('deleted_at') }} end as deleted_at,
     {{ utc_timestamp('updated_at') }} as updated_at,
     fetched_at
-from told
+from answered

@@ -39,7 +39,7 @@ numbered as (
 
     select
         *,
-        row_number() over (partition by shop, order_id, line_id order by fetched_at desc) as age
+        row_number() over (partition by shop, order_id, line_id order by fetched_at desc) as age_rank
     from named
     where line_id is not null and order_id is not null
 
@@ -58,4 +58,4 @@ select
     {{ whole_number('current_quantity') }} as current_quantity,
     {{ money('discounted_amount') }} as discounted_amount
 from numbered
-where age = 1
+where age_rank = 1

@@ -52,7 +52,7 @@ numbered as (
 
     select
         *,
-        row_number() over (partition by shop, order_id order by fetched_at desc, updated_at desc) as age
+        row_number() over (partition by shop, order_id order by fetched_at desc, updated_at desc) as age_rank
     from named
     where order_id is not null
 
@@ -83,4 +83,4 @@ select
     {{ utc_timestamp('cancelled_at') }} as cancelled_at,
     {{ utc_timestamp('updated_at') }} as updated_at
 from numbered
-where age = 1
+where age_rank = 1

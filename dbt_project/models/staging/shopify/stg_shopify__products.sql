@@ -7,7 +7,7 @@ answers as (
         row_number() over (
             partition by shop, product_id
             order by fetched_at desc, updated_at desc
-        ) as age
+        ) as age_rank
     from {{ ref('base_shopify__products') }}
 
 ),
@@ -18,7 +18,7 @@ deletions as (
 
 )
 
--- A product that Shopify tells of after its deletion was told is there again.
+-- A product that Shopify returns after its deletion exists again.
 select
     {{ surrogate_key(['answers.shop', 'answers.product_id']) }} as product_key,
     answers.shop,
@@ -45,4 +45,4 @@ left join deletions
         answers.shop = deletions.shop
         and answers.product_id = deletions.product_id
         and answers.fetched_at < deletions.fetched_at
-where answers.age = 1
+where answers.age_rank = 1

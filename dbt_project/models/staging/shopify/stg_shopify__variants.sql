@@ -7,7 +7,7 @@ answers as (
         row_number() over (
             partition by shop, variant_id
             order by fetched_at desc, updated_at desc
-        ) as age
+        ) as age_rank
     from {{ ref('base_shopify__variants') }}
 
 ),
@@ -18,7 +18,7 @@ products as (
 
 ),
 
--- When its product was first told of without it: what is told later does not move that.
+-- The first answer about its product without it; later answers do not change that.
 removals as (
 
     select
@@ -31,12 +31,12 @@ removals as (
             answers.shop = product_answers.shop
             and answers.product_id = product_answers.product_id
             and answers.fetched_at < product_answers.fetched_at
-    where answers.age = 1
+    where answers.age_rank = 1
     group by answers.shop, answers.variant_id
 
 )
 
--- A product's variants come as a set, with its own answer: one that is not in the newest is gone.
+-- Variants arrive as a complete set with each answer about the product: a variant missing from the newest is deleted.
 select
     {{ surrogate_key(['answers.shop', 'answers.variant_id']) }} as variant_key,
     answers.shop,
@@ -57,4 +57,4 @@ select
 from answers
 inner join products on answers.shop = products.shop and answers.product_id = products.product_id
 left join removals on answers.shop = removals.shop and answers.variant_id = removals.variant_id
-where answers.age = 1
+where answers.age_rank = 1
