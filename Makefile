@@ -14,7 +14,7 @@ demo: .venv/core
 test: .venv/dev
 	pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder
 
-# The SQL linter connects to a warehouse; an empty one is enough.
+# The SQL linter needs a warehouse to connect to; an empty one will do.
 check: .venv/dev
 	ruff check .
 	ruff format --check .
@@ -28,7 +28,7 @@ check: .venv/dev
 bench-%: .venv/dev
 	python -m tests.benchmarks.$* --json docs/benchmark-$*.json
 
-# dbt's documentation of the warehouse as it is, in one file.
+# dbt's documentation of the current warehouse, in one file.
 docs: .venv/core
 	dbt docs generate --static --quiet --project-dir dbt_project --profiles-dir dbt_project
 	cp dbt_project/target/static_index.html "$(PIXELNOVA_DATA)/docs.html"
@@ -53,7 +53,7 @@ dev: .venv/core
 	$(BIN)/python -m pip install --quiet uv
 	touch $@
 
-# Versions only: no host names, no hashes of one registry.
+# Versions only, without host names or hashes of a registry.
 constraints: .venv/uv
 	$(BIN)/uv pip compile --quiet --upgrade --all-extras --no-header --no-annotate --no-emit-index-url \
 		--no-emit-find-links --output-file constraints.txt pyproject.toml

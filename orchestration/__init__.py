@@ -1,4 +1,4 @@
-"""Says when: the Dagster graph over ingestion, dbt and serving, and the `pixelnova` command.
+"""The Dagster graph over ingestion, dbt and serving, and the `pixelnova` command.
 
-The only package that imports Dagster; nothing imports it.
+The only package that imports Dagster. No other package imports this one.
 """

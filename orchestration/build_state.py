@@ -1,6 +1,6 @@
-"""Whether dbt may continue from the last run, or must build everything again.
+"""Whether dbt can build incrementally, or needs a full rebuild.
 
-A fingerprint of the project's files and the warehouse's shops decides; dbt's on-run-end hook stores it.
+Compares a fingerprint of the project's files and the warehouse's shops with the one that dbt's on-run-end hook stored.
 """
 
 import hashlib
@@ -18,9 +18,9 @@ _MARK = "intermediate.int_landing_files_processed"
 
 
 def fingerprint(warehouse: Path) -> str:
-    """A hash of the rules by which rows are made: SQL, seeds, variables, DuckDB, lists of user agents, and the shops.
+    """A hash of everything that determines rows: SQL, seeds, variables, DuckDB, user agent lists, and the shops.
 
-    The shops are those that were loaded, not those of a file that may have been edited since.
+    The shops are read from the warehouse, not from shops.toml, which may have been edited since the load.
     """
     digest = hashlib.sha256()
     for path in sorted(project_files()):
@@ -38,9 +38,9 @@ def fingerprint(warehouse: Path) -> str:
 
 
 def raw_state(warehouse: Path) -> str:
-    """A digest of what models read of Shopify and of catalogue files; all other raw tables are made of files on disk.
+    """A digest of the raw tables that come from Shopify and from catalogue files; all others are loaded from files.
 
-    Logs of answers only grow, so that their rows are counted. When they were fetched is not news, but an error is.
+    These tables are append-only, so row counts are enough. A new fetch time does not change the digest; an error does.
     """
     with connect(warehouse) as connection:
         tables = connection.execute(
@@ -58,8 +58,8 @@ def raw_state(warehouse: Path) -> str:
     return hashlib.sha256(repr((tables, counts, errors)).encode()).hexdigest()
 
 
-def must_build_anew(warehouse: Path, current: str) -> bool:
-    """No run has reached its end yet, or one by other rules has."""
+def needs_rebuild(warehouse: Path, current: str) -> bool:
+    """Whether no run has finished yet, or the last one had another fingerprint."""
     with connect(warehouse) as connection:
         try:
             found = connection.execute(f"select distinct fingerprint from {_MARK}").fetchall()
@@ -68,8 +68,8 @@ def must_build_anew(warehouse: Path, current: str) -> bool:
     return found != [(current,)]
 
 
-def build_anew(warehouse: Path) -> None:
-    """Make the next build a full one, also if this process dies now, and leave no mart that nothing makes any more."""
+def mark_for_rebuild(warehouse: Path) -> None:
+    """Make the next build a full one, even if this process dies now, and drop marts that no model builds any more."""
     with connect(warehouse) as connection:
         connection.execute(f"drop table if exists {_MARK}")
         marts = connection.execute(

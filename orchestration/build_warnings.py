@@ -1,4 +1,7 @@
-"""What dbt's tests of severity `warn` found in a run, for people who read the summary and not dbt's log."""
+"""Failed dbt tests of severity `warn`, for the summary that `refresh` prints.
+
+Reads the artifacts that dbt wrote in a run.
+"""
 
 import json
 from dataclasses import dataclass
@@ -7,15 +10,15 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class BuildWarning:
-    """A test that found rows. said: its description, or its name in words. rows: how many. query: finds them."""
+    """A test that found rows. description: or its name in words. rows: how many. query: the file that finds them."""
 
-    said: str
+    description: str
     rows: int
     query: Path
 
 
 def build_warnings(build: Path) -> list[BuildWarning]:
-    """The warnings of the build in this folder; none if dbt did not come to its end."""
+    """The warnings of the build in this folder; empty if dbt did not finish."""
     try:
         results = json.loads((build / "run_results.json").read_bytes())["results"]
         nodes = json.loads((build / "manifest.json").read_bytes())["nodes"]
@@ -25,9 +28,9 @@ def build_warnings(build: Path) -> list[BuildWarning]:
     for result in results:
         if result["status"] == "warn":
             node = nodes[result["unique_id"]]
-            said = " ".join((node.get("description") or node["name"].replace("_", " ")).split())
+            description = " ".join((node.get("description") or node["name"].replace("_", " ")).split())
             query = build / "compiled" / node["package_name"] / node["original_file_path"]
-            if query.suffix != ".sql":  # of a test in a yml file dbt makes a file in a folder by its name
+            if query.suffix != ".sql":  # dbt compiles a test in a yml file to <yml file>/<test>.sql
                 query = query / node["path"]
-            found.append(BuildWarning(said, result["failures"] or 0, query))
+            found.append(BuildWarning(description, result["failures"] or 0, query))
     return found

@@ -1,6 +1,6 @@
-"""dbt's manifest, from which Dagster reads the models: made of the project's files, whole, and of no other state.
+"""dbt's manifest, from which Dagster reads the models: complete, and up to date with the project's files.
 
-The manifest and a seal, a hash of it and of the files that it was made of, lie in the dbt project's target folder.
+Reads the project's files; writes the manifest and a seal (a hash of it and of these files) to dbt's target folder.
 """
 
 import fcntl
@@ -12,24 +12,25 @@ import tempfile
 from importlib.metadata import version
 from pathlib import Path
 
+from orchestration.errors import OrchestrationError
 from orchestration.settings import DBT_PROJECT, EXECUTABLES, project_files
 
 TARGET = DBT_PROJECT / "target" / "dagster"
 MANIFEST, PARTIAL_PARSE, SEAL = "manifest.json", "partial_parse.msgpack", "seal"
 
 
-class DbtProjectError(Exception):
-    """dbt cannot read the project; the message is dbt's."""
+class DbtProjectError(OrchestrationError):
+    """dbt cannot parse the project; the message is dbt's."""
 
 
 def prepare_dbt(target: Path = TARGET) -> Path:
-    """Write the manifest, unless it is there, whole, and made of the files as they are; returns its folder.
+    """Write the manifest unless it is complete and up to date; returns its folder.
 
     Raises:
-        DbtProjectError: dbt cannot read the project.
+        DbtProjectError: dbt cannot parse the project.
     """
     target.mkdir(parents=True, exist_ok=True)
-    with (target / ".lock").open("w") as lock:  # of several processes one parses
+    with (target / ".lock").open("w") as lock:  # one process parses, others wait
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not _is_whole(target):
             _parse(target)
@@ -37,7 +38,7 @@ def prepare_dbt(target: Path = TARGET) -> Path:
 
 
 def _parse(target: Path) -> None:
-    for abandoned in target.glob("tmp*"):  # by a process that was killed
+    for abandoned in target.glob("tmp*"):  # left behind by a killed process
         shutil.rmtree(abandoned)
     with tempfile.TemporaryDirectory(dir=target) as folder:
         command = [EXECUTABLES / "dbt", "parse", "--quiet", "--target-path", folder, "--log-path", folder]
@@ -45,7 +46,8 @@ def _parse(target: Path) -> None:
         sources = _hash_of_sources()
         done = subprocess.run(command, cwd=DBT_PROJECT, env=environment, capture_output=True, text=True)
         if done.returncode:
-            raise DbtProjectError(f"dbt cannot read {DBT_PROJECT}: {done.stdout[-2000:]}{done.stderr[-2000:]}")
+            output = done.stdout[-2000:] + done.stderr[-2000:]
+            raise DbtProjectError(f"dbt cannot parse {DBT_PROJECT}; fix the project and run again: {output}")
         written = Path(folder)
         (written / SEAL).write_text(_seal(written / MANIFEST, sources))
         for name in (PARTIAL_PARSE, MANIFEST, SEAL):
@@ -55,7 +57,7 @@ def _parse(target: Path) -> None:
 
 
 def copy_partial_parse(folder: Path) -> None:
-    """Save a dbt command that works in this folder from reading all files again. dbt reads them if the copy is bad."""
+    """Copy the parser's cache, so that dbt in this folder need not parse all files. A bad copy makes dbt parse them."""
     folder.mkdir(parents=True, exist_ok=True)
     if (TARGET / PARTIAL_PARSE).exists():
         shutil.copyfile(TARGET / PARTIAL_PARSE, folder / PARTIAL_PARSE)

@@ -1,4 +1,4 @@
-"""The Dagster definitions: everything under defs/, found by folder."""
+"""The Dagster definitions: everything under defs/."""
 
 from pathlib import Path
 

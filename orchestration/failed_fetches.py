@@ -1,6 +1,6 @@
-"""What could not be fetched the last time.
+"""Fetches that failed in the last run.
 
-Reads the mart operations.fetches of the warehouse, after a refresh or in an asset check; answers failures by shop.
+Reads the mart operations.fetches, after a refresh or in an asset check; returns the failures by shop.
 """
 
 from collections.abc import Iterable
@@ -13,14 +13,14 @@ from ingestion.warehouse_connection import connect
 
 @dataclass(frozen=True)
 class FailedFetch:
-    """What could not be fetched the last time. subject: shop and what was asked of it. error: a sentence."""
+    """A failed fetch. subject: the shop and what was requested. error: one sentence."""
 
     subject: str
     error: str
 
 
 def failed_fetches(data: Path, of_admin_api: Iterable[str], of_files: Iterable[str]) -> list[FailedFetch]:
-    """What the newest run could not get of these shops' Admin APIs, and what was wrong with these shops' files."""
+    """What failed in the newest run: requests to these shops' Admin APIs, and reading these shops' catalogue files."""
     with connect(warehouse_file(data)) as connection:
         rows = connection.execute(
             "select shop || ': ' || subject, error from operations.fetches "

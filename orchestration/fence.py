@@ -1,7 +1,7 @@
-"""One bad event or shop stops nobody: what dbt cannot build is found, put aside with its reason, and built without.
+"""Keeps one bad event or shop from failing a refresh: finds what dbt cannot build and builds without it.
 
-Reads the failures of a build; writes the quarantine of ingestion/quarantine.py, and asks for another build until one
-succeeds or nothing more can be put aside.
+Reads the failures of a build, writes the quarantine (ingestion/quarantine.py) with the reasons, and builds again until
+a build succeeds or nothing more can be put aside.
 """
 
 import json
@@ -17,11 +17,11 @@ from ingestion.quarantine import put_aside_events, put_aside_shops, shops_put_as
 log = logging.getLogger(__name__)
 
 RESULTS = "run_results.json"
-MAX_EVENTS = 1000  # more of them are a fault of the SQL
+MAX_EVENTS = 1000  # if more fail, the SQL is wrong
 
 
 class Failure(NamedTuple):
-    """A model or test that failed. compiled_code: its SQL as it ran, empty if it did not get so far."""
+    """A failed model or test. compiled_code: the SQL that ran; empty if it did not run."""
 
     name: str
     is_test: bool
@@ -30,9 +30,9 @@ class Failure(NamedTuple):
 
 
 def failures_of(run_results: Path) -> list[Failure]:
-    """What failed in the failed run that wrote this run_results.json; what was skipped because of it is left out.
+    """The failures in the run_results.json of a failed run, without the nodes skipped because of them.
 
-    A run that failed without saying at what, as one that was killed, has one failure without SQL.
+    A run that reported no failed node, such as a killed one, has one failure without SQL.
     """
     results = json.loads(run_results.read_text())["results"] if run_results.exists() else []
     return [
@@ -44,7 +44,7 @@ def failures_of(run_results: Path) -> list[Failure]:
         )
         for result in results
         if result["status"] in ("error", "fail")
-    ] or [Failure("dbt", False, "it ended before it said what failed", "")]
+    ] or [Failure("dbt", False, "it ended without reporting what failed", "")]
 
 
 def put_aside_what_fails(
@@ -53,11 +53,11 @@ def put_aside_what_fails(
     """Put aside events or shops until a build succeeds.
 
     Args:
-        warehouse: no connection to it may be open.
-        build: makes a full build and returns what failed.
+        warehouse: must have no open connection.
+        build: runs a full build and returns its failures.
 
     Returns:
-        What still fails, if nothing that could be put aside explains it; what was tried is taken back then.
+        What still fails if no event or shop is to blame; trials are then undone.
     """
     while failed:
         if _put_aside_events_of(warehouse, failed) or _put_aside_shops_of(warehouse, failed):
@@ -68,7 +68,7 @@ def put_aside_what_fails(
 
 
 def _put_aside_events_of(warehouse: Path, failed: Sequence[Failure]) -> bool:
-    """Models that make rows of single events fail by these events alone; bisection finds them."""
+    """Find the events at fault by bisection, in failed models with a row per event."""
     for failure in failed:
         keys = [] if failure.is_test else _events_at_fault(warehouse, failure.compiled_code)
         if keys:
@@ -95,7 +95,7 @@ def _events_at_fault(warehouse: Path, sql: str) -> list[str]:
 
         try:
             rows = connection.execute(f"select distinct event_key from ({sql}) as model order by event_key").fetchall()
-        except duckdb.Error:  # not a model of events, or its keys are at fault themselves
+        except duckdb.Error:  # not a model of events, or computing the keys fails
             return []
         keys = [key for (key,) in rows if key is not None]
         if not fails("list_contains($keys, event_key)", keys):
@@ -116,7 +116,7 @@ def _events_at_fault(warehouse: Path, sql: str) -> list[str]:
 
 
 def _put_aside_shops_of(warehouse: Path, failed: Sequence[Failure]) -> bool:
-    """A failed test names the shops at fault in its rows."""
+    """Take the shops at fault from the rows of failed tests."""
     reasons = {}
     for failure in failed:
         for shop in _shops_in_rows(warehouse, failure.compiled_code) if failure.is_test else ():
@@ -134,7 +134,7 @@ def _shops_in_rows(warehouse: Path, sql: str) -> set[str]:
         connection.execute("set timezone = 'UTC'")
         try:
             rows = connection.execute(f"select distinct shop from ({sql}) as failing").fetchall()
-        except duckdb.Error:  # its rows name no shop
+        except duckdb.Error:  # the rows have no shop
             return set()
     return {shop for (shop,) in rows if shop is not None}
 
@@ -142,16 +142,16 @@ def _shops_in_rows(warehouse: Path, sql: str) -> set[str]:
 def _put_aside_shops_by_trial(
     warehouse: Path, failed: Sequence[Failure], build: Callable[[], Sequence[Failure]]
 ) -> Sequence[Failure]:
-    """Find the shops without which a build succeeds, by halves; if no shop succeeds, none is at fault."""
+    """Bisect the shops by trial builds; if every shop fails on its own, no shop is at fault."""
     before = shops_put_aside(warehouse)
-    everybody = sorted(_all_shops(warehouse) - before.keys())
+    all_shops = sorted(_all_shops(warehouse) - before.keys())
     reason = f"the shop cannot be built: {_headline(failed[0])}"
     culprits: list[str] = []
-    suspects = [everybody]
-    while suspects and len(everybody) > 1:
+    suspects = [all_shops]
+    while suspects and len(all_shops) > 1:
         part = suspects.pop()
-        if len(part) < len(everybody):
-            others = {shop: "left out for a trial" for shop in everybody if shop not in part}
+        if len(part) < len(all_shops):
+            others = {shop: "left out in a trial build" for shop in all_shops if shop not in part}
             put_aside_shops(warehouse, {**before, **others})
             if not build():
                 continue
@@ -159,7 +159,7 @@ def _put_aside_shops_by_trial(
             culprits += part
         else:
             suspects += [part[: len(part) // 2], part[len(part) // 2 :]]
-    if not culprits or len(culprits) == len(everybody):
+    if not culprits or len(culprits) == len(all_shops):
         put_aside_shops(warehouse, before)
         return failed
     put_aside_shops(warehouse, {**before, **dict.fromkeys(culprits, reason)})
@@ -173,7 +173,7 @@ def _all_shops(warehouse: Path) -> set[str]:
 
 
 def _headline(failure: Failure) -> str:
-    """The line of dbt's message that says what is wrong."""
+    """The line of dbt's message that names the error."""
     lines = [line.strip() for line in failure.message.splitlines() if line.strip()]
-    told = next((line for line in lines[1:] if "Error" in line), lines[-1] if lines else "no reason given")
-    return f"{failure.name}: {told[:300]}"
+    headline = next((line for line in lines[1:] if "Error" in line), lines[-1] if lines else "no reason given")
+    return f"{failure.name}: {headline[:300]}"

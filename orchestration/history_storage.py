@@ -1,7 +1,7 @@
-"""Dagster's history in SQLite, with connections that stay open.
+"""Dagster's SQLite storage with connections that stay open.
 
-Reads and writes what Dagster's own storage does, in the same files. That one opens and sets up a connection for every
-statement, which is most of the time that a refresh spends in Dagster: a run has a thousand events.
+Reads and writes the same files as Dagster's own storage, which opens a connection for every statement. That takes most
+of the time that a refresh spends in Dagster: a run has a thousand events.
 """
 
 from collections.abc import Iterator
@@ -14,12 +14,12 @@ from dagster._core.storage.event_log.sqlite.sqlite_event_log import SqliteEventL
 from dagster._core.storage.sqlite_storage import DagsterSqliteStorage
 from dagster._serdes import ConfigurableClassData
 
-OPEN_FILES = 4  # of runs, and the index of all runs
+OPEN_FILES = 4  # of single runs, and the index of all runs
 BUSY_SECONDS = 120  # another process may be writing
 
 
 class EventLog(SqliteEventLogStorage):
-    """The events of runs. An engine per file is kept, and with it its connection and its compiled statements."""
+    """The event log. Keeps one engine per file, with its connection and its compiled statements."""
 
     def __init__(self, base_dir: str, inst_data: ConfigurableClassData | None = None) -> None:
         """base_dir: the folder of the files."""
@@ -41,7 +41,7 @@ class EventLog(SqliteEventLogStorage):
 
         @sqlalchemy.event.listens_for(engine, "connect")
         def set_up(connection: Any, _: Any) -> None:
-            connection.execute("pragma synchronous = normal")  # a power cut may lose the last events, never the file
+            connection.execute("pragma synchronous = normal")  # a power cut may lose the last events, but not the file
 
         return engine
 
@@ -56,5 +56,5 @@ class HistoryStorage(DagsterSqliteStorage):
 
     @classmethod
     def from_config_value(cls, inst_data: ConfigurableClassData, config_value: dict[str, str]) -> "HistoryStorage":
-        """As Dagster makes it from dagster.yaml."""
+        """Called by Dagster with the values of dagster.yaml."""
         return cls.from_local(inst_data=inst_data, **config_value)

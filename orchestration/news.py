@@ -1,7 +1,7 @@
-"""Whether a refresh has anything to do: what it would read, beside what the last whole refresh read.
+"""Whether a refresh has anything to do: compares its inputs with those of the last complete refresh.
 
-Reads the inputs on disk; keeps the digests of the last whole refresh in data/last_refresh.json. Models are functions of
-their inputs and there is no clock in SQL, so equal inputs give equal tables and files.
+Reads the inputs on disk, writes their digests to data/last_refresh.json. Models depend on their inputs only, and SQL
+reads no clock, so equal inputs give equal tables and files.
 """
 
 import hashlib
@@ -27,7 +27,7 @@ _LIBRARIES = ("duckdb", "dbt-core", "dbt-duckdb", "dlt", "user-agents", "ua-pars
 
 
 class LastRefresh(NamedTuple):
-    """The last whole refresh. ended_at: ISO, UTC. inputs: digests by name. raw: of what the raw tables held."""
+    """The last complete refresh. ended_at: ISO, UTC. inputs: digests by name. raw: digest of the raw tables."""
 
     ended_at: str
     inputs: dict[str, str]
@@ -35,7 +35,7 @@ class LastRefresh(NamedTuple):
 
 
 def inputs_on_disk(data: Path, shops_file: Path) -> dict[str, str]:
-    """The digest of each input by its name, as of now.
+    """The current digest of each input, by name.
 
     Raises:
         ShopsFileError: shops.toml cannot be used.
@@ -55,7 +55,7 @@ def inputs_on_disk(data: Path, shops_file: Path) -> dict[str, str]:
 
 
 def last_refresh(data: Path) -> LastRefresh | None:
-    """What `remember` wrote; None if there is no such file, or one that is damaged or of other code."""
+    """What `remember` wrote; None if the file is missing, damaged or from another version of the code."""
     try:
         found = LastRefresh(**json.loads((data / FILE).read_text()))
     except (FileNotFoundError, ValueError, TypeError):
@@ -64,11 +64,11 @@ def last_refresh(data: Path) -> LastRefresh | None:
 
 
 def remember(data: Path, shops_file: Path, read: dict[str, str], raw: str) -> None:
-    """Note that a whole refresh has ended.
+    """Record that a complete refresh has ended.
 
     Args:
-        read: the inputs as they were when it began; what it wrote itself is taken as it is now.
-        raw: what build_state.raw_state gave when everything was loaded.
+        read: the inputs as they were at its start; digests of what it wrote itself are taken now.
+        raw: the value of build_state.raw_state after the load.
     """
     now = inputs_on_disk(data, shops_file)
     inputs = read | {name: now[name] for name in (LANDING, WAREHOUSE, PUBLISHED)}
@@ -79,21 +79,21 @@ def remember(data: Path, shops_file: Path, read: dict[str, str], raw: str) -> No
 
 
 def news(data: Path, shops_file: Path) -> list[str]:
-    """The names of the inputs that a refresh has to look at; empty if it has nothing to do."""
+    """The names of the inputs that may have changed; empty if a refresh has nothing to do."""
     last = last_refresh(data)
     if last is None:
-        return ["no whole refresh yet"]
+        return ["no complete refresh yet"]
     now = inputs_on_disk(data, shops_file)
     changed = [name for name, digest in now.items() if last.inputs.get(name) != digest]
     if LANDING not in changed and sealed_files(landing_folder(data)):
         changed.append(LANDING)
     if admin_apis(load_shops(shops_file)):
-        changed.append(SHOPIFY)  # only asking tells
+        changed.append(SHOPIFY)  # unknown until it is queried
     return changed
 
 
 def _code() -> str:
-    """What makes tables and files of the inputs: SQL, seeds and Python of the project, and the libraries that count."""
+    """A digest of the code that turns inputs into tables and files: SQL, seeds, Python, and the relevant libraries."""
     python = sorted(path for package in ("ingestion", "serving", "orchestration") for path in _sources(package))
     files = [*sorted(project_files()), *python]
     versions = ", ".join(f"{name} {version(name)}" for name in _LIBRARIES)

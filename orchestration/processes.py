@@ -1,4 +1,7 @@
-"""Child processes of the command line: started, awaited until they answer, ended."""
+"""Child processes of the command line.
+
+Starts them, waits until they are ready, and stops them.
+"""
 
 import contextlib
 import os
@@ -10,20 +13,20 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-import httpx
+from orchestration.errors import OrchestrationError
 
 STOP_SECONDS = 30
 
 
-class ChildFailed(Exception):
-    """A child process did not start or did not end well; the message is its own."""
+class ChildFailed(OrchestrationError):
+    """A child process did not start, or ended with an error; the message is its own."""
 
 
 @contextmanager
 def running_collector() -> Iterator[str]:
-    """The real collector on a free loopback port for as long as the block runs; its URL.
+    """Run a collector on a free loopback port while the block runs; yields its URL.
 
-    When the block ends the collector has sealed what it acknowledged.
+    When the block ends, the collector has sealed what it acknowledged.
     """
     process = subprocess.Popen(
         [sys.executable, "-m", "orchestration.cli", "collect", "--port", "0", "--requests-per-second", "0"],
@@ -45,7 +48,9 @@ def running_collector() -> Iterator[str]:
 
 
 def collector_counts(url: str) -> dict[str, int]:
-    """What a running collector has done with events since it started, by outcome (from its /metrics)."""
+    """Events by outcome since a running collector started (from its /metrics)."""
+    import httpx  # slow to import
+
     counts = {}
     for line in httpx.get(f"{url}/metrics", trust_env=False).text.splitlines():
         if line.startswith("pixelnova_collector_events_total{"):
@@ -57,10 +62,10 @@ def collector_counts(url: str) -> dict[str, int]:
 def run_together(commands: Sequence[Sequence[str | Path]], folder: Path) -> int:
     """Run long-lived commands side by side until one ends, or until Ctrl-C or SIGTERM; then end them all.
 
-    Each gets a process group of its own, so that its own children are ended with it.
+    Each runs in its own process group, so that its children are stopped with it.
 
     Returns:
-        The exit code of the command that ended by itself, else 0.
+        The exit code of the command that ended on its own, else 0.
     """
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     processes = [subprocess.Popen(command, cwd=folder, start_new_session=True) for command in commands]
@@ -75,7 +80,7 @@ def run_together(commands: Sequence[Sequence[str | Path]], folder: Path) -> int:
 
 
 def _end(processes: Sequence[subprocess.Popen[bytes]]) -> None:
-    for number in (signal.SIGINT, signal.SIGTERM):  # a second Ctrl-C must not leave half of them behind
+    for number in (signal.SIGINT, signal.SIGTERM):  # a second Ctrl-C must not leave some of them running
         signal.signal(number, signal.SIG_IGN)
     for process in processes:
         _signal_group(process, signal.SIGINT)
@@ -84,11 +89,11 @@ def _end(processes: Sequence[subprocess.Popen[bytes]]) -> None:
         try:
             process.wait(max(0.1, deadline - time.monotonic()))
         except subprocess.TimeoutExpired:
-            print(f"{process.args} does not end; it is killed.", file=sys.stderr)  # noqa: T201
-        _signal_group(process, signal.SIGKILL)  # whatever it has left behind
+            print(f"{process.args} did not stop in time and was killed.", file=sys.stderr)  # noqa: T201
+        _signal_group(process, signal.SIGKILL)  # any children still running
         process.wait()
 
 
 def _signal_group(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
-    with contextlib.suppress(ProcessLookupError):  # all of it has ended
+    with contextlib.suppress(ProcessLookupError):  # the whole group has ended
         os.killpg(process.pid, number)

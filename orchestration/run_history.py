@@ -1,6 +1,6 @@
-"""Dagster's history kept true and small: runs that were killed are marked as failed, old ones are deleted.
+"""Keeps Dagster's run history correct and small: marks killed runs as failed, deletes old runs.
 
-Reads Dagster's instance and the lock of the warehouse, which a run that lives holds.
+Reads and writes Dagster's instance; reads the warehouse lock, which every live run holds.
 """
 
 import os
@@ -21,55 +21,55 @@ from orchestration.warehouse_lock import is_held
 
 DAYS_VARIABLE, MEGABYTES_VARIABLE = "PIXELNOVA_HISTORY_DAYS", "PIXELNOVA_HISTORY_MB"
 DEFAULT_DAYS, DEFAULT_MEGABYTES = 14.0, 300.0
-WHOLE_BUILDS = 3  # of so many runs what dbt compiled is kept
-_AT_WORK = [dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING]
-_BEGINNING = timedelta(minutes=1)  # a run takes the lock once its code is loaded
-_ENDING_SECONDS = 3.0  # a run notes its end after it has released the lock
+BUILDS_KEPT = 3  # runs whose dbt artifacts are kept
+_ACTIVE = [dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING]
+_START_UP = timedelta(minutes=1)  # a run takes the lock once its code is loaded
+_SHUTDOWN_SECONDS = 3.0  # a run records its end after it has released the lock
 
 
 def fail_killed_runs(instance: dg.DagsterInstance) -> list[str]:
-    """Mark runs that never noted their end as failed; to be called by the holder of the warehouse's lock.
+    """Mark runs that never recorded their end as failed. The caller must hold the warehouse lock.
 
     Returns:
         Their ids.
     """
-    killed = [record.dagster_run for record in instance.get_run_records(dg.RunsFilter(statuses=_AT_WORK))]
+    killed = [record.dagster_run for record in instance.get_run_records(dg.RunsFilter(statuses=_ACTIVE))]
     for run in killed:
-        instance.report_run_failed(run, "The run was killed: nobody held the lock of the warehouse any more.")
+        instance.report_run_failed(run, "The run was killed: no process holds the warehouse lock.")
     return [run.run_id for run in killed]
 
 
 class LockedRunLauncher(DefaultRunLauncher):
-    """Dagster's own launcher, which can also tell whether a run lives: the run holds the lock of the warehouse.
+    """Dagster's launcher with a health check: a live run holds the warehouse lock.
 
-    Dagster's run monitoring asks, and marks runs as failed that do not.
+    Dagster's run monitoring calls the check and marks dead runs as failed.
     """
 
     @property
     def supports_check_run_worker_health(self) -> bool:
-        """Yes."""
+        """Always true."""
         return True
 
     def check_run_worker_health(self, run: dg.DagsterRun) -> CheckRunHealthResult:
-        """Running, if the warehouse is held or the run has only begun; else it was killed."""
+        """Running if the warehouse is held or the run has just started; otherwise it was killed."""
         began_at = self._instance.get_run_record_by_id(run.run_id).start_time or time.time()
-        if is_held(data_folder()) or time.time() - began_at < _BEGINNING.total_seconds():
+        if is_held(data_folder()) or time.time() - began_at < _START_UP.total_seconds():
             return CheckRunHealthResult(WorkerStatus.RUNNING)
-        time.sleep(_ENDING_SECONDS)
+        time.sleep(_SHUTDOWN_SECONDS)
         if is_held(data_folder()) or self._instance.get_run_by_id(run.run_id).is_finished:
             return CheckRunHealthResult(WorkerStatus.SUCCESS)
-        return CheckRunHealthResult(WorkerStatus.NOT_FOUND, "nobody holds the lock of the warehouse")
+        return CheckRunHealthResult(WorkerStatus.NOT_FOUND, "no process holds the warehouse lock")
 
 
 def delete_old_runs(instance: dg.DagsterInstance, history: Path, keep: Sequence[str] = ()) -> list[str]:
-    """Delete ended runs, the oldest first, until what is left is neither too old nor too large.
+    """Delete finished runs, the oldest first, until the history is within the limits on age and size.
 
     Args:
-        history: where dagster.yaml keeps it.
-        keep: runs that stay, whatever their age.
+        history: the folder that dagster.yaml names.
+        keep: ids of runs to keep, whatever their age.
 
     Returns:
-        The ids of those that were deleted.
+        The ids of the deleted runs.
     """
     oldest = _oldest()
     left = float(os.environ.get(MEGABYTES_VARIABLE, DEFAULT_MEGABYTES)) * 1_000_000
@@ -90,7 +90,7 @@ def delete_old_runs(instance: dg.DagsterInstance, history: Path, keep: Sequence[
 
 
 def _delete_check_results(instance: dg.DagsterInstance, run_id: str) -> None:
-    """Dagster keeps the results of asset checks when it deletes a run."""
+    """Dagster does not delete the results of asset checks with their run."""
     storage = instance.event_log_storage
     if isinstance(storage, SqlEventLogStorage):
         with storage.index_connection() as connection:
@@ -98,10 +98,10 @@ def _delete_check_results(instance: dg.DagsterInstance, run_id: str) -> None:
 
 
 def delete_old_builds(folder: Path) -> None:
-    """Keep what dbt compiled and logged for the newest runs only, and for as many days as the history."""
+    """Keep dbt's artifacts of the newest runs only, and no longer than the run history."""
     builds = sorted((path for path in folder.glob("*") if path.is_dir()), key=lambda path: path.stat().st_mtime)
     for place, path in enumerate(reversed(builds)):
-        if place >= WHOLE_BUILDS or path.stat().st_mtime < _oldest().timestamp():
+        if place >= BUILDS_KEPT or path.stat().st_mtime < _oldest().timestamp():
             _remove(path)
 
 

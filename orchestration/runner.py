@@ -1,6 +1,6 @@
 """Runs the job `refresh` in this process, without Dagster's web server.
 
-Reads the data folder, writes a new published version; the run is in Dagster's history like any other. Dagster is
+Reads the data folder, writes a new published version; the run appears in Dagster's history like any other. Dagster is
 imported only when a run starts: loading it takes seconds.
 """
 
@@ -8,6 +8,7 @@ import contextlib
 import logging
 import os
 import traceback
+import uuid
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, TextIO
@@ -16,6 +17,7 @@ from ingestion.shops import load_shops
 from orchestration.build_warnings import BuildWarning, build_warnings
 from orchestration.dbt_manifest import prepare_dbt
 from orchestration.disk_space import causes, disk_full
+from orchestration.errors import OrchestrationError
 from orchestration.news import news
 from orchestration.settings import (
     DAGSTER_VARIABLE,
@@ -27,20 +29,23 @@ from orchestration.settings import (
 )
 from orchestration.warehouse_lock import WarehouseBusy, warehouse_lock
 
+HOME_VARIABLE = "DAGSTER_HOME"  # the folder of dagster.yaml
 LOG = "refresh.log"
 PUBLISHED_ASSET = "published/version"
 
 
-class RefreshFailed(Exception):
-    """A step failed for a reason that has no sentence of its own; the message names the step and the log."""
+class RefreshFailed(OrchestrationError):
+    """A step failed for an unexpected reason; the message names the step and the log."""
 
 
-class RefreshInterrupted(Exception):
-    """Somebody, or the system, asked it to end."""
+class RefreshInterrupted(OrchestrationError):
+    """Ctrl-C or SIGTERM stopped the refresh."""
+
+    exit_code = 130
 
 
 class Refreshed(NamedTuple):
-    """What a refresh did. is_news: whether there was anything to build and publish. warnings: of dbt's tests."""
+    """The result of a refresh. is_news: whether it built and published anything. warnings: of dbt's tests."""
 
     is_news: bool
     warnings: Sequence[BuildWarning] = ()
@@ -49,30 +54,29 @@ class Refreshed(NamedTuple):
 def refresh(
     on_plan: Callable[[int], None],
     on_asset: Callable[[str], None],
-    on_word: Callable[[str], None] = lambda word: None,
+    on_message: Callable[[str], None] = lambda message: None,
     full: bool = False,
 ) -> Refreshed:
-    """Load, build, publish, unless nothing has changed since the last time.
+    """Load, build and publish, unless nothing has changed since the last refresh.
 
     Args:
-        full: load the whole landing archive again and build every row anew. Shopify's answers are kept.
-        on_plan: is called once with the number of assets to come.
-        on_asset: is called with the name of each asset when it is done.
-        on_word: is called with what the sources say of long work, such as a large catalogue.
+        full: load the whole landing archive again and rebuild every table. Shopify's answers are kept.
+        on_plan: called once with the number of assets.
+        on_asset: called with the name of each asset that is done.
+        on_message: called with progress messages of slow sources, such as a large catalogue.
 
     Raises:
-        RefreshFailed: a step failed; the error that caused it is the `__cause__`.
-        DiskFull: there is no space left; the message names the folder.
-        WarehouseBusy: another run is at work.
+        RefreshFailed: a step failed; `__cause__` is the original error.
+        DiskFull: the disk is full; the message names the folder.
+        WarehouseBusy: another run holds the warehouse.
         RefreshInterrupted: by Ctrl-C or SIGTERM.
     """
-    load_shops(shops_file())  # better a clear word now than in the middle of a run
+    load_shops(shops_file())  # fail before the run starts, with a clear message
     log = make_data_folder() / "dagster" / LOG
     if not full and not news(data_folder(), shops_file()):
         return Refreshed(is_news=False)
     prepare_dbt()
     import dagster as dg
-    from dagster._core.instance.ref import InstanceRef
 
     from orchestration.definitions import defs
     from orchestration.run_history import fail_killed_runs
@@ -95,16 +99,16 @@ def refresh(
             steps_failed.append(event.step_key)
 
     log.parent.mkdir(parents=True, exist_ok=True)
-    os.environ[DAGSTER_VARIABLE] = str(log.parent)
-    run_id = dg._core.utils.make_new_run_id()
+    os.environ |= {HOME_VARIABLE: str(PROJECT_ROOT), DAGSTER_VARIABLE: str(log.parent)}
+    run_id = str(uuid.uuid4())
     try:
-        with dg.DagsterInstance.from_ref(InstanceRef.from_dir(str(PROJECT_ROOT))) as instance:
-            with warehouse_lock():  # another run's log is not overwritten
+        with dg.DagsterInstance.get() as instance:
+            with warehouse_lock():  # so that the log of another run is not overwritten
                 fail_killed_runs(instance)
                 if full:
-                    _begin_again(data_folder())
+                    _start_over(data_folder())
             instance.add_event_listener(run_id, on_event)
-            with _logging_to(log), _listening_to_sources(on_word):
+            with _logging_to(log), _source_messages(on_message):
                 job.execute_in_process(
                     instance=instance,
                     run_id=run_id,
@@ -112,7 +116,7 @@ def refresh(
                 )
     except (KeyboardInterrupt, dg.DagsterExecutionInterruptedError):
         raise RefreshInterrupted(
-            "The refresh was interrupted; what was published before stays. Run it again: it continues where this one "
+            "The refresh was interrupted; the published version is unchanged. Run it again: it continues where it "
             "stopped."
         ) from None
     except WarehouseBusy:
@@ -123,22 +127,23 @@ def refresh(
             raise full_disk from error
         step = ", ".join(steps_failed) or "start"
         raise RefreshFailed(
-            f"The refresh failed at {step}: {_reason(error)} What was published before stays. Read {log}, or the run "
-            "in Dagster's history (`make dev`)."
+            f"The refresh failed at {step}: {_reason(error)} The published version is unchanged. See {log}, or the "
+            "run in Dagster's history (`make dev`)."
         ) from error
     return Refreshed(bool(published), build_warnings(data_folder() / "dbt" / run_id))
 
 
 def prepare_dagster() -> None:
-    """Load the definitions once, and mark runs that were killed as failed, before Dagster's own processes start.
+    """Load the definitions and mark killed runs as failed, before Dagster's own processes start.
 
-    These would come up without assets, and wait for ever for a run that was killed, and say neither.
+    Without this, Dagster would start without assets if they do not load, and wait forever for a killed run; it reports
+    neither.
 
     Raises:
-        DbtProjectError: dbt cannot read the project.
+        DbtProjectError: dbt cannot parse the project.
     """
     prepare_dbt()
-    os.environ.setdefault("DAGSTER_HOME", str(PROJECT_ROOT))
+    os.environ.setdefault(HOME_VARIABLE, str(PROJECT_ROOT))
     os.environ["PATH"] = f"{EXECUTABLES}{os.pathsep}{os.environ.get('PATH', '')}"
     os.environ["VIRTUAL_ENV"] = str(EXECUTABLES.parent)  # where `dg` looks for Dagster
     os.environ[DAGSTER_VARIABLE] = str(make_data_folder() / "dagster")
@@ -153,29 +158,29 @@ def prepare_dagster() -> None:
 
 
 def _reason(error: BaseException) -> str:
-    """The first sentence of the innermost error that is not Dagster's wrapping of another."""
-    *_, error = [one for one in causes(error) if not type(one).__module__.startswith("dagster.")] or [error]
+    """The first line of the innermost error that is not one of Dagster's wrappers."""
+    *_, error = [cause for cause in causes(error) if not type(cause).__module__.startswith("dagster.")] or [error]
     lines = str(error).strip().splitlines() or [""]
-    said = lines[0][:300].rstrip(".")
-    return f"{type(error).__name__}: {said}." if said else f"{type(error).__name__}."
+    message = lines[0][:300].rstrip(".")
+    return f"{type(error).__name__}: {message}." if message else f"{type(error).__name__}."
 
 
 @contextlib.contextmanager
 def _logging_to(log: Path) -> Iterator[None]:
-    """All that the run and its child processes print goes into the log, and so does the error that ends it."""
-    with log.open("w") as output, contextlib.redirect_stdout(output), _errors_into(output):
+    """Write the output of the run and its child processes to the log, and the error that ends it."""
+    with log.open("w") as output, contextlib.redirect_stdout(output), _stderr_to(output):
         try:
             yield
         except BaseException:
-            with contextlib.suppress(OSError):  # the disk is full: the error itself is said on the terminal
+            with contextlib.suppress(OSError):  # the disk is full: the terminal shows the error
                 traceback.print_exc(file=output)
                 output.flush()
             raise
 
 
 @contextlib.contextmanager
-def _errors_into(file: TextIO) -> Iterator[None]:
-    """What child processes print, too: a terminal's Ctrl-C reaches Dagster's own, which answer at length."""
+def _stderr_to(file: TextIO) -> Iterator[None]:
+    """Redirect stderr of child processes, too: Ctrl-C reaches those of Dagster, which print tracebacks."""
     terminal = os.dup(2)
     os.dup2(file.fileno(), 2)
     try:
@@ -185,22 +190,22 @@ def _errors_into(file: TextIO) -> Iterator[None]:
         os.close(terminal)
 
 
-def _begin_again(data: Path) -> None:
-    """The next run, this one or another, starts from the landing archive."""
+def _start_over(data: Path) -> None:
+    """Make the next run, this one or a later one, load and build everything from the landing archive."""
     from ingestion.data_folder import warehouse_file
     from ingestion.warehouse import reset_ledger
-    from orchestration.build_state import build_anew
+    from orchestration.build_state import mark_for_rebuild
 
     if warehouse_file(data).exists():
-        build_anew(warehouse_file(data))
+        mark_for_rebuild(warehouse_file(data))
         reset_ledger(data)
 
 
 @contextlib.contextmanager
-def _listening_to_sources(on_word: Callable[[str], None]) -> Iterator[None]:
+def _source_messages(on_message: Callable[[str], None]) -> Iterator[None]:
     class Listener(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
-            on_word(record.getMessage()[:80])
+            on_message(record.getMessage()[:80])
 
     sources, listener = logging.getLogger("ingestion.sources"), Listener(logging.INFO)
     sources.addHandler(listener)

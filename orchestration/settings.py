@@ -1,7 +1,7 @@
-"""Where this installation keeps its things.
+"""Paths of this installation.
 
-Two environment variables flow in, so that child processes (the collector, dbt, Dagster's runs) agree with their parent:
-PIXELNOVA_DATA (default: data/ of the project) and PIXELNOVA_SHOPS (default: shops.toml of the project).
+Reads PIXELNOVA_DATA (default: data/ of the project) and PIXELNOVA_SHOPS (default: shops.toml of the project) from the
+environment, so that child processes (the collector, dbt, Dagster's runs) use the same as their parent.
 """
 
 import os
@@ -11,16 +11,17 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ingestion.landing import keep_files_private
+from orchestration.errors import OrchestrationError
 
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
 DBT_PROJECT = PROJECT_ROOT / "dbt_project"
-EXECUTABLES = Path(sys.executable).parent  # of this environment, whether or not it is activated
+EXECUTABLES = Path(sys.executable).parent  # of this virtual environment, activated or not
 DATA_VARIABLE = "PIXELNOVA_DATA"
 SHOPS_VARIABLE = "PIXELNOVA_SHOPS"
 DAGSTER_VARIABLE = "PIXELNOVA_DAGSTER"  # where dagster.yaml keeps its history
 
 
-class DataFolderError(Exception):
+class DataFolderError(OrchestrationError):
     """The data folder cannot be used; the message names the remedy."""
 
 
@@ -35,28 +36,29 @@ def shops_file() -> Path:
 
 
 def make_data_folder() -> Path:
-    """The data folder, made if it is not there; what this process writes is private from here on.
+    """Create the data folder if it does not exist; from here on, files that this process writes are private.
 
     Raises:
-        DataFolderError: it cannot be written, or dlt could not load from it.
+        DataFolderError: it cannot be written, or dlt cannot load from it.
     """
-    keep_files_private()  # Dagster's processes come here too, not through the command line
+    keep_files_private()  # for Dagster's processes, which bypass the command line
     folder = data_folder()
     if "'" in str(folder):
-        raise DataFolderError(f"{folder} has an apostrophe in its path, which dlt cannot load from: choose another.")
+        raise DataFolderError(
+            f"{folder} has an apostrophe in its path, which dlt cannot load from: choose another with --data."
+        )
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
             return folder
     except OSError as error:
         raise DataFolderError(
-            f"{folder} cannot be written ({error.strerror}): correct its permissions, or choose another folder with "
-            "--data."
+            f"{folder} cannot be written ({error.strerror}): fix its permissions, or choose another folder with --data."
         ) from error
 
 
 def project_files() -> Iterator[Path]:
-    """The files that dbt's models are made of."""
+    """All files that determine what dbt builds."""
     yield from (DBT_PROJECT / "dbt_project.yml", DBT_PROJECT / "profiles.yml")
     for folder in ("models", "macros", "seeds", "tests"):
         yield from (path for path in (DBT_PROJECT / folder).rglob("*") if path.is_file())

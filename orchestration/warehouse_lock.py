@@ -1,7 +1,7 @@
-"""The lock that makes a run the only holder of the warehouse: DuckDB lets one process write.
+"""The exclusive lock on the warehouse: DuckDB allows one writing process.
 
-The kernel releases it when the last process that holds it has ended, however it ended. dbt, a child process of the run,
-holds it too: after a kill of the run alone it goes on writing for a while.
+The kernel releases it when the last process that holds it ends, for whatever reason. dbt, a child process of the run,
+holds it too: if only the run is killed, dbt keeps writing for a while.
 """
 
 import fcntl
@@ -12,20 +12,21 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
+from orchestration.errors import OrchestrationError
 from orchestration.settings import make_data_folder
 
 LOCK = "warehouse.lock"
-WAIT_SECONDS = 5.0  # what a run that has ended leaves behind is gone by then
+WAIT_SECONDS = 5.0  # child processes of a finished run have ended by then
 _STANDARD_INPUT = 0
 
 
-class WarehouseBusy(Exception):
+class WarehouseBusy(OrchestrationError):
     """Another run holds the warehouse; the message names the remedy."""
 
 
 @contextmanager
 def warehouse_lock() -> Iterator[IO[str]]:
-    """Hold the warehouse for as long as the block runs; the lock is for `inherited_by_children`.
+    """Hold the warehouse while the block runs; yields the lock for `inherited_by_children`.
 
     Raises:
         WarehouseBusy: another process holds it.
@@ -39,9 +40,9 @@ def warehouse_lock() -> Iterator[IO[str]]:
 
 @contextmanager
 def inherited_by_children(lock: IO[str]) -> Iterator[None]:
-    """Child processes that are started within the block hold the lock until they end.
+    """Child processes started within the block hold the lock until they end.
 
-    It is their standard input: Python closes all other files in children.
+    They inherit it as standard input, because Python closes all other files in children.
     """
     try:
         own = os.dup(_STANDARD_INPUT)
@@ -59,7 +60,7 @@ def inherited_by_children(lock: IO[str]) -> Iterator[None]:
 
 
 def is_held(data: Path) -> bool:
-    """Whether a run, or what is left of one, holds the warehouse."""
+    """Whether a run or a child process of one holds the warehouse."""
     try:
         with (data / LOCK).open() as lock:
             fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
@@ -78,6 +79,6 @@ def _take(lock: IO[str], data: Path) -> None:
         except BlockingIOError:
             if time.monotonic() >= until:
                 raise WarehouseBusy(
-                    f"Another run is at work on {data}: wait until it has ended, and run again."
+                    f"Another run is using {data}: wait until it has finished, then run again."
                 ) from None
             time.sleep(0.1)

@@ -1,1 +1,1 @@
-"""The graph, a file per stage: ingestion ▶ transformation ▶ publication, and what starts and equips them."""
+"""The asset graph, one file per stage (ingestion ▶ transformation ▶ publication), schedules and resources."""

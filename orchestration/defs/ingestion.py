@@ -1,4 +1,4 @@
-"""Raw tables as assets: shops.toml, landing files and the Admin API, loaded by dlt."""
+"""Raw tables as assets, loaded by dlt from shops.toml, landing files, the Admin API and catalogue files."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -19,10 +19,10 @@ from orchestration.news import CATALOGUES, LANDING, SHOPS
 
 
 class RawTables(DagsterDltTranslator):
-    """Names a raw table as dbt's sources name it, so that both halves of the graph meet."""
+    """Names raw tables like dbt's sources, so that dlt and dbt assets connect."""
 
     def get_asset_spec(self, data: DltResourceTranslatorData) -> dg.AssetSpec:
-        """Key: source name, table name. Nothing is upstream of a raw table."""
+        """Key: source name, table name. Raw tables have no upstream assets."""
         spec = super().get_asset_spec(data)
         return spec.replace_attributes(key=[data.resource.source_name, data.resource.name], deps=[])
 
@@ -41,7 +41,7 @@ NO_PIPELINE: Any = None
 def shops(context: dg.AssetExecutionContext, dlt: DagsterDltResource, warehouse: Warehouse) -> Iterator[Any]:
     """The stores of shops.toml."""
     if warehouse.unchanged(SHOPS):
-        yield from _as_before(context)
+        yield from _unchanged(context)
         return
     source = shops_source(warehouse.shops)
     yield from dlt.run(context=context, dlt_source=source, dlt_pipeline=warehouse.pipeline("shops"))
@@ -55,10 +55,10 @@ def shops(context: dg.AssetExecutionContext, dlt: DagsterDltResource, warehouse:
     dagster_dlt_translator=RawTables(),
 )
 def pixel(context: dg.AssetExecutionContext, dlt: DagsterDltResource, warehouse: Warehouse) -> Iterator[Any]:
-    """Sealed landing files, which move to the archive once the load has committed."""
+    """Sealed landing files; they move to the archive once the load has committed."""
     sealed = sealed_files(warehouse.landing)
     if not sealed and warehouse.unchanged(LANDING):
-        yield from _as_before(context)
+        yield from _unchanged(context)
         return
     pipeline = warehouse.pipeline("pixel")
     files, outdated = not_loaded(sealed, warehouse.data), outdated_user_agents(warehouse.data)
@@ -75,11 +75,11 @@ def pixel(context: dg.AssetExecutionContext, dlt: DagsterDltResource, warehouse:
     dagster_dlt_translator=RawTables(),
 )
 def shopify(context: dg.AssetExecutionContext, dlt: DagsterDltResource, warehouse: Warehouse) -> Iterator[Any]:
-    """Catalogue, deletions and orders of each shop that has an Admin API token; one that fails stops no other."""
-    _refuse_half(context, "shopify")
+    """Catalogue, deletions and orders of each shop with an Admin API token; shops fail independently."""
+    _refuse_subset(context, "shopify")
     apis = warehouse.admin_apis
     if not apis and warehouse.unchanged():
-        yield from _as_before(context)
+        yield from _unchanged(context)
         return
     settings = Settings(
         orders_of=frozenset(shop.domain for shop in warehouse.shops if shop.orders),
@@ -98,30 +98,30 @@ def shopify(context: dg.AssetExecutionContext, dlt: DagsterDltResource, warehous
     dagster_dlt_translator=RawTables(),
 )
 def catalogue(context: dg.AssetExecutionContext, dlt: DagsterDltResource, warehouse: Warehouse) -> Iterator[Any]:
-    """The catalogue file of each shop that names one and has no Admin API token."""
-    _refuse_half(context, "catalogue")
+    """The catalogue files of each shop that has some and no Admin API token."""
+    _refuse_subset(context, "catalogue")
     if warehouse.unchanged(SHOPS, CATALOGUES):
-        yield from _as_before(context)
+        yield from _unchanged(context)
         return
     source = catalogue_source(warehouse.catalogue_files)
     yield from dlt.run(context=context, dlt_source=source, dlt_pipeline=warehouse.pipeline("catalogue"))
 
 
-def _as_before(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult]:
-    """The tables are what a load would make them: starting dlt would cost seconds for nothing."""
+def _unchanged(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult]:
+    """Report the tables as materialized without starting dlt, which takes seconds: a load would not change them."""
     for key in context.selected_asset_keys:
-        yield dg.MaterializeResult(asset_key=key, metadata={"loaded": "nothing: the source has not changed"})
+        yield dg.MaterializeResult(asset_key=key, metadata={"loaded": "nothing: the source is unchanged"})
 
 
-def _refuse_half(context: dg.AssetExecutionContext, source_name: str) -> None:
-    """What is fetched is fetched once: the half that is not loaded would be missing for good."""
+def _refuse_subset(context: dg.AssetExecutionContext, source_name: str) -> None:
+    """Each change is fetched once: tables left out of the load would never get it."""
     if context.is_subset:
-        raise dg.Failure(f"Materialize all tables of {source_name} together: they are one answer.")
+        raise dg.Failure(f"Materialize all tables of {source_name} together: they are loaded from the same responses.")
 
 
 @dg.asset_check(asset=["operations", "fetches"], name="every_shop_was_fetched")
 def every_shop_was_fetched(warehouse: Warehouse) -> dg.AssetCheckResult:
-    """The last time that each shop's Admin API and catalogue file were asked, they answered."""
+    """The last fetch of each shop's Admin API and catalogue files succeeded."""
     failed = failed_fetches(
         warehouse.data,
         of_admin_api=[api.shop for api in warehouse.admin_apis],

@@ -1,4 +1,4 @@
-"""The published version as an asset, after everything it is made of."""
+"""The published version as an asset, downstream of all marts and exports."""
 
 from datetime import timedelta
 
@@ -20,7 +20,7 @@ published = [key for key in models.keys if key.path[0] in (*MART_SCHEMAS, "expor
     freshness_policy=dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=3)),
 )
 def published_version(warehouse: Warehouse) -> dg.MaterializeResult:
-    """Files for analysts and the storefront: a new folder, then one switch of `current`."""
+    """Files for analysts and the storefront, in a new folder; then `current` switches to it."""
     manifest = publish(warehouse.file, warehouse.data).manifest
     warehouse.published()
     return dg.MaterializeResult(

@@ -1,4 +1,4 @@
-"""Recommenders that are not SQL, after the models and before the publication, and what they are watched by."""
+"""Recommenders in Python, between the models and the publication, and the check of their quality."""
 
 from typing import Any
 
@@ -18,20 +18,20 @@ READ = ("eligibility", "evaluation")
         dg.AssetSpec(
             PERSONAL,
             deps=[key for key in models.keys if key.path[-1].startswith("int_") or key.path[-1] in READ],
-            description="What each person would like, by closed-form regression, or by similarities of products.",
+            description="Personal recommendations, by closed-form regression (EASE) or product similarity.",
             kinds={"numpy"},
         ),
         dg.AssetSpec(
             HISTORY,
             deps=[key for key in models.keys if key.path[-1] in READ],
-            description="How well every strategy would have done, refresh after refresh.",
+            description="Backtest results of every strategy, one set per refresh.",
             kinds={"numpy"},
         ),
     ],
 )
 def recommenders(warehouse: Warehouse) -> Any:
-    """Personal lists, and the evaluation of this refresh beside those before."""
-    from serving.recommenders.personal import recommend  # loads numpy and scipy
+    """Personal lists, and the evaluation of this refresh appended to its history."""
+    from serving.recommenders.personal import recommend  # imports numpy and scipy
 
     persons = recommend(warehouse.file)
     yield dg.MaterializeResult(asset_key=PERSONAL, metadata={"persons": persons})
@@ -40,15 +40,15 @@ def recommenders(warehouse: Warehouse) -> Any:
 
 @dg.asset_check(asset=HISTORY, name="no_strategy_falls_below_popularity")
 def no_strategy_falls_below_popularity(warehouse: Warehouse) -> dg.AssetCheckResult:
-    """What is shown would have been chosen more often than what everybody is shown."""
+    """Every strategy has at least the hit rate of popular products."""
     from serving.recommenders.personal import below_popularity
 
-    fallen = below_popularity(warehouse.file)
+    worse = below_popularity(warehouse.file)
     return dg.AssetCheckResult(
-        passed=not fallen,
+        passed=not worse,
         metadata={
-            f"{one.shop}/{one.task}/{one.strategy}": f"{one.hit_rate:.3f} of {one.cases:,} cases, "
-            f"popular products {one.popular_hit_rate:.3f}"
-            for one in fallen
+            f"{result.shop}/{result.task}/{result.strategy}": f"hit rate {result.hit_rate:.3f} "
+            f"in {result.cases:,} cases, popular products {result.popular_hit_rate:.3f}"
+            for result in worse
         },
     )

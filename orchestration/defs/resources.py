@@ -1,4 +1,4 @@
-"""What the assets share: the warehouse, of which a run is the only holder, and the dbt and dlt runners."""
+"""Resources of the assets: the warehouse, which a run holds exclusively, and the dbt and dlt runners."""
 
 import os
 from collections.abc import Iterator, Sequence
@@ -35,22 +35,22 @@ from orchestration.run_history import delete_old_builds, delete_old_runs
 from orchestration.settings import DATA_VARIABLE, DBT_PROJECT, EXECUTABLES, data_folder, shops_file
 from orchestration.warehouse_lock import inherited_by_children, warehouse_lock
 
-REFRESH = "refresh"  # the job that does everything
+REFRESH = "refresh"  # the job over all assets
 
 
 class Warehouse(dg.ConfigurableResource):
-    """The data folder; the run that has it is the warehouse's only holder."""
+    """The data folder; the run that uses it holds the warehouse exclusively."""
 
     _lock: IO[str] = PrivateAttr()
     _inputs: dict[str, str] = PrivateAttr()
     _last: LastRefresh | None = PrivateAttr()
     _raw: str = PrivateAttr("")
-    _is_whole_run: bool = PrivateAttr()
+    _is_complete_run: bool = PrivateAttr()
     _is_published: bool = PrivateAttr(False)
 
     @contextmanager
     def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator["Warehouse"]:
-        """Hold the warehouse while the run goes.
+        """Hold the warehouse during the run.
 
         Raises:
             WarehouseBusy: another run holds it.
@@ -63,18 +63,18 @@ class Warehouse(dg.ConfigurableResource):
             delete_old_builds(self.builds)
             self._inputs = inputs_on_disk(self.data, shops_file())
             self._last = last_refresh(self.data)
-            self._is_whole_run = run.job_name == REFRESH and not run.asset_selection and not run.parent_run_id
+            self._is_complete_run = run.job_name == REFRESH and not run.asset_selection and not run.parent_run_id
             yield self
-            if self._is_whole_run and self._is_published:
+            if self._is_complete_run and self._is_published:
                 remember(self.data, shops_file(), self._inputs, self._raw)
 
     def unchanged(self, *inputs: str) -> bool:
-        """Whether these inputs are those of the last whole refresh, and the tables that it made of them are there."""
+        """Whether these inputs are unchanged since the last complete refresh, and the tables loaded from them exist."""
         last = self._last.inputs if self._last else {}
         return all(last.get(name) == self._inputs[name] for name in (*inputs, CODE, WAREHOUSE))
 
     def nothing_to_build(self) -> bool:
-        """Whether the raw tables, now loaded, are those that the last whole refresh built and published."""
+        """Whether the last complete refresh built and published exactly these raw tables; call after the load."""
         self._raw = raw_state(self.file)
         last = self._last
         same = last is not None and all(
@@ -83,11 +83,11 @@ class Warehouse(dg.ConfigurableResource):
         return same and last.raw == self._raw
 
     def published(self) -> None:
-        """Note that this run has built and published what it loaded."""
+        """Record that this run has published."""
         self._is_published = True
 
     def held_by_children(self) -> AbstractContextManager[None]:
-        """Within the block, child processes are started that write the warehouse and hold it as long as they live."""
+        """Child processes started within the block may write the warehouse, and hold its lock until they end."""
         return inherited_by_children(self._lock)
 
     @property
@@ -102,7 +102,7 @@ class Warehouse(dg.ConfigurableResource):
 
     @property
     def builds(self) -> Path:
-        """Where dbt keeps what it compiles and logs, a folder per run."""
+        """dbt's artifacts and logs, a folder per run."""
         return self.data / "dbt"
 
     @property
@@ -112,7 +112,7 @@ class Warehouse(dg.ConfigurableResource):
 
     @property
     def workspace(self) -> Path:
-        """Where a load keeps files until it has committed."""
+        """Temporary files of a load, until it has committed."""
         return workspace(self.data)
 
     @property
@@ -122,12 +122,12 @@ class Warehouse(dg.ConfigurableResource):
 
     @property
     def admin_apis(self) -> list[AdminApi]:
-        """The Admin APIs of those shops that have a token."""
+        """The Admin APIs of the shops that have a token."""
         return admin_apis(self.shops)
 
     @property
     def catalogue_files(self) -> list[CatalogueFiles]:
-        """The catalogue files of those shops that name one and have no token."""
+        """The catalogue files of the shops that have some and no token."""
         return catalogue_files(self.shops, shops_file().parent)
 
     def pipeline(self, source_name: str) -> dlt.Pipeline:
@@ -136,20 +136,20 @@ class Warehouse(dg.ConfigurableResource):
 
 
 class Dbt(DbtCliResource):
-    """dbt as a child process. What dagster-dbt prepares beside it costs as much as 50 models and is not used here."""
+    """dbt as a child process, without dagster-dbt's set-up, which takes as long as 50 models and is not needed here."""
 
     @property
     def _cli_version(self) -> Version:
-        """Of the installed package: the executable beside this Python has no other."""
+        """The version of the installed package, which the executable of this environment runs."""
         return Version(version("dbt-core"))
 
     def _initialize_dbt_core_adapter(self, args: Sequence[str]) -> None:
-        """A handle to the warehouse, for metadata of columns, which no asset asks for."""
+        """Skip opening the warehouse for column metadata, which no asset uses."""
 
 
 @dg.definitions
 def resources() -> dg.Definitions:
-    """The resources by the names under which assets ask for them; runs stay in one process, the lock's holder."""
+    """Resources by name; a run stays in one process, which holds the lock."""
     return dg.Definitions(
         resources={
             "warehouse": Warehouse(),

@@ -1,4 +1,4 @@
-"""The job `refresh`, which brings everything up to date, and its hourly schedule."""
+"""The job `refresh` over all assets, and its hourly schedule."""
 
 import dagster as dg
 
@@ -20,6 +20,6 @@ refresh = dg.define_asset_job(
     default_status=dg.DefaultScheduleStatus.RUNNING,
 )
 def hourly() -> dg.RunRequest | dg.SkipReason:
-    """Every hour, if there is anything to refresh."""
+    """Run every hour, unless nothing has changed."""
     changed = news(data_folder(), shops_file())
     return dg.RunRequest() if changed else dg.SkipReason("Nothing has changed since the last refresh.")

@@ -391,7 +391,7 @@ def sessions(work: Path) -> Figures:
         "AR by our daily pairs": found["ar"]["test"],
         "SR by our daily pairs": found["sr"]["test"],
     }
-    print(f"  {'next click, 20 shown':48s}{'HR':>8s}{'MRR':>8s}   to reach")
+    print(f"  {'next click, 20 shown':48s}{'HR':>8s}{'MRR':>8s}   target")
     for name, score in scores.items():
         asked = " / ".join(map(str, TARGETS.get(name, ())))
         print(f"  {name:48s}{score['hit_rate']:8.4f}{score['mrr']:8.4f}   {asked}")

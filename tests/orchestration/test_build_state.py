@@ -1,9 +1,9 @@
-"""When everything is built anew, and when not."""
+"""When a full rebuild is needed, and when not."""
 
 import duckdb
 import pytest
 
-from orchestration.build_state import build_anew, fingerprint, must_build_anew
+from orchestration.build_state import fingerprint, mark_for_rebuild, needs_rebuild
 
 
 def warehouse_of(tmp_path, timezone="Europe/Berlin", name="A", channel="email"):
@@ -25,39 +25,39 @@ def warehouse(tmp_path, *fingerprints):
     with duckdb.connect(str(file)) as connection:
         connection.execute("create schema intermediate")
         connection.execute("create table intermediate.int_landing_files_processed (fingerprint varchar)")
-        for one in fingerprints:
-            connection.execute("insert into intermediate.int_landing_files_processed values (?)", [one])
+        for fingerprint in fingerprints:
+            connection.execute("insert into intermediate.int_landing_files_processed values (?)", [fingerprint])
     return file
 
 
-def test_another_time_zone_or_channel_is_another_rule_and_another_name_is_not(tmp_path):
+def test_fingerprint_depends_on_time_zone_and_channels_but_not_on_the_name(tmp_path):
     rules = fingerprint(warehouse_of(tmp_path))
     assert fingerprint(warehouse_of(tmp_path, timezone="Europe/London")) != rules
     assert fingerprint(warehouse_of(tmp_path, channel="sms")) != rules
     assert fingerprint(warehouse_of(tmp_path, name="B")) == rules
 
 
-def test_what_was_built_by_these_rules_goes_on(tmp_path):
-    assert not must_build_anew(warehouse(tmp_path, "rules", "rules"), "rules")
+def test_same_fingerprint_builds_incrementally(tmp_path):
+    assert not needs_rebuild(warehouse(tmp_path, "rules", "rules"), "rules")
 
 
 @pytest.mark.parametrize("fingerprints", [(), ("other",), ("rules", "other")])
-def test_what_was_built_by_other_rules_or_never_to_the_end_is_built_anew(tmp_path, fingerprints):
-    assert must_build_anew(warehouse(tmp_path, *fingerprints), "rules")
+def test_other_or_missing_fingerprints_need_a_rebuild(tmp_path, fingerprints):
+    assert needs_rebuild(warehouse(tmp_path, *fingerprints), "rules")
 
 
-def test_a_new_warehouse_is_built_anew(tmp_path):
-    assert must_build_anew(tmp_path / "new.duckdb", "rules")
+def test_new_warehouse_needs_a_rebuild(tmp_path):
+    assert needs_rebuild(tmp_path / "new.duckdb", "rules")
 
 
-def test_building_anew_once_asked_for_is_not_forgotten(tmp_path):
+def test_mark_for_rebuild_is_idempotent(tmp_path):
     file = warehouse(tmp_path, "rules")
-    build_anew(file)
-    build_anew(file)
-    assert must_build_anew(file, "rules")
+    mark_for_rebuild(file)
+    mark_for_rebuild(file)
+    assert needs_rebuild(file, "rules")
 
 
-def test_a_mart_that_nothing_makes_any_more_is_gone_and_what_is_remembered_stays(tmp_path):
+def test_mark_for_rebuild_drops_marts_but_keeps_history_and_raw_tables(tmp_path):
     file = warehouse(tmp_path, "rules")
     with duckdb.connect(str(file)) as connection:
         connection.execute("create schema recommendations; create schema core; create schema raw_shopify")
@@ -66,7 +66,7 @@ def test_a_mart_that_nothing_makes_any_more_is_gone_and_what_is_remembered_stays
         )
         connection.execute("create table recommendations.evaluation_history (x int)")
         connection.execute("create table raw_shopify.products (x int)")
-    build_anew(file)
+    mark_for_rebuild(file)
     with duckdb.connect(str(file)) as connection:
         left = connection.execute("select table_name from information_schema.tables order by 1").fetchall()
     assert left == [("evaluation_history",), ("products",)]

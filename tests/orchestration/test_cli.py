@@ -1,9 +1,10 @@
-"""The command, run as a user runs it: what it says and how it ends when something is wrong."""
+"""The command, run as a user runs it: messages and exit codes when something is wrong."""
 
 import contextlib
 import fcntl
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -12,130 +13,140 @@ import time
 
 import httpx
 import pytest
+from typer.main import get_command
 
 from ingestion.landing import decode_envelope, open_files, read_lines, sealed_files
+from orchestration.cli import app
 from serving.published import read_current
 from tests.conftest import PROJECT
 
 EVENT = {"id": "e1", "name": "page_viewed", "clientId": "c", "timestamp": "2026-11-22T10:00:00Z"}
 
 
-def one_sentence(done) -> str:
-    """What a failed command said: exit code 1, no traceback, one line."""
+def one_line_reason(done) -> str:
+    """The message of a failed command: exit code 1, no traceback, one line."""
     assert done.returncode == 1, done.stderr
     assert "Traceback" not in done.stderr
-    said = done.stderr.strip()
-    assert said.startswith("pixelnova: ")
-    assert "\n" not in said
-    return said
+    message = done.stderr.strip()
+    assert message.startswith("pixelnova: ")
+    assert "\n" not in message
+    return message
 
 
-@pytest.mark.parametrize(
-    "command",
-    [
-        "demo",
-        "simulate",
-        "collect",
-        "replay",
-        "refresh",
-        "publish",
-        "status",
-        "connect",
-        "dev",
-        "pixel",
-        "app-pixel",
-        "api",
-        "storefront",
-    ],
-)
+def every_command() -> list[str]:
+    """All commands, with their group."""
+    names = []
+    for name, command in get_command(app).commands.items():
+        names += [f"{name} {sub}" for sub in command.commands] if hasattr(command, "commands") else [name]
+    return names
+
+
+@pytest.mark.parametrize("command", [*every_command(), "connect"])
 def test_every_command_has_help(pixelnova, tmp_path, command):
-    said = pixelnova(command, "--help", data=tmp_path).stdout
-    assert "Usage:" in said
-    assert len(said.split("Usage:")[1].splitlines()[2].strip()) > 20
+    output = pixelnova(*command.split(), "--help", data=tmp_path).stdout
+    assert "Usage:" in output
+    assert len(output.split("Usage:")[1].splitlines()[2].strip()) > 20
 
 
-def test_a_wrong_argument_is_exit_code_2(pixelnova, tmp_path):
+def test_every_command_is_documented():
+    table = (PROJECT / "README.md").read_text().split("## The command")[1].split("\n## ")[0]
+    documented = {
+        re.match(r"[a-z-]+( [a-z-]+)?", name)[0]
+        for row in re.findall(r"^\| (`.*?) \|", table, re.M)
+        for name in re.findall(r"`([a-z].*?)`", row)
+    }
+    assert documented == set(every_command())
+
+
+def test_help_starts_without_slow_imports():
+    code = "import sys, orchestration.cli; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], cwd=PROJECT, capture_output=True, text=True, check=True)
+    assert not {"dagster", "dlt", "duckdb", "httpx", "numpy", "uvicorn"} & set(done.stdout.split())
+
+
+def test_wrong_arguments_exit_with_2(pixelnova, tmp_path):
     assert pixelnova("replay", data=tmp_path, check=False).returncode == 2
     assert pixelnova("collect", "--port", "99999", data=tmp_path, check=False).returncode == 2
 
 
 @pytest.mark.parametrize("command", [["demo"], ["simulate"], ["collect", "--port", "0"], ["replay", "-"], ["refresh"]])
 @pytest.mark.parametrize(("text", "complaint"), [(None, "does not exist"), ("[[shops", "is not usable")])
-def test_a_missing_or_broken_shops_file_is_said_before_anything_is_done(pixelnova, tmp_path, command, text, complaint):
+def test_missing_or_broken_shops_file_fails_before_any_work(pixelnova, tmp_path, command, text, complaint):
     shops = tmp_path / "shops.toml"
     if text is not None:
         shops.write_text(text)
     done = pixelnova(*command, data=tmp_path / "data", env={"PIXELNOVA_SHOPS": str(shops)}, check=False)
-    assert complaint in one_sentence(done)
+    assert complaint in one_line_reason(done)
     assert not (tmp_path / "data").exists()
 
 
 @pytest.mark.parametrize("command", [["demo"], ["simulate"], ["collect", "--port", "0"], ["replay", "-"], ["refresh"]])
-def test_a_data_folder_that_cannot_be_written_is_said(pixelnova, tmp_path, command):
+def test_unwritable_data_folder_is_reported(pixelnova, tmp_path, command):
     (tmp_path / "data").write_text("a file where the folder should be")
-    assert "cannot be written" in one_sentence(pixelnova(*command, data=tmp_path / "data", check=False))
+    assert "cannot be written" in one_line_reason(pixelnova(*command, data=tmp_path / "data", check=False))
     assert (tmp_path / "data").read_text() == "a file where the folder should be"
 
 
-def test_a_data_folder_that_dlt_cannot_load_from_is_refused(pixelnova, tmp_path):
+def test_apostrophe_in_the_data_folder_is_refused(pixelnova, tmp_path):
     data = tmp_path / "o'brien"
-    assert "has an apostrophe in its path" in one_sentence(pixelnova("refresh", data=data, check=False))
+    assert "has an apostrophe in its path" in one_line_reason(pixelnova("refresh", data=data, check=False))
     assert not data.exists()
 
 
-def test_a_shop_of_which_nothing_is_published_yet_cannot_be_shown(pixelnova, tmp_path):
-    assert "run `pixelnova refresh`" in one_sentence(pixelnova("storefront", data=tmp_path, check=False))
+def test_storefront_without_a_published_version_is_refused(pixelnova, tmp_path):
+    assert "run `pixelnova refresh`" in one_line_reason(pixelnova("storefront", data=tmp_path, check=False))
 
 
 @pytest.mark.parametrize("command", ["collect", "api"])
-def test_a_taken_port_is_said(pixelnova, tmp_path, command):
+def test_port_in_use_is_reported(pixelnova, tmp_path, command):
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
         done = pixelnova(command, "--port", str(port), data=tmp_path, check=False)
-    assert f"Cannot listen on 127.0.0.1:{port}" in one_sentence(done)
+    assert f"Cannot listen on 127.0.0.1:{port}" in one_line_reason(done)
 
 
-def test_the_storefront_demo_says_a_taken_port_before_it_does_anything(pixelnova, tmp_path):
+def test_storefront_demo_checks_its_ports_before_any_work(pixelnova, tmp_path):
     with socket.socket() as taken:
         taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        with contextlib.suppress(OSError):  # by whatever else runs here
+        with contextlib.suppress(OSError):  # another process has it
             taken.bind(("127.0.0.1", 8789))
             taken.listen()
-        said = one_sentence(pixelnova("demo", "--storefront", data=tmp_path / "data", check=False))
-    assert said.endswith("is taken: end what uses it.")
+        message = one_line_reason(pixelnova("demo", "--storefront", data=tmp_path / "data", check=False))
+    assert message.endswith("is in use: stop the program that uses it.")
     assert not (tmp_path / "data" / "landing").exists()
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_an_interrupted_refresh_says_so_in_one_sentence(tmp_path, number):
+def test_interrupted_refresh_exits_with_130_and_one_line(tmp_path, number):
     environment = {**os.environ, "PIXELNOVA_DATA": str(tmp_path)}
     command = [sys.executable, "-m", "orchestration.cli", "refresh"]
     process = subprocess.Popen(
         command, cwd=PROJECT, env=environment, stderr=subprocess.PIPE, text=True, start_new_session=True
     )
     deadline = time.monotonic() + 120
-    while not (tmp_path / "warehouse.duckdb").exists():  # the run is at its work
+    while not (tmp_path / "warehouse.duckdb").exists():  # the run has started
         assert process.poll() is None and time.monotonic() < deadline
         time.sleep(0.05)
-    os.killpg(process.pid, number)  # as a terminal does: Dagster's own children are told, too
+    os.killpg(process.pid, number)  # as a terminal does: Dagster's children get it too
     _, errors = process.communicate(timeout=120)
     assert process.returncode == 130
     assert errors.startswith("pixelnova: The refresh was interrupted")
     assert len(errors.splitlines()) == 1
 
 
-def test_a_collector_that_is_not_there_is_said(pixelnova, tmp_path):
+def test_unreachable_collector_is_reported(pixelnova, tmp_path):
     done = pixelnova("replay", "-", "--url", "http://127.0.0.1:1", data=tmp_path, stdin=json.dumps(EVENT), check=False)
-    assert "The collector at http://127.0.0.1:1" in one_sentence(done)
+    assert "The collector at http://127.0.0.1:1" in one_line_reason(done)
 
 
-def test_an_admin_api_that_does_not_answer_is_reported_and_everything_else_is_published(pixelnova, tmp_path):
+def test_unreachable_admin_api_is_reported_and_everything_else_is_published(pixelnova, tmp_path):
     env = {"PIXELNOVA_SHOPIFY_TOKEN_PIXELNOVA_DEMO": "t", "PIXELNOVA_SHOPIFY_URL": "http://127.0.0.1:1"}
-    said = one_sentence(pixelnova("refresh", data=tmp_path, env=env, check=False))
+    message = one_line_reason(pixelnova("refresh", data=tmp_path, env=env, check=False))
     assert (
-        "Everything else was refreshed and published, but: The Admin API of pixelnova-demo.myshopify.com cannot" in said
+        "Everything else was refreshed and published, but: The Admin API of pixelnova-demo.myshopify.com cannot"
+        in message
     )
     with read_current(tmp_path).connect() as connection:
         failed = connection.execute("select subject, error from operations.fetches where error <> ''").fetchall()
@@ -143,47 +154,47 @@ def test_an_admin_api_that_does_not_answer_is_reported_and_everything_else_is_pu
 
 
 @pytest.mark.parametrize("command", ["refresh", "publish"])
-def test_two_runs_at_the_same_time_are_refused(pixelnova, tmp_path, command):
+def test_concurrent_run_is_refused(pixelnova, tmp_path, command):
     with (tmp_path / "warehouse.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        assert "Another run is at work on" in one_sentence(pixelnova(command, data=tmp_path, check=False))
+        assert "Another run is using" in one_line_reason(pixelnova(command, data=tmp_path, check=False))
 
 
-def test_a_refused_refresh_leaves_the_log_of_the_one_that_runs(pixelnova, tmp_path):
+def test_refused_refresh_keeps_the_log_of_the_active_run(pixelnova, tmp_path):
     log = tmp_path / "dagster" / "refresh.log"
     log.parent.mkdir()
-    log.write_text("the other run's")
+    log.write_text("of the active run")
     with (tmp_path / "warehouse.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         pixelnova("refresh", data=tmp_path, check=False)
-    assert log.read_text() == "the other run's"
+    assert log.read_text() == "of the active run"
 
 
-def test_a_message_may_hold_brackets(pixelnova, tmp_path):
+def test_brackets_in_messages_are_not_markup(pixelnova, tmp_path):
     shops = tmp_path / "[/b] shops.toml"
     done = pixelnova("refresh", data=tmp_path / "data", env={"PIXELNOVA_SHOPS": str(shops)}, check=False)
-    assert "[/b] shops.toml does not exist" in one_sentence(done)
+    assert "[/b] shops.toml does not exist" in one_line_reason(done)
 
 
-def test_before_anything_is_done_status_says_what_to_do(pixelnova, tmp_path):
-    said = pixelnova("status", data=tmp_path).stdout
-    assert "never" in said
-    assert "run `pixelnova refresh`" in said
-    assert "does not exist" in one_sentence(pixelnova("publish", data=tmp_path, check=False))
+def test_status_of_an_empty_data_folder_names_the_next_step(pixelnova, tmp_path):
+    output = pixelnova("status", data=tmp_path).stdout
+    assert "never" in output
+    assert "run `pixelnova refresh`" in output
+    assert "does not exist" in one_line_reason(pixelnova("publish", data=tmp_path, check=False))
 
 
-def test_replay_names_what_the_collector_refuses(pixelnova, tmp_path):
+def test_replay_reports_rejected_events(pixelnova, tmp_path):
     events = json.dumps(EVENT) + "\n" + json.dumps({"name": "no id"}) + "\n"
     done = pixelnova("replay", "-", data=tmp_path, stdin=events, check=False)
-    assert "Sent 2 events, of which 1 were rejected." in done.stdout
+    assert "Sent 2 events, 1 rejected." in done.stdout
     assert "missing required field `id`" in done.stdout
-    assert "1 of 2 events were rejected" in one_sentence(done)
+    assert "1 of 2 events were rejected" in one_line_reason(done)
     assert "Landing files waiting to be loaded" in pixelnova("status", data=tmp_path).stdout
 
 
 @pytest.fixture
 def collector(tmp_path):
-    """A collector process of its own; ended by the test or here."""
+    """Starts collector processes; stopped by the test or here."""
     processes = []
 
     def start() -> tuple[subprocess.Popen, str]:
@@ -218,7 +229,7 @@ def post(url: str, number: int) -> int:
     return httpx.post(f"{url}/v1/events/demo-7c1f4b2e9a6d", content=body, trust_env=False).status_code
 
 
-def test_what_was_acknowledged_survives_kill_9_and_the_next_collector_seals_it(collector, tmp_path):
+def test_acknowledged_events_survive_kill_9_and_the_next_collector_seals_them(collector, tmp_path):
     process, url = collector()
     acknowledged = [number for number in range(50) if post(url, number) == 204]
     process.kill()
@@ -233,7 +244,7 @@ def test_what_was_acknowledged_survives_kill_9_and_the_next_collector_seals_it(c
     assert len(acknowledged) == 50
 
 
-def test_sigterm_seals_what_was_acknowledged(collector, tmp_path):
+def test_sigterm_seals_acknowledged_events(collector, tmp_path):
     process, url = collector()
     assert post(url, 1) == 204
     process.send_signal(signal.SIGTERM)

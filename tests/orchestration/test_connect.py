@@ -1,4 +1,4 @@
-"""`pixelnova connect check`, run as a user runs it, against the stand-in of Shopify and a real collector."""
+"""`pixelnova connect check`, run as a user runs it, against a simulated Admin API and a real collector."""
 
 import json
 from contextlib import contextmanager
@@ -31,7 +31,7 @@ SCOPES = {"read_products", "read_orders", "read_all_orders", "read_pixels"}
 
 
 @pytest.fixture
-def stand_in() -> AdminApi:
+def admin_api() -> AdminApi:
     """A store whose app is installed with every scope."""
     api = AdminApi(AdminStore(DOMAIN), "static", grant=TokenGrant(CLIENT_ID, CLIENT_SECRET))
     api.scopes = set(SCOPES)
@@ -39,43 +39,44 @@ def stand_in() -> AdminApi:
 
 
 @pytest.fixture
-def command(pixelnova, stand_in, tmp_path):
-    """Runs the command; the exit code, and what it printed."""
+def command(pixelnova, admin_api, tmp_path):
+    """Runs the command; returns its exit code and its output."""
     shops = tmp_path / "shops.toml"
     shops.write_text(SHOPS)
 
     def run(*arguments, shop=DOMAIN, **environment):
-        with running_admin_api(stand_in) as url:
+        with running_admin_api(admin_api) as url:
             env = {"PIXELNOVA_SHOPS": str(shops), "PIXELNOVA_SHOPIFY_URL": url, "COLUMNS": "500"} | environment
             done = pixelnova("connect", "check", shop, *arguments, data=tmp_path / "data", check=False, env=env)
         assert "Traceback" not in done.stderr
         assert CLIENT_SECRET not in done.stdout + done.stderr
-        assert not any(token in done.stdout + done.stderr for token in stand_in.grant.granted)
+        assert not any(token in done.stdout + done.stderr for token in admin_api.grant.granted)
         return done.returncode, done.stdout + done.stderr
 
     return run
 
 
 @pytest.fixture
-def check(stand_in, tmp_path):
-    """What the command prints, without a process of its own: the findings that failed, and all of them as text."""
+def check(admin_api, tmp_path):
+    """Runs the check in process; returns the parts that failed, and all findings as text."""
     shops = tmp_path / "shops.toml"
     shops.write_text(SHOPS)
 
     def run(collector_url=None, **environment):
-        with running_admin_api(stand_in) as url:
+        with running_admin_api(admin_api) as url:
             env = {"PIXELNOVA_SHOPIFY_URL": url} | environment
             findings = list(check_connection(load_shops(shops), DOMAIN, collector_url, env))
-        said = [f"{one.verdict} {one.part}: {one.found} | {one.remedy}" for one in findings]
-        assert all(one.remedy or one.part == "shops.toml" for one in findings if one.verdict == "failed")
-        return [one.part for one in findings if one.verdict == "failed"], "\n".join(said)
+        lines = [f"{finding.verdict} {finding.part}: {finding.found} | {finding.remedy}" for finding in findings]
+        failed = [finding for finding in findings if finding.verdict == "failed"]
+        assert all(finding.remedy or finding.part == "shops.toml" for finding in failed)
+        return [finding.part for finding in failed], "\n".join(lines)
 
     return run
 
 
 @contextmanager
 def collecting(monkeypatch, folder, **environment):
-    """A real collector of the shop; its URL."""
+    """Run a real collector for the shop; yields its URL."""
     for name, value in {
         "PIXELNOVA_DATA": folder / "data",
         "PIXELNOVA_SHOPS": folder / "shops.toml",
@@ -90,12 +91,12 @@ def pixel_of(url: str, key: str = KEY) -> dict:
     return {"id": "gid://shopify/WebPixel/1", "settings": json.dumps({"collectorUrl": url, "ingestKey": key})}
 
 
-def test_a_connected_store_passes_and_nothing_is_stored(command, stand_in, monkeypatch, tmp_path):
+def test_connected_store_passes_and_stores_nothing(command, admin_api, monkeypatch, tmp_path):
     with collecting(monkeypatch, tmp_path, **GRANTED) as url:
-        stand_in.web_pixel = pixel_of(url)
-        code, said = command("--collector-url", url, **GRANTED)
-    assert code == 0, said
-    assert "✗" not in said
+        admin_api.web_pixel = pixel_of(url)
+        code, output = command("--collector-url", url, **GRANTED)
+    assert code == 0, output
+    assert "✗" not in output
     for line in (
         "✓ shops.toml",
         "✓ token granted for the client credentials, valid for 24.0 hours",
@@ -106,24 +107,24 @@ def test_a_connected_store_passes_and_nothing_is_stored(command, stand_in, monke
         "✓ webhook secret the collector accepts",
         "? collector",  # without https
     ):
-        assert line in said
+        assert line in output
     landing = tmp_path / "data" / "landing"
     assert sealed_files(landing) == open_files(landing) == []
     assert not list(landing.glob("webhooks/*/*"))
 
 
-def test_a_part_that_fails_is_exit_code_1_with_the_remedy_below_it(command, stand_in):
-    stand_in.grant.is_installed = False
-    code, said = command(**GRANTED)
+def test_failed_part_exits_with_1_and_prints_its_remedy(command, admin_api):
+    admin_api.grant.is_installed = False
+    code, output = command(**GRANTED)
     assert code == 1
-    assert f"✗ token The app is not installed on {DOMAIN} (app_not_installed)\n    install it from the Dev" in said
-    assert f"pixelnova: {DOMAIN} is not connected: 1 failed" in said
+    assert f"✗ token The app is not installed on {DOMAIN} (app_not_installed)\n    install it from the Dev" in output
+    assert f"pixelnova: {DOMAIN} is not connected: 1 failed" in output
 
 
-def test_a_store_that_is_not_in_shops_toml_is_said(command):
-    code, said = command(shop="lamp.myshopify.com")
+def test_store_missing_in_shops_toml_is_reported(command):
+    code, output = command(shop="lamp.myshopify.com")
     assert code == 1
-    assert f"✗ shops.toml lamp.myshopify.com is not in shops.toml (it has: {DOMAIN})" in said
+    assert f"✗ shops.toml lamp.myshopify.com is not in shops.toml (it has: {DOMAIN})" in output
 
 
 @pytest.mark.parametrize(
@@ -140,13 +141,13 @@ def test_a_store_that_is_not_in_shops_toml_is_said(command):
         ({"web_pixel": {"id": "1", "settings": "not JSON"}}, GRANTED, "pixel", "ingest key None"),
     ],
 )
-def test_the_part_that_fails_is_named(check, stand_in, trouble, environment, part, complaint):
+def test_failed_part_is_named(check, admin_api, trouble, environment, part, complaint):
     for name, value in trouble.items():
         target, _, attribute = name.rpartition(".")
-        setattr(getattr(stand_in, target) if target else stand_in, attribute, value)
-    failed, said = check(**environment)
+        setattr(getattr(admin_api, target) if target else admin_api, attribute, value)
+    failed, output = check(**environment)
     assert failed == [part]
-    assert complaint in said
+    assert complaint in output
 
 
 @pytest.mark.parametrize(
@@ -167,31 +168,31 @@ def test_the_part_that_fails_is_named(check, stand_in, trouble, environment, par
         ({}, "give --collector-url"),
     ],
 )
-def test_what_cannot_be_asked_is_said_and_fails_nothing(check, stand_in, trouble, hint):
+def test_parts_that_cannot_be_checked_do_not_fail(check, admin_api, trouble, hint):
     for name, value in trouble.items():
-        setattr(stand_in, name, value)
-    failed, said = check(**GRANTED)
-    assert (failed, hint in said) == ([], True), said
+        setattr(admin_api, name, value)
+    failed, output = check(**GRANTED)
+    assert (failed, hint in output) == ([], True), output
 
 
-def test_a_token_of_the_environment_is_checked_as_well(check):
-    failed, said = check(PIXELNOVA_SHOPIFY_TOKEN_LAMP_SHOP="static")
-    assert (failed, "ok token: PIXELNOVA_SHOPIFY_TOKEN_LAMP_SHOP is accepted" in said) == ([], True)
+def test_static_token_is_checked(check):
+    failed, output = check(PIXELNOVA_SHOPIFY_TOKEN_LAMP_SHOP="static")
+    assert (failed, "ok token: PIXELNOVA_SHOPIFY_TOKEN_LAMP_SHOP is accepted" in output) == ([], True)
 
 
-def test_a_collector_with_another_key_or_another_secret_is_found(check, monkeypatch, tmp_path):
-    other = tmp_path / "collector"  # it reads its own shops.toml again when that changes
+def test_collector_with_another_key_or_secret_is_reported(check, monkeypatch, tmp_path):
+    other = tmp_path / "collector"  # a folder of its own: a collector reloads shops.toml when that changes
     other.mkdir()
     (other / "shops.toml").write_text(SHOPS)
     with collecting(monkeypatch, other, PIXELNOVA_SHOPIFY_SECRETS="of-another-app") as url:
         (tmp_path / "shops.toml").write_text(SHOPS.replace(KEY, "key-of-tomorrow"))
-        failed, said = check(url, **GRANTED)
+        failed, output = check(url, **GRANTED)
     assert failed == ["ingest key", "webhook secret"]
-    assert "key-of-tomorrow is unknown to the collector" in said
-    assert "refuses webhooks signed with the app's secret (HTTP 401)" in said
+    assert "key-of-tomorrow is unknown to the collector" in output
+    assert "refuses webhooks signed with the app's secret (HTTP 401)" in output
 
 
-def test_a_collector_that_does_not_answer_is_found(check):
-    failed, said = check("http://127.0.0.1:1", **GRANTED)
+def test_unreachable_collector_is_reported(check):
+    failed, output = check("http://127.0.0.1:1", **GRANTED)
     assert failed == ["collector"]
-    assert "http://127.0.0.1:1 does not answer" in said
+    assert "http://127.0.0.1:1 does not answer" in output

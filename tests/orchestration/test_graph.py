@@ -1,4 +1,4 @@
-"""The asset graph, as Dagster sees it. Loading Dagster takes seconds, so it is loaded once, here."""
+"""The asset graph as Dagster loads it. Loading takes seconds, so the module does it once."""
 
 from pathlib import Path
 
@@ -108,7 +108,7 @@ def test_every_asset_is_in_the_job_refresh(definitions, graph):
     assert names(job.asset_layer.executable_asset_keys) == names(graph.get_all_asset_keys())
 
 
-def test_what_dlt_loads_is_what_dbt_reads(graph):
+def test_dlt_assets_are_the_sources_of_dbt(graph):
     raw = {f"{source}/{table}" for source, tables in SOURCES.items() for table in tables}
     assert raw <= names(graph.get_all_asset_keys())
     for name in raw:
@@ -117,7 +117,7 @@ def test_what_dlt_loads_is_what_dbt_reads(graph):
         assert graph.get(key).child_keys, f"nothing reads {name}"
 
 
-def test_the_published_version_comes_after_every_mart_and_export(graph):
+def test_published_version_depends_on_every_mart_and_export(graph):
     [published] = [key for key in graph.get_all_asset_keys() if key.path == ["published", "version"]]
     assert names(graph.get(published).parent_keys) == MARTS | EXPORTS | RECOMMENDERS
     assert graph.get(published).child_keys == set()
@@ -140,15 +140,15 @@ def test_every_mart_has_tests_as_asset_checks(graph):
     assert checked >= MARTS
 
 
-def test_the_job_runs_every_hour_in_one_process(definitions):
+def test_job_runs_hourly_in_one_process(definitions):
     schedule = definitions.resolve_schedule_def("hourly")
     assert schedule.job_name == "refresh"
     assert schedule.cron_schedule == "5 * * * *"
     assert definitions.resolve_job_def("refresh").executor_def.name == "in_process"
 
 
-def test_what_is_one_answer_is_loaded_whole_or_not_at_all(definitions, graph, tmp_path, monkeypatch):
-    """Half of an answer would be missing for good: the next run asks for what has changed since."""
+def test_tables_of_one_source_are_materialized_together(definitions, graph, tmp_path, monkeypatch):
+    """Tables left out would miss these changes for good: the next run fetches newer changes only."""
     import dagster as dg
 
     monkeypatch.setenv("PIXELNOVA_DATA", str(tmp_path))
@@ -159,12 +159,12 @@ def test_what_is_one_answer_is_loaded_whole_or_not_at_all(definitions, graph, tm
         return job.execute_in_process(asset_selection=chosen, raise_on_error=False)
 
     for source in ("shopify", "catalogue"):
-        half = materialize(f"{source}/products")
-        assert not half.success
-        [failure] = half.get_step_failure_events()
+        subset = materialize(f"{source}/products")
+        assert not subset.success
+        [failure] = subset.get_step_failure_events()
         assert f"Materialize all tables of {source} together" in str(failure.event_specific_data)
     assert materialize(*(f"shopify/{table}" for table in SOURCES["shopify"])).success
 
 
-def test_a_shop_that_could_not_be_asked_is_an_asset_check_that_fails(graph):
+def test_failed_fetches_have_an_asset_check(graph):
     assert "every_shop_was_fetched" in {check.name for check in graph.asset_check_keys}

@@ -110,13 +110,13 @@ def test_the_summary_is_per_store_and_says_where_there_is_too_little(refreshed):
     quiet = refreshed.output.split("\nQuiet ")[1]
     assert "40.00 EUR" in berlin and "Teapot" in berlin and "JPY" not in berlin
     assert "9,000.00 JPY" in osaka and "Kettle" in osaka and "Teapot" not in osaka
-    assert "No product was viewed yet." in quiet
+    assert "No product views yet." in quiet
     assert "bought together often enough" not in quiet
     assert "0.0% @" not in refreshed.output
 
 
 def test_a_warning_of_a_dbt_test_reaches_the_summary_with_its_rows_and_its_query(refreshed):
-    warnings = refreshed.output.split("Warnings: published, but look at these")[1]
+    warnings = refreshed.output.split("Data test warnings (published anyway)")[1]
     assert "every rule of the merchant does something" in warnings
     [build] = (refreshed.data / "dbt").iterdir()
     [query] = build.rglob("compiled/**/every_rule_of_the_merchant_does_something.sql")
@@ -132,7 +132,7 @@ def test_status_reads_no_warehouse(refreshed, pixelnova):
     with duckdb.connect(str(warehouse_file(refreshed.data))):  # as a run has it
         said = pixelnova("status", data=refreshed.data).stdout
     assert "18 events" in said
-    assert "Run at work" in said
+    assert "Run in progress" in said
 
 
 def test_monitoring_finds_out_by_the_lock_whether_a_run_lives(refreshed, monkeypatch):

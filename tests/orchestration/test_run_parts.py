@@ -1,4 +1,4 @@
-"""What keeps a run from harm: the lock, waiting for readers, a whole manifest, a full disk said in words."""
+"""Safeguards of a run: the lock, waiting for readers, a complete manifest, disk-full messages."""
 
 import errno
 import shutil
@@ -32,7 +32,7 @@ def data(tmp_path, monkeypatch) -> Path:
 
 @pytest.fixture
 def read(data):
-    """Starts a process that has the warehouse open for so many seconds."""
+    """Starts a process that keeps the warehouse open for so many seconds."""
     duckdb.connect(str(warehouse_file(data))).close()
     readers = []
 
@@ -50,14 +50,14 @@ def read(data):
         reader.stdout.close()
 
 
-def test_who_writes_the_warehouse_waits_for_a_reader_to_leave(data, read):
+def test_writers_wait_for_readers_to_close(data, read):
     for write in (lambda: connect(warehouse_file(data)), lambda: connect_to_serve(str(warehouse_file(data)))):
         reader = read(1.5)
         write().close()
         assert reader.wait(10) == 0
 
 
-def test_dlt_waits_for_a_reader_to_leave(data, read):
+def test_dlt_waits_for_readers_to_close(data, read):
     reader = read(3)
     open_pipeline("shops", data).run(shops_source(load_shops(PROJECT / "shops.toml")))
     assert reader.wait(10) == 0
@@ -65,13 +65,13 @@ def test_dlt_waits_for_a_reader_to_leave(data, read):
         assert connection.execute("select count(*) from raw_shops.shops").fetchone() == (1,)
 
 
-def test_a_reader_that_does_not_leave_is_named(data, read):
+def test_reader_that_stays_open_is_named(data, read):
     reader = read(60)
     with pytest.raises(WarehouseInUse, match=rf"PID {reader.pid}\).*published/current/pixelnova.duckdb"):
         connect(warehouse_file(data), wait_seconds=0.5)
 
 
-def test_another_run_is_refused_and_a_status_does_not_disturb(data):
+def test_second_run_is_refused_and_status_does_not_take_the_lock(data):
     assert not is_held(data)
     with warehouse_lock():
         assert is_held(data)
@@ -80,7 +80,7 @@ def test_another_run_is_refused_and_a_status_does_not_disturb(data):
     assert not is_held(data)
 
 
-def test_a_child_that_inherits_the_lock_holds_it_after_its_parent_has_ended(data):
+def test_child_that_inherits_the_lock_holds_it_after_its_parent_has_ended(data):
     sleep = [sys.executable, "-c", "import time; time.sleep(60)"]
     with warehouse_lock() as lock:
         with inherited_by_children(lock):
@@ -98,7 +98,7 @@ def test_a_child_that_inherits_the_lock_holds_it_after_its_parent_has_ended(data
             process.wait()
 
 
-def test_a_truncated_manifest_is_written_again(tmp_path):
+def test_truncated_manifest_is_rewritten(tmp_path):
     target = shutil.copytree(prepare_dbt(), tmp_path / "target")
     manifest = target / "manifest.json"
     whole = manifest.read_bytes()
@@ -132,18 +132,18 @@ def fill_an_sqlite():
 
 
 @pytest.mark.parametrize("fill", [write_to_a_full_file, fill_a_duckdb, fill_an_sqlite])
-def test_a_full_disk_is_recognised_whoever_says_so_and_however_deep(tmp_path, fill):
+def test_full_disk_is_recognised_in_nested_errors_of_any_library(tmp_path, fill):
     with pytest.raises(ValueError) as caught:
         try:
             fill()
         except Exception as error:
             raise ValueError("a step failed") from error
-    said = str(disk_full(caught.value, tmp_path / "not" / "there"))
-    assert str(tmp_path / "not" / "there") in said
-    assert "Make room there" in said
+    message = str(disk_full(caught.value, tmp_path / "not" / "there"))
+    assert str(tmp_path / "not" / "there") in message
+    assert "Make room there" in message
 
 
-def test_another_error_is_no_full_disk(tmp_path):
+def test_other_errors_are_not_a_full_disk(tmp_path):
     assert disk_full(OSError(errno.EACCES, "Permission denied"), tmp_path) is None
     assert disk_full(None, tmp_path) is None
 
@@ -159,8 +159,8 @@ def test_dagster_finds_dbt_and_itself_without_an_activated_environment(tmp_path)
     assert done.stdout.split() == [str(binaries / "dbt"), str(binaries / "dagster"), str(binaries.parent)], done.stderr
 
 
-def test_errors_that_cause_each_other_are_followed_once():
-    """dlt raises such: following them for ever once hung a failed refresh."""
+def test_cyclic_causes_are_followed_once():
+    """dlt raises such errors; an endless loop over them once hung a failed refresh."""
     outer, inner = RuntimeError("outer"), OSError("inner")
     outer.__cause__, inner.__context__ = inner, outer
     assert list(causes(outer)) == [outer, inner]

@@ -150,7 +150,8 @@ ranked as (
 select
     products.shop,
     case
-        when ranked.choice_rank = 1 and ranked.known_id is not null then ranked.known_id else 'handle:' || products.handle
+        when ranked.choice_rank = 1 and ranked.known_id is not null then ranked.known_id
+        else 'handle:' || products.handle
     end
         as product_id,
     products.handle,

@@ -1,4 +1,4 @@
-{#- All lists in one format: list, item and reason. serving/eligibility_check.py applies the final eligibility check. -#}
+{#- All lists in one format: list, item and reason. serving/eligibility_check.py does the final eligibility check. -#}
 
 with
 

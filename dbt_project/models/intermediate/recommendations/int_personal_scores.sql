@@ -93,7 +93,9 @@ nearest as (
             cast(pairs.weight as double) / sqrt(cast(popularity.persons as double)) as weight,
             row_number() over (
                 partition by pairs.product_number
-                order by cast(pairs.weight as double) / sqrt(cast(popularity.persons as double)) desc, pairs.other_number
+                order by
+                    cast(pairs.weight as double) / sqrt(cast(popularity.persons as double)) desc,
+                    pairs.other_number
             ) as similarity_rank
         from pairs
         inner join popularity on pairs.other_number = popularity.product_number

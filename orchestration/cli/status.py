@@ -1,6 +1,6 @@
-"""What waits, what is at work and what there is, on the terminal.
+"""The tables of `pixelnova status`.
 
-Reads the published version only: a reader of the warehouse would keep a run from writing it.
+Reads the published version only: a reader of the warehouse would block a run from writing it.
 """
 
 from rich.console import Group, RenderableType
@@ -10,12 +10,12 @@ from rich.table import Table
 from serving.published import Published
 
 
-def status(waiting: dict[str, int], at_work: bool, published: Published | None) -> RenderableType:
-    """Landing files that wait, whether a run is at work, and of the published version the last load and the rows."""
+def status_tables(waiting: dict[str, int], is_active: bool, published: Published | None) -> RenderableType:
+    """Landing files waiting, whether a run is active, the last load, the published version and its rows per mart."""
     table = Table(title="Status", show_header=False, title_justify="left")
-    for what, count in waiting.items():
-        table.add_row(what, f"{count:,}")
-    table.add_row("Run at work", "yes" if at_work else "no")
+    for name, count in waiting.items():
+        table.add_row(name, f"{count:,}")
+    table.add_row("Run in progress", "yes" if is_active else "no")
     if published is None:
         table.add_row("Last load", "never")
         table.add_row("Published version", "none; run `pixelnova refresh`")

@@ -1,4 +1,4 @@
-"""What a merchant wants to know after a refresh, on the terminal: store by store, and what needs attention.
+"""The summary that `refresh` prints: figures per store, and what needs attention.
 
 Reads a published version, writes rich tables.
 """
@@ -14,15 +14,15 @@ from orchestration.build_warnings import BuildWarning
 from serving.published import Published
 
 NEVER = "-"
-STORES_IN_DETAIL = 3  # more of them share one table
-MIN_CASES = 20  # of a backtest; fewer say nothing
+STORES_IN_DETAIL = 3  # more stores share one table
+MIN_CASES = 20  # of a backtest; fewer are not significant
 TASKS = {"next_view": "next view", "bought_with": "bought with", "new_product": "new product"}
 
 Rows = Callable[..., list[tuple[Any, ...]]]
 
 
-def summary(published: Published, warnings: Sequence[BuildWarning] = ()) -> RenderableType:
-    """Events received; per store visits, sales, funnel, products, backtest; idle rules and warnings."""
+def summary_tables(published: Published, warnings: Sequence[BuildWarning] = ()) -> RenderableType:
+    """Events received; per store visits, sales, funnel, products, backtest; rules without effect and warnings."""
     with published.connect() as connection:
 
         def rows(sql: str, shop: str | None = None) -> list[tuple[Any, ...]]:
@@ -44,7 +44,7 @@ def _received(rows: Rows) -> Table:
     table = Table(title="Events", show_header=False, title_justify="left")
     table.add_row("Events received", f"{loaded + unreadable:,}")
     table.add_row("  loaded", f"{loaded:,}")
-    table.add_row("  quarantined, with the reason", f"{quarantined:,}")
+    table.add_row("  quarantined", f"{quarantined:,}")
     return table
 
 
@@ -59,7 +59,7 @@ def _store(rows: Rows, shop: str, name: str | None) -> list[RenderableType]:
 
 
 def _all_stores(rows: Rows) -> Table:
-    """One row per store and currency: a sum over currencies would be no amount."""
+    """One row per store and currency: amounts are never summed across currencies."""
     table = Table(title="Stores", title_justify="left")
     table.add_column("Store")
     for column in ("sessions", "visitors", "orders", "gross sales", "viewed", "purchased"):
@@ -106,7 +106,7 @@ def _facts(rows: Rows, shop: str, name: str) -> Table:
         shop,
     )[0]
     table = Table(title=escape(name), show_header=False, title_justify="left")
-    table.add_row("Sessions", f"{sessions:,}  (and {bots:,} of bots)")
+    table.add_row("Sessions", f"{sessions:,}  (plus {bots:,} by bots)")
     table.add_row("Visitors", f"{visitors:,}")
     for currency, orders, gross, net in rows(
         "select currency, count(*), sum(gross_total_amount), sum(net_total_amount) from core.orders "
@@ -123,7 +123,7 @@ def _facts(rows: Rows, shop: str, name: str) -> Table:
         shop,
     ):
         share = f"{missing:,} of {placed:,} ({missing / placed:.1%})" if placed else "0"
-        table.add_row("Orders that the pixel did not see", f"{share}, worth {_money(value, currency)}")
+        table.add_row("Orders missed by the pixel", f"{share}, worth {_money(value, currency)}")
     return table
 
 
@@ -139,9 +139,9 @@ def _funnel(rows: Rows, shop: str) -> Table:
     )
     table = Table(title="Funnel: sessions that reached each step", title_justify="left")
     table.add_column("Step")
-    table.add_column("in order", justify="right")
+    table.add_column("in sequence", justify="right")
     table.add_column("of sessions", justify="right")
-    table.add_column("at all", justify="right")
+    table.add_column("in any order", justify="right")
     table.add_column("of sessions", justify="right")
 
     def add(step: str, closed: int, reached: int) -> None:
@@ -179,7 +179,7 @@ def _top_products(rows: Rows, shop: str) -> list[RenderableType]:
         shop,
     )
     if not found:
-        return ["No product was viewed yet."]
+        return ["No product views yet."]
     table = Table(title="Most viewed products", title_justify="left")
     table.add_column("Product")
     table.add_column("views", justify="right")
@@ -196,29 +196,30 @@ def _bought_together(rows: Rows, shop: str) -> list[RenderableType]:
             from recommendations.related_products where strategy = 'bought_together' and shop = $shop
         ),
         best as (select product_id from pairs order by support desc, score desc, product_id limit 1)
-        select seed.title, other.title, pairs.support, pairs.confidence
+        select seed.title, recommended.title, pairs.support, pairs.confidence
         from best
         inner join pairs using (product_id)
         inner join core.products as seed on pairs.product_id = seed.product_id and seed.shop = $shop
-        inner join core.products as other on pairs.recommended_product_id = other.product_id and other.shop = $shop
+        inner join core.products as recommended
+            on pairs.recommended_product_id = recommended.product_id and recommended.shop = $shop
         order by pairs.position
         """,
         shop,
     )
     if not found:
         listed = rows("select 1 from recommendations.related_products where shop = $shop limit 1", shop)
-        return ["No two products were bought together often enough yet; lists use views instead."] if listed else []
+        return ["No products have been bought together often enough yet; lists use views instead."] if listed else []
     table = Table(title=f"Bought together with {escape(found[0][0] or '?')}", title_justify="left")
     table.add_column("Product")
     table.add_column("orders with both", justify="right")
     table.add_column("of its orders", justify="right")
-    for _, other, orders, confidence in found:
-        table.add_row(escape(other or "?"), f"{orders:,}", f"{confidence:.0%}")
+    for _, title, orders, confidence in found:
+        table.add_row(escape(title or "?"), f"{orders:,}", f"{confidence:.0%}")
     return [table]
 
 
 def _evaluation(rows: Rows, shop: str) -> list[RenderableType]:
-    """The lists of some days ago, rated by what shoppers have done since."""
+    """Backtest: lists made from older events, scored against what shoppers did next."""
     found = rows(
         """
         select task, strategy, cutoff, cases, hit_rate, mrr, date_diff('day', trained_until, computed_at)
@@ -231,7 +232,7 @@ def _evaluation(rows: Rows, shop: str) -> list[RenderableType]:
     )
     if not found:
         return []
-    # Where no strategy finds anything there is nothing yet that any could have learned from.
+    # If no strategy has a hit, there is too little history to learn from.
     rated = {task for task, _, _, cases, hit_rate, *_ in found if cases >= MIN_CASES and hit_rate}
     days = found[0][-1]
     parts: list[RenderableType] = []
@@ -254,7 +255,7 @@ def _evaluation(rows: Rows, shop: str) -> list[RenderableType]:
 
 
 def _idle_rules(rows: Rows) -> list[RenderableType]:
-    """The merchant's rules that have no effect, most likely because of a typing error."""
+    """The merchant's rules that have no effect, most likely because of a typo."""
     found = rows(
         "select shop, case when beside is null then rule else 'pin_beside ' || beside end, product, status "
         "from recommendations.merchant_rules where status <> 'in force' order by shop, rule, beside, place"
@@ -270,14 +271,14 @@ def _idle_rules(rows: Rows) -> list[RenderableType]:
 
 
 def _fetch_warnings(rows: Rows) -> list[RenderableType]:
-    """What is doubtful about the catalogue that each shop has now."""
+    """Warnings about the catalogue files that are in use."""
     found = rows(
         "select shop, max_by(warning, began_at) from operations.fetches where source = 'catalogue' and error is null "
         "group by shop having max_by(coalesce(warning, ''), began_at) <> '' order by shop"
     )
     if not found:
         return []
-    table = Table(title="Catalogue files to look at", title_justify="left")
+    table = Table(title="Catalogue file warnings", title_justify="left")
     table.add_column("Shop")
     table.add_column("Warning")
     for row in found:
@@ -288,12 +289,12 @@ def _fetch_warnings(rows: Rows) -> list[RenderableType]:
 def _warnings(warnings: Sequence[BuildWarning]) -> list[RenderableType]:
     if not warnings:
         return []
-    table = Table(title="Warnings: published, but look at these", title_justify="left")
-    table.add_column("What")
+    table = Table(title="Data test warnings (published anyway)", title_justify="left")
+    table.add_column("Test")
     table.add_column("rows", justify="right")
-    table.add_column("Query that finds them", overflow="fold")
+    table.add_column("Query that finds these rows", overflow="fold")
     for warning in warnings:
-        table.add_row(escape(warning.said), f"{warning.rows:,}", escape(str(warning.query)))
+        table.add_row(escape(warning.description), f"{warning.rows:,}", escape(str(warning.query)))
     return [table]
 
 

@@ -1,0 +1,6 @@
+"""`python -m orchestration.cli`: the command where the environment is not activated."""
+
+from orchestration.cli import main
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,36 @@
+"""The commands `connect …`: check whether a store is connected, part by part."""
+
+from typing import Annotated
+
+import typer
+from rich.text import Text
+
+from orchestration.cli.terminal import console
+from orchestration.errors import OrchestrationError
+from orchestration.settings import shops_file
+
+MARKS = {"ok": "[green]✓[/green]", "failed": "[red]✗[/red]", "unknown": "[yellow]?[/yellow]"}
+
+
+class NotConnected(OrchestrationError):
+    """Part of a store's connection failed; the findings were printed, the message says how many failed."""
+
+
+def check(
+    shop: Annotated[str, typer.Argument(help="The store: my-store.myshopify.com.")],
+    collector_url: Annotated[
+        str | None, typer.Option(help="Public URL of the collector, https://…; default: it is not checked.")
+    ] = None,
+) -> None:
+    """Check every part of a store's connection, and print a remedy for each part that fails."""
+    from ingestion.connection import check_connection
+    from ingestion.shops import load_shops
+
+    failed = 0
+    for finding in check_connection(load_shops(shops_file()), shop, collector_url):
+        failed += finding.verdict == "failed"
+        console.print(f"{MARKS[finding.verdict]} [bold]{finding.part}[/bold]", Text(finding.found), soft_wrap=True)
+        if finding.remedy:
+            console.print(Text(f"    {finding.remedy}"), soft_wrap=True)
+    if failed:
+        raise NotConnected(f"{shop} is not connected: {failed} failed. Follow the remedies above, then run this again.")

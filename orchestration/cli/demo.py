@@ -1,0 +1,55 @@
+"""The command `demo`: the whole path, from simulated shoppers to a published version."""
+
+import os
+from typing import Annotated
+
+import typer
+
+from orchestration.cli.arguments import DEMO_SHOP, Days, End, Seed, chosen_shop
+from orchestration.cli.collector import send_simulation, simulation
+from orchestration.cli.refresh import print_summary, run_refresh
+from orchestration.cli.servers import check_ports, run_storefront
+from orchestration.cli.terminal import console, short
+from orchestration.settings import data_folder
+
+DEMO_TOKEN = "demo-token"
+
+
+def demo(
+    seed: Seed = 1,
+    end: End = None,
+    days: Days = 30,
+    storefront: Annotated[
+        bool, typer.Option("--storefront", help="Then serve the demo shop, with pixel and lists, until Ctrl-C.")
+    ] = False,
+) -> None:
+    """Simulate a store, collect its events, load, build and publish them, and print a summary."""
+    from ingestion.simulator.admin_api import AdminApi, Bucket, running_admin_api
+    from ingestion.simulator.admin_store import AdminStore
+    from ingestion.simulator.catalogue import build_catalogue
+    from ingestion.sources.shopify_api import URL_VARIABLE
+    from ingestion.sources.shopify_token import token_variable
+    from orchestration.processes import collector_counts, running_collector
+
+    if storefront:
+        check_ports()
+    shop = chosen_shop(DEMO_SHOP)
+    with running_collector() as url:
+        simulated = simulation(shop, seed, end, days)
+        send_simulation(url, shop, simulated)
+        counts = collector_counts(url)
+    stored, refused = counts["stored"], counts["consent_refused"]
+    console.print(f"The collector stored {stored:,} events; {refused:,} without consent were counted, not stored.")
+    store = AdminStore(shop.domain, build_catalogue(seed), simulated.orders)
+    plus = Bucket(maximum=20_000, restore_rate=1000)  # the rate limit of Shopify's plan Plus
+    with running_admin_api(AdminApi(store, DEMO_TOKEN, plus)) as api_url:
+        os.environ |= {URL_VARIABLE: api_url, token_variable(shop.domain): DEMO_TOKEN}
+        refreshed = run_refresh()
+    print_summary(refreshed)
+    console.print(
+        "\nNext: [bold]pixelnova status[/bold] · [bold]make dev[/bold] for Dagster's graph · "
+        f"analysts: {short(data_folder() / 'published' / 'current' / 'pixelnova.duckdb')}",
+        soft_wrap=True,
+    )
+    if storefront:
+        raise typer.Exit(run_storefront())
