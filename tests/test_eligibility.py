@@ -1,7 +1,7 @@
-"""Random catalogues, stock changes and merchants' rules: no file or response has an ineligible product.
+"""Random catalogues, stock changes and merchant rules: no file or response contains an ineligible item.
 
-Eligibility is defined here a second time, in plain Python. The models, the recommenders, the publication and the
-read API are the real ones; only the tables before the lists are written by the test.
+Reimplements eligibility in plain Python. Models, recommenders, publication and read API are the real ones; the test
+writes only the tables that the lists are built from.
 """
 
 import json
@@ -14,16 +14,15 @@ from typing import Any
 
 import duckdb
 import pytest
-from fastapi.testclient import TestClient
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from serving.api import ApiSettings, create_api
 from serving.api.visitor_access import VisitorSecrets
 from serving.publish import publish
 from serving.published import Published
 from serving.recommenders.personal import recommend
 from tests.conftest import PROJECT
+from tests.serving.conftest import Asking
 from tests.warehouse import Warehouse
 
 TODAY = date(2026, 11, 20)
@@ -99,26 +98,26 @@ class Store:
         return shown
 
     def restock(self) -> None:
-        """Flip availability at random."""
+        """Toggle the availability of some products."""
         for product in self.products:
             if self.rng.random() < 0.4:
                 product["is_available"] = not product["is_available"]
 
     def write(self, connection: duckdb.DuckDBPyConnection) -> None:
-        """Replace the catalogue and the rules."""
+        """Replace the shop's catalogue and rules."""
         for table in ("core.products", "core.collection_products", "raw_shops.recommendation_rules"):
             connection.execute(f"delete from {table} where shop = $shop", {"shop": self.shop})
         for product in self.products:
-            columns = {name: value for name, value in product.items() if name != "price"}
-            there = not product["is_deleted"]
+            known = {name: value for name, value in product.items() if name != "price"}
+            exists = not product["is_deleted"]
             self.insert(
                 connection,
                 "core.products",
-                **columns
+                **known
                 | {
                     "product_key": f"{self.shop}/{product['product_id']}",
-                    "is_published": product["is_published"] and there,
-                    "is_available": product["is_available"] and there,
+                    "is_published": product["is_published"] and exists,
+                    "is_available": product["is_available"] and exists,
                     "price_min": product["price"],
                     "price_max": product["price"],
                     "currency": "EUR",
@@ -140,7 +139,7 @@ class Store:
                 )
 
     def write_visits(self, connection: duckdb.DuckDBPyConnection) -> None:
-        """Write sessions of a few products, orders of some, and their visitors."""
+        """Write sessions of a few products, orders of some of them, and their visitors."""
         self.insert(connection, "core.shops", name=self.shop, timezone="UTC", currency="EUR")
         self.insert(connection, "intermediate.int_shop_today", today=TODAY)
         self.insert(connection, "intermediate.int_as_of", as_of=datetime(2026, 11, 20, 12))
@@ -171,10 +170,10 @@ class Store:
                     is_last_view=product not in viewed[: place - 1],
                     last_viewed_at=datetime.combine(day, datetime.min.time()),
                 )
-            for one in set(viewed):
-                for other in set(viewed):
-                    if one <= other:
-                        pair = {"product_id": one, "other_product_id": other}
+            for left in set(viewed):
+                for right in set(viewed):
+                    if left <= right:
+                        pair = {"product_id": left, "other_product_id": right}
                         self.insert(
                             connection,
                             "intermediate.int_view_pairs_daily",
@@ -201,7 +200,7 @@ class Store:
 
 
 def check(shown: list[str], store: Store, where: Any, seed: str | None = None) -> int:
-    """Check one list."""
+    """Assert the rules for one list."""
     allowed = store.may_be_shown()
     assert len(shown) == len(set(shown)), where
     assert set(shown) <= set(allowed), (where, set(shown) - set(allowed))
@@ -257,7 +256,7 @@ def check_files(version: Published, stores: list[Store]) -> int:
     return items
 
 
-def check_answers(client: TestClient, stores: list[Store], rng: random.Random) -> int:
+def check_answers(ask: Asking, stores: list[Store], rng: random.Random) -> int:
     items = 0
     for store in stores:
         base = f"/v1/shops/{store.shop}"
@@ -265,7 +264,7 @@ def check_answers(client: TestClient, stores: list[Store], rng: random.Random) -
         for seed in ids:
             excluded = rng.sample(ids, min(len(ids), rng.randint(0, 3)))
             for placement in ("product_page", "bought_together", "viewed_together"):
-                answer = client.get(
+                answer = ask(
                     f"{base}/products/{seed}/recommendations",
                     params={"placement": placement, "limit": 20, "exclude": ",".join(excluded)},
                 )
@@ -275,16 +274,16 @@ def check_answers(client: TestClient, stores: list[Store], rng: random.Random) -
                 items += check(shown, store, (seed, placement), seed)
                 assert not set(shown) & set(excluded)
         for path in ("popular", "trending"):
-            answer = client.get(f"{base}/{path}")
+            answer = ask(f"{base}/{path}")
             items += check([item["product_id"] for item in answer.json()["items"]], store, path)
         if ids:
             viewed = [rng.choice(ids) for _ in range(5)]
-            answer = client.post(f"{base}/session", json={"products": viewed})
+            answer = ask(f"{base}/session", "POST", json={"products": viewed})
             assert answer.status_code == 200, answer.text
             items += check([item["product_id"] for item in answer.json()["items"]], store, ("session", viewed))
         for number in range(8):
-            visitor = f"{base}/visitors/{store.shop}-j{number}"  # the last one is an unknown visitor
-            answer = client.get(visitor, headers={"Authorization": f"Bearer {KEY}"})
+            visitor = f"{base}/visitors/{store.shop}-j{number}"  # the last one is unknown
+            answer = ask(visitor, headers={"Authorization": f"Bearer {KEY}"})
             assert answer.status_code == 200, answer.text
             items += check([item["product_id"] for item in answer.json()["items"]], store, "visitor")
     return items
@@ -296,7 +295,7 @@ def check_answers(client: TestClient, stores: list[Store], rng: random.Random) -
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )
 @given(seed=st.integers(0, 10**9))
-def test_no_ineligible_item_is_in_any_file_or_answer(template, tmp_path_factory, seed):
+def test_no_file_or_response_contains_an_ineligible_item(template, tmp_path_factory, seed):
     rng = random.Random(seed)
     data = tmp_path_factory.mktemp("store")
     shutil.copy(template, data / "warehouse.duckdb")
@@ -317,14 +316,11 @@ def test_no_ineligible_item_is_in_any_file_or_answer(template, tmp_path_factory,
         version = publish(warehouse.file, data)
         assert version.manifest.ineligible_dropped == 0
         items += check_files(version, stores)
-        with TestClient(
-            create_api(data, ApiSettings(requests_per_second=0, secrets=VisitorSecrets(api_keys=[KEY.encode()])))
-        ) as client:
-            items += check_answers(client, stores, rng)
+        items += check_answers(Asking(data, secrets=VisitorSecrets(api_keys=[KEY.encode()])), stores, rng)
     assert items > 0
 
 
-def test_a_catalogue_without_views_has_lists(template, tmp_path):
+def test_catalogue_without_views_has_lists(template, tmp_path):
     shutil.copy(template, tmp_path / "warehouse.duckdb")
     warehouse = Warehouse.__new__(Warehouse)
     warehouse.data, warehouse.file = tmp_path, tmp_path / "warehouse.duckdb"

@@ -1,9 +1,9 @@
 """Measures the collector against nginx and FastAPI: one run, interleaved rounds, medians and ratios.
 
-Each server stores the body of a POST. nginx writes it to its access log, without looking at it and without a sync;
-FastAPI with pydantic validates it and writes it with a flush, or with a sync per request; ours validates, makes the
-envelope, and answers when the group commit has synced. "No sync" is ours with fdatasync taken out. CPU is of the
-process tree, from /proc; the load comes from wrk on the same machine, so requests a second are only good for ratios.
+Each server stores the body of a POST. nginx writes it to its access log, without validation or sync; FastAPI with
+pydantic validates it and writes it with a flush, or with a sync per request; ours validates, builds the envelope, and
+responds after the group commit has synced. "ours without sync" has fdatasync disabled. CPU is that of the process tree,
+from /proc. wrk runs on the same machine, so requests per second are meaningful only as ratios.
 """
 
 import argparse
@@ -122,7 +122,7 @@ def event() -> dict:
 
 
 class Contestant:
-    """One server: how it is started, and what it is sent."""
+    """One server: its command and its requests."""
 
     def __init__(self, name: str, command, body: bytes, events: int, folder: Path, content_type="text/plain") -> None:
         self.name, self.command, self.events = name, command, events
@@ -206,7 +206,7 @@ def measure(contestant: Contestant, port: int, pid: int, key: str, seconds: int)
 
 
 def sync_milliseconds(folder: Path) -> float:
-    """The median time of one fsync after a write of 1.5 kB, on the disk that all write to."""
+    """The median time of one fsync after a write of 1.5 kB, on the disk that all servers use."""
     times = []
     with (folder / "syncs").open("wb", buffering=0) as file:
         for _ in range(300):
@@ -299,8 +299,10 @@ def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("--rounds", type=int, default=5)
     arguments.add_argument("--seconds", type=int, default=4)
-    arguments.add_argument("--json", type=Path, help="write the result there")
-    arguments.add_argument("--slower-sync-ms", type=float, default=0, help="add to every sync, as a slower disk would")
+    arguments.add_argument("--json", type=Path, help="write the result to this file")
+    arguments.add_argument(
+        "--slower-sync-ms", type=float, default=0, help="delay every sync, to simulate a slower disk"
+    )
     options = arguments.parse_args()
     for needed, package in (("wrk", "wrk"), ("nginx", "nginx-light libnginx-mod-http-echo")):
         if not shutil.which(needed):
@@ -308,7 +310,7 @@ def main() -> None:
     key = load_shops(PROJECT / "shops.toml")[0].ingest_keys[0]
     with tempfile.TemporaryDirectory(dir=PROJECT / "data") as folder:
         Path(folder).chmod(0o755)
-        if options.slower_sync_ms:  # of both Python servers: `sitecustomize` is imported by every interpreter
+        if options.slower_sync_ms:  # for both Python servers: every interpreter imports `sitecustomize`
             slow = SLOW_DISK.format(seconds=options.slower_sync_ms / 1000)
             (Path(folder) / "sitecustomize.py").write_text(slow)
         found = contestants(Path(folder), key)

@@ -1,9 +1,8 @@
-"""Landing files by the million, written by DuckDB: for the benchmark of the warehouse.
+"""Generates landing files with millions of events, using DuckDB, for the benchmark of the warehouse.
 
-A number of events flows in; sealed landing files flow out, in the order in which their events were received. One shop
-has about 10,000 events a day, so that more events are a longer history: sessions of about seven events, a third of them
-of clients that came before, one in ten with a cart, one in 25 with a checkout, some of these of customers on a second
-browser. Two events of a hundred come late, up to two weeks.
+Takes a number of events, writes sealed landing files in the order of receipt. One shop has about 10,000 events a day,
+so more events mean a longer history. Sessions have about seven events; a third are of returning clients, 10 % have a
+cart, 4 % a checkout, some of these by customers on a second browser. 2 % of the events arrive late, by up to two weeks.
 """
 
 from pathlib import Path
@@ -21,8 +20,8 @@ create table events as
 with sessions as (
     select
         session,
-        hash(session) as luck,
-        -- A third comes back: as a client of the last 20,000 sessions, or else as a new one.
+        hash(session) as draw,
+        -- A third are returning clients of the last 20,000 sessions.
         case
             when hash(session) % 3 = 0 and session > 20000 then session - 1 - (hash(session, 1) % 20000)::bigint
             else session
@@ -35,13 +34,13 @@ with sessions as (
 lengths as (
     select
         *,
-        cast(2 + (luck // 7 % 9) as bigint) as looks,
-        luck // 100 % 10 = 0 as has_cart,
-        luck // 100 % 25 = 0 as has_checkout
+        cast(2 + (draw // 7 % 9) as bigint) as views,
+        draw // 100 % 10 = 0 as has_cart,
+        draw // 100 % 25 = 0 as has_checkout
     from sessions
 ),
 steps as (
-    select *, unnest(range(looks)) as step, case when step % 2 = 0 then 'page_viewed' else 'product_viewed' end as name
+    select *, unnest(range(views)) as step, case when step % 2 = 0 then 'page_viewed' else 'product_viewed' end as name
     from lengths
     union all
     select *, 20 as step, 'product_added_to_cart' as name from lengths where has_cart
@@ -54,7 +53,7 @@ steps as (
 ),
 events as (
     select
-        session, step, name, client, luck,
+        session, step, name, client, draw,
         md5('e' || session || '-' || step) as id,
         started_at + to_microseconds(cast(step * 25e6 + hash(session, step) % 20000000 as bigint)) as event_at,
         -- A few products have most of the views.
@@ -72,7 +71,7 @@ order by received_at, id
 """
 
 _ANY_PRODUCT = "cast(power(hash(session, step, 3) % 1000000 / 1e6, 3) * 500 as bigint)"
-# Three in four views of a session are of neighbours of one product.
+# Three in four views of a session are of products near one product.
 _NEIGHBOUR = """
         cast(case
             when hash(session, step, 4) % 4 = 0 then power(hash(session, step, 3) % 1000000 / 1e6, 3) * {products}
@@ -127,9 +126,9 @@ from (
             '{{"currencyCode":"USD","token":"', md5('t' || session), '","order":{{"id":',
             case when name = 'checkout_completed' then '"gid://shopify/OrderIdentity/' || 5400000000000 + session || '"'
                 else 'null' end,
-            -- Every second buyer is known; one in eight of them under the number of another browser.
-            ',"customer":', case when luck // 3 % 2 = 0 then
-                '{{"id":"' || (6100000000000 + case when luck // 11 % 8 = 0 then client // 2 else client end) || '"}}'
+            -- Every second buyer is a known customer; one in eight of them shares an id with another browser.
+            ',"customer":', case when draw // 3 % 2 = 0 then
+                '{{"id":"' || (6100000000000 + case when draw // 11 % 8 = 0 then client // 2 else client end) || '"}}'
                 else 'null' end,
             '}},"lineItems":[{{"title":"Product","quantity":1,"finalLinePrice":', money, ',"variant":', variant,
             '}}],"subtotalPrice":', money, ',"totalTax":{{"amount":0}},',
@@ -140,9 +139,9 @@ from (
         select
             *,
             (product * 37 % 900 + 100) / 10.0 as price,
-            case when step = 0 and luck % 2 = 0 then '/' else '/products/product-' || product end as page,
-            case when step = 0 and luck // 5 % 10 < 2 then '?utm_source=google&utm_medium=cpc' else '' end as query,
-            case when step > 0 then 'https://{shop}/' when luck // 13 % 3 = 0 then 'https://www.google.com/' else '' end
+            case when step = 0 and draw % 2 = 0 then '/' else '/products/product-' || product end as page,
+            case when step = 0 and draw // 5 % 10 < 2 then '?utm_source=google&utm_medium=cpc' else '' end as query,
+            case when step > 0 then 'https://{shop}/' when draw // 13 % 3 = 0 then 'https://www.google.com/' else '' end
                 as referrer,
             ['Mozilla/5.0 (iPhone; CPU iPhone OS 18_6 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) '
                 || 'Version/18.' || (client % 40) || ' Mobile/15E148 Safari/604.1',
@@ -152,19 +151,19 @@ from (
             ][case when client % 50 = 0 then 3 else 1 + client % 2 end] as user_agent
         from events
         where rowid >= $first and rowid < $last
-    ) as told
+    ) as described
 ) as filled
 """
 
 
 def write_landing_files(landing: Path, work: Path, counts: list[int], products: int | None = None) -> list[list[Path]]:
-    """Write so many events, one list of files per count, each received after all of the one before.
+    """Write events, one list of files per count, each received after all events of the previous one.
 
     Args:
-        landing: where the sealed files are to lie; the first count only. The others are left in `work`, to be moved.
-        work: a folder for what comes between.
-        counts: events of each part.
-        products: how many the shop has, sessions keeping to a few that lie together; without it 500, viewed at random.
+        landing: folder for the sealed files of the first count. The others stay in `work`, for the caller to move.
+        work: folder for intermediate files.
+        counts: number of events per part.
+        products: number of products, with sessions viewing neighbouring ones; None means 500, viewed at random.
     """
     landing.mkdir(parents=True, exist_ok=True)
     work.mkdir(parents=True, exist_ok=True)

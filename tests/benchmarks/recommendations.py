@@ -1,9 +1,9 @@
-"""Measures the recommendations: how well they foretell, what they cost, and how fast the read API gives them out.
+"""Measures the recommendations: prediction quality, cost of building them, and speed of the read API.
 
-Four parts, each step in a process of its own; every figure of a part comes from one run over the same data.
-sessions: the next click of Yoochoose's sessions, foretold by what a browser, the batch and the read API know.
-retail: the rest of an Online Retail basket, and what is new to a customer, beside `implicit`. speed: 3 million
-generated events, built in full, with 1 % more, with none. api: the server under a load by wrk, while versions switch.
+Four parts, each step in its own process; every figure of a part comes from one run over the same data.
+sessions: predicts the next click in Yoochoose's sessions, with the lists of the browser, the batch and the read API.
+retail: predicts the rest of an Online Retail basket and a customer's new products, compared with `implicit`. speed: 3
+million generated events, built in full, with 1 % more, with none. api: the server under wrk, while versions switch.
 """
 
 import argparse
@@ -47,7 +47,7 @@ TARGETS = {
 }
 CUTOFF = 20  # of the next click
 SHOWN = 10  # of a basket and a customer
-# What session-rec does: a session is what the data calls one, nothing ages, and nobody is a robot.
+# As in session-rec: sessions come from the data, no decay, no bot detection.
 AS_SESSION_REC = {
     "session_gap_minutes": 10_000_000,
     "bot_session_hours": 1_000_000,
@@ -61,9 +61,9 @@ ASSOCIATIONS = {
     "sr": {"view_distance_power": 2, "max_view_distance": 20, "backward_view_weight": 0},
 }
 RETAIL_SPLIT = "2011-11-01"
-BASKET_CAPS = (50, 100, 100_000)  # the first is the project's
+BASKET_CAPS = (50, 100, 100_000)  # the first is the project's default
 EVENTS, NEWS, PRODUCTS = 3_000_000, 30_000, 20_000
-MEMORY = "600MB"  # of DuckDB, so that the process stays under 1 GB
+MEMORY = "600MB"  # DuckDB's limit, so that the process stays under 1 GB
 MEMORY_ELSEWHERE = "3GB"
 LISTS = ["--select", "intermediate.recommendations", "marts.recommendations"]
 TRIALS = ["int_evaluation_cases", "int_evaluation_ranks", "evaluation"]
@@ -81,11 +81,11 @@ EASE_SIZES = (4_000, 10_000)
 Figures = dict[str, Any]
 
 
-# What the parts share
+# Shared by the parts
 
 
 def warehouse_of(data: Path, timezone: str | None = None) -> Any:
-    """The warehouse in a data folder, made with its shop if a timezone is given."""
+    """The warehouse in a data folder; created with its shop if a timezone is given."""
     from ingestion.data_folder import landing_folder, warehouse_file
     from tests.warehouse import Warehouse
 
@@ -94,19 +94,19 @@ def warehouse_of(data: Path, timezone: str | None = None) -> Any:
         shops = data / "shops.toml"
         shops.write_text(SHOPS.format(shop=SHOP, timezone=timezone))
         return Warehouse(data, shops)
-    warehouse = Warehouse.__new__(Warehouse)  # its other sources were loaded when it was made
+    warehouse = Warehouse.__new__(Warehouse)  # its other sources were loaded on creation
     warehouse.data, warehouse.landing, warehouse.file = data, landing_folder(data), warehouse_file(data)
     return warehouse
 
 
 def build(data: Path, *arguments: str, **variables: Any) -> list[Any]:
-    """dbt's models, without tests, in a target folder that no test writes at the same time."""
+    """Build dbt's models, without tests, in a target folder separate from that of the tests."""
     words = ["--vars", json.dumps(variables)] if variables else []
     return warehouse_of(data).build("--target-path", str(data.parent / "target"), *words, *arguments)
 
 
 def land_received(data: Path, events: Iterable[dict[str, Any]]) -> None:
-    """Land events as if each had been received a second after it happened: as_of is near the last."""
+    """Land events as if received one second after they happened, so that as_of is close to the last one."""
     from ingestion.data_folder import landing_folder
     from tests.landing_files import land, line
 
@@ -119,7 +119,7 @@ def land_received(data: Path, events: Iterable[dict[str, Any]]) -> None:
 
 
 def recommend_and_publish(data: Path) -> Any:
-    """The two steps of a refresh that follow dbt's."""
+    """Run the two steps of a refresh that follow dbt: recommend and publish."""
     from serving.publish import publish
     from serving.recommenders.personal import recommend
 
@@ -128,18 +128,18 @@ def recommend_and_publish(data: Path) -> Any:
 
 
 def execution_seconds(results: Iterable[Any]) -> Figures:
-    """What dbt says of models: the sum of their times, from the first's begin to the last's end, and the slowest.
+    """dbt's timings of models: their sum, the span from first start to last end, and the slowest.
 
-    Two run at a time and share two cores, so that the sum is more than they would take one after the other.
+    Two models run in parallel on two cores, so the sum exceeds the time of a sequential run.
     """
     models = [result for result in results if result.node.resource_type == "model"]
-    told = [timing for model in models for timing in model.timing if timing.name == "execute"]
-    begun, ended = [one.started_at for one in told], [one.completed_at for one in told]
+    timings = [timing for model in models for timing in model.timing if timing.name == "execute"]
+    begun, ended = [timing.started_at for timing in timings], [timing.completed_at for timing in timings]
     slowest = sorted(models, key=lambda result: -result.execution_time)[:8]
     return {
         "models": len(models),
         "execution_seconds": round(sum(result.execution_time for result in models), 2),
-        "span_seconds": round((max(ended) - min(begun)).total_seconds(), 2) if told else 0,
+        "span_seconds": round((max(ended) - min(begun)).total_seconds(), 2) if timings else 0,
         "slowest": {result.node.name: round(result.execution_time, 2) for result in slowest},
     }
 
@@ -156,7 +156,7 @@ def without_trials(results: Iterable[Any]) -> list[Any]:
 
 
 def clicks(name: str) -> list[tuple[str, list[str]]]:
-    """Sessions of session-rec's split and their products, in order of time."""
+    """Sessions of session-rec's split and their products, in time order."""
     sessions: dict[int, list[tuple[float, str]]] = defaultdict(list)
     with (CLICKS / f"yoochoose-clicks-100k_{name}.txt").open() as file:
         next(file)
@@ -170,7 +170,7 @@ def clicks(name: str) -> list[tuple[str, list[str]]]:
 
 
 def next_clicks() -> list[tuple[str, list[str], str]]:
-    """Every event of a test session but its first: (case, what was viewed before, what follows)."""
+    """Every event of a test session but its first: (case, previous views, following views)."""
     return [
         (f"{session}/{place}", views[:place], views[place])
         for session, views in clicks("test")
@@ -179,7 +179,7 @@ def next_clicks() -> list[tuple[str, list[str], str]]:
 
 
 def hits(found: Iterable[tuple[str, list[str]]]) -> Figures:
-    """HR and MRR at 20 of (what follows, what was foretold, best first)."""
+    """HR and MRR at 20 of (actual, predicted best first)."""
     places = [foretold[:CUTOFF].index(target) + 1 if target in foretold[:CUTOFF] else 0 for target, foretold in found]
     return {
         "cases": len(places),
@@ -189,7 +189,7 @@ def hits(found: Iterable[tuple[str, list[str]]]) -> Figures:
 
 
 def sessions_build(work: Path) -> Figures:
-    """Training clicks through the whole path; a copy of what was loaded is kept for AR and SR."""
+    """Process training clicks end to end; keep a copy of the loaded data for AR and SR."""
     from tests.real_events import yoochoose_clicks
 
     data = work / "sessions" / "data"
@@ -227,7 +227,7 @@ def published_lists(data: Path) -> Figures:
 
 
 def sessions_lists(work: Path) -> Figures:
-    """The exported lists alone, and what is viewed most."""
+    """The exported lists alone, and most-viewed products."""
     from collections import Counter
 
     from serving.api.session_neighbours import combined_lists
@@ -262,7 +262,7 @@ order by prefix_id, position
 
 
 def sessions_sql(work: Path) -> Figures:
-    """All cases at once, as prefixes of the warehouse's own models; every session of the past is a neighbour."""
+    """All cases at once, as session prefixes in the warehouse's models; every past session is a neighbour."""
     import duckdb
     import pandas as pd
 
@@ -292,7 +292,7 @@ def sessions_sql(work: Path) -> Figures:
 
 
 def sessions_api(work: Path) -> Figures:
-    """One case after the other, by what the read API asks; and how many lists are the batch's, product for product."""
+    """Cases one by one, with the read API's functions; counts the lists identical to the batch's."""
     from serving.api.session_neighbours import SessionNeighbours, blend
     from serving.published import private_folder, read_current
 
@@ -317,7 +317,7 @@ def sessions_api(work: Path) -> Figures:
 
 
 def association_weights(data: Path, algorithm: str) -> dict[str, dict[str, float]]:
-    """The daily pairs of views, built with the settings of an algorithm of session-rec: weights by seed and product."""
+    """Pair weights by seed and product, from daily view pairs built with the settings of a session-rec algorithm."""
     variables = AS_SESSION_REC | ASSOCIATIONS[algorithm]
     build(data, "--full-refresh", "--select", "+int_view_pairs_daily", **variables)
     back = variables["backward_view_weight"]
@@ -347,7 +347,7 @@ def association_weights(data: Path, algorithm: str) -> dict[str, dict[str, float
 
 
 def associations(work: Path, algorithm: str) -> Figures:
-    """The stored predictions of session-rec, one by one, and the whole test."""
+    """Compare with the stored predictions of session-rec, individually and over the whole test."""
     import csv
 
     weights = association_weights(work / "sessions_loaded" / "data", algorithm)
@@ -371,17 +371,17 @@ def associations(work: Path, algorithm: str) -> Figures:
 
 
 def sessions_ar(work: Path) -> Figures:
-    """Association rules: every two products of a session."""
+    """Association rules: all pairs of products of a session."""
     return associations(work, "ar")
 
 
 def sessions_sr(work: Path) -> Figures:
-    """Sequential rules: what came after, within 20 steps, by the square of the distance."""
+    """Sequential rules: products that follow within 20 steps, weighted by squared distance."""
     return associations(work, "sr")
 
 
 def sessions(work: Path) -> Figures:
-    """How well the next click is foretold."""
+    """Prediction of the next click."""
     found = {name: measured(f"sessions_{name}", work) for name in ("build", "lists", "sql", "api", "ar", "sr")}
     scores = {
         "lists, as a browser combines them": found["lists"]["lists"],
@@ -413,7 +413,7 @@ def sessions(work: Path) -> Figures:
 
 
 def retail_lines() -> Any:
-    """Lines of invoices that sold something, with a number for each code, in the order of the file."""
+    """Sales lines of invoices, with a number for each stock code, in file order."""
     import duckdb
 
     with duckdb.connect() as connection:
@@ -432,7 +432,7 @@ def retail_lines() -> Any:
 
 
 def retail_orders(lines: Any) -> Iterator[dict[str, Any]]:
-    """One checkout_completed event per invoice, its products with numbers as Shopify's have."""
+    """One checkout_completed event per invoice, with numeric product ids as in Shopify."""
     for invoice, rows in lines.groupby("invoice", sort=True):
         customer = None if rows["customer"].isna().any() else str(int(rows["customer"].iloc[0]))
         total = float((rows["quantity"] * rows["price"].astype(float)).sum())
@@ -471,7 +471,7 @@ def money(amount: Any) -> dict[str, Any]:
 
 
 def retail_load(work: Path) -> Figures:
-    """Invoices before the split, landed and loaded."""
+    """Land and load invoices before the split."""
     lines = retail_lines()
     train = lines[~lines["is_test"]]
     data = work / "retail" / "data"
@@ -482,7 +482,7 @@ def retail_load(work: Path) -> Figures:
 
 
 def baskets_to_foretell(lines: Any, given: str) -> list[tuple[str, set[str]]]:
-    """One product of each invoice since the split, and the others.
+    """One product of each invoice after the split, and the other products.
 
     given: the `first` line's, which in this file has the smallest code of its invoice; or `any`, the same every time.
     """
@@ -497,7 +497,7 @@ def baskets_to_foretell(lines: Any, given: str) -> list[tuple[str, set[str]]]:
 
 
 def new_products(lines: Any) -> dict[str, set[str]]:
-    """What customers bought since the split that they had not before, of what was sold before."""
+    """Products that customers first bought after the split, among those sold before it."""
     known = lines.dropna(subset="customer")
     train, test = known[~known["is_test"]], known[known["is_test"]]
     sold = set(lines[~lines["is_test"]]["product"])
@@ -511,7 +511,7 @@ def new_products(lines: Any) -> dict[str, set[str]]:
 
 
 def shown_hits(found: Iterable[tuple[set[str], list[str]]]) -> Figures:
-    """HR and recall at 10 of (what was bought, what was shown).
+    """HR and recall at 10 of (bought, shown).
 
     recall: of all that was bought; recall_at_most_10: of as many of it as could have been shown.
     """
@@ -525,7 +525,7 @@ def shown_hits(found: Iterable[tuple[set[str], list[str]]]) -> Figures:
 
 
 def matrix(rows: Iterable[tuple[str, str]]) -> tuple[Any, list[str], dict[str, int], dict[str, int]]:
-    """Owners x products of 1s, the products, and the index of each product and owner."""
+    """A binary owners x products matrix, the products, and the index of each product and owner."""
     import numpy as np
     from scipy import sparse
 
@@ -539,7 +539,7 @@ def matrix(rows: Iterable[tuple[str, str]]) -> tuple[Any, list[str], dict[str, i
 
 
 def retail_baskets(data: Path, lines: Any) -> Figures:
-    """bought_together, popularity and `implicit`, of the same baskets."""
+    """Compare bought_together, popularity and `implicit` on the same baskets."""
     from implicit.nearest_neighbours import BM25Recommender, CosineRecommender
 
     warehouse = warehouse_of(data)
@@ -578,7 +578,7 @@ def retail_baskets(data: Path, lines: Any) -> Figures:
 
 
 def retail_customers(data: Path, lines: Any) -> Figures:
-    """EASE with the profiles of personal lists, popularity and `implicit`, of the same interests.
+    """Compare EASE with the profiles of personal lists, popularity and `implicit` on the same interests.
 
     Who has no interests (all of their orders are wholesale) is shown what is popular, by all of them.
     """
@@ -637,7 +637,7 @@ def retail_customers(data: Path, lines: Any) -> Figures:
 
 
 def retail_measure(work: Path, cap: int) -> Figures:
-    """All that is made of baskets, once with each limit of their size."""
+    """All basket figures, once per limit of basket size."""
     data = work / "retail" / "data"
     if cap == BASKET_CAPS[0]:
         build(data)
@@ -648,7 +648,7 @@ def retail_measure(work: Path, cap: int) -> Figures:
 
 
 def retail(work: Path) -> Figures:
-    """How well the rest of a basket is foretold, and what is new to a customer."""
+    """Prediction of the rest of a basket, and of a customer's new products."""
     found = {"load": measured("retail_load", work)}
     for cap in BASKET_CAPS:
         found[f"at most {cap} products"] = figures = measured(f"retail_{cap}", work)
@@ -660,8 +660,8 @@ def retail(work: Path) -> Figures:
             print(f"  {title:74s}HR recall of at most 10")
             for strategy, score in scores.items():
                 if isinstance(score, dict):
-                    told = f"{score['hit_rate']:8.4f}{score['recall']:8.4f}{score['recall_at_most_10']:8.4f}"
-                    print(f"    {strategy:66s}{told}   of {score['cases']}", flush=True)
+                    formatted = f"{score['hit_rate']:8.4f}{score['recall']:8.4f}{score['recall_at_most_10']:8.4f}"
+                    print(f"    {strategy:66s}{formatted}   of {score['cases']}", flush=True)
     return found
 
 
@@ -669,14 +669,14 @@ def retail(work: Path) -> Figures:
 
 
 def speed_generate(work: Path) -> Figures:
-    """A history, and what comes after it."""
+    """Write a history and its increments."""
     data = work / "speed" / "data"
     write_landing_files(data / "landing", work / "speed" / "later", [EVENTS, NEWS], products=PRODUCTS)
     return {"events": EVENTS, "news": NEWS, "products": PRODUCTS}
 
 
 def speed_load(work: Path) -> Figures:
-    """What has landed, into a warehouse that is made if there is none."""
+    """Load landed files into the warehouse, creating it if needed."""
     from tests.warehouse import Warehouse
 
     data = work / "speed" / "data"
@@ -687,18 +687,18 @@ def speed_load(work: Path) -> Figures:
 
 
 def speed_build(data: Path, *arguments: str, **variables: Any) -> Figures:
-    """A build in which all events count, though they are of more days than a window usually holds."""
+    """Build with a window long enough for all events."""
     results = of_recommendations(build(data, *arguments, view_window_days=400, **variables))
     return {"without_trials": execution_seconds(without_trials(results)), "all": execution_seconds(results)}
 
 
 def speed_whole(work: Path) -> Figures:
-    """Every model of the warehouse; what those of the recommendations took of it."""
+    """Build every model; report the share of the recommendation models."""
     return speed_build(work / "speed" / "data")
 
 
 def speed_others(work: Path) -> Figures:
-    """Every model but those of the recommendations."""
+    """Build every model except the recommendation models."""
     return speed_build(work / "speed" / "data", "--exclude", *LISTS[1:])
 
 
@@ -719,7 +719,7 @@ def speed_trials(work: Path) -> Figures:
 
 
 def speed_personal(work: Path) -> Figures:
-    """The recommenders outside of dbt, with the method that suits the size of the catalogue."""
+    """Run the recommenders outside dbt, with the method for this catalogue size."""
     from serving.recommenders.personal import recommend
 
     data = work / "speed" / "data"
@@ -728,7 +728,7 @@ def speed_personal(work: Path) -> Figures:
 
 
 def speed_publish(work: Path) -> Figures:
-    """A version: the marts, and the lists as files."""
+    """Publish a version: marts and list files."""
     from serving.publish import publish
 
     data = work / "speed" / "data"
@@ -743,7 +743,7 @@ def speed_publish(work: Path) -> Figures:
 
 
 def speed_ease(work: Path, products: int) -> Figures:
-    """EASE alone, of the products that most persons looked at, and the lists of 1,000 persons."""
+    """EASE alone, on the most-viewed products, and lists for 1,000 persons."""
     import duckdb
     import numpy as np
 
@@ -769,14 +769,14 @@ def speed_ease(work: Path, products: int) -> Figures:
 
 
 def speed_sql(work: Path) -> Figures:
-    """Daily pairs and lists of what is viewed together, by dbt; no event is old enough for the backtest's lists."""
+    """Build daily pairs and viewed_together lists with dbt; no event is old enough for the backtest's lists."""
     models = ["int_training_windows", "int_view_pairs_daily", "int_viewed_products", "int_viewed_together"]
     selected = ["--select", *models, "--full-refresh"]
     return {"seconds": speed_build(work / "speed" / "data", *selected, evaluation_days=10_000)["all"]["span_seconds"]}
 
 
 def viewed_products(work: Path) -> Any:
-    """The table that the lists are made of: sessions and products, each pair once, as numbers."""
+    """The input of the lists: distinct (session, product) pairs as integers."""
     import duckdb
 
     with duckdb.connect(str(warehouse_of(work / "speed" / "data").file), read_only=True) as connection:
@@ -787,7 +787,7 @@ def viewed_products(work: Path) -> Any:
 
 
 def speed_library(work: Path, name: str) -> Figures:
-    """Lists of 20 by another way, without decay, support, direction or eligibility; the numbering is not counted."""
+    """Lists of 20 by another method, without decay, support, direction or eligibility; numbering is not timed."""
     views = viewed_products(work)
     begun = time.monotonic()
     if name == "pandas":
@@ -810,13 +810,13 @@ def speed_library(work: Path, name: str) -> Figures:
 
 
 def speed(work: Path) -> Figures:
-    """What the recommendations of a large shop cost: in full, with 1 % more events, with none."""
+    """Cost of recommendations of a large shop: in full, with 1 % more events, with none."""
     found: Figures = {"memory_limit_of_duckdb": MEMORY, "generate": measured("speed_generate", work)}
     found["load"] = measured("speed_load", work)
     found["whole_full"] = measured("speed_whole", work)
     for step in ("lists_full", "trials_full", "personal", "publish"):
         found[step] = measured(f"speed_{step}", work, MEMORY)
-    for step in ("sql", "cosine", "bm25", "pandas"):  # side by side, twice
+    for step in ("sql", "cosine", "bm25", "pandas"):  # alternating, twice
         found[step] = measured(f"speed_{step}", work)
     for step in ("sql", "cosine", "bm25", "pandas"):
         found[f"{step}_again"] = measured(f"speed_{step}", work)
@@ -828,7 +828,7 @@ def speed(work: Path) -> Figures:
     found["others_news"] = measured("speed_others", work)
     for step in ("lists", "trials"):
         found[f"{step}_news"] = measured(f"speed_{step}", work, MEMORY)
-    found["whole_news"] = measured("speed_whole", work)  # only a whole run takes its files as done
+    found["whole_news"] = measured("speed_whole", work)  # only a whole run marks its files as done
     for step in ("lists", "trials"):
         found[f"{step}_empty"] = measured(f"speed_{step}", work, MEMORY)
     found["whole_empty"] = measured("speed_whole", work)
@@ -864,7 +864,7 @@ def speed(work: Path) -> Figures:
 
 # api
 
-# Arguments: a folder with products.txt and bodies.txt, the path of the shop, a seed, the mean pause in milliseconds.
+# Arguments: folder with products.txt and bodies.txt, path of the shop, seed, mean pause in milliseconds.
 LOAD = """
 local products, bodies, path, pause = {}, {}, "", 0
 function init(args)
@@ -875,10 +875,10 @@ function init(args)
     for line in io.lines(args[1] .. "/bodies.txt") do bodies[#bodies + 1] = line end
 end
 function request()
-    local luck = math.random()
-    if luck < 0.7 then
+    local draw = math.random()
+    if draw < 0.7 then
         return wrk.format("GET", path .. "/products/" .. products[math.random(#products)] .. "/recommendations")
-    elseif luck < 0.8 then
+    elseif draw < 0.8 then
         return wrk.format("GET", path .. "/popular")
     end
     local body = bodies[math.random(#bodies)]
@@ -895,13 +895,13 @@ function done(summary, latency)
     ))
 end
 """
-# Pauses as of many shoppers who know nothing of each other.
+# Exponential pauses, as of many independent shoppers.
 PAUSES = "function delay() return -math.log(1 - math.random()) * pause end\n"
 SERVER = "import sys; from pathlib import Path; from serving.api import serve; serve({}, Path({!r}), {}, 0)"
 
 
 def storefront_views() -> Iterator[dict[str, Any]]:
-    """Yoochoose's clicks with all that a storefront says of a product, and products that few look at."""
+    """Yoochoose's clicks with full product data, plus rarely viewed products."""
     from tests.real_events import yoochoose_clicks
 
     def filled(product: str) -> dict[str, Any]:
@@ -937,7 +937,7 @@ def storefront_views() -> Iterator[dict[str, Any]]:
 
 
 def api_publish(work: Path) -> Figures:
-    """Three versions of the same, and what will be asked of them."""
+    """Publish three versions of the same data, and prepare the requests."""
     from serving.publish import publish
     from serving.published import read_current
 
@@ -964,7 +964,7 @@ def free_port() -> int:
 
 
 def descendants(pid: int) -> list[int]:
-    """A process and all that it started."""
+    """A process and its descendants."""
     found = [pid]
     for task in Path(f"/proc/{pid}/task").iterdir():
         for child in (task / "children").read_text().split():
@@ -985,7 +985,7 @@ def memory_and_cpu(pid: int) -> tuple[int, float]:
 
 @contextlib.contextmanager
 def api_server(data: Path, workers: int) -> Iterator[tuple[str, int]]:
-    """The server as a process of its own: where it listens, and its pid."""
+    """Run the server in its own process; yields its address and pid."""
     port = free_port()
     code = SERVER.format(f"'127.0.0.1', {port}", str(data), workers)
     server = subprocess.Popen([sys.executable, "-c", code], cwd=PROJECT, stdout=subprocess.PIPE, text=True)
@@ -999,7 +999,7 @@ def api_server(data: Path, workers: int) -> Iterator[tuple[str, int]]:
 
 @contextlib.contextmanager
 def switching(data: Path, every: float) -> Iterator[list[str]]:
-    """`current` moves on to another version again and again, as publications would."""
+    """Switch `current` between versions repeatedly, as publications do."""
     folder = data / "published"
     versions = sorted(path.name for path in folder.iterdir() if path.is_dir() and not path.is_symlink())
     switched: list[str] = []
@@ -1022,14 +1022,14 @@ def switching(data: Path, every: float) -> Iterator[list[str]]:
 
 
 def load_of(work: Path, workers: int, connections: int, rate: int, switches: bool = True) -> Figures:
-    """What wrk sees of the mix. rate: requests a second that are asked for, 0 for as many as are answered."""
+    """Run wrk with the mix of requests. rate: target requests per second, 0 for no limit."""
     data = work / "api" / "data"
     script = work / "load.lua"
     script.write_text(LOAD + (PAUSES if rate else ""))
     with api_server(data, workers) as (url, pid):
 
         def ask(seconds: int) -> Figures:
-            pause = 1000 * connections / rate - 1.0 if rate else 0  # a request itself takes about a millisecond
+            pause = 1000 * connections / rate - 1.0 if rate else 0  # a request takes about a millisecond
             command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "-s", str(script), url, "--", str(work)]
             words = [*command, f"/v1/shops/{SHOP}", "7", str(pause)]
             return json.loads(subprocess.run(words, capture_output=True, text=True, check=True).stdout.splitlines()[-1])
@@ -1068,7 +1068,7 @@ def api(work: Path) -> Figures:
     return found
 
 
-# The whole
+# All parts
 
 PARTS: dict[str, Callable[[Path], Figures]] = {"sessions": sessions, "retail": retail, "speed": speed, "api": api}
 STEPS: dict[str, Callable[[Path], Figures]] = {
@@ -1101,9 +1101,9 @@ STEPS |= {f"speed_{name}": (lambda work, name=name: speed_library(work, name)) f
 
 
 def measured(step: str, work: Path, memory: str = MEMORY_ELSEWHERE) -> Figures:
-    """Run a step in a process of its own."""
+    """Run a step in its own process."""
     environment = {**os.environ, "PIXELNOVA_MEMORY": memory}
-    if step.startswith("retail"):  # `implicit` has threads of its own, and asks for this
+    if step.startswith("retail"):  # `implicit` has its own threads and requires this
         environment["OPENBLAS_NUM_THREADS"] = "1"
     command = [sys.executable, "-m", "tests.benchmarks.recommendations", "--step", step, str(work)]
     begun = time.monotonic()
@@ -1112,7 +1112,7 @@ def measured(step: str, work: Path, memory: str = MEMORY_ELSEWHERE) -> Figures:
 
 
 def main() -> None:
-    """Measure, print, and write the figures to a file if one is named."""
+    """Measure, print, and write the figures to the file of --json."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--json", type=Path)
     parser.add_argument("--only", nargs="+", choices=PARTS, default=list(PARTS))
@@ -1132,7 +1132,7 @@ def main() -> None:
         print(json.dumps(figures))
         return
     result: Figures = {}
-    if arguments.json and arguments.json.exists():  # the parts that are not measured now
+    if arguments.json and arguments.json.exists():  # keep the parts that are not measured now
         result = json.loads(arguments.json.read_text())
     for part in arguments.only:
         print(part, flush=True)

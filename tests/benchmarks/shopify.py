@@ -1,8 +1,8 @@
-"""Measures the loads of a large shop, 50,000 products with 150,000 variants: first by a bulk file, then what changes.
+"""Measures loads of a large shop, 50,000 products with 150,000 variants: a full bulk load, then incremental ones.
 
-The stand-in runs in a process of its own and executes Shopify's schema for each of the 200,000 nodes, which takes
-longer than the load; what Shopify needs to gather its file is not ours, so waiting for it is told apart. Peak memory is
-that of the loading process and its children.
+The fake Admin API runs in its own process and executes Shopify's schema for each of the 200,000 nodes, which takes
+longer than the load; the time spent waiting for its bulk file is reported separately. Peak memory is that of the
+loading process and its children.
 """
 
 import argparse
@@ -28,7 +28,7 @@ BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 def large_store(domain: str) -> AdminStore:
-    """Products that were changed half a minute after one another."""
+    """A store whose products were updated 30 seconds apart."""
     store = AdminStore(domain)
     for number in range(PRODUCTS):
         at = (BEGIN + timedelta(seconds=30 * number)).strftime("%Y-%m-%dT%H:%M:%SZ")
@@ -70,8 +70,8 @@ def large_store(domain: str) -> AdminStore:
     return store
 
 
-def stand_in() -> None:
-    """Serve until standard input ends; a line on it changes one product in a hundred."""
+def fake_api() -> None:
+    """Serve until standard input ends; each line changes 1 % of the products."""
     shop = load_shops(PROJECT / "shops.toml")[0]
     store = large_store(shop.domain)
     with running_admin_api(AdminApi(store, "token", Bucket(maximum=1e9))) as url:
@@ -89,7 +89,7 @@ def stand_in() -> None:
 
 
 def load(data: Path, url: str) -> None:
-    """One load, as the asset does it; says how long it took, without the wait for the bulk operation."""
+    """Run one load like the asset; print its duration without the wait for the bulk operation."""
     from ingestion.data_folder import workspace
     from ingestion.sources import shopify_api
     from ingestion.sources.shopify import Settings, shopify_source
@@ -130,7 +130,7 @@ def load(data: Path, url: str) -> None:
 
 
 def rows(data: Path) -> dict[str, int]:
-    """How many rows the logs have."""
+    """Row counts of the raw tables."""
     import duckdb
 
     from ingestion.data_folder import warehouse_file
@@ -146,17 +146,17 @@ def main() -> None:
     """Measure, and print a table."""
     arguments = argparse.ArgumentParser()
     arguments.add_argument("--json", type=Path)
-    arguments.add_argument("--stand-in", action="store_true")
+    arguments.add_argument("--fake-api", action="store_true")
     arguments.add_argument("--load", nargs=2)
     chosen = arguments.parse_args()
-    if chosen.stand_in:
-        stand_in()
+    if chosen.fake_api:
+        fake_api()
         return
     if chosen.load:
         load(Path(chosen.load[0]), chosen.load[1])
         return
     this = [sys.executable, "-m", "tests.benchmarks.shopify"]
-    server = subprocess.Popen([*this, "--stand-in"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    server = subprocess.Popen([*this, "--fake-api"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     results = {}
     try:
         with tempfile.TemporaryDirectory() as data:

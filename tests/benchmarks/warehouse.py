@@ -1,8 +1,8 @@
-"""Measures the warehouse: load and build of 100 thousand, 1 million and 10 million events, and what new ones cost.
+"""Measures the warehouse: load and build of 100 thousand, 1 million and 10 million events, and of increments.
 
-Every step runs in a process of its own, DuckDB held to 3 GB; seconds, CPU and peak memory are that process's. A bare
-`read_json` insert of the same files in the same run is what the load is compared with. An empty run (nothing new) is
-measured twice beside every run with news; what news cost is what a run takes above it.
+Every step runs in its own process with DuckDB limited to 3 GB; seconds, CPU and peak memory are that process's. The
+load is compared with a bare `read_json` insert of the same files. Empty runs (nothing new) are measured around every
+incremental run; the cost of an increment is its time above the median empty run.
 """
 
 import argparse
@@ -23,14 +23,14 @@ from tests.benchmarks.generated_events import write_landing_files
 from tests.conftest import PROJECT
 
 MEMORY = "3GB"
-NEWS = 10_000  # events of the run that is the same on every history
+INCREMENT = 10_000  # events of the increment that is the same for every history
 SIZES = (100_000, 1_000_000, 10_000_000)
 
 Figures = dict[str, Any]
 
 
 def bare(data: Path) -> Figures:
-    """What DuckDB alone needs to read the landing files into a table."""
+    """Read the landing files into a table with DuckDB alone."""
     import duckdb
 
     from ingestion.landing import sealed_files
@@ -49,7 +49,7 @@ def bare(data: Path) -> Figures:
 
 
 def load(data: Path) -> Figures:
-    """dlt's load, and then the move to the archive, which is told apart."""
+    """Load with dlt, then move files to the archive; timed separately."""
     from ingestion.data_folder import landing_folder, workspace
     from ingestion.landing import sealed_files
     from ingestion.sources.pixel import pixel_source
@@ -64,10 +64,10 @@ def load(data: Path) -> Figures:
 
 
 def build(data: Path) -> Figures:
-    """dbt's models, without tests."""
+    """Build dbt's models, without tests."""
     from tests.warehouse import Warehouse
 
-    warehouse = Warehouse.__new__(Warehouse)  # its other sources were loaded when it was made
+    warehouse = Warehouse.__new__(Warehouse)  # its other sources were loaded by `new`
     warehouse.data, warehouse.file = data, data / "warehouse.duckdb"
     begun = time.monotonic()
     results = warehouse.build()
@@ -75,9 +75,9 @@ def build(data: Path) -> Figures:
     rows = {
         what: warehouse.query(f"select count(*) from intermediate.{table}")[0][0]
         for what, table in {
-            "events_cut_anew": "int_events_rebuilt_this_run",
-            "visits_made_anew": "int_visits_this_run",
-            "identifiers_looked_at": "int_identity_nodes_this_run",
+            "events_rebuilt": "int_events_rebuilt_this_run",
+            "visits_rebuilt": "int_visits_this_run",
+            "identifiers_visited": "int_identity_nodes_this_run",
         }.items()
     }
     slowest = sorted(results, key=lambda result: -result.execution_time)[:5]
@@ -89,7 +89,7 @@ def build(data: Path) -> Figures:
 
 
 def new(data: Path) -> Figures:
-    """An empty warehouse that knows the demo shop; and dbt has read the project, as in every run but the first."""
+    """Create an empty warehouse with the demo shop, and parse the dbt project, as before every run but the first."""
     from orchestration.runner import prepare_dbt
     from tests.warehouse import Warehouse
 
@@ -103,7 +103,7 @@ STEPS: dict[str, Callable[[Path], Figures]] = {step.__name__: step for step in (
 
 
 def measured(step: str, data: Path) -> Figures:
-    """Run a step in a process of its own."""
+    """Run a step in its own process."""
     environment = {**os.environ, "PIXELNOVA_MEMORY": MEMORY}
     command = [sys.executable, "-m", "tests.benchmarks.warehouse", "--step", step, str(data)]
     begun = time.monotonic()
@@ -112,22 +112,24 @@ def measured(step: str, data: Path) -> Figures:
 
 
 def run_of(data: Path) -> Figures:
-    """A load and a build of what has landed."""
+    """Load and build the landed files."""
     loaded, built = measured("load", data), measured("build", data)
     print(f"  {loaded['load_seconds']:8.2f} s load {built['build_seconds']:8.2f} s build {built['rows']}", flush=True)
     return {"load": loaded, "build": built, "seconds": loaded["load_seconds"] + built["build_seconds"]}
 
 
 def history(events: int, work: Path) -> Figures:
-    """All that is measured of a history of so many events."""
+    """All measurements for a history of this many events."""
     print(f"{events:,} events", flush=True)
     data = work / "data"
     one_percent = max(events // 100, 1000)
-    _, percent_files, news_files = write_landing_files(data / "landing", work / "later", [events, one_percent, NEWS])
+    _, percent_files, increment_files = write_landing_files(
+        data / "landing", work / "later", [events, one_percent, INCREMENT]
+    )
     measured("new", data)
     found: Figures = {"events": events, "bare": measured("bare", data), "full": run_of(data)}
     empties = [run_of(data), run_of(data)]
-    for name, files in (("one_percent", percent_files), ("ten_thousand", news_files)):
+    for name, files in (("one_percent", percent_files), ("ten_thousand", increment_files)):
         for file in files:
             file.rename(data / "landing" / file.name)
         found[name] = run_of(data)
@@ -140,7 +142,7 @@ def history(events: int, work: Path) -> Figures:
 
 
 def ratios(histories: dict[int, Figures]) -> dict[str, float]:
-    """What is to be reached, as ratios within this run."""
+    """The target figures, as ratios within this run."""
     found = {}
     for events, figures in histories.items():
         name = f"{events:,}"
@@ -158,17 +160,17 @@ def ratios(histories: dict[int, Figures]) -> dict[str, float]:
             * small
             / large
         )
-        found[f"{NEWS:,} new on {large:,} / on {small:,}, above empty"] = (
+        found[f"{INCREMENT:,} new on {large:,} / on {small:,}, above empty"] = (
             histories[large]["ten_thousand"]["above_empty"] / histories[small]["ten_thousand"]["above_empty"]
         )
-        found[f"{NEWS:,} new on {large:,} / on {small:,}, whole run"] = (
+        found[f"{INCREMENT:,} new on {large:,} / on {small:,}, whole run"] = (
             histories[large]["ten_thousand"]["seconds"] / histories[small]["ten_thousand"]["seconds"]
         )
     return {name: round(value, 3) for name, value in found.items()}
 
 
 def main() -> None:
-    """Measure, print, and write the figures to a file if one is named."""
+    """Measure, print, and write the figures to the file of --json."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--json", type=Path)
     parser.add_argument("--sizes", type=int, nargs="+", default=SIZES)

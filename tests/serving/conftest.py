@@ -1,4 +1,4 @@
-"""What the tests of the read API share: an API in this process, one as the command runs it, and the laws of answers."""
+"""Fixtures for tests of the read API: an in-process API, a server process, and checks of responses."""
 
 import asyncio
 import contextlib
@@ -67,39 +67,39 @@ def catalogue_of(published: Published) -> dict:
     return json.loads((published.folder / shop_folder(SHOP) / "catalogue.json").read_bytes())
 
 
-def broken_laws(answer: dict, catalogue: dict, banned: set[str], limit: int) -> list[str]:
-    """What is wrong with the items of an answer, by the catalogue's file alone."""
+def violations(answer: dict, catalogue: dict, banned: set[str], limit: int) -> list[str]:
+    """Rules that the items of a response violate, by the catalogue file alone."""
     items = answer["items"]
     shown = [item["product_id"] for item in items]
     groups = Counter(catalogue["diversity"][one] for one in shown if one in catalogue["diversity"])
-    laws = {
+    rules = {
         "is not in the catalogue": any(one not in catalogue["products"] for one in shown),
         "is the seed or excluded": any(one in banned for one in shown),
-        "stands twice": len(set(shown)) < len(shown),
-        "is one too many of its group": any(count > catalogue["max_per_group"] for count in groups.values()),
+        "appears twice": len(set(shown)) < len(shown),
+        "exceeds the limit of its group": any(count > catalogue["max_per_group"] for count in groups.values()),
         "is over the limit": len(items) > limit,
         "has a wrong position": [item["position"] for item in items] != list(range(1, len(items) + 1)),
-        "is not as the catalogue says": any(
+        "differs from the catalogue": any(
             item.get(name) != value
             for item in items
             for name, value in catalogue["products"].get(item["product_id"], {}).items()
         ),
         "is of another version": answer["version"] != catalogue["version"],
     }
-    return [law for law, broken in laws.items() if broken]
+    return [rule for rule, violated in rules.items() if violated]
 
 
 def wait_until(done: Callable, seconds: float = 60.0):
     deadline = time.monotonic() + seconds
     while not (result := done()):
-        assert time.monotonic() < deadline, "it did not come about"
+        assert time.monotonic() < deadline, "timed out"
         time.sleep(0.01)
     return result
 
 
 @contextlib.contextmanager
 def served(data: Path, workers: int = 1):
-    """The API as the command runs it; its address."""
+    """The API in a server process; yields its address and the process."""
     code = (
         "import sys; from pathlib import Path; from serving.api import serve\n"
         "if __name__ == '__main__': serve('127.0.0.1', 0, Path(sys.argv[1]), int(sys.argv[2]), 0)"
@@ -123,7 +123,7 @@ def served(data: Path, workers: int = 1):
 
 
 class Asking:
-    """An API in this process, asked one request after another."""
+    """Client of an in-process API; sends one request at a time."""
 
     def __init__(self, data: Path, requests_per_second: int = 0, secrets: VisitorSecrets = SECRETS) -> None:
         self.app = create_api(data, ApiSettings(requests_per_second, secrets))
@@ -152,5 +152,5 @@ def ask(published) -> Asking:
 
 @pytest.fixture
 def looks_at_once(monkeypatch) -> None:
-    """`current` is looked at with every request, so that no test waits."""
+    """Check `current` with every request, so that tests do not wait."""
     monkeypatch.setattr(api_versions, "POLL_SECONDS", 0.0)

@@ -1,6 +1,6 @@
-"""A warehouse of a few rows, as dbt and the recommenders would leave it: for tests of what is published.
+"""A warehouse of a few rows, as dbt and the recommenders leave it, for tests of publication.
 
-The tables are written here; the views of `exports` are those of the dbt project.
+Creates the tables itself; the views of `exports` come from the dbt project.
 """
 
 import os
@@ -14,7 +14,7 @@ from tests.warehouse import DBT_PROJECT, TARGET
 
 
 def make_warehouse(file: Path, change: str = "") -> None:
-    """change: SQL that follows."""
+    """change: SQL to execute afterwards."""
     with duckdb.connect(str(file)) as connection:
         connection.execute(MARTS)
         for statement in _export_views():
@@ -56,7 +56,7 @@ create table intermediate.int_recommendation_rules (shop varchar, rule varchar, 
 create table raw_shops.recommendation_rules
     (shop varchar, rule varchar, beside varchar, product varchar, place bigint);
 create table core.shops as select 's' as shop;
--- 1, 2 and 3 may be shown; 4 is sold out; handle:five stands only in a file.
+-- 1, 2 and 3 are eligible; 4 is sold out; handle:five comes from a catalogue file only.
 create table core.products as
     select 's' as shop, unnest(['1', '2', '3', '4', 'handle:five']) as product_id, 'Title ' || product_id as title,
         'handle-' || product_id as handle, 'V' as vendor, 'T' as product_type, '/products/' || product_id as url,

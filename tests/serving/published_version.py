@@ -1,6 +1,6 @@
 """Writes published versions for tests, by the contract of serving/published.py and without a warehouse.
 
-A seed flows in; a version's folder flows out, and `current` points to it. The same seed gives the same recommendations.
+Takes a seed, writes a version's folder and points `current` to it. The same seed gives the same recommendations.
 """
 
 import hashlib
@@ -49,7 +49,7 @@ COLLECTIONS = ("501", "502")
 SEGMENTS = ("champions", "new")
 CHANNELS = ("direct", "organic_search")
 FIRST_PRODUCT = 1001
-FIRST_HIDDEN = 900001  # of the products that are seen in sessions and may not be shown
+FIRST_HIDDEN = 900001  # ineligible products that occur in sessions
 PIXEL = "data:image/gif;base64,R0lGODlhAQABAAAAACH5BAEKAAEALAAAAAABAAEAAAICTAEAOw=="
 
 
@@ -58,24 +58,24 @@ def write_version(
 ) -> Published:
     """Write a version into the data folder and make it the current one.
 
-    The catalogue's last product has no document (it is too new for one), and one product that may not be shown has one.
-    faulty: the lists hold what they must not: hidden products, the seed itself, products twice, too many of a group.
+    The catalogue's last product has no document, as if it were new, and one ineligible product has a document.
+    faulty: the lists violate the rules: hidden products, the seed itself, duplicates, too many of a group.
     """
-    chance = random.Random(f"{seed} {shop} {products}")
+    rng = random.Random(f"{seed} {shop} {products}")
     folder = published_folder(data)
     folder.mkdir(parents=True, exist_ok=True)
     version = _next_version(folder)
     head = {"shop": shop, "version": version, "model_version": MODEL_VERSION, "generated_at": GENERATED_AT}
-    shown = [_product(str(FIRST_PRODUCT + number), chance) for number in range(products)]
-    hidden = [_product(str(FIRST_HIDDEN + number), chance) for number in range(max(1, products // 8))]
+    shown = [_product(str(FIRST_PRODUCT + number), rng) for number in range(products)]
+    hidden = [_product(str(FIRST_HIDDEN + number), rng) for number in range(max(1, products // 8))]
     diversity = {
         product.product_id: f"{product.vendor}|{product.type}" for product in shown[: products - products // 10]
     }
-    lists = _Lists(shown, hidden, diversity, chance, faulty)
+    lists = _Lists(shown, hidden, diversity, rng, faulty)
     documents = {product.product_id: lists.document(product) for product in [*shown[:-1], hidden[0]]}
     target = folder / version
     _write_public(target, head, shown, diversity, documents, lists)
-    _write_private(target, shop, shown, hidden, chance, sessions)
+    _write_private(target, shop, shown, hidden, rng, sessions)
     manifest = _write_manifest(target, version)
     link = folder / f".unfinished-{CURRENT}"
     link.unlink(missing_ok=True)
@@ -85,25 +85,25 @@ def write_version(
 
 
 class _Lists:
-    """Draws lists from a catalogue as the recommenders would, or, faulty, as they never should."""
+    """Draws random lists from a catalogue, valid ones or, if faulty, invalid ones."""
 
     def __init__(
         self,
         shown: list[Product],
         hidden: list[Product],
         diversity: dict[str, str],
-        chance: random.Random,
+        rng: random.Random,
         faulty: bool,
     ) -> None:
         self._shown, self._hidden, self._diversity = shown, hidden, diversity
-        self._chance, self._faulty = chance, faulty
+        self._rng, self._faulty = rng, faulty
 
     def document(self, seed: Product) -> Document:
-        again = round(self._chance.random(), 4) if self._chance.random() < 0.7 else 0.0
+        again = round(self._rng.random(), 4) if self._rng.random() < 0.7 else 0.0
         placements = {
             "product_page": self.draw(ITEMS, "similar", seed),
-            "bought_together": self.draw(self._chance.choice((0, 2, 6)), "bought_together", seed),
-            "viewed_together": self.draw(self._chance.choice((1, 8, 20)), "viewed_together", seed),
+            "bought_together": self.draw(self._rng.choice((0, 2, 6)), "bought_together", seed),
+            "viewed_together": self.draw(self._rng.choice((1, 8, 20)), "viewed_together", seed),
         }
         return Document(Seed(seed.product_id, seed.gid, seed.handle, again), placements)
 
@@ -113,7 +113,7 @@ class _Lists:
         pool = list(self._shown if among is None else among)
         if self._faulty:
             pool += [*self._hidden, *pool[:3], *([seed] if seed else [])]
-        self._chance.shuffle(pool)
+        self._rng.shuffle(pool)
         items, in_group = [], defaultdict(int)
         for product in pool:
             group = self._diversity.get(product.product_id)
@@ -126,7 +126,7 @@ class _Lists:
 
 
 def _next_version(folder: Path) -> str:
-    """Named after the moment, and newer than all there are."""
+    """A name from the current time, newer than all existing versions."""
     moment = datetime.now(UTC)
     while True:
         version = f"{moment:%Y%m%dT%H%M%S}.{moment.microsecond // 1000:03d}Z"
@@ -135,19 +135,19 @@ def _next_version(folder: Path) -> str:
         moment += timedelta(milliseconds=1)
 
 
-def _product(product_id: str, chance: random.Random) -> Product:
-    vendor, kind = chance.choice(VENDORS), chance.choice(TYPES)
+def _product(product_id: str, rng: random.Random) -> Product:
+    vendor, kind = rng.choice(VENDORS), rng.choice(TYPES)
     handle = f"{kind.split()[0].lower()}-{product_id}"
     return Product(
         product_id=product_id,
-        gid=f"gid://shopify/Product/{product_id}" if chance.random() < 0.9 else None,
+        gid=f"gid://shopify/Product/{product_id}" if rng.random() < 0.9 else None,
         handle=handle,
         title=f"{kind} {product_id} “{vendor}”",
         vendor=vendor,
         type=kind,
         url=f"/products/{handle}",
-        image=PIXEL if chance.random() < 0.8 else None,
-        price=Price(f"{chance.randrange(500, 90000) / 100:.2f}", "EUR") if chance.random() < 0.9 else None,
+        image=PIXEL if rng.random() < 0.8 else None,
+        price=Price(f"{rng.randrange(500, 90000) / 100:.2f}", "EUR") if rng.random() < 0.9 else None,
     )
 
 
@@ -186,12 +186,14 @@ def _write_public(
             for number, collection in enumerate(COLLECTIONS)
         },
         vendors={
-            vendor: lists.draw(ITEMS, "popular_in_vendor", among=[one for one in shown if one.vendor == vendor])
-            for vendor in sorted({one.vendor for one in shown})
+            vendor: lists.draw(
+                ITEMS, "popular_in_vendor", among=[product for product in shown if product.vendor == vendor]
+            )
+            for vendor in sorted({product.vendor for product in shown})
         },
         types={
-            kind: lists.draw(ITEMS, "popular_in_type", among=[one for one in shown if one.type == kind])
-            for kind in sorted({one.type for one in shown})
+            kind: lists.draw(ITEMS, "popular_in_type", among=[product for product in shown if product.type == kind])
+            for kind in sorted({product.type for product in shown})
         },
         segments={segment: lists.draw(ITEMS, "popular_in_segment") for segment in SEGMENTS},
         channels={channel: lists.draw(ITEMS, "popular_in_channel") for channel in CHANNELS},
@@ -206,33 +208,33 @@ def _write_public(
 
 
 def _write_private(
-    target: Path, shop: str, shown: list[Product], hidden: list[Product], chance: random.Random, sessions: int
+    target: Path, shop: str, shown: list[Product], hidden: list[Product], rng: random.Random, sessions: int
 ) -> None:
     folder = target / private_folder(shop)
     shards: dict[str, VisitorShard] = defaultdict(lambda: VisitorShard({}, {}))
     for number in range(1, 11):
         journey, client = f"journey-{number}", f"client-{number}"
-        chosen = chance.sample(shown, min(8, len(shown)))
-        items = [(one.product_id, round(1 / place, 4), "for_you") for place, one in enumerate(chosen, 1)]
-        visitor = Visitor("for_you", chance.choice(SEGMENTS), chance.choice(CHANNELS), items)
+        chosen = rng.sample(shown, min(8, len(shown)))
+        items = [(product.product_id, round(1 / rank, 4), "for_you") for rank, product in enumerate(chosen, 1)]
+        visitor = Visitor("for_you", rng.choice(SEGMENTS), rng.choice(CHANNELS), items)
         shards[shard_name(journey)].journeys[journey] = visitor
         shards[shard_name(client)].clients[client] = journey
     for name, shard in shards.items():
         _write(folder / "visitors" / name, shard)
-    _write_sessions(folder / "sessions.parquet", [one.product_id for one in shown + hidden], chance, sessions)
+    _write_sessions(folder / "sessions.parquet", [product.product_id for product in shown + hidden], rng, sessions)
 
 
-def _write_sessions(file: Path, product_ids: list[str], chance: random.Random, sessions: int) -> None:
+def _write_sessions(file: Path, product_ids: list[str], rng: random.Random, sessions: int) -> None:
     rows = [
         (session, place, product_id)
         for session in range(sessions)
-        for place, product_id in enumerate(chance.sample(product_ids, min(len(product_ids), chance.randrange(2, 8))), 1)
+        for place, product_id in enumerate(rng.sample(product_ids, min(len(product_ids), rng.randrange(2, 8))), 1)
     ]
     write_sessions(file, rows)
 
 
 def write_sessions(file: Path, rows: list[tuple[int, int, str]]) -> None:
-    """Write (session number, place, product id), which are sorted, as the sessions of a shop."""
+    """Write sorted rows of (session number, place, product id) as a shop's sessions."""
     columns = list(zip(*rows, strict=True)) or [(), (), ()]
     names = ("session_number", "place", "product_id")
     kinds = (pyarrow.int32(), pyarrow.int32(), pyarrow.string())

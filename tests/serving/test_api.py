@@ -19,17 +19,17 @@ from tests.serving.conftest import (
     SEED,
     WITHOUT_DOCUMENT,
     Asking,
-    broken_laws,
     catalogue_of,
     codes,
     ids,
+    violations,
 )
 from tests.serving.published_version import FIRST_PRODUCT, MAX_PER_GROUP, SHOP, write_version
 
 # products
 
 
-def test_a_product_page_is_answered_as_it_was_published(ask, published):
+def test_product_page_equals_published_document(ask, published):
     answer = ask(f"{ROOT}/products/{SEED}/recommendations")
     document = published.document(SHOP, SEED)
     assert answer.json() == {
@@ -45,7 +45,7 @@ def test_a_product_page_is_answered_as_it_was_published(ask, published):
     assert len(answer.json()["items"]) == 12
 
 
-def test_limit_takes_the_first_and_exclude_moves_the_others_up(ask):
+def test_limit_and_exclude_on_product_page(ask):
     path = f"{ROOT}/products/{SEED}/recommendations"
     first = ids(ask(path))
     assert ids(ask(f"{path}?limit=3")) == first[:3]
@@ -56,15 +56,15 @@ def test_limit_takes_the_first_and_exclude_moves_the_others_up(ask):
     assert ask(f"{path}?exclude={'1,' * 2049}").status_code == 422
 
 
-def test_a_product_page_is_filled_up_with_popular_products(ask, published):
+def test_product_page_is_filled_up_with_popular_products(ask, published):
     answer = ask(f"{ROOT}/products/{SEED}/recommendations?limit=50")
     assert codes(answer)[:12] == ["similar"] * 12
     assert set(codes(answer)[12:]) == {"popular"}
-    assert broken_laws(answer.json(), catalogue_of(published), {SEED}, 50) == []
+    assert violations(answer.json(), catalogue_of(published), {SEED}, 50) == []
 
 
 @pytest.mark.parametrize("placement", ["bought_together", "viewed_together"])
-def test_what_is_known_is_never_filled_up(ask, published, placement):
+def test_together_placements_are_not_filled_up(ask, published, placement):
     documents = [published.document(SHOP, str(FIRST_PRODUCT + number)) for number in range(PRODUCTS - 1)]
     document = next(one for one in documents if 0 < len(one.placements[placement]) <= 8)
     path = f"{ROOT}/products/{document.seed.product_id}/recommendations?placement={placement}"
@@ -74,13 +74,13 @@ def test_what_is_known_is_never_filled_up(ask, published, placement):
     assert ids(ask(f"{path}&exclude={','.join(known)}")) == []
 
 
-def test_nothing_bought_together_is_an_empty_list(ask, published):
+def test_no_bought_together_returns_empty_list(ask, published):
     documents = [published.document(SHOP, str(FIRST_PRODUCT + number)) for number in range(PRODUCTS - 1)]
     seed = next(one.seed.product_id for one in documents if not one.placements["bought_together"])
     assert ids(ask(f"{ROOT}/products/{seed}/recommendations?placement=bought_together")) == []
 
 
-def test_a_product_without_a_document_gets_what_is_popular_of_its_type_then_of_the_shop(ask, published):
+def test_product_without_document_gets_popular_of_type_then_shop(ask, published):
     answer = ask(f"{ROOT}/products/{WITHOUT_DOCUMENT}/recommendations")
     kind = catalogue_of(published)["products"][WITHOUT_DOCUMENT]["type"]
     of_type = [item.product_id for item in published.lists(SHOP).types[kind] if item.product_id != WITHOUT_DOCUMENT]
@@ -90,7 +90,7 @@ def test_a_product_without_a_document_gets_what_is_popular_of_its_type_then_of_t
     assert answer.json()["seed"]["product_id"] == WITHOUT_DOCUMENT
 
 
-def test_a_product_that_may_not_be_shown_may_still_be_looked_at(ask, published):
+def test_ineligible_product_is_a_valid_seed(ask, published):
     answer = ask(f"{ROOT}/products/{HIDDEN}/recommendations")
     assert ids(answer) == [item.product_id for item in published.document(SHOP, HIDDEN).placements["product_page"]]
 
@@ -109,13 +109,13 @@ def test_a_product_that_may_not_be_shown_may_still_be_looked_at(ask, published):
         ("channel=organic_search", "channels", "organic_search"),
     ],
 )
-def test_popular_can_be_narrowed_to_one_part_of_the_shop(ask, published, query, list_name, key):
+def test_popular_filtered_by_one_part_of_the_shop(ask, published, query, list_name, key):
     answer = ask(f"{ROOT}/popular?{query}")
     assert ids(answer) == [item.product_id for item in getattr(published.lists(SHOP), list_name)[key]]
     assert (answer.json()["list"], answer.json()["key"]) == (list_name, key)
 
 
-def test_popular_and_trending_are_those_of_the_shop(ask, published):
+def test_popular_and_trending_equal_published_lists(ask, published):
     lists = published.lists(SHOP)
     assert ids(ask(f"{ROOT}/popular")) == [item.product_id for item in lists.popular[:12]]
     assert ids(ask(f"{ROOT}/trending?limit=5")) == [item.product_id for item in lists.trending[:5]]
@@ -137,7 +137,7 @@ def own_blend(published: Published, viewed: list[str]) -> list[tuple[str, float]
     )
 
 
-def test_limit_and_exclude_of_a_session_may_stand_in_the_query_and_the_body_comes_first(ask):
+def test_session_body_overrides_query_limit_and_exclude(ask):
     in_body = ids(ask.session([SEED], limit=5))
     query = f"{ROOT}/session?limit=5&exclude={in_body[0]}"
     in_query = ids(ask(query, "POST", json={"products": [SEED]}))
@@ -147,7 +147,7 @@ def test_limit_and_exclude_of_a_session_may_stand_in_the_query_and_the_body_come
     assert ask(f"{ROOT}/session?limit=0", "POST", json={"products": [SEED]}).status_code == 422
 
 
-def test_a_shop_is_the_same_in_capitals(ask):
+def test_shop_domain_is_case_insensitive(ask):
     path = f"/products/{SEED}/recommendations"
     assert ids(ask(f"{ROOT.upper().replace('/V1/SHOPS', '/v1/shops')}{path}")) == ids(ask(f"{ROOT}{path}"))
 
@@ -156,7 +156,7 @@ GID = "gid://shopify/Product/{}"
 
 
 @pytest.mark.parametrize("slash", ["/", "%2F"])
-def test_a_product_may_be_named_by_its_global_id(ask, slash):
+def test_product_by_global_id(ask, slash):
     path = f"{ROOT}/products/{{}}/recommendations"
     assert ids(ask(path.format(GID.format(SEED).replace("/", slash)))) == ids(ask(path.format(SEED)))
 
@@ -175,19 +175,19 @@ def test_a_product_may_be_named_by_its_global_id(ask, slash):
         "exclude[]=gid://shopify/Product/{},7",
     ],
 )
-def test_what_is_excluded_is_understood_however_it_is_written(ask, query):
+def test_exclude_accepts_every_notation(ask, query):
     first = ids(ask(f"{ROOT}/popular"))
     assert ids(ask(f"{ROOT}/popular?{query.format(first[0])}"))[0] == first[1]
 
 
-def test_a_global_id_in_base64_and_a_handle_are_excluded(ask, published):
+def test_exclude_accepts_base64_global_id_and_handle(ask, published):
     first, second, third = ids(ask(f"{ROOT}/popular"))[:3]
     encoded = base64.b64encode(GID.format(first).encode()).decode()
     handle = catalogue_of(published)["products"][second]["handle"]
     assert ids(ask(f"{ROOT}/popular", params={"exclude": f"{encoded},{handle}"}))[0] == third
 
 
-def test_a_session_of_global_ids_is_that_of_the_numbers(ask):
+def test_session_accepts_global_ids(ask):
     excluded = ids(ask.session(["1001"]))[0]
     answer = ask.session([GID.format("1001")], exclude=[GID.format(excluded)])
     assert answer.json() == ask.session(["1001"], exclude=[excluded]).json()
@@ -207,13 +207,13 @@ def test_a_session_of_global_ids_is_that_of_the_numbers(ask):
         "exclude=gid://shopify/Product/",
     ],
 )
-def test_what_is_not_understood_is_refused_with_the_form_that_is(ask, query):
+def test_malformed_exclude_gets_422_with_the_expected_format(ask, query):
     answer = ask(f"{ROOT}/popular?{query}")
     assert answer.status_code == 422
     assert "exclude=4000,4001" in answer.json()["remedy"]
 
 
-def test_an_unknown_parameter_is_named(ask):
+def test_unknown_parameter_gets_422_with_its_name(ask):
     answer = ask(f"{ROOT}/popular?exlude=1001&limit=3&n=2")
     assert answer.status_code == 422
     assert answer.json()["error"] == "Unknown parameter: exlude, n."
@@ -225,13 +225,13 @@ def test_an_unknown_parameter_is_named(ask):
     assert (in_body.status_code, "exlude" in in_body.json()["error"]) == (422, True)
 
 
-def test_what_the_app_proxy_and_the_snippets_of_themes_add_is_no_obstacle(ask):
+def test_parameters_of_app_proxy_and_snippet_are_accepted(ask):
     proxied = "shop=x&logged_in_customer_id=&path_prefix=%2Fapps%2Fp&timestamp=1&signature=0"
     assert ids(ask(f"{ROOT}/popular?placement=popular&{proxied}")) == ids(ask(f"{ROOT}/popular"))
     assert ask("/healthz?probe=1").status_code == 200
 
 
-def test_a_session_is_answered_by_the_blend_with_the_newest_product_last(ask, published):
+def test_session_equals_blend_in_viewing_order(ask, published):
     viewed = ["1009", "1002", HIDDEN, "1003", "1004", "1030", "1005"]
     answer = ask.session(viewed, limit=50)
     in_session = [item for item in answer.json()["items"] if item["reason"]["code"] == "session"]
@@ -239,28 +239,28 @@ def test_a_session_is_answered_by_the_blend_with_the_newest_product_last(ask, pu
     assert len(in_session) > 5
     assert {item["product_id"]: item["score"] for item in in_session}.items() <= score_by_id.items()
     assert [item["score"] for item in in_session] == sorted((item["score"] for item in in_session), reverse=True)
-    assert broken_laws(answer.json(), catalogue_of(published), set(viewed), 50) == []
+    assert violations(answer.json(), catalogue_of(published), set(viewed), 50) == []
     assert ids(ask.session(viewed[::-1], limit=50)) != ids(answer)
 
 
-def test_product_ids_may_be_numbers_as_liquid_writes_them(ask):
+def test_session_accepts_numeric_product_ids(ask):
     assert ask.session([1001, 1002]).json() == ask.session(["1001", "1002"]).json()
 
 
-def test_a_session_of_products_that_nobody_knows_gets_popular_ones(ask, published):
+def test_session_of_unknown_products_gets_popular_list(ask, published):
     answer = ask.session(["nothing", "is", "known"])
     assert ids(answer) == [item.product_id for item in published.lists(SHOP).popular[:12]]
 
 
-def test_what_is_excluded_from_a_session_is_not_answered(ask, published):
+def test_session_exclude_removes_products(ask, published):
     first = ids(ask.session(["1001"]))
     excluded = first[:3]
     answer = ask.session(["1001"], exclude=[excluded[0], int(excluded[1]), excluded[2]])
-    assert broken_laws(answer.json(), catalogue_of(published), {"1001", *excluded}, 12) == []
+    assert violations(answer.json(), catalogue_of(published), {"1001", *excluded}, 12) == []
     assert ids(answer)[0] == first[3]
 
 
-def test_without_sessions_the_lists_alone_answer(tmp_path):
+def test_session_without_session_file_uses_lists_only(tmp_path):
     published = write_version(tmp_path)
     (published.folder / private_folder(SHOP) / "sessions.parquet").unlink()
     manifest = published.manifest
@@ -294,13 +294,13 @@ def test_without_sessions_the_lists_alone_answer(tmp_path):
         b"[" * 10_000,
     ],
 )
-def test_a_body_that_is_not_a_session_is_refused(ask, body):
+def test_malformed_session_body_gets_422(ask, body):
     answer = ask(f"{ROOT}/session", "POST", content=body)
     assert answer.status_code == 422
     assert set(answer.json()) == {"error", "remedy"}
 
 
-def test_a_body_over_the_bound_is_refused_whether_or_not_it_says_so(ask):
+def test_oversized_body_gets_413_with_or_without_content_length(ask):
     body = json.dumps({"products": ["1001"], "more": "x" * 16 * 1024}).encode()
 
     async def pieces():
@@ -312,12 +312,12 @@ def test_a_body_over_the_bound_is_refused_whether_or_not_it_says_so(ask):
     assert ask(f"{ROOT}/session", "POST", content=body[:10], headers={"content-length": "99999"}).status_code == 413
 
 
-# the law
+# eligibility
 
 
 @settings(max_examples=25, deadline=None)
 @given(data=st.data(), products=st.integers(1, 30), seed=st.integers(0, 10_000), faulty=st.booleans())
-def test_no_answer_holds_an_item_that_may_not_be_shown_whatever_was_published(data, products, seed, faulty):
+def test_no_response_contains_an_ineligible_item(data, products, seed, faulty):
     known = [str(FIRST_PRODUCT + number) for number in range(products)] + [HIDDEN]
     some = st.lists(st.sampled_from([*known, "unknown"]), max_size=len(known) + 1)
     with TemporaryDirectory() as folder:
@@ -339,10 +339,10 @@ def test_no_answer_holds_an_item_that_may_not_be_shown_whatever_was_published(da
             ]
             for answer, seeds in answered:
                 assert answer.status_code == 200, answer.text
-                assert broken_laws(answer.json(), catalogue, {*seeds, *excluded}, limit) == []
+                assert violations(answer.json(), catalogue, {*seeds, *excluded}, limit) == []
 
 
-def test_a_list_that_could_be_filled_is_full(tmp_path):
+def test_list_is_filled_as_far_as_possible(tmp_path):
     published = write_version(tmp_path, faulty=True)
     catalogue, ask = catalogue_of(published), Asking(tmp_path)
     assert catalogue["max_per_group"] == MAX_PER_GROUP

@@ -8,7 +8,7 @@ from serving.listening import CannotListen, listen
 from tests.serving.conftest import KEY, PRODUCTS, ROOT, SEED, Asking, ids, served
 from tests.serving.published_version import SHOP, write_version
 
-# refusals
+# errors
 
 
 @pytest.mark.parametrize(
@@ -36,7 +36,7 @@ from tests.serving.published_version import SHOP, write_version
         (f"/v1/shops/{'x' * 256}/trending", 422),
     ],
 )
-def test_every_refusal_says_the_fact_and_the_remedy(ask, path, status):
+def test_every_error_has_fact_and_remedy(ask, path, status):
     answer = ask(path)
     assert answer.status_code == status
     assert set(answer.json()) == {"error", "remedy"}
@@ -44,22 +44,22 @@ def test_every_refusal_says_the_fact_and_the_remedy(ask, path, status):
     assert answer.headers["cache-control"] == "no-store"
 
 
-def test_what_goes_wrong_is_told_in_the_same_shape_and_no_visitor_is_logged(published, monkeypatch, caplog):
+def test_internal_error_has_same_shape_and_logs_no_visitor(published, monkeypatch, caplog):
     def break_down(*_, **__):
-        raise RuntimeError("a defect")
+        raise RuntimeError("a bug")
 
     monkeypatch.setattr(routes, "for_visitor", break_down)
     answer = Asking(published.folder.parent.parent)(f"{ROOT}/visitors/client-3", headers=KEY)
     assert answer.status_code == 500
     assert set(answer.json()) == {"error", "remedy"}
-    assert "a defect" in caplog.text
+    assert "a bug" in caplog.text
     assert "client-3" not in caplog.text
 
 
 # caches and browsers
 
 
-def test_an_answer_that_is_known_is_not_sent_again(ask):
+def test_matching_etag_gets_304(ask):
     path = f"{ROOT}/products/{SEED}/recommendations"
     first = ask(path)
     tag = first.headers["etag"]
@@ -71,7 +71,7 @@ def test_an_answer_that_is_known_is_not_sent_again(ask):
     assert ask(path, headers={"if-none-match": '"x"'}).status_code == 200
 
 
-def test_kept_answers_are_those_of_the_request(published):
+def test_cached_responses_match_their_requests(published):
     ask = Asking(published.folder.parent.parent)
     path = f"{ROOT}/products/{SEED}/recommendations"
     excluded = published.document(SHOP, SEED).placements["product_page"][0].product_id
@@ -84,15 +84,15 @@ def test_kept_answers_are_those_of_the_request(published):
     assert ids(ask(f"{ROOT}/popular")) != ids(ask(f"{ROOT}/trending"))
 
 
-def test_head_says_what_get_would(published):
+def test_head_has_headers_of_get(published):
     with served(published.folder.parent.parent) as (url, _):
         for path in (f"{ROOT}/popular", "/healthz", f"{ROOT}/popular?limit=0"):
-            said, told = httpx.get(url + path, trust_env=False), httpx.head(url + path, trust_env=False)
-            assert (told.status_code, told.content) == (said.status_code, b"")
-            assert told.headers["content-length"] == said.headers["content-length"]
+            got, head = httpx.get(url + path, trust_env=False), httpx.head(url + path, trust_env=False)
+            assert (head.status_code, head.content) == (got.status_code, b"")
+            assert head.headers["content-length"] == got.headers["content-length"]
 
 
-def test_browsers_of_any_storefront_may_read_what_is_public(ask):
+def test_public_routes_allow_any_origin(ask):
     origin = {"origin": "https://shop.example"}
     for path in (f"{ROOT}/trending", f"{ROOT}/nothing", f"{ROOT}/trending?limit=0"):
         assert ask(path, headers=origin).headers["access-control-allow-origin"] == "*"
@@ -106,7 +106,7 @@ def test_browsers_of_any_storefront_may_read_what_is_public(ask):
 # health, metrics, limits
 
 
-def test_health_names_what_is_served(ask, published):
+def test_healthz_returns_served_version(ask, published):
     answer = ask("/healthz")
     assert answer.json() == {
         "version": published.folder.name,
@@ -115,7 +115,7 @@ def test_health_names_what_is_served(ask, published):
     }
 
 
-def test_while_nothing_is_published_every_answer_says_what_to_do(tmp_path, looks_at_once):
+def test_503_with_remedy_until_first_publication(tmp_path, looks_at_once):
     ask = Asking(tmp_path)
     for answer in (
         ask("/healthz"),
@@ -131,7 +131,7 @@ def test_while_nothing_is_published_every_answer_says_what_to_do(tmp_path, looks
     assert len(ids(ask(f"{ROOT}/trending"))) == 12
 
 
-def test_metrics_count_by_route_and_name_no_shopper(published):
+def test_metrics_count_by_route_without_shopper_data(published):
     ask = Asking(published.folder.parent.parent)
     ask(f"{ROOT}/visitors/client-3", headers=KEY)
     ask(f"{ROOT}/visitors/client-4")
@@ -150,7 +150,7 @@ def test_metrics_count_by_route_and_name_no_shopper(published):
     assert "secret-path" not in text
 
 
-def test_an_address_that_asks_too_often_is_told_to_wait(published, monkeypatch):
+def test_rate_limited_address_gets_429_with_retry_after(published, monkeypatch):
     ask = Asking(published.folder.parent.parent, requests_per_second=3)
     second = [1_800_000_000.0]
     monkeypatch.setattr("limits.storage.memory.time.time", lambda: second[0])
@@ -166,7 +166,7 @@ def test_an_address_that_asks_too_often_is_told_to_wait(published, monkeypatch):
     assert ask(f"{ROOT}/trending").status_code == 200
 
 
-def test_the_addresses_of_one_network_of_ipv6_count_as_one(published, monkeypatch):
+def test_rate_limit_counts_an_ipv6_network_as_one_address(published, monkeypatch):
     ask = Asking(published.folder.parent.parent, requests_per_second=1)
     monkeypatch.setattr("limits.storage.memory.time.time", lambda: 1_800_000_000.0)
     addresses = [
@@ -180,16 +180,16 @@ def test_the_addresses_of_one_network_of_ipv6_count_as_one(published, monkeypatc
     assert [ask(f"{ROOT}/trending", address=one).status_code for one in addresses] == [200, 429, 200, 200, 200, 200]
 
 
-def test_zero_requests_a_second_is_no_limit(published):
+def test_zero_requests_per_second_is_unlimited(published):
     ask = Asking(published.folder.parent.parent, requests_per_second=0)
     assert {ask(f"{ROOT}/trending").status_code for _ in range(100)} == {200}
 
 
-# as the command runs it
+# in a server process
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_the_server_says_where_it_listens_answers_and_ends_when_asked(tmp_path, workers):
+def test_server_prints_address_serves_and_stops_on_sigterm(tmp_path, workers):
     published = write_version(tmp_path)
     with served(tmp_path, workers) as (url, process):
         assert httpx.get(f"{url}/healthz").json()["version"] == published.folder.name
@@ -203,7 +203,7 @@ def test_the_server_says_where_it_listens_answers_and_ends_when_asked(tmp_path, 
         assert process.stderr.read() == ""
 
 
-def test_a_port_that_is_taken_is_named_with_the_remedy(tmp_path, monkeypatch):
+def test_port_conflict_raises_error_with_remedy(tmp_path, monkeypatch):
     monkeypatch.setattr(signal, "signal", lambda *_: None)  # pytest's own handlers stay
     with listen("127.0.0.1", 0) as taken:
         taken.listen()

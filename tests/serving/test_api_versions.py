@@ -18,16 +18,16 @@ from tests.serving.conftest import (
     SEED,
     WITHOUT_DOCUMENT,
     Asking,
-    broken_laws,
     catalogue_of,
     ids,
     served,
+    violations,
     wait_until,
 )
 from tests.serving.published_version import FIRST_PRODUCT, SHOP, write_version
 
 
-def test_an_etag_is_of_the_version_and_what_was_asked(ask, tmp_path, looks_at_once):
+def test_etag_depends_on_version_and_query(ask, tmp_path, looks_at_once):
     path = f"{ROOT}/products/{SEED}/recommendations"
     queries = ["", "?limit=3", "?exclude=1002", "?placement=bought_together"]
     tags = [ask(path + query).headers["etag"] for query in queries]
@@ -40,7 +40,7 @@ def test_an_etag_is_of_the_version_and_what_was_asked(ask, tmp_path, looks_at_on
     wait_until(lambda: asked(path, headers={"if-none-match": old}).status_code == 200)
 
 
-def test_a_version_that_cannot_be_read_leaves_the_one_before_in_place(tmp_path, looks_at_once, caplog):
+def test_unreadable_version_keeps_previous_one(tmp_path, looks_at_once, caplog):
     first = write_version(tmp_path, seed=1)
     ask = Asking(tmp_path)
     assert ask("/healthz").json()["version"] == first.folder.name
@@ -50,12 +50,12 @@ def test_a_version_that_cannot_be_read_leaves_the_one_before_in_place(tmp_path, 
     wait_until(lambda: broken.folder.name in caplog.text)
     for _ in range(5):
         assert ask(f"{ROOT}/trending").json()["version"] == first.folder.name
-    assert caplog.text.count(broken.folder.name) == 1  # it is not tried again at once
+    assert caplog.text.count(broken.folder.name) == 1  # it is not retried at once
     third = write_version(tmp_path, seed=3)
     wait_until(lambda: ask("/healthz").json()["version"] == third.folder.name)
 
 
-def test_documents_of_a_newer_schema_are_not_guessed_at(tmp_path, looks_at_once, caplog):
+def test_newer_schema_is_rejected(tmp_path, looks_at_once, caplog):
     published = write_version(tmp_path)
     file = published.folder / shop_folder(SHOP) / "catalogue.json"
     file.write_bytes(msgspec.json.encode({**json.loads(file.read_bytes()), "schema": 2}))
@@ -64,9 +64,9 @@ def test_documents_of_a_newer_schema_are_not_guessed_at(tmp_path, looks_at_once,
 
 
 @pytest.mark.parametrize("path", [*PATHS, f"{ROOT}/session"])
-def test_a_version_that_is_removed_is_replaced_by_the_next_within_the_request(tmp_path, path, monkeypatch):
+def test_removed_version_is_replaced_within_the_request(tmp_path, path, monkeypatch):
     first = write_version(tmp_path, seed=1)
-    monkeypatch.setattr(api_versions, "POLL_SECONDS", 3600.0)  # nothing but the missing file tells of the switch
+    monkeypatch.setattr(api_versions, "POLL_SECONDS", 3600.0)  # only the missing file reveals the switch
     ask = Asking(tmp_path)
     ask("/healthz")
     second = write_version(tmp_path, seed=2)
@@ -75,10 +75,10 @@ def test_a_version_that_is_removed_is_replaced_by_the_next_within_the_request(tm
     shutil.rmtree(first.folder)
     answer = ask.session([SEED]) if path.endswith("/session") else ask(path, headers=KEY)
     assert answer.status_code == 200
-    assert broken_laws(answer.json(), catalogue, set(), 12) == []
+    assert violations(answer.json(), catalogue, set(), 12) == []
 
 
-def test_a_version_that_is_removed_while_there_is_no_other_is_no_failure_of_the_api(tmp_path, looks_at_once):
+def test_removed_only_version_gets_503(tmp_path, looks_at_once):
     published = write_version(tmp_path)
     ask = Asking(tmp_path)
     ask("/healthz")
@@ -89,9 +89,9 @@ def test_a_version_that_is_removed_while_there_is_no_other_is_no_failure_of_the_
     assert ask(f"{ROOT}/trending").status_code == 200  # that is in memory
 
 
-def test_every_answer_is_of_one_version_while_versions_come_and_go(tmp_path):
-    """Versions differ in their products' data and in every list. Real publishing deletes the old one much later, and
-    leaves more time: here a version has hardly been read when the next one comes, so that most files are read late."""
+def test_responses_are_consistent_while_versions_change(tmp_path):
+    """Versions differ in product data and in every list. Unlike real publishing, each version is deleted as soon as the
+    next one is current, so that most files are read after their version was removed."""
     catalogues, pages, answers, errors, seen = {}, {}, [], [], set()
     products = 200
 
@@ -113,7 +113,7 @@ def test_every_answer_is_of_one_version_while_versions_come_and_go(tmp_path):
     switch_to(coming[0].name)
     done = threading.Event()
 
-    async def storm(url: str, number: int) -> None:
+    async def send_requests(url: str, number: int) -> None:
         async with httpx.AsyncClient(base_url=url, headers=KEY, timeout=30) as client:
             turn = number * 50
             while not done.is_set():
@@ -131,11 +131,11 @@ def test_every_answer_is_of_one_version_while_versions_come_and_go(tmp_path):
                 (answers if answer.status_code == 200 else errors).append((answer, set(viewed)))
                 seen.add(answer.json().get("version"))
 
-    async def storms(url: str) -> None:
-        await asyncio.gather(*(storm(url, number) for number in range(8)))
+    async def send_concurrently(url: str) -> None:
+        await asyncio.gather(*(send_requests(url, number) for number in range(8)))
 
     with served(tmp_path) as (url, _):
-        asking = threading.Thread(target=lambda: asyncio.run(storms(url)))
+        asking = threading.Thread(target=lambda: asyncio.run(send_concurrently(url)))
         asking.start()
         try:
             for before, latest in pairwise(coming):
@@ -150,7 +150,7 @@ def test_every_answer_is_of_one_version_while_versions_come_and_go(tmp_path):
     assert seen == set(catalogues)
     for answer, banned in answers:
         content = answer.json()
-        assert broken_laws(content, catalogues[content["version"]], banned, 12) == []
+        assert violations(content, catalogues[content["version"]], banned, 12) == []
         if content.get("placement") == "product_page" and (
             page := pages.get((content["version"], content["seed"]["product_id"]))
         ):

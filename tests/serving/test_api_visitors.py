@@ -6,18 +6,18 @@ import pytest
 
 from serving.api.visitor_access import FRESH_SECONDS, VisitorSecrets, app_proxy_signature
 from serving.published import VisitorShard, private_folder, shard_name
-from tests.serving.conftest import KEY, ROOT, Asking, broken_laws, catalogue_of, codes, ids
+from tests.serving.conftest import KEY, ROOT, Asking, catalogue_of, codes, ids, violations
 from tests.serving.published_version import SHOP, write_version
 
 
 def signed(path: str, timestamp: float, secret: bytes = b"hush", shop: str = SHOP, **fields: str) -> str:
-    """A path as Shopify's app proxy asks for it."""
+    """A path as Shopify's app proxy requests it."""
     query = {**fields, "shop": shop, "path_prefix": "/apps/pixelnova", "timestamp": str(int(timestamp))}
     query["signature"] = app_proxy_signature(list(query.items()), secret)
     return f"{path}?{httpx.QueryParams(query)}"
 
 
-def test_a_person_is_found_by_journey_and_by_browser(ask, published):
+def test_visitor_by_journey_id_and_client_id(ask, published):
     by_journey = ask(f"{ROOT}/visitors/journey-3", headers=KEY)
     by_client = ask(f"{ROOT}/visitors/client-3", headers=KEY)
     assert by_journey.json() == by_client.json()
@@ -27,16 +27,16 @@ def test_a_person_is_found_by_journey_and_by_browser(ask, published):
     assert "client-3" not in by_client.text
     assert by_client.headers["cache-control"] == "private, no-store"
     assert "etag" not in by_client.headers
-    assert broken_laws(by_client.json(), catalogue_of(published), set(), 12) == []
+    assert violations(by_client.json(), catalogue_of(published), set(), 12) == []
 
 
-def test_who_is_unknown_gets_the_popular_list_and_is_told_so(ask, published):
+def test_unknown_visitor_gets_popular_list(ask, published):
     answer = ask(f"{ROOT}/visitors/nobody", headers=KEY)
     assert answer.json()["strategy"] == "popular"
     assert ids(answer) == [item.product_id for item in published.lists(SHOP).popular[:12]]
 
 
-def test_the_signature_is_that_of_shopifys_example():
+def test_signature_matches_shopifys_example():
     fields = [
         ("extra", "1"),
         ("extra", "2"),
@@ -50,7 +50,7 @@ def test_the_signature_is_that_of_shopifys_example():
     assert app_proxy_signature(fields, b"hush") == expected
 
 
-def test_a_fresh_signature_of_the_app_proxy_opens_a_visitors_list(ask):
+def test_valid_signature_returns_visitor_list(ask):
     answer = ask(signed(f"{ROOT}/visitors/client-3", time.time(), limit="4", exclude="1,2"))
     assert ids(answer) == ids(ask(f"{ROOT}/visitors/client-3?limit=4", headers=KEY))
     assert (len(ids(answer)), answer.json()["strategy"]) == (4, "for_you")
@@ -58,17 +58,17 @@ def test_a_fresh_signature_of_the_app_proxy_opens_a_visitors_list(ask):
 
 
 @pytest.mark.parametrize("visitor_id", ["journey-3", "nobody"])
-def test_a_signature_opens_no_list_by_a_journey_id_as_it_can_be_guessed(ask, published, visitor_id):
+def test_signature_with_guessable_journey_id_gets_popular_list(ask, published, visitor_id):
     answer = ask(signed(f"{ROOT}/visitors/{visitor_id}", time.time()))
     assert (answer.json()["strategy"], answer.json()["segment"], answer.json()["channel"]) == ("popular", None, None)
     assert ids(answer) == [item.product_id for item in published.lists(SHOP).popular[:12]]
 
 
-def test_a_client_id_that_is_also_somebodys_journey_id_opens_its_own_list_alone(tmp_path):
+def test_client_id_equal_to_a_journey_id_returns_own_list(tmp_path):
     published = write_version(tmp_path)
     shard = published.folder / private_folder(SHOP) / "visitors" / shard_name("journey-3")
     visitors = msgspec.json.decode(shard.read_bytes(), type=VisitorShard)
-    visitors.clients["journey-3"] = "journey-4"  # a browser that calls itself so
+    visitors.clients["journey-3"] = "journey-4"  # a client id chosen by the browser
     shard.write_bytes(msgspec.json.encode(visitors))
     ask = Asking(tmp_path)
     by_key = {number: ids(ask(f"{ROOT}/visitors/journey-{number}", headers=KEY)) for number in (3, 4)}
@@ -90,7 +90,7 @@ def test_a_client_id_that_is_also_somebodys_journey_id_opens_its_own_list_alone(
     (signed(f"{ROOT}/visitors/client-3", time.time()).replace("signature=", "signature=0"), {}),
     (f"{ROOT}/visitors/client-3?" + "&a=1" * 200, {}),
 ])  # fmt: skip
-def test_whoever_cannot_prove_it_gets_no_visitors_list(ask, path_and_headers):
+def test_unauthorized_visitor_request_gets_401(ask, path_and_headers):
     path, headers = path_and_headers
     answer = ask(path, headers=headers)
     assert answer.status_code == 401
@@ -99,18 +99,18 @@ def test_whoever_cannot_prove_it_gets_no_visitors_list(ask, path_and_headers):
 
 
 @pytest.mark.parametrize(
-    ("timestamps", "says"),
+    ("timestamps", "error"),
     [([], "no timestamp"), (["1", "2"], "no timestamp"), (["soon"], "no timestamp"), (["²"], "no timestamp")],
 )
-def test_a_signature_without_one_timestamp_is_refused(ask, timestamps, says):
+def test_signature_needs_exactly_one_timestamp(ask, timestamps, error):
     fields = [("shop", SHOP), *(("timestamp", one) for one in timestamps)]
     fields.append(("signature", app_proxy_signature(fields, b"hush")))
     answer = ask(f"{ROOT}/visitors/client-3?{httpx.QueryParams(fields)}")
     assert answer.status_code == 401
-    assert says in answer.json()["error"]
+    assert error in answer.json()["error"]
 
 
-def test_without_secrets_no_visitors_list_is_given_out_and_the_answer_says_why(published):
+def test_visitor_lists_are_disabled_without_secrets(published):
     ask = Asking(published.folder.parent.parent, secrets=VisitorSecrets())
     for answer in (
         ask(f"{ROOT}/visitors/client-3", headers={"authorization": "Bearer "}),
@@ -121,7 +121,7 @@ def test_without_secrets_no_visitors_list_is_given_out_and_the_answer_says_why(p
         assert answer.json()["remedy"].startswith("Set one of them")
 
 
-def test_browsers_of_other_sites_may_not_read_a_persons_list(ask):
+def test_visitor_lists_have_no_cors_headers(ask):
     assert "access-control-allow-origin" not in ask(f"{ROOT}/visitors/client-3", headers=KEY).headers
     preflight = ask(f"{ROOT}/visitors/client-3", "OPTIONS")
     assert preflight.status_code == 405

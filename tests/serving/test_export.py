@@ -1,4 +1,4 @@
-"""What the storefront, Shopify and the read API get of a warehouse of a few rows."""
+"""Exports for the storefront, Shopify and the read API, from a warehouse of a few rows."""
 
 import json
 from pathlib import Path
@@ -23,7 +23,7 @@ def shown(document, placement):
     return [item.product_id for item in document.placements[placement]]
 
 
-def test_a_product_has_its_lists_best_first_with_all_that_a_theme_needs(tmp_path):
+def test_document_has_ordered_lists_with_display_fields(tmp_path):
     document = published(tmp_path).document("s", "1")
     assert shown(document, "product_page") == ["3", "2", "handle:five"]
     assert shown(document, "bought_together") == ["3", "2"]
@@ -37,15 +37,15 @@ def test_a_product_has_its_lists_best_first_with_all_that_a_theme_needs(tmp_path
 
 
 @pytest.mark.parametrize(
-    ("price", "said"),
+    ("price", "formatted"),
     [("9.5", "9.50"), ("10", "10.00"), ("1.2345", "1.2345"), ("990000", "990000.00"), ("3.990", "3.99")],
 )
-def test_a_price_has_the_decimals_that_it_needs(tmp_path, price, said):
+def test_price_has_at_least_two_decimals(tmp_path, price, formatted):
     found = published(tmp_path, f"update core.products set price_min = {price};").document("s", "1")
-    assert found.placements["product_page"][0].price.amount == said
+    assert found.placements["product_page"][0].price.amount == formatted
 
 
-def test_a_product_that_is_sold_out_is_a_seed_but_never_an_item(tmp_path):
+def test_sold_out_product_is_seed_but_not_item(tmp_path):
     version = published(tmp_path)
     assert version.document("s", "4") is not None
     assert "4" not in version.catalogue("s").products
@@ -68,7 +68,7 @@ def test_a_product_that_is_sold_out_is_a_seed_but_never_an_item(tmp_path):
         "delete from recommendations.eligibility where product_id = '3'",
     ],
 )
-def test_the_last_look_takes_out_what_may_not_be_shown_and_says_so(tmp_path, change):
+def test_eligibility_check_drops_and_counts_ineligible_items(tmp_path, change):
     version = published(tmp_path, change + ";")
     assert shown(version.document("s", "1"), "product_page") == ["2", "handle:five"]
     assert [item.position for item in version.document("s", "1").placements["product_page"]] == [1, 2]
@@ -91,7 +91,7 @@ def items_of(value) -> list[dict]:
     return []
 
 
-def test_nothing_of_a_shopper_is_in_a_public_file(tmp_path):
+def test_public_files_have_no_shopper_data(tmp_path):
     version = published(tmp_path)
     public = list((version.folder / "recommendations").rglob("*"))
     assert len(public) > 15
@@ -112,20 +112,20 @@ def test_nothing_of_a_shopper_is_in_a_public_file(tmp_path):
         ("javascript:alert(1)", False),
     ],
 )
-def test_addresses_that_events_bring_lead_nowhere_else(tmp_path, image, shown):
+def test_urls_from_events_are_restricted_to_shop_and_cdn(tmp_path, image, shown):
     change = f"update core.products set image_url = '{image}', url = '/products/x?email=jane@x.example';"
     item = published(tmp_path, change).document("s", "1").placements["product_page"][0]
     assert item.url == "/products/handle-3"
     assert item.image == (image if shown else None)
 
 
-def test_a_shop_that_is_served_no_more_is_in_no_file(tmp_path):
+def test_removed_shop_is_in_no_file(tmp_path):
     version = published(tmp_path, "delete from core.shops;")
     assert version.shops() == []
     assert {file.rows for file in version.manifest.files if file.path.endswith("json")} <= {0}
 
 
-def test_metafields_name_only_what_the_catalogue_knows(tmp_path):
+def test_metafields_contain_only_catalogue_products(tmp_path):
     version = published(tmp_path, "update core.products set source = 'events' where product_id in ('1', '3');")
     assert json_of(version.folder / shop_folder("s") / "metafields.ndjson") == []
 
@@ -137,7 +137,7 @@ def visitor_shard(version: Published, identifier: str) -> VisitorShard:
     return msgspec.json.decode(file.read_bytes(), type=VisitorShard)
 
 
-def test_a_visitor_gets_the_session_that_may_go_on_else_the_own_taste_else_a_segment(tmp_path):
+def test_visitor_list_prefers_session_then_personal_then_segment(tmp_path):
     version = published(tmp_path)
     of_taste = visitor_shard(version, "journey-a").journeys["journey-a"]
     assert (of_taste.strategy, of_taste.segment, of_taste.channel) == ("ease", "champion", "email")
@@ -149,19 +149,19 @@ def test_a_visitor_gets_the_session_that_may_go_on_else_the_own_taste_else_a_seg
     assert visitor_shard(version, "client-2").clients["client-2"] == "journey-a"
 
 
-def test_who_asks_not_to_be_profiled_gets_what_everybody_gets(tmp_path):
+def test_global_privacy_control_disables_personal_lists(tmp_path):
     version = published(tmp_path, "update intermediate.int_events set has_global_privacy_control = true;")
     objecting = visitor_shard(version, "journey-a").journeys["journey-a"]
     assert (objecting.segment, objecting.channel, objecting.items) == (None, None, [])
 
 
-def test_bots_are_no_visitors(tmp_path):
+def test_bots_are_excluded_from_visitors(tmp_path):
     version = published(tmp_path)
     for file in (version.folder / private_folder("s") / "visitors").iterdir():
         assert "bot" not in file.read_text()
 
 
-def test_sessions_stand_newest_first_each_product_at_its_last_place(tmp_path):
+def test_sessions_are_newest_first_with_last_place_of_each_product(tmp_path):
     version = published(tmp_path)
     file = version.folder / private_folder("s") / "sessions.parquet"
     with duckdb.connect() as connection:
@@ -169,12 +169,12 @@ def test_sessions_stand_newest_first_each_product_at_its_last_place(tmp_path):
     assert rows == [(0, 1, "1"), (0, 2, "2"), (1, 1, "3")]
 
 
-def test_a_list_that_became_empty_empties_its_metafield(tmp_path):
+def test_empty_list_deletes_its_metafield(tmp_path):
     version = published(tmp_path, "delete from recommendations.product_page where product_id = '2';")
     folder = version.folder / shop_folder("s")
     [filled] = json_of(folder / "metafields.ndjson")
     assert [metafield["ownerId"] for metafield in filled["metafields"]] == ["gid://shopify/Product/1"]
-    # 3 and 4 never had a list: deleting what is not there changes nothing.
+    # 3 and 4 never had a list: deleting a missing metafield changes nothing.
     [emptied] = json_of(folder / "metafields_delete.ndjson")
     assert emptied["metafields"] == [
         {"ownerId": f"gid://shopify/Product/{number}", "namespace": "$app:pixelnova", "key": "recommendations"}
@@ -182,7 +182,7 @@ def test_a_list_that_became_empty_empties_its_metafield(tmp_path):
     ]
 
 
-def test_metafields_are_the_variables_of_a_mutation(tmp_path):
+def test_metafields_are_mutation_variables(tmp_path):
     version = published(tmp_path)
     [call] = json_of(version.folder / shop_folder("s") / "metafields.ndjson")
     assert [metafield["ownerId"] for metafield in call["metafields"]] == [
@@ -194,7 +194,7 @@ def test_metafields_are_the_variables_of_a_mutation(tmp_path):
     assert first["type"] == "list.product_reference"
 
 
-def test_lists_of_the_shop_and_of_its_parts(tmp_path):
+def test_shop_lists_and_lists_of_its_parts(tmp_path):
     lists = published(tmp_path).lists("s")
     assert [item.product_id for item in lists.popular] == ["1", "2"]
     assert [item.product_id for item in lists.trending] == ["3"]
@@ -202,7 +202,7 @@ def test_lists_of_the_shop_and_of_its_parts(tmp_path):
     assert lists.vendors["V"][0].reason.code == "popular_in_vendor"
 
 
-def test_each_strategy_is_a_file_of_lines_and_a_file_of_rows(tmp_path):
+def test_strategy_files_in_ndjson_and_parquet(tmp_path):
     version = published(tmp_path)
     [line] = json_of(version.folder / "recommendations" / "bought_together.ndjson")
     assert (line["shop"], line["strategy"], line["list"]) == ("s", "bought_together", "1")
@@ -214,13 +214,13 @@ def test_each_strategy_is_a_file_of_lines_and_a_file_of_rows(tmp_path):
     assert rows == [("1", 1, "3", "bought_together", 2, "9.50"), ("1", 2, "2", "bought_together", 2, "9.50")]
 
 
-def test_a_shop_without_a_product_or_a_visitor_has_files_all_the_same(tmp_path):
+def test_empty_shop_has_files(tmp_path):
     version = published(tmp_path, "insert into core.shops values ('new');")
     assert version.shops() == ["new", "s"]
     assert version.lists("new").popular == []
     assert version.catalogue("new").products == {}
 
 
-def test_the_manifest_says_by_which_settings_the_lists_were_made(tmp_path):
+def test_manifest_records_settings(tmp_path):
     version = published(tmp_path, "insert into intermediate.int_recommendation_settings values ('session_views', '9')")
     assert version.manifest.settings == ListSettings(model_version="7", session_views=9)

@@ -23,7 +23,7 @@ def run(data: Path):
     return publish(data / "warehouse.duckdb", data)
 
 
-def test_a_version_holds_the_marts_with_their_descriptions_and_nothing_else(data):
+def test_version_has_only_marts_with_descriptions(data):
     run(data)
     with read_current(data).connect() as connection:
         assert connection.execute("select sessions from analytics.funnel_daily").fetchall() == [(7,)]
@@ -38,7 +38,7 @@ def test_a_version_holds_the_marts_with_their_descriptions_and_nothing_else(data
 
 
 @pytest.mark.parametrize("name", ["pixelnova", "a copy of november", "warehouse", "main"])
-def test_the_schemas_are_found_under_any_file_name_and_any_alias(data, tmp_path, name):
+def test_published_database_works_under_any_file_name_and_alias(data, tmp_path, name):
     published = run(data)
     copy = shutil.copy(published.folder / ANALYSTS_FILE, tmp_path / f"{name}.duckdb")
     with duckdb.connect(str(copy), read_only=True) as connection:
@@ -52,7 +52,7 @@ def test_the_schemas_are_found_under_any_file_name_and_any_alias(data, tmp_path,
         assert connection.execute("select sessions from shop.funnel_daily").fetchall() == [(7,)]
 
 
-def test_the_manifest_is_true(data):
+def test_manifest_matches_files(data):
     published = run(data)
     assert published.manifest.as_of == "2026-11-22T12:00:00+00:00"
     assert published.manifest.rows_by_table["analytics.funnel_daily"] == 1
@@ -68,7 +68,7 @@ def test_the_manifest_is_true(data):
         assert (file.bytes, file.sha256) == (len(content), hashlib.sha256(content).hexdigest())
 
 
-def test_a_reader_keeps_its_version_while_the_next_one_is_published(data):
+def test_open_reader_keeps_its_version(data):
     first = run(data)
     with first.connect() as reader:
         with duckdb.connect(str(data / "warehouse.duckdb")) as connection:
@@ -81,7 +81,7 @@ def test_a_reader_keeps_its_version_while_the_next_one_is_published(data):
 
 
 @pytest.mark.parametrize("dies_in", ["export", "_sync_tree", "_switch"])
-def test_a_publication_that_dies_leaves_the_current_version_and_the_next_one_cleans_up(data, monkeypatch, dies_in):
+def test_killed_publication_keeps_current_and_is_cleaned_up(data, monkeypatch, dies_in):
     before = run(data)
 
     def die(*_):
@@ -97,13 +97,13 @@ def test_a_publication_that_dies_leaves_the_current_version_and_the_next_one_cle
     assert not [path for path in published_folder(data).iterdir() if path.name.startswith(".")]
 
 
-def test_old_versions_are_removed_but_the_newest_stay(data):
+def test_only_newest_versions_are_kept(data):
     versions = [run(data).folder for _ in range(VERSIONS_KEPT + 2)]
     kept = sorted(path for path in published_folder(data).iterdir() if path.name != CURRENT)
     assert kept == versions[-VERSIONS_KEPT:]
 
 
-def test_nothing_to_publish_and_no_place_to_publish_are_said_in_one_sentence(tmp_path):
+def test_publish_errors_name_the_remedy(tmp_path):
     with pytest.raises(PublishError, match="run `pixelnova refresh` first"):
         run(tmp_path)
     with duckdb.connect(str(tmp_path / "warehouse.duckdb")) as connection:
@@ -116,12 +116,12 @@ def test_nothing_to_publish_and_no_place_to_publish_are_said_in_one_sentence(tmp
         run(tmp_path)
 
 
-def test_before_the_first_publication_a_reader_is_told_what_to_do(tmp_path):
+def test_reading_before_first_publication_names_the_remedy(tmp_path):
     with pytest.raises(NothingPublished, match="run `pixelnova refresh`"):
         read_current(tmp_path)
 
 
-def test_the_published_database_opens_in_older_tools(data):
+def test_published_database_uses_old_storage_version(data):
     published = run(data)
     header = (published.folder / ANALYSTS_FILE).read_bytes()[:4096]
     assert b"DUCK" in header[:16]
@@ -130,7 +130,7 @@ def test_the_published_database_opens_in_older_tools(data):
     assert tags["storage_version"].startswith("v1.4")
 
 
-def test_files_are_on_disk_before_the_switch(data, monkeypatch):
+def test_files_are_synced_before_the_switch(data, monkeypatch):
     synced, real_sync = [], os.fsync
 
     def record(descriptor):

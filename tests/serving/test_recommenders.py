@@ -1,18 +1,18 @@
-"""Closed-form regression against the textbook's formula, and personal lists of a warehouse of a few rows."""
+"""Closed-form regression against the published formula, and personal lists from a warehouse of a few rows."""
 
 from datetime import date, datetime
 
 import duckdb
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import sparse
 
 from serving.recommenders.ease import best_products, product_weights
 from serving.recommenders.personal import below_popularity, recommend
 
-# Two circles of friends: who likes 1 likes 2 and 3, who likes 7 likes 8 and 9.
+# Two groups of persons: one likes 1, 2 and 3, the other likes 7, 8 and 9.
 WAREHOUSE = """
 create schema intermediate; create schema recommendations;
 create table intermediate.int_as_of as select 's' as shop, timestamp '2026-11-20 12:00:00' as as_of;
@@ -28,14 +28,14 @@ create table intermediate.int_interests as
     select 'now', 's', 'b' || person, unnest(['7', '8', '9']), 1, 0, date '2026-11-19'
     from range(20) as persons (person)
     union all
-    select 'now', 's', 'who bought', '1', 5, 1, date '2026-11-19'
+    select 'now', 's', 'buyer', '1', 5, 1, date '2026-11-19'
     union all
-    select 'now', 's', 'who bought', '2', 5, 1, date '2026-11-18'
+    select 'now', 's', 'buyer', '2', 5, 1, date '2026-11-18'
     union all
-    select 'now', 's', 'long ago', unnest(['1', '3']), 1, 0, date '2026-09-01';
+    select 'now', 's', 'inactive', unnest(['1', '3']), 1, 0, date '2026-09-01';
 insert into intermediate.int_interests
     select 'backtest', * exclude (trained_for) from intermediate.int_interests
-    where journey_id <> 'who bought' and not (journey_id like 'a%' and product_id = '3');
+    where journey_id <> 'buyer' and not (journey_id like 'a%' and product_id = '3');
 create table intermediate.int_repurchased_products (shop varchar, product_id varchar);
 create table intermediate.int_personal_scores (shop varchar, journey_id varchar, product_id varchar, score double);
 create table recommendations.personal (
@@ -81,10 +81,11 @@ def listed(warehouse, journey):
     ]
 
 
+@settings(deadline=None)
 @given(st.integers(0, 10**6), st.integers(2, 12), st.integers(1, 300))
-def test_weights_are_those_of_the_formula(seed, products, regularisation):
-    luck = np.random.default_rng(seed)
-    interests = (luck.random((25, products)) < 0.3).astype(np.float32)
+def test_weights_match_the_formula(seed, products, regularisation):
+    rng = np.random.default_rng(seed)
+    interests = (rng.random((25, products)) < 0.3).astype(np.float32)
     precision = np.linalg.inv(interests.T.astype(float) @ interests + regularisation * np.eye(products))
     expected = np.eye(products) - precision / np.diag(precision)
     found = product_weights(sparse.csr_matrix(interests), regularisation)
@@ -92,7 +93,7 @@ def test_weights_are_those_of_the_formula(seed, products, regularisation):
     assert (np.diag(found) == 0).all()
 
 
-def test_equal_scores_come_in_the_order_of_the_products_and_what_is_barred_last():
+def test_ties_are_in_product_order_and_barred_products_last():
     weights = np.array([[0, 1, 1, 2], [0, 0, 0, 0], [0, 0, 0, 0], [0, 0, 0, 0]], dtype=np.float32)
     profile = sparse.csr_matrix(np.array([[1, 0, 0, 0]], dtype=np.float32))
     barred = sparse.csr_matrix(np.array([[0, 0, 0, 1]], dtype=np.float32))
@@ -101,53 +102,53 @@ def test_equal_scores_come_in_the_order_of_the_products_and_what_is_barred_last(
     assert scores[0, 3] == -np.inf
 
 
-def test_friends_of_a_product_are_offered_what_the_others_like(warehouse):
+def test_persons_get_products_of_similar_persons(warehouse):
     assert recommend(warehouse) == {"s": 41}
     assert listed(warehouse, "a1") == ["1", "2", "3"]
-    assert listed(warehouse, "b1") == ["7", "8"], "what may not be shown is not"
+    assert listed(warehouse, "b1") == ["7", "8"], "ineligible products are not shown"
 
 
-def test_what_somebody_owns_is_not_offered_unless_it_is_bought_again_and_again(warehouse):
+def test_owned_product_is_excluded_unless_repurchased(warehouse):
     recommend(warehouse)
-    assert listed(warehouse, "who bought") == ["3"]
+    assert listed(warehouse, "buyer") == ["3"]
     change(warehouse, "insert into intermediate.int_repurchased_products values ('s', '2')")
     recommend(warehouse)
-    assert set(listed(warehouse, "who bought")) == {"2", "3"}
+    assert set(listed(warehouse, "buyer")) == {"2", "3"}
 
 
-def test_who_has_not_been_here_for_a_month_has_no_list_of_their_own(warehouse):
+def test_inactive_person_has_no_personal_list(warehouse):
     recommend(warehouse)
-    assert listed(warehouse, "long ago") == []
+    assert listed(warehouse, "inactive") == []
 
 
-def test_the_settings_are_those_of_dbt(warehouse):
+def test_settings_come_from_dbt(warehouse):
     for name, value in (("personal_active_days", 100), ("list_limit", 1)):
         change(warehouse, f"insert into intermediate.int_recommendation_settings values ('{name}', '{value}')")
     recommend(warehouse)
-    assert len(listed(warehouse, "long ago")) == 1
+    assert len(listed(warehouse, "inactive")) == 1
 
 
-def test_a_shop_that_has_long_been_silent_has_no_active_persons(warehouse):
+def test_inactive_shop_has_no_personal_lists(warehouse):
     change(warehouse, "update intermediate.int_shop_today set today = date '2027-09-01'")
     assert recommend(warehouse) == {}
 
 
-def test_what_was_remembered_by_an_older_version_stays(warehouse):
+def test_history_of_older_version_is_kept(warehouse):
     change(warehouse, "create table recommendations.evaluation_history (shop varchar, computed_at timestamp, old int)")
     change(warehouse, "insert into recommendations.evaluation_history values ('s', timestamp '2025-01-01', 7)")
     recommend(warehouse)
-    remembered = rows(warehouse, "select old, strategy from recommendations.evaluation_history order by all")
-    assert remembered == [(7, None), (None, "ease"), (None, "popular")]
+    history = rows(warehouse, "select old, strategy from recommendations.evaluation_history order by all")
+    assert history == [(7, None), (None, "ease"), (None, "popular")]
 
 
-def test_at_most_three_of_a_vendor_and_type(warehouse):
+def test_limit_per_vendor_and_type(warehouse):
     change(warehouse, "update recommendations.eligibility set diversity_group = 'v | t', is_eligible = true")
     change(warehouse, "update intermediate.int_recommendation_settings set value = '1' where value = '3'")
     recommend(warehouse)
     assert len(listed(warehouse, "a1")) == 1
 
 
-def test_a_catalogue_too_large_for_a_matrix_is_served_by_similarities(warehouse):
+def test_large_catalogue_uses_item_similarity(warehouse):
     change(warehouse, "update intermediate.int_personal_methods set method = 'item_similarity'")
     change(
         warehouse, "insert into intermediate.int_personal_scores values ('s', 'a1', '8', 0.5), ('s', 'a1', '9', 0.9)"
@@ -158,14 +159,14 @@ def test_a_catalogue_too_large_for_a_matrix_is_served_by_similarities(warehouse)
     ]
 
 
-def test_an_evaluation_is_remembered_once_for_each_as_of(warehouse):
+def test_evaluation_is_recorded_once_per_as_of(warehouse):
     recommend(warehouse)
     recommend(warehouse)
     measured = rows(
         warehouse,
         "select strategy, cases, hit_rate, trained_until from recommendations.evaluation_history order by strategy",
     )
-    # Twenty persons came to like 3 since; who likes 1 and 2 is foretold it.
+    # Twenty persons came to like 3 after the cutoff; their interest in 1 and 2 predicts it.
     assert [(strategy, cases, rate) for strategy, cases, rate, _ in measured] == [
         ("ease", 20, 1.0),
         ("popular", 20, 1.0),
@@ -173,11 +174,11 @@ def test_an_evaluation_is_remembered_once_for_each_as_of(warehouse):
     assert measured[0][3] == date(2026, 11, 19)
     change(warehouse, f"update intermediate.int_as_of set as_of = timestamp '{datetime(2026, 11, 21)}'")
     recommend(warehouse)
-    [(remembered,)] = rows(warehouse, "select count(distinct computed_at) from recommendations.evaluation_history")
-    assert remembered == 2
+    [(recorded,)] = rows(warehouse, "select count(distinct computed_at) from recommendations.evaluation_history")
+    assert recorded == 2
 
 
-def test_few_cases_are_remembered_without_rates(warehouse):
+def test_evaluation_with_few_cases_has_no_rates(warehouse):
     change(warehouse, "insert into intermediate.int_recommendation_settings values ('evaluation_min_cases', '21')")
     recommend(warehouse)
     assert rows(
@@ -188,7 +189,7 @@ def test_few_cases_are_remembered_without_rates(warehouse):
     assert below_popularity(warehouse, min_cases=1) == []
 
 
-def test_a_strategy_below_popularity_is_found_when_there_are_cases_enough(warehouse):
+def test_below_popularity_needs_enough_cases(warehouse):
     for strategy, rate in (("viewed_together", 0.1), ("session_blend", 0.3), ("popular", 0.2)):
         change(
             warehouse,
@@ -197,11 +198,11 @@ def test_a_strategy_below_popularity_is_found_when_there_are_cases_enough(wareho
             "trained_until, timestamp '2026-11-20 12:00:00' as computed_at",
         )
     recommend(warehouse)
-    assert [fallen.strategy for fallen in below_popularity(warehouse)] == ["viewed_together"]
+    assert [found.strategy for found in below_popularity(warehouse)] == ["viewed_together"]
     assert below_popularity(warehouse, min_cases=151) == []
 
 
-def test_a_shop_without_anybody_has_no_lists_and_no_error(warehouse):
+def test_shop_without_persons_has_no_lists(warehouse):
     for table in ("int_interests", "int_personal_methods"):
         change(warehouse, f"delete from intermediate.{table}")
     assert recommend(warehouse) == {}

@@ -13,18 +13,18 @@ from serving.settings import ListSettings
 from tests.serving.published_version import write_sessions
 
 PRODUCTS = ["10", "100", "2", "20", "3", "gamma", "ü"]
-STRANGER = "15"  # in a list, in no session; its place by id is among those that are
+LIST_ONLY = "15"  # in a list, in no session; its id sorts among the others
 LISTS = st.dictionaries(
     st.sampled_from(PRODUCTS),
     st.tuples(
         st.sampled_from([0.0, 0.25, 1.0]),
-        st.dictionaries(st.sampled_from([*PRODUCTS, STRANGER]), st.sampled_from([0.125, 0.5, 1.0])),
+        st.dictionaries(st.sampled_from([*PRODUCTS, LIST_ONLY]), st.sampled_from([0.125, 0.5, 1.0])),
     ),
 )
 
 
 def neighbours_of(sessions: list[list[str]]) -> SessionNeighbours:
-    """Of sessions, newest first, each the products in the order of their places, which have gaps."""
+    """From sessions, newest first, each with its products in order; their places have gaps."""
     rows = [
         (number * 3, place * 2, product)
         for number, products in enumerate(sessions)
@@ -36,7 +36,7 @@ def neighbours_of(sessions: list[list[str]]) -> SessionNeighbours:
 
 
 def slow_blend(viewed, sessions, lists, answer_viewed, per_product=500, most=200):
-    """The definition, word by word, in plain Python; places as in `neighbours_of`."""
+    """Reference implementation in plain Python; places as in `neighbours_of`."""
     weights = {}
     for distance in range(1, min(5, len(viewed)) + 1):
         product = viewed[-distance]
@@ -81,20 +81,20 @@ def known_to(sessions):
 def assert_same(ranked, expected):
     assert dict(ranked) == pytest.approx(expected, abs=1e-9)
     assert len(ranked) == len(expected)
-    for (one, score), (next_one, next_score) in pairwise(ranked):
-        assert (-score, one) < (-next_score, next_one)
+    for (left, left_score), (right, right_score) in pairwise(ranked):
+        assert (-left_score, left) < (-right_score, right)
 
 
 @settings(max_examples=200, deadline=None)
 @given(
     sessions=st.lists(st.lists(st.sampled_from(PRODUCTS), unique=True, min_size=1, max_size=6), max_size=25),
-    viewed=st.lists(st.sampled_from([*PRODUCTS, STRANGER, "unknown"]), min_size=1, max_size=8),
+    viewed=st.lists(st.sampled_from([*PRODUCTS, LIST_ONLY, "unknown"]), min_size=1, max_size=8),
     lists=LISTS,
     answer_viewed=st.booleans(),
     per_product=st.integers(1, 6),
     most=st.integers(1, 6),
 )
-def test_the_blend_is_what_its_definition_says(sessions, viewed, lists, answer_viewed, per_product, most):
+def test_blend_matches_reference_implementation(sessions, viewed, lists, answer_viewed, per_product, most):
     neighbours = neighbours_of(sessions)
     neighbours.settings = ListSettings(neighbour_sessions_per_product=per_product, neighbour_sessions=most)
     given_lists = {product: ViewedTogether(*pair) for product, pair in lists.items()}
@@ -103,8 +103,8 @@ def test_the_blend_is_what_its_definition_says(sessions, viewed, lists, answer_v
 
 
 @settings(max_examples=200, deadline=None)
-@given(viewed=st.lists(st.sampled_from([*PRODUCTS, STRANGER]), min_size=1, max_size=8), lists=LISTS, own=st.booleans())
-def test_the_lists_alone_are_the_item_item_part_of_the_blend(viewed, lists, own):
+@given(viewed=st.lists(st.sampled_from([*PRODUCTS, LIST_ONLY]), min_size=1, max_size=8), lists=LISTS, own=st.booleans())
+def test_combined_lists_match_item_item_part_of_blend(viewed, lists, own):
     given_lists = {product: ViewedTogether(*pair) for product, pair in lists.items()}
     ranked = combined_lists(viewed, given_lists, answer_viewed=own)
     expected = slow_blend(viewed, [], lists, True)
@@ -113,35 +113,34 @@ def test_the_lists_alone_are_the_item_item_part_of_the_blend(viewed, lists, own)
     assert_same(ranked, wanted)
 
 
-def test_with_more_sessions_than_are_compared_the_newest_and_most_alike_count():
-    chance = random.Random(5)
+def test_blend_uses_newest_and_most_similar_sessions():
+    rng = random.Random(5)
     products = [str(number) for number in range(30)]
-    sessions = [chance.sample(products, chance.randrange(1, 9)) for _ in range(3000)]
+    sessions = [rng.sample(products, rng.randrange(1, 9)) for _ in range(3000)]
     neighbours = neighbours_of(sessions)
     lists = {
-        product: (chance.random(), {other: chance.random() for other in chance.sample(products, 9)})
-        for product in products
+        product: (rng.random(), {other: rng.random() for other in rng.sample(products, 9)}) for product in products
     }
     for _ in range(10):
-        viewed = [chance.choice(products) for _ in range(7)]
+        viewed = [rng.choice(products) for _ in range(7)]
         given_lists = {product: ViewedTogether(*pair) for product, pair in lists.items()}
         assert_same(blend(viewed, neighbours, given_lists), slow_blend(viewed, sessions, lists, False))
 
 
-def test_only_the_last_five_products_count_each_at_its_newest_place():
+def test_recent_weights_use_last_five_products():
     weights = recent_weights(["old", "a", "b", "c", "a", "d"])
     assert weights == pytest.approx({"d": 1, "a": 2**-1.5, "c": 3**-1.5, "b": 4**-1.5})
     assert list(weights) == ["d", "a", "c", "b"]
 
 
-def test_products_of_the_whole_session_are_kept_back_unless_they_may_be_answered():
+def test_viewed_products_are_excluded_unless_answer_viewed():
     neighbours = neighbours_of([["1", "2", "3"], ["1", "3"]])
-    viewed = ["2", "9", "9", "9", "9", "1"]  # the first one counts no more, but was viewed
+    viewed = ["2", "9", "9", "9", "9", "1"]  # the first one no longer has a weight, but was viewed
     assert [product for product, _ in blend(viewed, neighbours, {})] == ["3"]
     assert {product for product, _ in blend(viewed, neighbours, {}, answer_viewed=True)} == {"1", "2", "3"}
 
 
-def test_equal_scores_are_in_the_order_of_ids_whether_or_not_a_session_holds_them():
+def test_ties_are_in_id_order_across_sessions_and_lists():
     neighbours = neighbours_of([["b", "d"], ["d"]])
     lists = {"s": ViewedTogether(0.0, {"e": 0.5, "d": 0.5, "c": 0.5, "b": 0.5, "a": 0.5, "f": 1.0})}
     ranked = blend(["s"], neighbours, lists)
@@ -149,7 +148,7 @@ def test_equal_scores_are_in_the_order_of_ids_whether_or_not_a_session_holds_the
     assert [product for product, _ in combined_lists(["s"], lists)] == ["f", "a", "b", "c", "d", "e"]
 
 
-def test_a_shop_without_sessions_answers_from_its_lists():
+def test_blend_without_sessions_uses_lists():
     neighbours = neighbours_of([])
     assert blend(["s"], neighbours, {"s": ViewedTogether(0.0, {"a": 0.5})}) == [("a", 0.3)]
     assert blend(["s"], neighbours, {}) == []

@@ -1,6 +1,6 @@
-"""The snippet in a real browser: on a page of the tests' own, and in the demo shop with pixel, collector and read API.
+"""The snippet in a real browser: on a test page, and in the demo shop with pixel, collector and read API.
 
-Shopify is imitated: its pixel manager in the demo shop, its globals on the tests' own page.
+Shopify is mocked: its pixel manager by the demo shop, its globals by the test page.
 """
 
 import hashlib
@@ -51,12 +51,12 @@ CARD = """
         <small data-field="reason" data-session="Goes with it" data-popular="Popular" data-similar="Like it"></small>
     </li></template></ol>
 """
-# What a page's own scripts have, and what the tests see of it: timers of a second wait until they are let go.
+# Shopify's globals and hooks for the tests: one-second timers wait until aSecondPasses() is called.
 SHOPIFY = """
-    window.told = [];
+    window.published = [];
     window.seconds = new Map();
     window.Shopify = {
-        analytics: {publish: (name, data) => told.push({name, data})},
+        analytics: {publish: (name, data) => published.push({name, data})},
         customerPrivacy: {preferencesProcessingAllowed: () => MAY_STORE},
     };
     const {setTimeout: set, clearTimeout: clear} = window;
@@ -74,7 +74,7 @@ SHOPIFY = """
 @pytest.fixture(scope="module")
 def chromium():
     if not CHROMIUM:
-        pytest.skip("no Chromium here: apt-get install chromium, or name one in PIXELNOVA_CHROMIUM")
+        pytest.skip("Chromium is missing: apt-get install chromium, or set PIXELNOVA_CHROMIUM")
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
@@ -89,27 +89,27 @@ def published(shop, tmp_path_factory) -> Published:
 
 
 class Site:
-    """A page of the tests' own, whose answers are all made here; the published files are under /recommendations."""
+    """A test page with mocked responses; the published files are under /recommendations."""
 
     def __init__(self, chromium, folder: Path | None) -> None:
         self.context = chromium.new_context()
         self.page = self.context.new_page()
         self.errors: list[str] = []
         self.asked: list[str] = []
-        self.answers: dict[str, object] = {}  # path ▶ body, status, or None: no answer at all
+        self.answers: dict[str, object] = {}  # path ▶ body, status, or None: the request is aborted
         self._folder = folder
         self.page.on("pageerror", lambda error: self.errors.append(str(error)))
         self.context.route("**/*", self._answer)
 
     def open(self, body: str, path: str = "/", may_store: bool = True):
-        """Open a page with this body, and wait until every list is drawn or given up."""
+        """Open a page with this body, and wait until every list is rendered or has failed."""
         self.put(body, path, may_store)
         self.page.goto(SITE + path)
         self.settle()
         return self.page
 
     def put(self, body: str, path: str, may_store: bool = True) -> None:
-        """Have a page with this body at a path."""
+        """Serve a page with this body at a path."""
         shopify = SHOPIFY.replace("MAY_STORE", json.dumps(may_store))
         script = '<script src="/snippet.js" defer></script>'
         head = f"<meta charset=utf-8><script>{shopify}</script>{script}"
@@ -120,11 +120,11 @@ class Site:
         self.page.evaluate(f"Promise.all({elements}.map((element) => element.drawn))")
 
     def shown(self) -> list[str]:
-        """The titles that can be seen."""
+        """The visible titles."""
         return [title.text_content() for title in self.page.locator("[data-field=title]:visible").all()]
 
     def kept(self) -> dict[str, str]:
-        """What the snippet has put into the browser's storages."""
+        """The contents of the browser's storages."""
         return self.page.evaluate("({...localStorage, ...sessionStorage})")
 
     def _answer(self, route) -> None:
@@ -174,14 +174,14 @@ def demo(shop, published, tmp_path_factory):
 
 @pytest.fixture
 def shopper(chromium, demo):
-    """A browser in the demo shop; events are those of this browser."""
+    """A browser in the demo shop, with its own events."""
     context = chromium.new_context(viewport={"width": 1200, "height": 800})
     page = context.new_page()
     errors: list[str] = []
     page.on("pageerror", lambda error: errors.append(str(error)))
 
-    def told(name: str, count: int = 1) -> list[dict]:
-        """This browser's events of a name, as the collector wrote them; there are as many as that."""
+    def events_of(name: str, count: int = 1) -> list[dict]:
+        """This browser's events of a name, as the collector wrote them; asserts their count."""
         client = page.evaluate("localStorage.getItem('demo:client')")
         deadline = time.monotonic() + 15
         while True:
@@ -192,7 +192,7 @@ def shopper(chromium, demo):
         assert len(events) == count, name
         return events
 
-    yield SimpleNamespace(page=page, told=told)
+    yield SimpleNamespace(page=page, events_of=events_of)
     assert errors == []
     context.close()
 
@@ -226,16 +226,18 @@ def lists_of(*items: dict) -> dict[str, object]:
     return {f"{FILES}/shops/s/lists.json": {**head, "popular": list(items), "trending": []}}
 
 
-def test_what_is_shipped_is_small_and_made_of_its_source():
+def test_shipped_snippet_is_small_and_up_to_date():
     shipped = SNIPPET.read_bytes()
     assert len(shipped) <= 4000
     stamp = hashlib.sha256(SOURCE.read_bytes()).hexdigest()[:6]
-    assert shipped.endswith(f"//{stamp}\n".encode()), "the source has changed: make the snippet anew as README.md says"
+    assert shipped.endswith(f"//{stamp}\n".encode()), (
+        "the source has changed: rebuild the snippet as README.md describes"
+    )
     for forbidden in (b"innerHTML", b"insertAdjacentHTML", b"outerHTML", b"document.write", b"eval("):
         assert forbidden not in shipped
 
 
-def test_the_browser_finds_the_shard_that_python_wrote(site):
+def test_browser_and_python_compute_same_shard(site):
     ids = [str(7_300_000_000_000 + number * 3_571) for number in range(300)] + ["0", "ü", "€uro", "😀", "a-b_c"]
     site.open("".join(element(f"s{n}", "viewed_together", product=one) for n, one in enumerate(ids)))
     asked = {path for path in site.asked if path.startswith(FILES)}
@@ -244,7 +246,7 @@ def test_the_browser_finds_the_shard_that_python_wrote(site):
 
 
 @pytest.mark.parametrize("placement", ["product_page", "viewed_together", "popular", "trending"])
-def test_a_list_is_shown_in_the_themes_own_markup(site, shop, published, placement):
+def test_list_renders_with_theme_template(site, shop, published, placement):
     lists = published.lists(shop.domain)
     document = published.document(shop.domain, "1001")
     listed = getattr(lists, placement, None) or document.placements[placement]
@@ -262,7 +264,7 @@ def test_a_list_is_shown_in_the_themes_own_markup(site, shop, published, placeme
     assert page.locator("ol > :last-child").evaluate("(last) => last.tagName") == "TEMPLATE"
 
 
-def test_a_price_is_written_as_the_page_writes_money_and_a_missing_one_not_at_all(site):
+def test_price_uses_page_locale_and_missing_price_is_empty(site):
     site.answers |= lists_of(item("1"), item("2", price=None), item("3", price={"amount": "5", "currency": None}))
     page = site.open(element("s", "popular"))
     assert page.locator("[data-field=price]").all_text_contents() == ["€1,234.50", "", ""]
@@ -271,7 +273,7 @@ def test_a_price_is_written_as_the_page_writes_money_and_a_missing_one_not_at_al
 @pytest.mark.parametrize(
     ("lang", "written"), [("en_US", "€1,234.50"), ("de-", "€1,234.50"), ("x", "€1,234.50"), ("", "€1,234.50")]
 )
-def test_a_page_whose_language_is_not_one_has_its_list_with_prices_of_the_browsers_language(site, lang, written):
+def test_invalid_page_language_uses_browser_locale(site, lang, written):
     site.answers |= lists_of(item("1"), item("2", price={"amount": "5", "currency": "EURO"}))
     site.put(element("s", "popular"), "/")
     site.answers["/"] = site.answers["/"].replace('lang="en-GB"', f'lang="{lang}"')
@@ -284,7 +286,7 @@ def test_a_page_whose_language_is_not_one_has_its_list_with_prices_of_the_browse
 @pytest.mark.parametrize(
     ("active", "written"), [("EUR", ["€1,234.50", ""]), ("USD", ["", "US$7.00"]), ("JPY", ["", ""]), (None, None)]
 )
-def test_a_price_of_another_currency_than_the_pages_is_not_shown(site, active, written):
+def test_price_in_other_currency_is_hidden(site, active, written):
     site.answers |= lists_of(item("1"), item("2", price={"amount": "7", "currency": "USD"}))
     currency = f"<script>Shopify.currency = {{active: {json.dumps(active)}, rate: '1.0'}}</script>"
     page = site.open(currency + element("s", "popular"))
@@ -292,7 +294,7 @@ def test_a_price_of_another_currency_than_the_pages_is_not_shown(site, active, w
     assert page.locator("[data-field=price]").all_text_contents() == (written or ["€1,234.50", "US$7.00"])
 
 
-def test_hostile_products_are_text_and_lead_nowhere(site):
+def test_hostile_product_data_is_inert(site):
     evil = "<img src=x onerror='window.harmed = 1'>"
     site.answers |= lists_of(
         item("1", title=evil, handle=None, url="javascript:window.harmed = 1", image="javascript:window.harmed = 1"),
@@ -326,7 +328,7 @@ def test_hostile_products_are_text_and_lead_nowhere(site):
 @pytest.mark.parametrize(
     "answer", [404, 500, None, "", "no json", "null", "[]", "{}", '{"items": 7, "popular": "x"}'], ids=str
 )
-def test_without_an_answer_the_page_stays_as_it_was(chromium, answer):
+def test_failed_response_leaves_page_unchanged(chromium, answer):
     site = Site(chromium, None)
     files = [f"{FILES}/shops/s/lists.json", f"{FILES}/shops/s/products/{shard_name('1')}"]
     api = [f"/v1/shops/s/{end}" for end in ("products/1/recommendations", "session", "popular")]
@@ -338,25 +340,25 @@ def test_without_an_answer_the_page_stays_as_it_was(chromium, answer):
     for hidden in page.locator("pixelnova-recommendations").all():
         assert hidden.get_attribute("hidden") == ""
         assert hidden.inner_html().strip() == CARD.strip()
-    assert (site.errors, page.evaluate("told")) == ([], [])
+    assert (site.errors, page.evaluate("published")) == ([], [])
     site.context.close()
 
 
 @pytest.mark.parametrize("broken", ["<ol></ol>", ""])
-def test_a_theme_without_a_template_shows_nothing(site, broken):
+def test_missing_template_renders_nothing(site, broken):
     site.answers |= lists_of(item("1"))
     page = site.open(element("s", "popular").replace(CARD, broken))
     assert page.locator("pixelnova-recommendations").get_attribute("hidden") == ""
 
 
-def test_a_page_that_brings_the_snippet_twice_shows_a_list_once(site):
+def test_snippet_included_twice_renders_once(site):
     site.answers |= lists_of(item("1"), item("2"))
     again = '<script src="/snippet.js" defer></script>'
     site.open(element("s", "popular").replace("<pixelnova-recommendations", "<section data-pixelnova") + again)
     assert site.shown() == ["No. 1", "No. 2"]
 
 
-def test_what_has_nothing_gives_way_to_the_next_list_but_is_not_filled_up(site, shop, published):
+def test_empty_list_falls_back_but_is_not_filled_up(site, shop, published):
     newest = max(published.catalogue(shop.domain).products, key=int)  # it has no document
     site.open(element(shop.domain, "session", product=newest))
     popular = [one.title for one in published.lists(shop.domain).popular if one.product_id != newest]
@@ -367,7 +369,7 @@ def test_what_has_nothing_gives_way_to_the_next_list_but_is_not_filled_up(site, 
 
 @pytest.mark.parametrize(("source", "popular"), [(FILES, "lists.json"), ("/v1", "popular")])
 @pytest.mark.parametrize(("placement", "product"), [("session", None), ("product_page", None), ("product_page", "")])
-def test_who_has_seen_nothing_yet_is_shown_what_is_popular_at_once(site, source, popular, placement, product):
+def test_no_viewed_product_requests_only_popular(site, source, popular, placement, product):
     site.answers |= {**lists_of(item("1")), "/v1/shops/s/popular": {"items": [item("1")]}}
     attribute = "" if product is None else ' data-product=""'
     site.open(element("s", placement, source=source).replace(" hidden", f" hidden{attribute}"))
@@ -377,7 +379,7 @@ def test_who_has_seen_nothing_yet_is_shown_what_is_popular_at_once(site, source,
     assert [path for path in site.asked if path.startswith(source)] == [f"{source}/shops/s/{popular}"]
 
 
-def test_the_lists_of_a_page_show_no_product_twice(site, shop, published):
+def test_lists_of_a_page_do_not_repeat_products(site, shop, published):
     viewed, placements = ["1002", "1003"], ("bought_together", "product_page", "session", "popular", "popular")
     site.open("")
     site.page.evaluate("(ids) => localStorage['pixelnova:viewed'] = JSON.stringify(ids)", viewed)
@@ -395,7 +397,7 @@ def test_the_lists_of_a_page_show_no_product_twice(site, shop, published):
     assert len(chosen) > 15
 
 
-def test_a_list_is_shorter_or_hidden_rather_than_that_it_repeats_another(site):
+def test_list_is_shorter_or_hidden_instead_of_repeating(site):
     site.answers |= lists_of(*(item(str(number)) for number in range(1, 7)))
     page = site.open("".join(element("s", one, product="2") for one in ("popular", "popular", "trending")))
     lists = [one.locator("b").all_text_contents() for one in page.locator("pixelnova-recommendations").all()]
@@ -408,11 +410,11 @@ def scroll_to(page, y: int) -> None:
 
 
 def two_frames(page) -> None:
-    """Until what is in sight has been looked at anew."""
+    """Wait until intersection observers have run."""
     page.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
 
 
-def test_half_a_list_in_sight_for_a_second_was_viewed_once(site):
+def test_viewed_event_needs_half_the_list_visible_for_one_second(site):
     site.answers |= lists_of(item("1"), item("2", reason={"code": "trending"}))
     sized = "<style>body { margin: 0 } ol { height: 400px; margin: 0; overflow: hidden } h2 { display: none }</style>"
     tall = '<div style="height: 2000px"></div>'
@@ -424,15 +426,15 @@ def test_half_a_list_in_sight_for_a_second_was_viewed_once(site):
     assert page.evaluate(none)
     scroll_to(page, 2000 - height + 250)
     page.wait_for_function(waiting)
-    scroll_to(page, 0)  # before the second was over
+    scroll_to(page, 0)  # before one second has passed
     page.wait_for_function(none)
     page.evaluate("aSecondPasses()")
-    assert page.evaluate("told") == []
+    assert page.evaluate("published") == []
     scroll_to(page, 2000)
     page.wait_for_function(waiting)
-    assert page.evaluate("told") == []
+    assert page.evaluate("published") == []
     page.evaluate("aSecondPasses()")
-    [viewed] = page.evaluate("told")
+    [viewed] = page.evaluate("published")
     request_id = viewed["data"].pop("request_id")
     assert len(request_id) > 10
     assert viewed == {
@@ -452,30 +454,30 @@ def test_half_a_list_in_sight_for_a_second_was_viewed_once(site):
     scroll_to(page, 2000)
     two_frames(page)
     page.evaluate("aSecondPasses()")
-    assert len(page.evaluate("told")) == 1
+    assert len(page.evaluate("published")) == 1
 
 
 @pytest.mark.parametrize("may_store", [True, False])
-def test_nothing_is_kept_while_the_shopper_refuses_it(site, shop, may_store):
+def test_nothing_is_stored_without_consent(site, shop, may_store):
     page = site.open(element(shop.domain, "product_page", product="1001"), may_store=may_store)
     page.evaluate("addEventListener('click', (event) => event.preventDefault())")
     page.locator("li a").nth(1).click()
-    [clicked] = page.evaluate("told")
+    [clicked] = page.evaluate("published")
     assert clicked["name"] == CLICKED
     assert len(site.shown()) == 4
     assert sorted(site.kept()) == (["pixelnova:clicked", "pixelnova:viewed"] if may_store else [])
 
 
-@pytest.mark.parametrize("nonsense", ["no json", '"text"', "7", '{"a": 1}', "[null, {}]"])
-def test_nonsense_in_the_storages_is_no_harm(site, shop, nonsense):
+@pytest.mark.parametrize("corrupt", ["no json", '"text"', "7", '{"a": 1}', "[null, {}]"])
+def test_corrupt_browser_storage_is_ignored(site, shop, corrupt):
     site.open("")
     keep = "(text) => { for (const s of [localStorage, sessionStorage]) for (const key of ['viewed', 'clicked']) "
-    site.page.evaluate(keep + "s['pixelnova:' + key] = text }", nonsense)
+    site.page.evaluate(keep + "s['pixelnova:' + key] = text }", corrupt)
     site.open(element(shop.domain, "session", product="1001"))
     assert len(site.shown()) == 4
 
 
-def test_the_last_five_distinct_products_are_remembered_the_newest_last(site):
+def test_last_five_distinct_products_are_stored(site):
     for one in ["1", "2", "3", "2", "4", "5", "6", "6"]:
         site.open(element("s", "popular", product=one) + element("s", "session", product=one))
     assert json.loads(site.kept()["pixelnova:viewed"]) == ["3", "2", "4", "5", "6"]
@@ -483,7 +485,7 @@ def test_the_last_five_distinct_products_are_remembered_the_newest_last(site):
     assert json.loads(site.kept()["pixelnova:viewed"]) == ["3", "2", "4", "5", "6"]
 
 
-def test_only_the_forms_of_a_product_that_was_clicked_say_so(site):
+def test_only_forms_of_clicked_product_are_attributed(site):
     site.answers |= lists_of(item("1"), item("2"))
     page = site.open(element("s", "popular", product="9"))
     page.evaluate("addEventListener('click', (event) => event.preventDefault())")
@@ -504,7 +506,7 @@ def test_only_the_forms_of_a_product_that_was_clicked_say_so(site):
     assert page.locator(f"input[name='{PROPERTY}']").count() == 0
 
 
-def test_a_click_of_yesterday_is_forgotten(site):
+def test_clicks_expire_after_24_hours(site):
     site.open("")
     site.page.evaluate("""
         localStorage["pixelnova:clicked"] = JSON.stringify([
@@ -519,7 +521,7 @@ def test_a_click_of_yesterday_is_forgotten(site):
 
 
 def combined(published: Published, shop: str, viewed: list[str], most_of_a_group: int) -> list[str]:
-    """The session list by its definition, apart from what computes it elsewhere."""
+    """Reference implementation of the session list."""
     scores: dict[str, float] = defaultdict(float)
     items = {}
     for distance, seed in enumerate(reversed(viewed[-5:]), 1):
@@ -537,15 +539,15 @@ def combined(published: Published, shop: str, viewed: list[str], most_of_a_group
     return found
 
 
-def test_a_session_is_combined_as_python_combines_it(site, shop, published):
-    chance = random.Random(5)
+def test_session_list_matches_python_implementation(site, shop, published):
+    rng = random.Random(5)
     ids = sorted(published.catalogue(shop.domain).products)[:-1]
     capped = 0
     for number in range(12):
-        viewed = chance.sample(ids, 1 + number % 5)
+        viewed = rng.sample(ids, 1 + number % 5)
         site.open("")
         site.page.evaluate("(ids) => localStorage['pixelnova:viewed'] = JSON.stringify(ids)", viewed)
-        product = viewed[-1] if number % 2 else None  # on its own page, or on one of no product
+        product = viewed[-1] if number % 2 else None  # on its product page, or on a page without a product
         site.open(element(shop.domain, "session", product=product, limit=200))
         wanted = combined(published, shop.domain, viewed, 3)
         assert site.shown() == wanted
@@ -553,17 +555,17 @@ def test_a_session_is_combined_as_python_combines_it(site, shop, published):
     assert capped > 3
 
 
-def test_a_list_of_the_session_gives_the_session_as_its_reason(site, shop):
+def test_session_list_has_session_as_reason(site, shop):
     page = site.open(element(shop.domain, "session", product="1001"))
     assert page.locator("small").all_text_contents() == ["Goes with it"] * 4
     page.evaluate("addEventListener('click', (event) => event.preventDefault())")
     page.locator("li a").first.click()
-    [clicked] = page.evaluate("told")
+    [clicked] = page.evaluate("published")
     assert clicked["data"]["strategy"] == "session"
     assert ".session.session.1" in site.kept()["pixelnova:clicked"]
 
 
-def test_what_scores_the_same_in_a_session_stands_by_id(site):
+def test_session_ties_are_in_id_order(site):
     ids = ["7300000000300", "7300000000100", "99", "7300000000200"]
     document = {"placements": {"viewed_together": [item(one, score=0.1) for one in ids]}}
     site.answers[f"{FILES}/shops/s/products/{shard_name('1')}"] = {"products": {"1": document}}
@@ -571,7 +573,7 @@ def test_what_scores_the_same_in_a_session_stands_by_id(site):
     assert site.shown() == [f"No. {one}" for one in sorted(ids)]
 
 
-def test_a_shard_that_fails_leaves_the_rest_of_the_session(site, shop, published):
+def test_session_ignores_failed_shard(site, shop, published):
     viewed = ["1002", "gone", "1003"]
     site.open("")
     site.page.evaluate("(ids) => localStorage['pixelnova:viewed'] = JSON.stringify(ids)", viewed)
@@ -579,7 +581,7 @@ def test_a_shard_that_fails_leaves_the_rest_of_the_session(site, shop, published
     assert site.shown() == combined(published, shop.domain, viewed, 3)
 
 
-def test_the_section_of_a_theme_is_filled_by_the_snippet(site, shop, published):
+def test_snippet_fills_liquid_section(site, shop, published):
     text = SECTION.read_text()
     schema = json.loads(re.search(r"{% schema %}(.*){% endschema %}", text, re.DOTALL)[1])
     settings = {one["id"]: one for one in schema["settings"]}
@@ -611,7 +613,7 @@ def visible_titles(page, heading: str) -> list[str]:
 
 
 def check_out(page) -> None:
-    """From the cart on. Each page is loaded before it is left: else its scripts have told nothing of it."""
+    """Check out from the cart. Waits for each page to load, so that its scripts publish their events."""
     page.wait_for_url("**/cart")
     page.get_by_role("button", name="Check out").click()
     page.wait_for_url("**/checkouts/cn/*")
@@ -619,7 +621,7 @@ def check_out(page) -> None:
     page.wait_for_url("**/thank-you")
 
 
-def test_what_a_shopper_sees_clicks_and_buys_reaches_the_landing_files(shopper, demo, shop, published):
+def test_views_clicks_and_purchase_reach_landing_files(shopper, demo, shop, published):
     page = shopper.page
     document = published.document(shop.domain, "1003")
     asked = {"placement": "product_page", "limit": 4}
@@ -628,7 +630,7 @@ def test_what_a_shopper_sees_clicks_and_buys_reaches_the_landing_files(shopper, 
     listed = [one for one in answer["items"] if one["price"]]
     page.goto(f"{demo.url}/products/{document.seed.handle}")
     assert visible_titles(page, "You may also like") == [one["title"] for one in answer["items"]]
-    [seen] = [event for event in shopper.told("product_viewed") if event["type"] == "standard"]
+    [seen] = [event for event in shopper.events_of("product_viewed") if event["type"] == "standard"]
     assert seen["data"]["productVariant"]["product"]["id"] == "1003"
 
     heading = page.get_by_role("heading", name="You may also like")
@@ -652,7 +654,7 @@ def test_what_a_shopper_sees_clicks_and_buys_reaches_the_landing_files(shopper, 
     check_out(page)
     page.reload()
 
-    [clicked] = shopper.told(CLICKED)
+    [clicked] = shopper.events_of(CLICKED)
     data = clicked["customData"]
     assert data == {
         "v": 1,
@@ -665,30 +667,30 @@ def test_what_a_shopper_sees_clicks_and_buys_reaches_the_landing_files(shopper, 
         "model_version": answer["model_version"],
         "version": answer["version"],
     }
-    [added] = shopper.told("product_added_to_cart")
+    [added] = shopper.events_of("product_added_to_cart")
     assert added["data"]["cartLine"]["merchandise"]["product"]["id"] == chosen["product_id"]
-    said = f"{data['request_id']}.product_page.{data['strategy']}.{data['position']}"
+    attribution = f"{data['request_id']}.product_page.{data['strategy']}.{data['position']}"
     for name in ("checkout_started", "checkout_completed"):
-        [event] = shopper.told(name)
+        [event] = shopper.events_of(name)
         [line] = event["data"]["checkout"]["lineItems"]
-        assert line["properties"] == [{"key": "_pixelnova_rec", "value": said}]
+        assert line["properties"] == [{"key": "_pixelnova_rec", "value": attribution}]
     assert event["data"]["checkout"]["order"]["id"].startswith("gid://shopify/OrderIdentity/")
     assert float(event["data"]["checkout"]["totalPrice"]["amount"]) == float(chosen["price"]["amount"])
-    assert len(shopper.told("cart_viewed")) == 1
-    shopper.told("page_viewed", 6)
+    assert len(shopper.events_of("cart_viewed")) == 1
+    shopper.events_of("page_viewed", 6)
 
 
 @pytest.mark.parametrize("how", [{"button": "middle"}, {"modifiers": ["Control"]}])
-def test_a_click_that_opens_a_tab_counts_and_is_known_there(shopper, demo, shop, published, how):
+def test_click_opening_a_tab_is_counted_and_attributed(shopper, demo, shop, published, how):
     page = shopper.page
     page.goto(f"{demo.url}/products/{published.document(shop.domain, '1003').seed.handle}")
     visible_titles(page, "You may also like")
     lists = page.locator("pixelnova-recommendations", has=page.get_by_role("heading", name="You may also like"))
     link = lists.locator("li:has([data-field=price]:not(:empty)) a").first
-    link.click(button="right")  # it opens a menu, which may lead anywhere
+    link.click(button="right")  # it opens the context menu, which is not counted
     with page.context.expect_page() as opened:
         link.click(**how)
-    [clicked] = shopper.told(CLICKED)
+    [clicked] = shopper.events_of(CLICKED)
     data = clicked["customData"]
     marked = opened.value.locator(f"input[name='{PROPERTY}']")
     marked.wait_for(state="attached")
@@ -696,7 +698,7 @@ def test_a_click_that_opens_a_tab_counts_and_is_known_there(shopper, demo, shop,
 
 
 def shape(value):
-    """Keys all the way down; lists by their first element."""
+    """The nested keys of a value; lists by their first element."""
     if isinstance(value, dict):
         return {key: shape(inner) for key, inner in value.items()}
     if isinstance(value, list):
@@ -704,7 +706,7 @@ def shape(value):
     return None
 
 
-def test_the_demos_events_have_the_shapes_of_the_simulated_ones(shopper, demo):
+def test_demo_events_have_same_shape_as_simulated_events(shopper, demo):
     page = shopper.page
     page.goto(f"{demo.url}/?page=1")
     page.get_by_role("list").last.locator("li:has(data) a:has(img)").first.click()
@@ -724,12 +726,12 @@ def test_the_demos_events_have_the_shapes_of_the_simulated_ones(shopper, demo):
     browser.emit("checkout_started", at, checkout.data(browser))
     browser.emit("checkout_completed", at, checkout.data(browser, 5, paid=True))
     for simulated in browser.events:
-        [event, *_] = shopper.told(simulated["name"], 5 if simulated["name"] == "page_viewed" else 1)
+        [event, *_] = shopper.events_of(simulated["name"], 5 if simulated["name"] == "page_viewed" else 1)
         assert shape(event) == shape(simulated)
 
 
 def show(page, markup: str) -> None:
-    """Have this in a page of the demo shop instead of what it shows."""
+    """Replace the content of a demo shop page."""
     page.evaluate(
         """([markup]) => {
             document.querySelector("main").innerHTML = markup;
@@ -742,7 +744,7 @@ def show(page, markup: str) -> None:
     page.locator("[data-field=title]:visible").first.wait_for()
 
 
-def test_the_demos_session_list_of_the_api_is_that_of_the_api(shopper, demo, shop):
+def test_demo_session_list_equals_api_response(shopper, demo, shop):
     page, viewed = shopper.page, ["1003", "1004"]
     page.goto(demo.url)
     page.evaluate("(ids) => localStorage['pixelnova:viewed'] = JSON.stringify(ids)", viewed)
@@ -754,7 +756,7 @@ def test_the_demos_session_list_of_the_api_is_that_of_the_api(shopper, demo, sho
     assert page.locator("small:visible").all_text_contents() == ["Goes with it"] * 4
 
 
-def test_lists_of_the_api_do_not_get_shorter_by_what_is_above_them(shopper, demo, shop):
+def test_api_lists_keep_their_length_below_other_lists(shopper, demo, shop):
     page = shopper.page
     page.goto(demo.url)
     page.evaluate("localStorage['pixelnova:viewed'] = '[\"1003\"]'")
@@ -768,10 +770,10 @@ def test_lists_of_the_api_do_not_get_shorter_by_what_is_above_them(shopper, demo
     assert len(set(titles)) == len(titles) == 36
 
 
-def test_a_shopper_who_refuses_is_not_told_of(shopper, demo):
+def test_no_events_without_consent(shopper, demo):
     page = shopper.page
     page.goto(demo.url)
-    shopper.told("page_viewed")
+    shopper.events_of("page_viewed")
     page.get_by_role("button", name="Tracking allowed").click()
     page.get_by_role("button", name="Tracking refused").wait_for()
     page.evaluate("delete localStorage['pixelnova:viewed']; delete localStorage['pixelnova:clicked']")
@@ -782,11 +784,11 @@ def test_a_shopper_who_refuses_is_not_told_of(shopper, demo):
     assert page.evaluate("localStorage['pixelnova:viewed'] ?? localStorage['pixelnova:clicked'] ?? null") is None
     page.get_by_role("button", name="Tracking refused").click()
     page.goto(demo.url)
-    shopper.told("page_viewed", 2)
-    shopper.told(CLICKED, 0)
+    shopper.events_of("page_viewed", 2)
+    shopper.events_of(CLICKED, 0)
 
 
-def test_the_demo_follows_the_newest_version_and_gives_out_public_files_only(shop, tmp_path):
+def test_demo_follows_newest_version_and_serves_only_public_files(shop, tmp_path):
     with pytest.raises(NothingPublished):
         create_storefront(tmp_path, shop.domain, "", None)
     write_version(tmp_path, shop.domain, 10, 1)
@@ -805,16 +807,16 @@ def test_the_demo_follows_the_newest_version_and_gives_out_public_files_only(sho
 
 
 @pytest.mark.parametrize("scripts", [True, False])
-def test_the_demo_draws_its_pictures_itself_and_asks_nobody_else(chromium, shop, tmp_path, scripts):
+def test_demo_needs_no_external_images(chromium, shop, tmp_path, scripts):
     folder = write_version(tmp_path, shop.domain, 30, 1).folder
     for file in folder.rglob("*.json"):
         file.write_text(file.read_text().replace(PIXEL, "https://cdn.shopify.com/p.png"))
     context = chromium.new_context(java_script_enabled=scripts)
     page = context.new_page()
-    said, answers = [], []
-    page.on("console", lambda message: said.append(message.text))
+    problems, answers = [], []
+    page.on("console", lambda message: problems.append(message.text))
     page.on("response", lambda answer: answers.append(answer))
-    page.on("requestfailed", lambda request: said.append(request.url))
+    page.on("requestfailed", lambda request: problems.append(request.url))
     with running(create_storefront(tmp_path, shop.domain, "", None)) as port:
         product = read_current(tmp_path).catalogue(shop.domain).products["1003"]
         for path in ("/", f"/products/{product.handle}", "/cart"):
@@ -827,7 +829,7 @@ def test_the_demo_draws_its_pictures_itself_and_asks_nobody_else(chromium, shop,
             own, *others = page.locator("img.tile").evaluate_all("(all) => all.map((one) => new URL(one.src).pathname)")
             assert own == f"/pictures/{handle}"
             assert len(set(others)) == len(others) > 4
-    assert said == []
+    assert problems == []
     asked = {urlsplit(answer.url).netloc: answer.status for answer in answers if answer.url.startswith("http")}
     assert asked == {f"127.0.0.1:{port}": 200}
     pictures = [answer for answer in answers if "/pictures/" in answer.url]
@@ -846,16 +848,18 @@ def demo_process(data: Path, shop: str, api: str | None) -> subprocess.Popen[str
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_the_demo_says_where_it_is_and_ends_when_asked(shop, tmp_path, number):
+def test_demo_prints_its_address_and_stops_on_signal(shop, tmp_path, number):
     write_version(tmp_path, shop.domain, 5, 1)
     with demo_process(tmp_path, shop.domain, None) as process:
-        url = re.search(r"http://[\d.:]+(?= )", process.stdout.readline())[0]  # terminals take a comma for a part of it
+        url = re.search(r"http://[\d.:]+(?= )", process.stdout.readline())[
+            0
+        ]  # terminals would include a comma in the link
         assert httpx.get(url).status_code == 200
         process.send_signal(number)
         assert process.wait(20) == 0
 
 
-def test_the_demo_says_where_it_is_once_its_api_listens(shop, tmp_path):
+def test_demo_prints_its_address_once_the_api_listens(shop, tmp_path):
     write_version(tmp_path, shop.domain, 5, 1)
     with socket.socket() as api:
         api.bind(("127.0.0.1", 0))
