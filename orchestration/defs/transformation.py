@@ -46,11 +46,11 @@ def models(context: dg.AssetExecutionContext, dbt: DbtCliResource, warehouse: Wa
 
     Unit tests check the SQL, not the data, and thorough tests read every payload: `make test` runs both.
     """
-    if not context.is_subset and warehouse.nothing_to_build():
-        context.log.info("Nothing is built: the raw tables are unchanged since the last complete refresh.")
-        return
     rules = fingerprint(warehouse.file)
     full = needs_rebuild(warehouse.file, rules)
+    if not full and not context.is_subset and warehouse.nothing_to_build():
+        context.log.info("Nothing is built: the raw tables are unchanged since the last complete refresh.")
+        return
     if full:
         if context.is_subset:
             raise dg.Failure("The rules have changed, so everything must be rebuilt: materialize all models.")

@@ -85,7 +85,8 @@ def test_an_event_that_cannot_be_built_is_quarantined_alone(tmp_path):
         (  # nothing names it: it is found by trials
             "daily_sales",
             "    count(*) as orders,",
-            "    count(*) + sum(case when shop like 'bad%' then cast(shop as integer) else 0 end) as orders,",
+            "    count(*) + cast(coalesce(sum(case when shop like 'bad%' then cast(shop as bigint) end), 0) as bigint) "
+            "as orders,",
         ),
     ],
 )
@@ -110,7 +111,7 @@ def test_a_shop_that_cannot_be_built_is_put_aside_alone(tmp_path, model, right, 
 def test_a_fault_of_the_sql_puts_nobody_aside(tmp_path):
     warehouse = BrokenWarehouse(tmp_path)
     warehouse.break_rule(
-        "daily_sales", "    count(*) as orders,", "    count(*) + sum(cast(shop as integer)) as orders,"
+        "daily_sales", "    count(*) as orders,", "    count(*) + cast(sum(cast(shop as bigint)) as bigint) as orders,"
     )
     failed = warehouse.failures()
     assert [failure.name for failure in put_aside_what_fails(warehouse.file, failed, warehouse.failures)] == [

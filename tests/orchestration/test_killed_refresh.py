@@ -233,7 +233,7 @@ def alive(pid: int) -> bool:
         return False
 
 
-def wait_until(true, seconds: float = 1800) -> None:
+def wait_until(true, seconds: float = 600) -> None:
     deadline = time.monotonic() + seconds
     while not true():
         assert time.monotonic() < deadline
