@@ -48,7 +48,7 @@ def models(context: dg.AssetExecutionContext, dbt: DbtCliResource, warehouse: Wa
     """
     rules = fingerprint(warehouse.file)
     full = needs_rebuild(warehouse.file, rules)
-    if not full and not context.is_subset and warehouse.nothing_to_build():
+    if warehouse.nothing_to_build() and not full and not context.is_subset:
         context.log.info("Nothing is built: the raw tables are unchanged since the last complete refresh.")
         return
     if full:
