@@ -36,6 +36,11 @@ class EventLog(SqliteEventLogStorage):
             with engine.begin() as connection:
                 yield connection
 
+    def delete_events(self, run_id: str) -> None:
+        """Delete the events of a run, and close its file, which the caller removes."""
+        super().delete_events(run_id)
+        self._engine_of(run_id).dispose()
+
     def _new_engine(self, shard: str) -> sqlalchemy.Engine:
         engine = sqlalchemy.create_engine(self.conn_string_for_shard(shard), connect_args={"timeout": BUSY_SECONDS})
 

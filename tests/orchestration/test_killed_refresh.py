@@ -187,7 +187,7 @@ def test_a_killed_refresh_holds_the_lock_as_long_as_dbt_writes_and_the_next_one_
     os.utime(data / "dbt" / "of-long-ago", (1, 1))
     reader = subprocess.Popen([sys.executable, "-c", READER, str(warehouse_file(data))])
     try:
-        pixelnova("refresh", data=data, env={**refreshed.env, "PIXELNOVA_HISTORY_MB": "3"})
+        pixelnova("refresh", data=data, env={**refreshed.env, "PIXELNOVA_HISTORY_MB": "5"})
     finally:
         reader.kill()
         reader.wait()
