@@ -142,8 +142,8 @@ def test_monitoring_finds_out_by_the_lock_whether_a_run_lives(refreshed, monkeyp
         assert isinstance(instance.run_launcher, LockedRunLauncher)
         assert instance.run_monitoring_enabled
         [record] = instance.get_run_records()
-        monkeypatch.setattr(run_history, "_BEGINNING", run_history.timedelta(days=-1))
-        monkeypatch.setattr(run_history, "_ENDING_SECONDS", 0)
+        monkeypatch.setattr(run_history, "_START_UP", run_history.timedelta(days=-1))
+        monkeypatch.setattr(run_history, "_SHUTDOWN_SECONDS", 0)
 
         def health(run) -> WorkerStatus:
             return instance.run_launcher.check_run_worker_health(run).status
