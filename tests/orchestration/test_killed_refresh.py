@@ -197,6 +197,19 @@ def test_a_killed_refresh_holds_the_lock_as_long_as_dbt_writes_and_the_next_one_
     assert len(builds) <= 4 and "of-long-ago" not in builds
 
 
+def test_runs_beyond_the_bound_of_the_history_are_deleted_with_their_files(refreshed, monkeypatch):
+    monkeypatch.setenv("PIXELNOVA_DATA", str(refreshed.data))
+    monkeypatch.setenv("PIXELNOVA_DAGSTER", str(refreshed.data / "dagster"))
+    monkeypatch.setenv("PIXELNOVA_HISTORY_MB", "0")
+    before = statuses(refreshed.data)
+    with dg.DagsterInstance.from_ref(InstanceRef.from_dir(str(PROJECT))) as instance:
+        deleted = run_history.delete_old_runs(instance, refreshed.data / "dagster")
+    assert len(deleted) == len(before) > 0
+    assert statuses(refreshed.data) == []
+    files = {path.name for path in (refreshed.data / "dagster" / "history" / "runs").iterdir()}
+    assert {name for name in files if not name.startswith("index.db")} == set()
+
+
 READER = """
 import duckdb, sys, time
 while True:
