@@ -63,7 +63,7 @@ def read_file(path: Path) -> bytes:
     """The contents of a file.
 
     Raises:
-        CatalogueError: there is no such file, or it cannot be read.
+        CatalogueError: the file is missing or cannot be read.
     """
     try:
         return path.read_bytes()

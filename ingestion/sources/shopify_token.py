@@ -33,7 +33,7 @@ class Token(Protocol):
         """The token to send.
 
         Raises:
-            ShopifyError: there is no token; the message has the cause and the remedy.
+            ShopifyError: a token could not be obtained; the message has the cause and the remedy.
         """
 
     def renew(self, refused: str) -> bool:

@@ -85,7 +85,7 @@ class Versions:
         if self.served is gone or self.served is None:
             raise Problem(
                 503,
-                f"The files of version {gone.name} were removed, and there is no newer version.",
+                f"The files of version {gone.name} were removed, and no newer version was published.",
                 "Run `pixelnova publish`.",
                 {"retry-after": "30"},
             )

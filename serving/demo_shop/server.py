@@ -71,7 +71,7 @@ def serve_storefront(
 
     Raises:
         CannotListen: the port is taken.
-        NothingPublished: there is no version yet.
+        NothingPublished: nothing was published yet.
     """
     app = create_storefront(published_data, shop, pixel, recommendations_url)
     listener = listen(host, port)
@@ -125,7 +125,7 @@ def create_storefront(published_data: Path, shop: str, pixel: str, recommendatio
     """The application; arguments as in `serve_storefront`.
 
     Raises:
-        NothingPublished: there is no version yet.
+        NothingPublished: nothing was published yet.
     """
     return Storefront(DemoShop(published_data, shop), published_data, pixel, recommendations_url).app()
 

@@ -112,7 +112,7 @@ def main() -> None:
     lines, began_at = list(demo_lines()), time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder)
-        demo_round(lines, work)  # dbt reads the project once, which is no part of a refresh
+        demo_round(lines, work)  # dbt parses the project once; that is not counted
         rounds = [demo_round(lines, work) for _ in range(arguments.rounds)]
         large = large_round(arguments.history, work) if arguments.history else None
     demo = {name: round(median(one[name] for one in rounds), 2) for name in rounds[0]}
