@@ -36,16 +36,20 @@ docs: .venv/core
 dev: .venv/core
 	pixelnova dev
 
-.venv/core: pyproject.toml constraints.txt
+# Bytecode is compiled once: where PYTHONDONTWRITEBYTECODE is set, every process would compile Dagster and dbt again.
+# Some packages contain templates that do not compile.
+define install
 	$(MAKE) --no-print-directory .venv/uv
-	$(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt --editable .
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt --editable '$(1)'
 	$(BIN)/python -m compileall -q -j 0 .venv/lib > .venv/compiled.log || true
+endef
+
+.venv/core: pyproject.toml constraints.txt
+	$(call install,.)
 	touch $@
 
 .venv/dev: pyproject.toml constraints.txt
-	$(MAKE) --no-print-directory .venv/uv
-	$(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt --editable '.[dev]'
-	$(BIN)/python -m compileall -q -j 0 .venv/lib > .venv/compiled.log || true
+	$(call install,.[dev])
 	touch .venv/core $@
 
 .venv/uv:

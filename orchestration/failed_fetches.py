@@ -1,14 +1,12 @@
 """Fetches that failed in the last run.
 
-Reads the mart operations.fetches, after a refresh or in an asset check; returns the failures by shop.
+Reads the mart operations.fetches: of the warehouse during a run, of the published version after it.
 """
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
 
-from ingestion.warehouse import warehouse_file
-from ingestion.warehouse_connection import connect
+import duckdb
 
 
 @dataclass(frozen=True)
@@ -19,13 +17,14 @@ class FailedFetch:
     error: str
 
 
-def failed_fetches(data: Path, of_admin_api: Iterable[str], of_files: Iterable[str]) -> list[FailedFetch]:
+def failed_fetches(
+    connection: duckdb.DuckDBPyConnection, of_admin_api: Iterable[str], of_files: Iterable[str]
+) -> list[FailedFetch]:
     """What failed in the newest run: requests to these shops' Admin APIs, and reading these shops' catalogue files."""
-    with connect(warehouse_file(data)) as connection:
-        rows = connection.execute(
-            "select shop || ': ' || subject, error from operations.fetches "
-            "where is_newest and error is not null and list_contains("
-            "case source when 'shopify' then $of_admin_api else $of_files end, shop) order by all",
-            {"of_admin_api": list(of_admin_api), "of_files": list(of_files)},
-        ).fetchall()
+    rows = connection.execute(
+        "select shop || ': ' || subject, error from operations.fetches "
+        "where is_newest and error is not null and list_contains("
+        "case source when 'shopify' then $of_admin_api else $of_files end, shop) order by all",
+        {"of_admin_api": list(of_admin_api), "of_files": list(of_files)},
+    ).fetchall()
     return [FailedFetch(subject, error) for subject, error in rows]

@@ -23,7 +23,8 @@ from serving.published import CURRENT, published_folder
 FILE = "last_refresh.json"
 LANDING, SHOPS, CATALOGUES, CODE = "landing files", "shops.toml", "catalogue files", "code"
 WAREHOUSE, PUBLISHED, SHOPIFY = "the warehouse", "the published version", "Shopify's answers"
-_LIBRARIES = ("duckdb", "dbt-core", "dbt-duckdb", "dlt", "user-agents", "ua-parser-builtins", "crawler-user-agents")
+_LIBRARIES = ("duckdb", "dbt-core", "dbt-duckdb", "dlt", "numpy", "scipy")
+_LIBRARIES += ("user-agents", "ua-parser-builtins", "crawler-user-agents")
 
 
 class LastRefresh(NamedTuple):

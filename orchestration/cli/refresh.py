@@ -70,6 +70,7 @@ def run_refresh(full: bool = False) -> "Refreshed":
     from ingestion.sources.shopify_api import admin_apis
     from orchestration import runner
     from orchestration.failed_fetches import failed_fetches
+    from serving.published import read_current
 
     with progress_bar() as progress:
         task = progress.add_task("Preparing", total=None)
@@ -81,11 +82,12 @@ def run_refresh(full: bool = False) -> "Refreshed":
         )
         progress.update(task, description="Refreshed")
     shops = load_shops(shops_file())
-    failed = failed_fetches(
-        data_folder(),
-        of_admin_api=[api.shop for api in admin_apis(shops)],
-        of_files=[file.shop for file in catalogue_files(shops, shops_file().parent)],
-    )
+    with read_current(data_folder()).connect() as marts:
+        failed = failed_fetches(
+            marts,
+            of_admin_api=[api.shop for api in admin_apis(shops)],
+            of_files=[file.shop for file in catalogue_files(shops, shops_file().parent)],
+        )
     if failed:
         errors = sorted({failure.error for failure in failed})
         raise NotAllFetched(f"Everything else was refreshed and published, but: {' '.join(errors)}")

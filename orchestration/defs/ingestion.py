@@ -13,6 +13,7 @@ from ingestion.sources.pixel import pixel_source
 from ingestion.sources.shopify import Settings, shopify_source
 from ingestion.sources.shops import shops_source
 from ingestion.warehouse import archive_loaded, known_products, not_loaded, outdated_user_agents
+from ingestion.warehouse_connection import connect
 from orchestration.defs.resources import Warehouse
 from orchestration.failed_fetches import failed_fetches
 from orchestration.news import CATALOGUES, LANDING, SHOPS
@@ -122,9 +123,10 @@ def _refuse_subset(context: dg.AssetExecutionContext, source_name: str) -> None:
 @dg.asset_check(asset=["operations", "fetches"], name="every_shop_was_fetched")
 def every_shop_was_fetched(warehouse: Warehouse) -> dg.AssetCheckResult:
     """The last fetch of each shop's Admin API and catalogue files succeeded."""
-    failed = failed_fetches(
-        warehouse.data,
-        of_admin_api=[api.shop for api in warehouse.admin_apis],
-        of_files=[file.shop for file in warehouse.catalogue_files],
-    )
+    with connect(warehouse.file) as connection:
+        failed = failed_fetches(
+            connection,
+            of_admin_api=[api.shop for api in warehouse.admin_apis],
+            of_files=[file.shop for file in warehouse.catalogue_files],
+        )
     return dg.AssetCheckResult(passed=not failed, metadata={failure.subject: failure.error for failure in failed})

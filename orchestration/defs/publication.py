@@ -22,7 +22,7 @@ published = [key for key in models.keys if key.path[0] in (*MART_SCHEMAS, "expor
 def published_version(warehouse: Warehouse) -> dg.MaterializeResult:
     """Files for analysts and the storefront, in a new folder; then `current` switches to it."""
     manifest = publish(warehouse.file, warehouse.data).manifest
-    warehouse.published()
+    warehouse.is_current()
     return dg.MaterializeResult(
         metadata={"version": manifest.version, "as_of": manifest.as_of or "", "rows": dict(manifest.rows_by_table)}
     )

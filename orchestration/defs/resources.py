@@ -23,6 +23,7 @@ from orchestration.build_state import raw_state
 from orchestration.news import (
     CATALOGUES,
     CODE,
+    LANDING,
     PUBLISHED,
     SHOPS,
     WAREHOUSE,
@@ -46,7 +47,7 @@ class Warehouse(dg.ConfigurableResource):
     _last: LastRefresh | None = PrivateAttr()
     _raw: str = PrivateAttr("")
     _is_complete_run: bool = PrivateAttr()
-    _is_published: bool = PrivateAttr(False)
+    _is_current: bool = PrivateAttr(False)
 
     @contextmanager
     def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator["Warehouse"]:
@@ -65,7 +66,7 @@ class Warehouse(dg.ConfigurableResource):
             self._last = last_refresh(self.data)
             self._is_complete_run = run.job_name == REFRESH and not run.asset_selection and not run.parent_run_id
             yield self
-            if self._is_complete_run and self._is_published:
+            if self._is_complete_run and self._is_current:
                 remember(self.data, shops_file(), self._inputs, self._raw)
 
     def unchanged(self, *inputs: str) -> bool:
@@ -74,17 +75,16 @@ class Warehouse(dg.ConfigurableResource):
         return all(last.get(name) == self._inputs[name] for name in (*inputs, CODE, WAREHOUSE))
 
     def nothing_to_build(self) -> bool:
-        """Whether the last complete refresh built and published exactly these raw tables; call after the load."""
-        self._raw = raw_state(self.file)
-        last = self._last
-        same = last is not None and all(
-            last.inputs.get(name) == self._inputs[name] for name in (SHOPS, CATALOGUES, CODE, PUBLISHED)
-        )
-        return same and last.raw == self._raw
+        """Whether the last complete refresh built and published exactly these raw tables; call after the load.
 
-    def published(self) -> None:
-        """Record that this run has published."""
-        self._is_published = True
+        Anything else that has changed, the warehouse among it, may be what a build repairs.
+        """
+        self._raw = raw_state(self.file)
+        return self.unchanged(LANDING, SHOPS, CATALOGUES, PUBLISHED) and self._last.raw == self._raw
+
+    def is_current(self) -> None:
+        """Record that what is published is made of what was loaded."""
+        self._is_current = True
 
     def held_by_children(self) -> AbstractContextManager[None]:
         """Child processes started within the block may write the warehouse, and hold its lock until they end."""

@@ -50,6 +50,7 @@ def models(context: dg.AssetExecutionContext, dbt: DbtCliResource, warehouse: Wa
     full = needs_rebuild(warehouse.file, rules)
     if warehouse.nothing_to_build() and not full and not context.is_subset:
         context.log.info("Nothing is built: the raw tables are unchanged since the last complete refresh.")
+        warehouse.is_current()
         return
     if full:
         if context.is_subset:

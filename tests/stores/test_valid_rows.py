@@ -1,0 +1,49 @@
+"""The dbt test `valid_rows` finds what it is for, and names the shop of the rows that fail."""
+
+import json
+import shutil
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from tests.warehouse import TARGET, Warehouse
+
+
+@pytest.fixture
+def warehouse(stores, tmp_path):
+    """A copy of the stores' warehouse, to break."""
+    shutil.copyfile(stores.file, tmp_path / stores.file.name)
+    return Warehouse(tmp_path, tmp_path / "shops.toml", load=False)
+
+
+@pytest.mark.parametrize(
+    ("test", "break_rows", "problem"),
+    [
+        (
+            "valid_rows_int_sessions",
+            "insert into intermediate.int_sessions from intermediate.int_sessions "
+            "where shop = 'carts.myshopify.com' limit 1",
+            "several rows have the same session_id",
+        ),
+        (
+            "valid_rows_int_cart_lines",
+            "update intermediate.int_cart_lines set cart_action_id = null where shop = 'carts.myshopify.com'",
+            "cart_action_id is null",
+        ),
+        (
+            "valid_rows_products",
+            "update core.products set source = 'hearsay' where shop = 'carts.myshopify.com'",
+            "not (source in ('admin_api', 'catalogue_file', 'events'))",
+        ),
+    ],
+)
+def test_valid_rows_names_the_shop_and_the_problem(warehouse, test, break_rows, problem):
+    with duckdb.connect(str(warehouse.file)) as connection:
+        connection.execute(break_rows)
+    warehouse.try_build("--select", test, with_tests=True)
+    results = json.loads((Path(TARGET) / "run_results.json").read_text())["results"]
+    [result] = [result for result in results if result["unique_id"].split(".")[2] == test]
+    assert result["status"] == "fail"
+    found = warehouse.query(f"select distinct shop, problem from ({result['compiled_code']})")  # as the fence does
+    assert found == [("carts.myshopify.com", problem)]
