@@ -57,7 +57,15 @@ class Envelope(msgspec.Struct):
     event: msgspec.Raw
 
 
+class _Stamp(msgspec.Struct):
+    """The fields of an envelope that select its part of the archive."""
+
+    received_at: datetime
+    shop: str
+
+
 _decode_envelope = msgspec.json.Decoder(Envelope).decode
+_decode_stamp = msgspec.json.Decoder(_Stamp).decode
 
 
 def encode_envelope(envelope: Envelope) -> bytes:
@@ -212,15 +220,20 @@ def archive(file: Path) -> list[Path]:
     """
     parts: dict[tuple[str, str], list[bytes]] = defaultdict(list)
     for line in read_lines(file):
-        try:
-            envelope = decode_envelope(line)
-            parts[envelope.shop, f"{envelope.received_at.astimezone(UTC):%Y-%m-%d}"].append(line)
-        except ValueError:
-            parts[UNREADABLE, "unknown"].append(line)
+        parts[_partition(line)].append(line)
     written = [_write_part(file, shop, received_date, lines) for (shop, received_date), lines in parts.items()]
     file.unlink()
     sync_folder(file.parent)
     return written
+
+
+def _partition(line: bytes) -> tuple[str, str]:
+    """The shop and UTC day of a landing line; of damaged lines too, if both can be read."""
+    try:
+        stamp = _decode_stamp(line)
+    except (msgspec.MsgspecError, RecursionError):
+        return UNREADABLE, "unknown"
+    return stamp.shop, stamp.received_at.astimezone(UTC).date().isoformat()
 
 
 def _write_part(file: Path, shop: str, received_date: str, lines: list[bytes]) -> Path:
@@ -231,7 +244,7 @@ def _write_part(file: Path, shop: str, received_date: str, lines: list[bytes]) -
     part = folder / f"{file.name}.zst"
     unfinished = part.with_suffix(".tmp")
     with pa.CompressedOutputStream(str(unfinished), "zstd") as stream:
-        stream.write(b"".join(line + b"\n" for line in lines))
+        stream.write(b"\n".join([*lines, b""]))
     with unfinished.open("rb") as written:
         os.fsync(written.fileno())
     unfinished.rename(part)

@@ -9,7 +9,6 @@ from typing import IO
 
 import dagster as dg
 import dlt
-from dagster_dbt import DbtCliResource
 from dagster_dlt import DagsterDltResource
 from packaging.version import Version
 from pydantic import PrivateAttr
@@ -20,6 +19,7 @@ from ingestion.sources.catalogue_files import CatalogueFiles, catalogue_files
 from ingestion.sources.shopify_api import AdminApi, admin_apis
 from ingestion.warehouse import open_pipeline
 from orchestration.build_state import raw_state
+from orchestration.dagster_dbt_alone import DbtCliResource
 from orchestration.news import (
     CATALOGUES,
     CODE,
@@ -147,18 +147,12 @@ class Dbt(DbtCliResource):
         """Skip opening the warehouse for column metadata, which no asset uses."""
 
 
-@dg.definitions
-def resources() -> dg.Definitions:
-    """Resources by name; a run stays in one process, which holds the lock."""
-    return dg.Definitions(
-        resources={
-            "warehouse": Warehouse(),
-            "dbt": Dbt(
-                project_dir=str(DBT_PROJECT),
-                profiles_dir=str(DBT_PROJECT),
-                dbt_executable=str(EXECUTABLES / "dbt"),
-            ),
-            "dlt": DagsterDltResource(),
-        },
-        executor=dg.in_process_executor,
-    )
+RESOURCES = {
+    "warehouse": Warehouse(),
+    "dbt": Dbt(
+        project_dir=str(DBT_PROJECT),
+        profiles_dir=str(DBT_PROJECT),
+        dbt_executable=str(EXECUTABLES / "dbt"),
+    ),
+    "dlt": DagsterDltResource(),
+}

@@ -5,10 +5,16 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import dagster as dg
-from dagster_dbt import DagsterDbtTranslator, DbtCliInvocation, DbtCliResource, DbtProject, dbt_assets
 
 from ingestion.quarantine import put_aside_shops
 from orchestration.build_state import FINGERPRINT_VARIABLE, fingerprint, mark_for_rebuild, needs_rebuild
+from orchestration.dagster_dbt_alone import (
+    DagsterDbtTranslator,
+    DbtCliInvocation,
+    DbtCliResource,
+    DbtProject,
+    dbt_assets,
+)
 from orchestration.dbt_manifest import copy_partial_parse, prepare_dbt
 from orchestration.defs.resources import Warehouse
 from orchestration.fence import RESULTS, Failure, failures_of, put_aside_what_fails
