@@ -17,13 +17,13 @@ class BuildWarning:
     query: Path
 
 
-def build_warnings(build: Path) -> list[BuildWarning]:
-    """The warnings of the build in this folder; empty if dbt did not finish."""
+def build_warnings(build: Path, manifest: Path) -> list[BuildWarning]:
+    """The warnings of the build in this folder; empty if dbt did not finish. manifest: dbt's, of the project."""
     try:
         results = json.loads((build / "run_results.json").read_bytes())["results"]
-        nodes = json.loads((build / "manifest.json").read_bytes())["nodes"]
     except FileNotFoundError:
         return []
+    nodes = json.loads(manifest.read_bytes())["nodes"]
     found = []
     for result in results:
         if result["status"] == "warn":

@@ -49,29 +49,23 @@ def _parse(target: Path) -> None:
             output = done.stdout[-2000:] + done.stderr[-2000:]
             raise DbtProjectError(f"dbt cannot parse {DBT_PROJECT}; fix the project and run again: {output}")
         written = Path(folder)
-        (written / SEAL).write_text(_seal(written / MANIFEST, sources))
+        (written / SEAL).write_text(_seal(written, sources))
         for name in (PARTIAL_PARSE, MANIFEST, SEAL):
             with (written / name).open("rb") as file:
                 os.fsync(file.fileno())
             (written / name).replace(target / name)
 
 
-def copy_partial_parse(folder: Path) -> None:
-    """Copy the parser's cache, so that dbt in this folder need not parse all files. A bad copy makes dbt parse them."""
-    folder.mkdir(parents=True, exist_ok=True)
-    if (TARGET / PARTIAL_PARSE).exists():
-        shutil.copyfile(TARGET / PARTIAL_PARSE, folder / PARTIAL_PARSE)
-
-
 def _is_whole(target: Path) -> bool:
     try:
-        return (target / SEAL).read_text() == _seal(target / MANIFEST, _hash_of_sources())
+        return (target / SEAL).read_text() == _seal(target, _hash_of_sources())
     except (FileNotFoundError, UnicodeDecodeError):
         return False
 
 
-def _seal(manifest: Path, sources: str) -> str:
-    return f"{hashlib.sha256(manifest.read_bytes()).hexdigest()} of {sources}"
+def _seal(target: Path, sources: str) -> str:
+    digest = hashlib.sha256((target / MANIFEST).read_bytes() + (target / PARTIAL_PARSE).read_bytes())
+    return f"{digest.hexdigest()} of {sources}"
 
 
 def _hash_of_sources() -> str:

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple, TextIO
 
 from ingestion.shops import load_shops
 from orchestration.build_warnings import BuildWarning, build_warnings
-from orchestration.dbt_manifest import prepare_dbt
+from orchestration.dbt_manifest import MANIFEST, prepare_dbt
 from orchestration.disk_space import causes, disk_full
 from orchestration.errors import OrchestrationError
 from orchestration.news import news
@@ -130,7 +130,7 @@ def refresh(
             f"The refresh failed at {step}: {_reason(error)} The published version is unchanged. See {log}, or the "
             "run in Dagster's history (`make dev`)."
         ) from error
-    return Refreshed(bool(published), build_warnings(data_folder() / "dbt" / run_id))
+    return Refreshed(bool(published), build_warnings(data_folder() / "dbt" / run_id, prepare_dbt() / MANIFEST))
 
 
 def prepare_dagster() -> None:

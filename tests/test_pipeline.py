@@ -464,7 +464,7 @@ def test_the_questions_of_analysts_are_answered_by_the_published_file(demo):
 def test_the_rules_of_the_models_hold(demo):
     """dbt's unit tests, and the tests that are too slow for every refresh; they need a refreshed warehouse."""
     done = subprocess.run(
-        [Path(sys.executable).parent / "dbt", "test", "--select", "test_type:unit", "tag:thorough"],
+        [Path(sys.executable).parent / "pixelnova-dbt", "test", "--select", "test_type:unit", "tag:thorough"],
         cwd=PROJECT / "dbt_project",
         env={**os.environ, "PIXELNOVA_DATA": str(demo.data)},
         capture_output=True,

@@ -152,7 +152,7 @@ RESOURCES = {
     "dbt": Dbt(
         project_dir=str(DBT_PROJECT),
         profiles_dir=str(DBT_PROJECT),
-        dbt_executable=str(EXECUTABLES / "dbt"),
+        dbt_executable=str(EXECUTABLES / "pixelnova-dbt"),
     ),
     "dlt": DagsterDltResource(),
 }

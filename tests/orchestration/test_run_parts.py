@@ -111,6 +111,10 @@ def test_truncated_manifest_is_rewritten(tmp_path):
     assert manifest.read_bytes().rstrip().endswith(b"}")
     assert abs(manifest.stat().st_size - len(whole)) < len(whole) // 100
     assert not list(target.glob("tmp*"))
+    # Only the parsed project is damaged, which dbt reads.
+    (target / "partial_parse.msgpack").write_bytes(b"\x81")
+    prepare_dbt(target)
+    assert len((target / "partial_parse.msgpack").read_bytes()) > 1000
 
 
 def write_to_a_full_file():

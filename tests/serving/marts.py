@@ -10,6 +10,7 @@ from pathlib import Path
 
 import duckdb
 
+from orchestration.parsed_dbt import parsed_project
 from tests.warehouse import DBT_PROJECT, TARGET
 
 
@@ -33,7 +34,7 @@ def _export_views() -> list[str]:
         before = dict(os.environ)
         os.environ |= {"PIXELNOVA_DATA": data, "DBT_SEND_ANONYMOUS_USAGE_STATS": "false"}
         try:
-            done = dbtRunner().invoke(["compile", "--quiet", *folders, *chosen])
+            done = dbtRunner(parsed_project()).invoke(["compile", "--quiet", *folders, *chosen])
         finally:
             DuckDBConnectionManager.close_all_connections()
             os.environ.clear()
