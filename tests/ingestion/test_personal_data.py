@@ -14,10 +14,13 @@ from urllib.parse import unquote
 import msgspec
 import pytest
 from crawleruseragents import CRAWLER_USER_AGENTS_DATA
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from ingestion.collector.personal_data import redact_body, strip_json
+from ingestion.collector.personal_data import _is_harmless, redact_body, strip_json, without_personal_data
 from ingestion.collector.personal_text import clean_text
 from tests.ingestion.test_collector import running
+from tests.odd_events import odd_events
 from tests.personal_corpus import (
     broken_bodies,
     event,
@@ -89,6 +92,60 @@ def test_harmless_texts_stay(place):
 def test_harmless_objects_stay(data):
     body = json.dumps(event(data)).encode()
     assert strip_json(body) == body
+
+
+def is_untouched_by_all_rules(body: bytes) -> bool:
+    document = msgspec.json.decode(body)
+    return without_personal_data(document) == document
+
+
+def test_events_that_are_not_decoded_are_untouched_by_all_rules(shop):
+    """The check of the bytes, which most events pass, says the same as the rules; also when the parts are cached."""
+    bodies = [found.body for found in (*marked_events(), *marked_texts())]
+    bodies += [event({"detail": text}) for text in STAYS] + [event(data) for data in STAYING_OBJECTS]
+    bodies += odd_events(shop)
+    bodies = [body if isinstance(body, bytes) else json.dumps(body, ensure_ascii=False).encode() for body in bodies]
+    for repeats in range(2):
+        harmless = [body for body in bodies if _is_harmless(body)]
+        assert len(harmless) > 1000
+        wrong = [body for body in harmless if not is_untouched_by_all_rules(body)]
+        assert wrong == [], repeats
+
+
+PIECES = ["{", "}", "[", "]", '"', ": ", ", ", "\\", "email", "name", "value", "ada@b.example", "checkout", "token"]
+
+
+@settings(max_examples=500, deadline=None)
+@given(st.data())
+def test_mutated_events_that_are_not_decoded_are_untouched_by_all_rules(data):
+    """Pieces of JSON and personal words anywhere, also within strings, between cached parts."""
+    text = json.dumps(event({"a": {"name": "Mug {blue}"}, "b": [{"detail": "x"}, {"id": "7"}], "c": {}}))
+    for _ in range(data.draw(st.integers(1, 4))):
+        at = data.draw(st.integers(0, len(text)))
+        text = text[:at] + data.draw(st.sampled_from(PIECES) | st.text(max_size=3)) + text[at:]
+    body = text.encode(errors="replace")
+    try:
+        document = msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return
+    if _is_harmless(body):
+        assert without_personal_data(document) == document
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.integers(0, 99) | st.sampled_from(PIECES) | st.text(max_size=8),
+        lambda inner: (
+            st.lists(inner, max_size=3)
+            | st.dictionaries(st.sampled_from(PIECES) | st.text(max_size=5), inner, max_size=4)
+        ),
+    )
+)
+def test_any_document_that_is_not_decoded_is_untouched_by_all_rules(document):
+    body = json.dumps(document, ensure_ascii=False).encode(errors="replace")
+    if _is_harmless(body):
+        assert is_untouched_by_all_rules(body)
 
 
 def test_user_agents_lose_only_email_addresses():
