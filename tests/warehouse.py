@@ -19,7 +19,7 @@ from ingestion.warehouse import archive_loaded, not_loaded, open_pipeline
 DBT_PROJECT = Path(__file__).resolve().parent.parent / "dbt_project"
 # Tests that run in parallel must not write the same dbt file.
 TARGET = str(DBT_PROJECT / "target" / os.environ.get("PYTEST_XDIST_WORKER", "tests"))
-MARTS = ("core", "analytics", "recommendations", "operations")
+MARTS = ("core", "analytics", "recommendations", "experiments", "operations")
 STORED = (
     "int_events",
     "int_events_rejected",

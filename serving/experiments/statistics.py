@@ -8,10 +8,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
+from scipy import optimize, stats
 
 POWER = 0.8
 MIN_STRATUM_UNITS = 30  # per variation; smaller strata are joined, because their variance is not known well
+ROUNDING = 1e-12
+WIDEST = 5.0  # logarithm of a ratio; wider intervals of a lift say nothing
 SEQUENTIAL_UNITS = 5_000  # units at which the sequential interval is tightest
 
 
@@ -70,7 +72,7 @@ def ratio(arm: Moments) -> Estimate | None:
     if arm.units < 2 or arm.sums[1] <= 0:
         return None
     outcome = _linear_outcome(arm)
-    return Estimate(arm.units, float(arm.sums[0] / arm.sums[1]), float(outcome @ arm.covariance @ outcome) / arm.units)
+    return Estimate(arm.units, float(arm.sums[0] / arm.sums[1]), _variance(outcome, arm) / arm.units)
 
 
 def adjusted(arms: Mapping[str, Sequence[Moments]]) -> dict[str, Estimate] | None:
@@ -104,7 +106,7 @@ def adjusted(arms: Mapping[str, Sequence[Moments]]) -> dict[str, Estimate] | Non
                 direction = direction - coefficient * _linear_history(arm)
                 shift = arm.sums[2] / arm.sums[3] - pooled.sums[2] / pooled.sums[3]
                 values[variation] -= weight * coefficient * float(shift)
-            variances[variation] += weight**2 * float(direction @ arm.covariance @ direction) / arm.units
+            variances[variation] += weight**2 * _variance(direction, arm) / arm.units
     return {variation: Estimate(whole[variation].units, values[variation], variances[variation]) for variation in arms}
 
 
@@ -131,6 +133,13 @@ def _added(moments: Sequence[Moments]) -> Moments:
     )
 
 
+def _variance(direction: np.ndarray, arm: Moments) -> float:
+    """The variance of a unit in this direction; 0 where only rounding is left of it."""
+    terms = np.outer(direction, direction) * arm.covariance
+    variance = float(terms.sum())
+    return variance if variance > ROUNDING * float(np.abs(terms).sum()) else 0.0
+
+
 def _linear_outcome(arm: Moments) -> np.ndarray:
     """Coefficients by which the ratio's numerator and denominator move it, to first order (the delta method)."""
     mean = arm.means
@@ -148,9 +157,8 @@ def _history_coefficient(stratum: Mapping[str, Moments], pooled: Moments, everyo
     if any(arm.sums[3] <= 0 for arm in stratum.values()):
         return 0.0
     history = _linear_history(pooled)
-    covariance = pooled.covariance
-    variance = float(history @ covariance @ history)
-    return float(_linear_outcome(everyone) @ covariance @ history) / variance if variance > 0 else 0.0
+    variance = _variance(history, pooled)
+    return float(_linear_outcome(everyone) @ pooled.covariance @ history) / variance if variance > 0 else 0.0
 
 
 @dataclass(frozen=True)
@@ -160,7 +168,7 @@ class Comparison:
     Attributes:
         difference: of the metric, with its interval (lower, upper) and p-value at a fixed horizon.
         lift: the difference relative to the control, with its interval; null where one of the values is not positive.
-        sequential_lower, sequential_upper, sequential_p_value: valid at every look.
+        sequential_…: intervals and p-value that are valid at every look.
         standard_error: of the difference.
     """
 
@@ -174,6 +182,8 @@ class Comparison:
     sequential_lower: float
     sequential_upper: float
     sequential_p_value: float
+    sequential_lift_lower: float | None
+    sequential_lift_upper: float | None
     standard_error: float
 
 
@@ -188,29 +198,33 @@ def compare(control: Estimate, variation: Estimate, alpha: float) -> Comparison 
     difference = variation.value - control.value
     half = error * _t_quantile(control, variation, alpha)
     units = control.units + variation.units
-    sequential_half = error * sequential_factor(units, alpha)
+    factor = sequential_factor(units, alpha)
     return Comparison(
-        difference,
-        difference - half,
-        difference + half,
-        float(2 * stats.t.sf(abs(difference) / error, _welch_freedom(control, variation))),
-        *_lift(control, variation, alpha),
-        difference - sequential_half,
-        difference + sequential_half,
-        sequential_p_value(difference / error, units, alpha),
-        error,
+        difference=difference,
+        lower=difference - half,
+        upper=difference + half,
+        p_value=float(2 * stats.t.sf(abs(difference) / error, _welch_freedom(control, variation))),
+        lift=variation.value / control.value - 1 if control.value > 0 else None,
+        **_lift_bounds(control, variation, alpha, factor),
+        sequential_lower=difference - factor * error,
+        sequential_upper=difference + factor * error,
+        sequential_p_value=sequential_p_value(difference / error, units, alpha),
+        standard_error=error,
     )
 
 
-def _lift(control: Estimate, variation: Estimate, alpha: float) -> tuple[float | None, float | None, float | None]:
-    if control.value <= 0:
-        return None, None, None
-    lift = variation.value / control.value - 1
-    if variation.value <= 0:
-        return lift, None, None
-    relative = [Estimate(arm.units, 1, arm.variance / arm.value**2) for arm in (control, variation)]
-    half = math.sqrt(relative[0].variance + relative[1].variance) * _t_quantile(*relative, alpha)
-    return lift, (1 + lift) * math.exp(-half) - 1, (1 + lift) * math.exp(half) - 1
+def _lift_bounds(control: Estimate, variation: Estimate, alpha: float, factor: float) -> dict[str, float | None]:
+    names = ("lift_lower", "lift_upper", "sequential_lift_lower", "sequential_lift_upper")
+    if control.value <= 0 or variation.value <= 0:
+        return dict.fromkeys(names)
+    arms = [Estimate(arm.units, 1, arm.variance / arm.value**2) for arm in (control, variation)]
+    error = math.sqrt(arms[0].variance + arms[1].variance)
+    if error * factor > WIDEST:
+        return dict.fromkeys(names)
+    halves = (error * _t_quantile(*arms, alpha), error * factor)
+    bounds = (sign * half for half in halves for sign in (-1, 1))
+    ratio_of_values = variation.value / control.value
+    return {name: ratio_of_values * math.exp(bound) - 1 for name, bound in zip(names, bounds, strict=True)}
 
 
 def _t_quantile(control: Estimate, variation: Estimate, alpha: float) -> float:
@@ -224,7 +238,7 @@ def _welch_freedom(control: Estimate, variation: Estimate) -> float:
     )
 
 
-def sequential_factor(units: int, alpha: float) -> float:
+def sequential_factor(units: float, alpha: float) -> float:
     """Half the width of the interval that is valid at every look, in standard errors.
 
     Robbins' normal mixture as an asymptotic confidence sequence: Waudby-Smith, Arbour, Sinha, Kennedy, Ramdas,
@@ -276,16 +290,31 @@ def smallest_effect(standard_error: float, alpha: float, power: float = POWER) -
 
 
 def units_needed(
-    outcome: Estimate, difference: float, weights: Sequence[float], alpha: float, power: float = POWER
-) -> float:
-    """How many units in all two variations of these weights need to find a difference.
+    unit_variance: float, difference: float, share: float, alpha: float, power: float = POWER
+) -> tuple[float, float]:
+    """How many units a control and a variation need together to find a true difference.
 
     Args:
-        outcome: the metric of one group of units, from which the variance of a unit is taken.
+        unit_variance: of the metric, between units.
+        difference: of the metric.
+        share: of the variation among these units.
+
+    Returns:
+        For one look at the end, and for looking every day until the sequential interval excludes 0.
     """
-    of_unit = outcome.variance * outcome.units
-    shares = np.asarray(weights, float) / sum(weights)
-    return float(_detectable(alpha, power) ** 2 * of_unit * (1 / shares).sum() / difference**2)
+    total_variance = unit_variance * (1 / share + 1 / (1 - share))  # of the difference, times the number of units
+
+    def missing(log_units: float) -> float:
+        units = math.exp(log_units)
+        return (
+            sequential_factor(units, alpha)
+            + float(stats.norm.ppf(power))
+            - difference * math.sqrt(units / total_variance)
+        )
+
+    at_the_end = _detectable(alpha, power) ** 2 * total_variance / difference**2
+    longest = math.log(at_the_end) + 10
+    return at_the_end, math.exp(float(optimize.brentq(missing, min(0.0, math.log(at_the_end)), longest)))
 
 
 def _detectable(alpha: float, power: float) -> float:

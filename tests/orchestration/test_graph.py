@@ -51,6 +51,9 @@ MARTS = {
     "core/user_profiles",
     "core/variant_history",
     "core/variants",
+    "experiments/exposures",
+    "experiments/long_run",
+    "experiments/unit_metrics",
     "operations/event_volume",
     "operations/fetches",
     "operations/loads",
@@ -75,6 +78,7 @@ EXPORTS = {
     "exports/visitors",
 }
 RECOMMENDERS = {"recommendations/evaluation_history", "recommendations/personal"}
+RESULTS = {"experiments/results", "experiments/sample_ratios", "experiments/verdicts"}
 
 
 @pytest.fixture(scope="module")
@@ -119,7 +123,7 @@ def test_dlt_assets_are_the_sources_of_dbt(graph):
 
 def test_published_version_depends_on_every_mart_and_export(graph):
     [published] = [key for key in graph.get_all_asset_keys() if key.path == ["published", "version"]]
-    assert names(graph.get(published).parent_keys) == MARTS | EXPORTS | RECOMMENDERS
+    assert names(graph.get(published).parent_keys) == MARTS | EXPORTS | RECOMMENDERS | RESULTS
     assert graph.get(published).child_keys == set()
 
 
