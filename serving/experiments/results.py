@@ -201,7 +201,7 @@ def analysed(phase: Phase, sums: "Sums", attributed: Mapping[str, float], settin
             is_withheld = result.status == REPORTED and (withheld or segment in uneven)
             results.append(_without_values(result) if is_withheld else result)
     results = _corrected([replace(row, attributed_sales=_attributed(row, attributed)) for row in results])
-    return Analysis(results, sample_ratios, [_verdict(phase, sums, results, sample_ratios, withheld)])
+    return Analysis(results, sample_ratios, [_verdict(phase, sums, results, sample_ratios, withheld, settings)])
 
 
 @dataclass
@@ -389,11 +389,16 @@ def _corrected(results: Sequence[Result]) -> list[Result]:
 
 
 def _verdict(
-    phase: Phase, sums: Sums, results: Sequence[Result], sample_ratios: Sequence[SampleRatio], withheld: str | None
+    phase: Phase,
+    sums: Sums,
+    results: Sequence[Result],
+    sample_ratios: Sequence[SampleRatio],
+    withheld: str | None,
+    settings: ExperimentSettings,
 ) -> Verdict:
     overall = [row for row in results if _segment(row) == OVERALL and not row.is_capped and row.status == REPORTED]
     best = {(row.metric, row.variation): row for row in overall}  # adjusted rows come after unadjusted ones
-    judged = sentences.judged(phase, list(best.values()), sums.counted, withheld)
+    judged = sentences.judged(phase, list(best.values()), sums.counted, withheld, settings.experiment_target_lift)
     return Verdict(
         shop=phase.shop,
         experiment=phase.experiment,

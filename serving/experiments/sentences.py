@@ -41,20 +41,21 @@ class Judged:
     row: "Result | None" = None
 
 
-def judged(phase: "Phase", results: Sequence["Result"], units: int, withheld: str | None) -> Judged:
+def judged(phase: "Phase", results: Sequence["Result"], units: int, withheld: str | None, target_lift: float) -> Judged:
     """The verdict of a phase.
 
     Args:
         results: one row per metric and variation, overall.
         units: visitors that count.
         withheld: why nothing is reported, if so.
+        target_lift: what a phase should be able to find.
     """
     if withheld:
         return Judged("withheld", f"Withheld: {withheld}.")
     if not units:
         return Judged("no visitors", "No visitor has seen it yet.")
     if phase.is_holdout:
-        return _holdout(phase, results)
+        return _holdout(phase, results, target_lift)
     primary = [row for row in results if row.role == "primary"]
     harm = _harm(phase, results)
     found = [row for row in primary if _p_value(phase, row) < phase.alpha]
@@ -64,11 +65,11 @@ def judged(phase: "Phase", results: Sequence["Result"], units: int, withheld: st
         parts = [_difference(phase, row) for row in rows] + harm
         return Judged("found", "; ".join(parts) + ".", rows[0])
     if not primary:
-        return Judged("too early", "Too early: there is too little to compare.")
+        return Judged("too early", "Too early: there is not enough to compare yet.")
     row = max(primary, key=lambda row: row.smallest_lift or float("inf"))
     if phase.has_ended or row.days_needed == 0:
         return Judged("not found", "; ".join([_nothing(row), *harm]) + ".", row)
-    return Judged("too early", "; ".join([f"Too early: about {_days(row.days_needed)}", *harm]) + ".", row)
+    return Judged("too early", "; ".join([_early(row, target_lift), *harm]) + ".", row)
 
 
 def _p_value(phase: "Phase", row: "Result") -> float:
@@ -81,10 +82,10 @@ def _difference(phase: "Phase", row: "Result") -> str:
     verb, rest, _ = PHRASES[row.metric]
     if row.lift is None:
         direction = "more" if row.difference > 0 else "less"
-        return f"Variation {row.variation} {verb} {direction} {rest} than the control, which had none"
+        return f"Variation {row.variation} {verb} {direction} {rest} than the control, which has none"
     lower, upper = _bounds(phase, row)
-    interval = "" if lower is None else f" ({1 - phase.alpha:.0%} interval {_span(row.lift, lower, upper)})"
-    interval = interval.replace("%", " %", 1)
+    level = f"{(1 - phase.alpha) * 100:g} %"
+    interval = "" if lower is None else f" ({level} interval {_span(row.lift, lower, upper)})"
     return f"Variation {row.variation} {verb} {_more(row.metric, row.lift)} {rest} than the control{interval}"
 
 
@@ -126,38 +127,40 @@ def _nothing(row: "Result") -> str:
     )
 
 
-def _days(days: int | None) -> str:
+def _early(row: "Result", target_lift: float) -> str:
+    days = row.days_needed
     if days is None:
-        return "the first sales are missing"
-    return f"{days:,} more day{'s' if days != 1 else ''}"
+        return "Too early: the control has sold nothing yet"
+    return f"Too early: about {days:,} more day{'' if days == 1 else 's'} to find a lift of {target_lift * 100:g} %"
 
 
-def _holdout(phase: "Phase", results: Sequence["Result"]) -> Judged:
+def _holdout(phase: "Phase", results: Sequence["Result"], target_lift: float) -> Judged:
     rows = [row for row in results if row.metric == "incremental_sales" and row.difference is not None]
     if not rows:
         return Judged("too early", "Too early: there are no sales to compare yet.")
     [row, *_] = rows
-    amount, lower, upper = (f"{value:,.0f}" for value in (row.difference, row.sequential_lower, row.sequential_upper))
     currency = f" {row.currency}" if row.currency else ""
+    level = f"{(1 - phase.alpha) * 100:g} % interval"
     attributed = (
         "" if row.attributed_sales is None else f"; {row.attributed_sales:,.0f}{currency} were attributed to them"
     )
-    interval = f"{1 - phase.alpha:.0%} interval {lower} to {upper}{currency}".replace("%", " %", 1)
+    amount = f"{row.difference:,.0f}{currency}"
+    interval = f"{level} {row.sequential_lower:,.0f} to {row.sequential_upper:,.0f}{currency}"
     if row.sequential_p_value < phase.alpha:
-        what = "extra" if row.difference > 0 else "fewer"
-        return Judged(
-            "found",
-            f"Recommendations brought {amount.lstrip('-')}{currency} of {what} sales ({interval}){attributed}.",
-            row,
-        )
+        if row.difference > 0:
+            text = f"Recommendations brought {amount} of extra sales ({interval}){attributed}."
+        else:
+            interval = f"{level} {-row.sequential_upper:,.0f} to {-row.sequential_lower:,.0f}{currency}"
+            text = f"Recommendations cost {-row.difference:,.0f}{currency} of sales ({interval}){attributed}."
+        return Judged("found", text, row)
     if row.days_needed:
         return Judged(
             "too early",
-            f"Too early: about {_days(row.days_needed)}; so far recommendations brought "
-            f"{amount}{currency} of extra sales ({interval}){attributed}.",
+            f"{_early(row, target_lift)}; so far recommendations brought {amount} of extra sales "
+            f"({interval}){attributed}.",
             row,
         )
-    return Judged("not found", f"No extra sales were found: {amount}{currency} ({interval}){attributed}.", row)
+    return Judged("not found", f"No extra sales were found: {amount} ({interval}){attributed}.", row)
 
 
 def mixed(share: float, limit: float) -> str:

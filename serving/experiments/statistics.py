@@ -86,11 +86,11 @@ def adjusted(arms: Mapping[str, Sequence[Moments]]) -> dict[str, Estimate] | Non
         arms: moments of each stratum by variation, in the same order of strata.
 
     Returns:
-        Null if a variation has too few units, or no denominator.
+        Null if a variation has too few units, no numerator or no denominator.
     """
     strata = _large_strata([dict(zip(arms, stratum, strict=True)) for stratum in zip(*arms.values(), strict=True)])
     whole = {variation: _added([stratum[variation] for stratum in strata]) for variation in arms}
-    if any(arm.units < MIN_STRATUM_UNITS or arm.sums[1] <= 0 for arm in whole.values()):
+    if any(arm.units < MIN_STRATUM_UNITS or arm.sums[0] == 0 or arm.sums[1] <= 0 for arm in whole.values()):
         return None
     everyone = _added(list(whole.values()))
     values = {variation: float(arm.sums[0] / arm.sums[1]) for variation, arm in whole.items()}
