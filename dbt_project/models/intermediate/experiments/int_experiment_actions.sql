@@ -118,23 +118,24 @@ actions as (
         null as units_bought
     from visits
 
-    {% for action, relation, column in [
-        ('impression', 'impressions', 'viewed_at'), ('click', 'clicks', 'clicked_at')
+    {% for action, relation, column, condition in [
+        ('impression', 'impressions', 'viewed_at', 'true'),
+        ('click', 'clicks', 'clicked_at', "source = 'pixelnova' and not is_repeated"),
     ] %}
         union all
 
         select
-            lists.journey_id,
+            journey_id,
             '{{ action }}' as action,
-            lists.{{ column }} as acted_at,
+            {{ column }} as acted_at,
             null as local_date,
             false as is_in_currency,
             null as sales,
             null as net_sales,
             null as refunds,
             null as units_bought
-        from {{ ref(relation) }} as lists
-        where not lists.is_bot
+        from {{ ref(relation) }}
+        where journey_id is not null and not is_bot and {{ condition }}
     {% endfor %}
 
 )

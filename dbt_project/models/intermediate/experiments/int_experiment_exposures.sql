@@ -23,7 +23,8 @@ events as (
         client_id,
         session_id,
         user_agent,
-        {{ json_texts('custom_data', exposure_fields.values() | list) }} as texts
+        is_analytics_allowed,
+        {{ json_texts('recommendation_data', exposure_fields.values() | list) }} as texts
     from {{ ref('int_events') }}
     where event_name = 'pixelnova:experiment_exposed'
 
@@ -40,6 +41,7 @@ stated as (
         client_id,
         session_id,
         user_agent,
+        is_analytics_allowed,
         {{ json_columns('texts', exposure_fields) }}
     from events
 
@@ -99,6 +101,7 @@ joined as (
         stated.client_id,
         stated.session_id,
         {{ browser('stated.user_agent') }} as browser,
+        stated.is_analytics_allowed,
         sessions.journey_id,
         sessions.device,
         sessions.channel,
@@ -146,6 +149,7 @@ select
     assigned.is_new_visitor,
     case
         when assigned.seed is null then 'unknown_experiment'
+        when not assigned.is_analytics_allowed then 'no_consent'
         when assigned.unit = '' then 'no_unit'
         when assigned.journey_id is null then 'no_client'
         when assigned.is_bot then 'bot'
