@@ -38,7 +38,7 @@ MONEY = ("revenue_per_visitor", "net_revenue_per_visitor", "average_order_value"
 COLUMNS = ("numerator", "denominator", "earlier_numerator", "earlier_denominator")
 PRODUCTS = tuple(f"products_{row}{column}" for row in range(1, 5) for column in range(row, 5))
 MIXED = ("several_variations", "several_devices")  # reasons why a unit is left out
-REPORTED, WITHHELD, TOO_FEW = "reported", "withheld", "too few units"
+REPORTED, WITHHELD, TOO_LITTLE = "reported", "withheld", "too little data"
 
 MIN_EXPECTED = 5  # units per variation; below it chi-square is no approximation
 NO_UNITS = Moments(0, np.zeros(4), np.zeros((4, 4)))
@@ -298,7 +298,7 @@ def _results(
                 phase.currency if metric in MONEY else None,
                 whole[control].units,
                 whole[variation].units,
-                TOO_FEW,
+                TOO_LITTLE,
             )
             if None not in pair:
                 row = _reported(row, *pair, phase, settings)

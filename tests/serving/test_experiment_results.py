@@ -210,7 +210,7 @@ def test_every_variation_is_compared_with_the_control(rng):
 
 def test_few_or_no_visitors_are_not_compared(rng):
     few = analysis(RUNNING, experiment(rng, even(20)))
-    assert {row.status for row in few.results} == {"too few units"}
+    assert {row.status for row in few.results} == {"too little data"}
     assert few.verdicts[0].status == "too early"
     assert verdict(RUNNING, Sums()).sentence == "No visitor has seen it yet."
 
