@@ -34,6 +34,7 @@ STORED = (
     "int_session_products",
     "int_view_pairs_daily",
     "int_order_pairs_daily",
+    "int_list_events",
 )
 WORK_SETS = (
     "int_events_changed_this_run",
