@@ -22,7 +22,9 @@ def seen(client: str, minute: float, request: Any, *products: Any, **changes: An
     return _custom("viewed", client, minute, data | changes)
 
 
-def clicked(client: str, minute: float, request: Any, product: Any, position: Any = 1, **changes: Any) -> dict[str, Any]:
+def clicked(
+    client: str, minute: float, request: Any, product: Any, position: Any = 1, **changes: Any
+) -> dict[str, Any]:
     data = {
         "v": 1,
         "request_id": request,

@@ -1,6 +1,6 @@
 {#-
     What counted units did from 30 days before they entered an experiment until their phase ended, in the journeys of
-    their clients: orders, adds to the cart, lists seen, clicks, and visits.
+    their clients: orders, adds to the cart, lists seen, clicks and visits.
 -#}
 
 with
@@ -18,7 +18,8 @@ phases as (
         shop,
         experiment,
         phase,
-        is_holdout
+        is_holdout,
+        placements
     from {{ ref('stg_experiments__phases') }}
 
 ),
@@ -42,6 +43,7 @@ persons as (
         exposures.first_exposed_at,
         exposures.counted_until,
         phases.is_holdout,
+        phases.placements,
         events.journey_id
     from exposures
     inner join phases
@@ -79,6 +81,7 @@ actions as (
         'order' as action,
         orders.ordered_at as acted_at,
         orders.local_date,
+        null as placement,
         orders.currency = shops.currency as is_in_currency,
         orders.gross_total_amount as sales,
         coalesce(orders.net_total_amount, orders.gross_total_amount) as net_sales,
@@ -95,6 +98,7 @@ actions as (
         'add' as action,
         lines.event_at as acted_at,
         lines.local_date,
+        null as placement,
         false as is_in_currency,
         null as sales,
         null as net_sales,
@@ -111,6 +115,7 @@ actions as (
         'visit' as action,
         visits.started_at as acted_at,
         null as local_date,
+        null as placement,
         false as is_in_currency,
         null as sales,
         null as net_sales,
@@ -129,6 +134,7 @@ actions as (
             '{{ action }}' as action,
             {{ column }} as acted_at,
             null as local_date,
+            placement,
             false as is_in_currency,
             null as sales,
             null as net_sales,
@@ -163,10 +169,18 @@ from persons
 inner join actions on persons.journey_id = actions.journey_id
 where
     (
-        actions.acted_at >= persons.first_exposed_at
-        and (persons.counted_until is null or actions.acted_at < persons.counted_until)
+        (
+            actions.acted_at >= persons.first_exposed_at
+            and (persons.counted_until is null or actions.acted_at < persons.counted_until)
+        )
+        or (
+            actions.acted_at < persons.entered_at
+            and actions.acted_at >= persons.entered_at - interval '{{ var("experiment_history_days") }}' day
+        )
     )
-    or (
-        actions.acted_at < persons.entered_at
-        and actions.acted_at >= persons.entered_at - interval '{{ var("experiment_history_days") }}' day
+    -- Lists that the experiment does not change say nothing of it.
+    and (
+        actions.placement is null
+        or persons.placements is null
+        or array_contains(persons.placements, actions.placement)
     )

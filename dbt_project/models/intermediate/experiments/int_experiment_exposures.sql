@@ -49,16 +49,7 @@ stated as (
 
 phases as (
 
-    select
-        shop,
-        experiment,
-        phase,
-        seed,
-        started_at,
-        coalesce(
-            ended_at, lead(started_at) over (partition by shop, experiment order by started_at)
-        ) as ended_at
-    from {{ ref('stg_experiments__phases') }}
+    select * from {{ ref('stg_experiments__phases') }}
 
 ),
 
@@ -92,9 +83,10 @@ joined as (
         coalesce(try_cast(stated.phase as integer), 0) as phase,
         left(coalesce(stated.unit, ''), 100) as unit,
         left(coalesce(stated.variation, ''), 100) as variation,
-        phases.seed,
         phases.started_at,
         phases.ended_at,
+        case when phases.seed is not null then {{ assigned_bucket('phases.seed', 'stated.unit') }} end as bucket,
+        coalesce({{ takes_part('phases', 'stated.unit', 'stated.event_at') }}, false) as takes_part,
         stated.event_id,
         stated.event_at as exposed_at,
         stated.local_date,
@@ -116,52 +108,43 @@ joined as (
             and try_cast(stated.phase as integer) = phases.phase
     left join sessions on stated.session_id = sessions.session_id
 
-),
-
-assigned as (
-
-    select
-        *,
-        case when seed is not null then {{ experiment_bucket('seed', 'unit') }} end as bucket
-    from joined
-
 )
 
 select
-    assigned.event_key,
-    assigned.shop,
-    assigned.experiment,
-    assigned.phase,
-    assigned.unit,
-    assigned.variation,
-    assigned.bucket,
-    assigned.ended_at,
-    assigned.event_id,
-    assigned.exposed_at,
-    assigned.local_date,
-    assigned.client_id,
-    assigned.session_id,
-    assigned.journey_id,
-    assigned.browser,
-    assigned.device,
-    assigned.channel,
-    assigned.landing_path,
-    assigned.is_new_visitor,
+    joined.event_key,
+    joined.shop,
+    joined.experiment,
+    joined.phase,
+    joined.unit,
+    joined.variation,
+    joined.bucket,
+    joined.ended_at,
+    joined.event_id,
+    joined.exposed_at,
+    joined.local_date,
+    joined.client_id,
+    joined.session_id,
+    joined.journey_id,
+    joined.browser,
+    joined.device,
+    joined.channel,
+    joined.landing_path,
+    joined.is_new_visitor,
     case
-        when assigned.seed is null then 'unknown_experiment'
-        when not assigned.is_analytics_allowed then 'no_consent'
-        when assigned.unit = '' then 'no_unit'
-        when assigned.journey_id is null then 'no_client'
-        when assigned.is_bot then 'bot'
-        when assigned.exposed_at < assigned.started_at or assigned.exposed_at >= assigned.ended_at then 'outside_phase'
-        when variations.variation is null then 'wrong_variation'
+        when joined.started_at is null then 'unknown_experiment'
+        when not joined.is_analytics_allowed then 'no_consent'
+        when joined.unit = '' then 'no_unit'
+        when joined.journey_id is null then 'no_client'
+        when joined.is_bot then 'bot'
+        when joined.exposed_at < joined.started_at or joined.exposed_at >= joined.ended_at then 'outside_phase'
+        when variations.variation is null or not joined.takes_part then 'wrong_variation'
     end as reason
-from assigned
+from joined
 left join variations
     on
-        assigned.shop = variations.shop
-        and assigned.experiment = variations.experiment
-        and assigned.phase = variations.phase
-        and assigned.variation = variations.variation
-        and assigned.bucket >= variations.bucket_from
-        and assigned.bucket < variations.bucket_to
+        joined.shop = variations.shop
+        and joined.experiment = variations.experiment
+        and joined.phase = variations.phase
+        and joined.variation = variations.variation
+        and joined.bucket >= variations.bucket_from
+        and joined.bucket < variations.bucket_to
