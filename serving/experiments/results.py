@@ -439,7 +439,8 @@ def read_phases(connection: duckdb.DuckDBPyConnection) -> list[tuple[Phase, Sums
     ).fetchall():
         left_out[tuple(key)][reason] = units
     phases = connection.execute(
-        "select phases.shop, phases.experiment, phases.experiment_name, phases.phase, phases.is_holdout, phases.alpha, "
+        "select phases.shop, phases.experiment, phases.experiment_name, phases.phase, phases.is_holdout, "
+        "cast(phases.alpha as double), "
         "phases.started_at, phases.ended_at, as_of.as_of, shops.currency "
         "from staging.stg_experiments__phases as phases "
         "inner join intermediate.int_as_of as as_of using (shop) "

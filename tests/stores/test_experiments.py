@@ -23,8 +23,8 @@ primary_metrics = ["revenue_per_visitor"]
 guardrails = ["refund_rate"]
 variations = [{key = "control", shows = "default"}, {key = "b", shows = "viewed_together"}]
 phases = [
-    {start = "2026-11-08T00:00:00Z", coverage = 0.5, weights = [0.5, 0.5]},
-    {start = "2026-11-15T00:00:00Z", coverage = 1, weights = [0.5, 0.5]},
+    {start = 2026-11-08T00:00:00Z, coverage = 0.5, weights = [0.5, 0.5]},
+    {start = 2026-11-15T00:00:00Z, coverage = 1, weights = [0.5, 0.5]},
 ]
 """
 DAY = 24 * 60
@@ -241,7 +241,8 @@ def test_sums_equal_those_of_the_units(store):
                 [found] = store.query(
                     f"select {', '.join(f'sum({column})' for column in columns)}, sum(units) "
                     f"from intermediate.int_experiment_sums where shop = '{{shop}}' and phase = {phase} "
-                    f"and variation = '{variation}' and metric = '{metric}' and segment_kind = '{kind}' and not is_capped"
+                    f"and variation = '{variation}' and metric = '{metric}' and segment_kind = '{kind}' "
+                    "and not is_capped"
                 )
                 assert list(found) == [*expected, len(rows)]
 
