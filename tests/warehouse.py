@@ -52,7 +52,7 @@ class Warehouse:
     """A data folder with its shops; `load` and `build` are the two halves of a refresh."""
 
     def __init__(self, data: Path, shops: Path, load: bool = True) -> None:
-        """load: shops.toml, experiments.toml beside it, and empty tables of the other sources; False opens a warehouse that has them."""
+        """load: shops.toml, experiments.toml and empty tables of the other sources; False: the warehouse has them."""
         data.mkdir(parents=True, exist_ok=True)
         self.data, self.landing, self.file = data, landing_folder(data), warehouse_file(data)
         if not load:

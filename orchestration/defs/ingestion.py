@@ -1,4 +1,4 @@
-"""Raw tables as assets, loaded by dlt from shops.toml, experiments.toml, landing files, the Admin API and catalogue files."""
+"""Raw tables as assets, loaded by dlt from shops.toml, experiments.toml, landing files, Admin API, catalogue files."""
 
 from collections.abc import Iterator
 from typing import Any
