@@ -4,7 +4,7 @@ Read the published version only, write rich tables.
 """
 
 from itertools import groupby
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Group, RenderableType
@@ -14,7 +14,9 @@ from rich.table import Table
 from orchestration.cli.arguments import chosen_shop
 from orchestration.cli.terminal import console
 from orchestration.settings import data_folder
-from serving.published import Published, read_current
+
+if TYPE_CHECKING:  # imports duckdb
+    from serving.published import Published
 
 NEVER = "-"
 LIFTS = (0.02, 0.05, 0.1, 0.2)
@@ -27,6 +29,8 @@ def experiments(
     segments: Annotated[bool, typer.Option(help="Show every segment too; these are exploratory.")] = False,
 ) -> None:
     """Show what experiments say: a sentence for each, and its metrics against the control."""
+    from serving.published import read_current
+
     if context.invoked_subcommand is None:
         console.print(experiment_tables(read_current(data_folder()), shop, segments))
 
@@ -46,7 +50,8 @@ def power(
     ] = None,
 ) -> None:
     """Show how long an experiment must run, from the shop's own rates or from given figures."""
-    from serving.experiments.power import DAYS, MEASURED, Rates, planned, shop_rates  # imports numpy and scipy
+    from serving.experiments.power import DAYS, MEASURED, Rates, planned, shop_rates
+    from serving.published import read_current
 
     if metric not in MEASURED:
         raise typer.BadParameter(f"{metric} is not one of {', '.join(MEASURED)}.", param_hint="--metric")
@@ -76,7 +81,7 @@ def power(
     console.print(table)
 
 
-def experiment_tables(published: Published, shop: str | None, with_segments: bool) -> RenderableType:
+def experiment_tables(published: "Published", shop: str | None, with_segments: bool) -> RenderableType:
     """A sentence and a table per experiment and phase, newest phase first."""
     with published.connect() as connection:
         verdicts = connection.execute(

@@ -1,4 +1,4 @@
-{#- What each counted unit did after its first exposure in the phase, and in the days before it entered the experiment. -#}
+{#- What each counted unit did after its first exposure in the phase, and before it entered the experiment. -#}
 
 {{ config(pre_hook=[
     "{{ create_declared_table('experiment_results', 'results') }}",
@@ -44,8 +44,7 @@ done as (
             sum(units_bought) filter (where {{ condition }} and is_in_currency) as {{ prefix }}units_bought,
             sum(sales) filter (where {{ condition }} and is_in_currency) as {{ prefix }}sales,
             sum(net_sales) filter (where {{ condition }} and is_in_currency) as {{ prefix }}net_sales,
-            sum(refunds) filter (where {{ condition }} and is_in_currency) as {{ prefix }}refunds
-            {{- "," if not loop.last }}
+            sum(refunds) filter (where {{ condition }} and is_in_currency) as {{ prefix }}refunds{{ "," if not loop.last }}
         {% endfor %}
     from actions
     group by shop, experiment, phase, unit
@@ -70,10 +69,9 @@ select
         {% for count in ['impressions', 'clicks', 'adders', 'buyers', 'orders', 'units_bought'] %}
             cast(coalesce(done.{{ prefix ~ count }}, 0) as bigint) as {{ prefix ~ count }},
         {% endfor %}
-        {% for amount in ['sales', 'net_sales', 'refunds'] %}
-            {{ total('coalesce(done.' ~ prefix ~ amount ~ ', 0)') }} as {{ prefix ~ amount -}}
-            {{ "," if not (loop.last and prefix) }}
-        {% endfor %}
+        {{ total('coalesce(done.' ~ prefix ~ 'sales, 0)') }} as {{ prefix }}sales,
+        {{ total('coalesce(done.' ~ prefix ~ 'net_sales, 0)') }} as {{ prefix }}net_sales,
+        {{ total('coalesce(done.' ~ prefix ~ 'refunds, 0)') }} as {{ prefix }}refunds{{ "," if not loop.last }}
     {% endfor %}
 from exposures
 inner join shops on exposures.shop = shops.shop
