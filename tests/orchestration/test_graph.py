@@ -63,6 +63,7 @@ MARTS = {
     "operations/reconciled_orders",
     "operations/shops_put_aside",
     "recommendations/clicks",
+    "recommendations/effectiveness",
     "recommendations/eligibility",
     "recommendations/evaluation",
     "recommendations/impression_items",
@@ -70,6 +71,7 @@ MARTS = {
     "recommendations/merchant_rules",
     "recommendations/next_in_session",
     "recommendations/popular_products",
+    "recommendations/product_effectiveness",
     "recommendations/product_page",
     "recommendations/related_products",
 }
