@@ -11,13 +11,13 @@ from datetime import datetime
 from decimal import Decimal
 from itertools import accumulate, pairwise
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from ingestion.assignment import BUCKETS, assigned_bucket, bucket_at, bucket_ranges
 from ingestion.errors import IngestionError
 from ingestion.experiments_check import DEFAULT, HOLDOUT, NOTHING, problems, utc
-from ingestion.shops import MAX_PROBLEMS, Channel, Shop
+from ingestion.shops import MAX_PROBLEMS, Shop
 
 EXPERIMENTS_FILE = "experiments.toml"  # beside shops.toml
 
@@ -93,7 +93,7 @@ def load_experiments(path: Path, shops: Sequence[Shop]) -> list[Experiment]:
         ExperimentsFileError: the file cannot be read, is not TOML, or does not describe usable experiments.
     """
     document = read_document(path)
-    found = problems(document, {shop.domain: shop.timezone for shop in shops}, get_args(Channel))
+    found = problems(document, {shop.domain: shop.timezone for shop in shops})
     if found:
         more = f" And {len(found) - MAX_PROBLEMS} more." if len(found) > MAX_PROBLEMS else ""
         raise ExperimentsFileError(f"{path} is not usable. {' '.join(found[:MAX_PROBLEMS])}{more}")

@@ -18,6 +18,11 @@ DEFAULT, NOTHING, HOLDOUT = "default", "nothing", "holdout"
 PLACEMENTS = ("product_page", "bought_together", "viewed_together", "session", "popular", "trending")
 STRATEGIES = (*PLACEMENTS, "similar")
 DEVICES = ("mobile", "tablet", "desktop")
+# The channels that a page can tell by its URL and referrer (serving/experiment_export.py).
+CHANNELS = (
+    *("paid search", "paid social", "email", "sms", "other campaign"),
+    *("direct", "organic search", "organic social", "referral"),
+)
 METRICS = (
     "conversion",
     "revenue_per_visitor",
@@ -36,13 +41,12 @@ _VARIATION_FIELDS = ("key", "shows", "tiers")
 _KEY = re.compile(r"[a-z0-9][a-z0-9_-]{0,39}")
 
 
-def problems(document: Mapping[str, Any], timezones: Mapping[str, str], channels: Sequence[str]) -> list[str]:
+def problems(document: Mapping[str, Any], timezones: Mapping[str, str]) -> list[str]:
     """The problems, in the order of the file.
 
     Args:
         document: experiments.toml, decoded, with floats as decimals.
         timezones: of the shops of shops.toml, by domain.
-        channels: the channels that exist.
     """
     for name in document:
         if name not in ("experiments", "holdouts"):
@@ -56,7 +60,7 @@ def problems(document: Mapping[str, Any], timezones: Mapping[str, str], channels
         found += [f"Holdout of {holdout.get('shop')}: {problem}" for problem in _of_holdout(holdout, timezones)]
     for number, experiment in enumerate(experiments, start=1):
         whose = f"{experiment['key']}" if isinstance(experiment.get("key"), str) else f"Experiment number {number}"
-        found += [f"{whose}: {problem}" for problem in _of_experiment(experiment, timezones, channels)]
+        found += [f"{whose}: {problem}" for problem in _of_experiment(experiment, timezones)]
     if found:
         return found  # what follows compares experiments that are each correct
     return [*_twice(holdouts, experiments), *_conflicts(experiments, timezones)]
@@ -79,9 +83,7 @@ def _of_holdout(holdout: Mapping[str, Any], timezones: Mapping[str, str]) -> Ite
     yield from _checked(holdout, checks)
 
 
-def _of_experiment(
-    experiment: Mapping[str, Any], timezones: Mapping[str, str], channels: Sequence[str]
-) -> Iterator[str]:
+def _of_experiment(experiment: Mapping[str, Any], timezones: Mapping[str, str]) -> Iterator[str]:
     yield from _fields(experiment, (*_REQUIRED, *_OPTIONAL), _REQUIRED)
     checks = {
         "shop": lambda shop: _shop(shop, timezones),
@@ -90,7 +92,7 @@ def _of_experiment(
         "seed": _key,
         "layer": _key,
         "layer_share": lambda share: None if _is_share(share) else "write a number above 0, at most 1.",
-        "audience": lambda audience: _audience(audience, channels),
+        "audience": _audience,
         "primary_metrics": lambda metrics: _listed(metrics, METRICS, "metric"),
         "guardrails": lambda metrics: _listed(metrics, METRICS, "metric", may_be_empty=True),
         "alpha": lambda alpha: (
@@ -195,13 +197,13 @@ def _weights(weights: Any, variations: int) -> str | None:
     return None if sum(weights) == 1 else f"they sum to {sum(weights)}: make them sum to 1."
 
 
-def _audience(audience: Any, channels: Sequence[str]) -> str | None:
+def _audience(audience: Any) -> str | None:
     if not isinstance(audience, dict) or not audience:
         return "write {devices = […], channels = […]}, or one of them."
     for name, values in audience.items():
         if name not in ("devices", "channels"):
             return f"{_quoted(name)} is unknown: an audience has devices and channels."
-        problem = _listed(values, DEVICES if name == "devices" else channels, name.removesuffix("s"))
+        problem = _listed(values, DEVICES if name == "devices" else CHANNELS, name.removesuffix("s"))
         if problem:
             return problem
     return None
