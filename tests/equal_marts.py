@@ -18,6 +18,7 @@ from pathlib import Path
 from hypothesis import HealthCheck, Phase, given, settings
 
 from ingestion.data_folder import warehouse_file, workspace
+from ingestion.experiments import experiments_file
 from ingestion.shops import load_shops
 from ingestion.simulator.admin_api import AdminApi, Bucket, running_admin_api
 from ingestion.simulator.admin_store import AdminStore
@@ -27,10 +28,11 @@ from ingestion.sources.shopify import Settings, shopify_source
 from ingestion.sources.shopify_api import URL_VARIABLE, admin_apis
 from ingestion.sources.shopify_token import token_variable
 from ingestion.warehouse import open_pipeline
+from serving.experiments.results import write_results
 from serving.publish import publish
 from serving.published import ANALYSTS_FILE, MANIFEST, read_current
 from serving.recommenders.personal import recommend
-from tests.hostile_events import SHOPS_FILE, StreamEvent, landing_lines, streams
+from tests.hostile_events import EXPERIMENTS_FILE, SHOPS_FILE, StreamEvent, landing_lines, streams
 from tests.landing_files import land, land_events
 from tests.questions import END, PROJECT, SEED, demo_lines
 from tests.real_events import online_retail_orders, yoochoose_clicks
@@ -65,6 +67,7 @@ def load(folder: Path) -> None:
     real.load()
     shops = folder / "hostile.toml"
     shops.write_text(SHOPS_FILE)
+    experiments_file(shops).write_text(EXPERIMENTS_FILE)
     hostile = Warehouse(folder / "hostile", shops)
 
     @examples
@@ -105,6 +108,7 @@ def build(inputs: Path, outputs: Path) -> None:
         warehouse = Warehouse(data, PROJECT / "shops.toml", load=False)
         warehouse.build()
         recommend(warehouse.file)
+        write_results(warehouse.file)
         publish(warehouse.file, data)
 
 

@@ -1,7 +1,8 @@
 """Streams of awkward events, for testing that many runs give the same result as one.
 
 Provides a Hypothesis strategy: landing lines of three shops in three time zones, around midnights, changes of the
-clock and gaps of exactly half an hour; with copies, late arrivals, bots, and people who share and change browsers.
+clock and gaps of exactly half an hour; with copies, late arrivals, bots, people who share and change browsers, and
+experiments that they see before, during and after a phase.
 """
 
 from dataclasses import dataclass, replace
@@ -10,6 +11,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
+from ingestion.assignment import assigned_bucket
 from ingestion.simulator.shoppers import BOTS, KINDS
 from tests.landing_files import line
 
@@ -22,6 +24,28 @@ SHOPS_FILE = "".join(
     f'[[shops]]\ndomain = "{domain}"\nname = "{domain}"\ntimezone = "{timezone}"\ncurrency = "{currency}"\n'
     f'ingest_keys = ["key-of-{domain.split(".")[0]}"]\n'
     for domain, (timezone, currency) in SHOPS.items()
+)
+
+# One experiment with a ramp-up in each shop, and a holdout in the first.
+EXPERIMENTS_FILE = f"""
+[[holdouts]]
+shop = "{next(iter(SHOPS))}"
+share = 0.4
+start = 2026-03-09
+""" + "".join(
+    f"""
+[[experiments]]
+shop = "{domain}"
+key = "lists"
+name = "Lists"
+primary_metrics = ["revenue_per_visitor"]
+variations = [{{key = "control", shows = "default"}}, {{key = "b", shows = "popular"}}]
+phases = [
+    {{start = 2026-03-01, coverage = 0.5, weights = [0.5, 0.5]}},
+    {{start = 2026-04-01, end = 2026-05-05, coverage = 1, weights = [0.5, 0.5]}},
+]
+"""
+    for domain in SHOPS
 )
 
 HALF_AN_HOUR = timedelta(minutes=30)
@@ -59,6 +83,7 @@ NAMES = [
     "payment_info_submitted",
     "checkout_completed",
     "checkout_completed",
+    *["pixelnova:experiment_exposed"] * 3,
 ]
 USER_AGENTS = [KINDS[0].user_agents[0], KINDS[1].user_agents[0], BOTS[0]]
 REFERRERS = ["", "https://www.google.com/", "https://l.instagram.com/", "https://blog.example/"]
@@ -168,6 +193,17 @@ def _event(number: int, one: StreamEvent) -> dict[str, Any]:
             data["checkout"]["subtotalPrice"] = price | {"amount": price["amount"] - 2.5 * (one.referrer - 1)}
         if one.token >= 0:
             data["checkout"]["token"] = f"token-{one.token}"
+    custom = {}
+    if one.name == "pixelnova:experiment_exposed":
+        experiment = "holdout" if one.order == 1 else "unknown" if one.order == 2 else "lists"
+        unit = f"unit-{one.client}-{one.token % 2}"
+        share = 4000 if experiment == "holdout" else 5000
+        is_forged = one.product == 5
+        names = ("control", "treatment" if experiment == "holdout" else "b")
+        variation = names[(assigned_bucket(experiment, unit) >= share) != is_forged]
+        phase = 1 if experiment == "holdout" or one.moment < 3 else 2
+        custom = {"v": 1, "experiment": experiment, "phase": phase, "variation": variation, "unit": unit}
+        custom = {"type": "custom", "customData": custom}
     path = "/" if one.product == 1 else f"/products/p{one.product}"
     return {
         "id": f"e{number}",
@@ -182,6 +218,7 @@ def _event(number: int, one: StreamEvent) -> dict[str, Any]:
             "navigator": {"userAgent": USER_AGENTS[max(one.client, 0) % 3]},
         },
         "data": data,
+        **custom,
     }
 
 

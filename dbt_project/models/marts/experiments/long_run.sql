@@ -49,15 +49,35 @@ observed as (
 
 ),
 
-weeks as (
+-- As many dates as weeks, to number the weeks without a gap.
+spans as (
 
-    select distinct
+    select
         shop,
         experiment,
         phase,
-        whole_weeks - 1 as week
+        {{ dates_between(
+            "date '2000-01-01'", dbt.dateadd('day', 'max(whole_weeks) - 1', "date '2000-01-01'")
+        ) }} as dates
     from observed
-    where whole_weeks > 0
+    group by shop, experiment, phase
+
+),
+
+dates as (
+
+    {{ numbered_elements('spans', 'dates', ['shop', 'experiment', 'phase']) }}
+
+),
+
+weeks as (
+
+    select
+        shop,
+        experiment,
+        phase,
+        cast(element_number - 1 as integer) as week
+    from dates
 
 ),
 

@@ -34,7 +34,6 @@ done as (
         shop,
         experiment,
         phase,
-        unit,
         {% for prefix, condition in {'': 'not is_earlier', 'earlier_': 'is_earlier'}.items() %}
             count(*) filter (where {{ condition }} and action = 'impression') as {{ prefix }}impressions,
             count(*) filter (where {{ condition }} and action = 'click') as {{ prefix }}clicks,
@@ -44,8 +43,9 @@ done as (
             sum(units_bought) filter (where {{ condition }} and is_in_currency) as {{ prefix }}units_bought,
             sum(sales) filter (where {{ condition }} and is_in_currency) as {{ prefix }}sales,
             sum(net_sales) filter (where {{ condition }} and is_in_currency) as {{ prefix }}net_sales,
-            sum(refunds) filter (where {{ condition }} and is_in_currency) as {{ prefix }}refunds{{ "," if not loop.last }}
+            sum(refunds) filter (where {{ condition }} and is_in_currency) as {{ prefix }}refunds,
         {% endfor %}
+        unit
     from actions
     group by shop, experiment, phase, unit
 
@@ -64,15 +64,15 @@ select
     exposures.landing_kind,
     exposures.visitor,
     exposures.segment,
-    shops.currency,
     {% for prefix in ['', 'earlier_'] %}
         {% for count in ['impressions', 'clicks', 'adders', 'buyers', 'orders', 'units_bought'] %}
             cast(coalesce(done.{{ prefix ~ count }}, 0) as bigint) as {{ prefix ~ count }},
         {% endfor %}
         {{ total('coalesce(done.' ~ prefix ~ 'sales, 0)') }} as {{ prefix }}sales,
         {{ total('coalesce(done.' ~ prefix ~ 'net_sales, 0)') }} as {{ prefix }}net_sales,
-        {{ total('coalesce(done.' ~ prefix ~ 'refunds, 0)') }} as {{ prefix }}refunds{{ "," if not loop.last }}
+        {{ total('coalesce(done.' ~ prefix ~ 'refunds, 0)') }} as {{ prefix }}refunds,
     {% endfor %}
+    shops.currency
 from exposures
 inner join shops on exposures.shop = shops.shop
 left join done
