@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ingestion.data_folder import landing_folder, warehouse_file
+from ingestion.experiments import experiments_file
 from ingestion.landing import archived_parts, sealed_files
 from ingestion.shops import load_shops
 from ingestion.sources.catalogue_files import catalogue_files
@@ -22,6 +23,7 @@ from serving.published import CURRENT, published_folder
 
 FILE = "last_refresh.json"
 LANDING, SHOPS, CATALOGUES, CODE = "landing files", "shops.toml", "catalogue files", "code"
+EXPERIMENTS = "experiments.toml"
 WAREHOUSE, PUBLISHED, SHOPIFY = "the warehouse", "the published version", "Shopify's answers"
 _LIBRARIES = ("duckdb", "dbt-core", "dbt-duckdb", "dlt", "numpy", "scipy")
 _LIBRARIES += ("user-agents", "ua-parser-builtins", "crawler-user-agents")
@@ -48,6 +50,7 @@ def inputs_on_disk(data: Path, shops_file: Path) -> dict[str, str]:
     return {
         LANDING: _digest(part.name.encode() for part in archived_parts(landing_folder(data))),
         SHOPS: _digest([shops_file.read_bytes()]),
+        EXPERIMENTS: _digest([_content(experiments_file(shops_file))]),
         CATALOGUES: _digest(content for path in files for content in (str(path).encode(), _content(path))),
         CODE: _code(),
         WAREHOUSE: f"{stat.st_size} bytes, {stat.st_mtime_ns}" if stat else "none",

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, TextIO
 
+from ingestion.experiments import experiments_file, load_experiments
 from ingestion.shops import load_shops
 from orchestration.build_warnings import BuildWarning, build_warnings
 from orchestration.dbt_manifest import prepare_dbt
@@ -71,7 +72,8 @@ def refresh(
         WarehouseBusy: another run holds the warehouse.
         RefreshInterrupted: by Ctrl-C or SIGTERM.
     """
-    load_shops(shops_file())  # fail before the run starts, with a clear message
+    shops = load_shops(shops_file())  # fail before the run starts, with a clear message
+    load_experiments(experiments_file(shops_file()), shops)
     log = make_data_folder() / "dagster" / LOG
     if not full and not news(data_folder(), shops_file()):
         return Refreshed(is_news=False)

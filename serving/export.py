@@ -16,6 +16,7 @@ import duckdb
 import msgspec
 
 from serving.eligibility_check import check_eligibility
+from serving.experiment_export import write_experiments
 from serving.published import RECOMMENDATIONS, SCHEMA, private_folder, shard_name, shop_folder
 from serving.settings import ListSettings, read_settings
 
@@ -46,7 +47,8 @@ create temp table documents as
 select
     seeds.shop, seeds.product_id,
     cast(to_json({product_id: product_id, gid: gid, handle: handle, again: again}) as varchar) as seed,
-    coalesce(page.items, '[]') as page, coalesce(bought.items, '[]') as bought, coalesce(viewed.items, '[]') as viewed
+    coalesce(page.items, '[]') as page, coalesce(bought.items, '[]') as bought, coalesce(viewed.items, '[]') as viewed,
+    case when tested.shop is not null then coalesce(alike.items, '[]') end as alike
 from warehouse.exports.product_cards as seeds
 left join lists as page
     on page.strategy = 'product_page' and seeds.shop = page.shop and seeds.product_id = page.list
@@ -54,6 +56,12 @@ left join lists as bought
     on bought.strategy = 'bought_together' and seeds.shop = bought.shop and seeds.product_id = bought.list
 left join lists as viewed
     on viewed.strategy = 'viewed_together' and seeds.shop = viewed.shop and seeds.product_id = viewed.list
+left join (
+    select distinct shop from warehouse.staging.stg_experiments__variations
+    where list_contains(string_split(shows, ','), 'similar')
+) as tested on seeds.shop = tested.shop
+left join lists as alike
+    on alike.strategy = 'similar' and seeds.shop = alike.shop and seeds.product_id = alike.list
 where seeds.is_seed
 """
 
@@ -105,6 +113,7 @@ def export(connection: duckdb.DuckDBPyConnection, folder: Path, version: str) ->
         (folder / private_folder(shop) / "visitors").mkdir(parents=True)
         rows |= _write_catalogue(connection, folder, headers[shop], settings.max_per_vendor_and_type)
         rows |= _write_lists(connection, folder, headers[shop])
+        rows |= write_experiments(connection, folder, headers[shop])
         rows |= _write_sessions(connection, folder, shop)
     rows |= _write_shards(connection, folder, headers)
     rows |= _write_metafields(connection, folder, shops)
@@ -213,11 +222,12 @@ def _write_shards(
     written = {}
     for (shop, shard), rows in groupby(_fetched(cursor), key=lambda row: (row[1], row[0])):
         documents = []
-        for _, _, product_id, seed, page, bought, viewed in rows:
+        for _, _, product_id, seed, page, bought, viewed, alike in rows:
             key = msgspec.json.encode(product_id).decode()
+            of_experiments = "" if alike is None else f',"similar":{alike}'
             documents.append(
                 f'{key}:{{"seed":{seed},"placements":'
-                f'{{"product_page":{page},"bought_together":{bought},"viewed_together":{viewed}}}}}'
+                f'{{"product_page":{page},"bought_together":{bought},"viewed_together":{viewed}{of_experiments}}}}}'
             )
         name = f"{shop_folder(shop)}/products/{shard}"
         header = msgspec.json.encode(headers[shop]).decode()[:-1]

@@ -6,6 +6,7 @@ published/<version>/recommendations/                    public, ready for a CDN:
     <strategy>.ndjson, <strategy>.parquet               every list of one strategy, all shops
     shops/<shop>/products/<xx>.json                     `Shard`: a product's lists; <xx> by `shard_name`
     shops/<shop>/lists.json                             `ShopLists`: popular and trending
+    shops/<shop>/experiments.json                       `Experiments`: who sees what in which experiment, and when
     shops/<shop>/catalogue.json                         `Catalogue`: exactly the products that may be shown
     shops/<shop>/metafields.ndjson                      variables of Shopify's mutation metafieldsSet
     shops/<shop>/metafields_delete.ndjson               of metafieldsDelete: products with an empty list
@@ -158,6 +159,44 @@ class Catalogue(Header, frozen=True, kw_only=True):
     diversity: dict[str, str]
 
 
+class ServedVariation(msgspec.Struct, frozen=True):
+    """One arm. tiers: the lists to try, in this order; null for the placement's own, empty to show nothing."""
+
+    variation: str
+    bucket_from: int
+    bucket_to: int
+    tiers: list[str] | None
+
+
+class ServedPhase(msgspec.Struct, frozen=True):
+    """A phase of an experiment, as stg_experiments__phases describes it. started_at, ended_at: UTC, to the millisecond.
+
+    audience: devices and channels as a regular expression over the visit's query, its referrer's host and, on a second
+    line, its user agent; "" for all.
+    """
+
+    experiment: str
+    phase: int
+    is_holdout: bool
+    seed: str
+    layer: str | None
+    layer_from: int
+    layer_to: int
+    started_at: str
+    ended_at: str | None
+    placements: list[str] | None
+    devices: list[str] | None
+    channels: list[str] | None
+    audience: str
+    variations: list[ServedVariation]
+
+
+class Experiments(Header, frozen=True, kw_only=True):
+    """All phases of a shop: past ones too, which say what must not be edited. The holdout comes first."""
+
+    experiments: list[ServedPhase] = []
+
+
 class Visitor(msgspec.Struct, frozen=True, array_like=True):
     """A person's list: (strategy, segment, channel, [(product id, score, reason code)])."""
 
@@ -210,6 +249,14 @@ class Published:
         if not file.exists():
             return None
         return msgspec.json.decode(file.read_bytes(), type=Shard).products.get(product_id)
+
+    def experiments(self, shop: str) -> Experiments:
+        """The phases of a shop's experiments; none in a version that older code has published."""
+        try:
+            content = (self.folder / shop_folder(shop) / "experiments.json").read_bytes()
+        except FileNotFoundError:
+            return Experiments(shop=shop, version=self.folder.name, model_version="", generated_at=None)
+        return msgspec.json.decode(content, type=Experiments)
 
     def lists(self, shop: str) -> ShopLists:
         """The lists of a shop without a seed product."""

@@ -8,9 +8,11 @@ from typing import Any
 import duckdb
 
 from ingestion.data_folder import landing_folder, warehouse_file, workspace
+from ingestion.experiments import experiments_file, load_experiments
 from ingestion.landing import sealed_files
 from ingestion.shops import load_shops
 from ingestion.sources.catalogue import catalogue_source
+from ingestion.sources.experiments import experiments_source
 from ingestion.sources.pixel import pixel_source
 from ingestion.sources.shopify import Settings, shopify_source
 from ingestion.sources.shops import shops_source
@@ -50,12 +52,15 @@ class Warehouse:
     """A data folder with its shops; `load` and `build` are the two halves of a refresh."""
 
     def __init__(self, data: Path, shops: Path, load: bool = True) -> None:
-        """load: shops.toml and empty tables of the other sources; False opens a warehouse that has them."""
+        """load: shops.toml, experiments.toml and empty tables of the other sources; False: the warehouse has them."""
         data.mkdir(parents=True, exist_ok=True)
         self.data, self.landing, self.file = data, landing_folder(data), warehouse_file(data)
         if not load:
             return
-        open_pipeline("shops", data).run(shops_source(load_shops(shops)))
+        known = load_shops(shops)
+        open_pipeline("shops", data).run(shops_source(known))
+        experiments = load_experiments(experiments_file(shops), known)
+        open_pipeline("experiments", data).run(experiments_source(experiments))
         nothing = Settings(orders_of=frozenset(), known_products=lambda _: set(), workspace=workspace(data))
         open_pipeline("shopify", data).run(shopify_source([], nothing))
         open_pipeline("catalogue", data).run(catalogue_source([]))

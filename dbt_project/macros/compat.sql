@@ -259,6 +259,19 @@
     )
 {%- endmacro %}
 
+{% macro fnv1a32(text) -%}
+    {#- The 32-bit FNV-1a hash of ASCII text as a number. -#}
+    {{ return(adapter.dispatch('fnv1a32')(text)) }}
+{%- endmacro %}
+
+{% macro duckdb__fnv1a32(text) -%}
+    list_reduce(
+        list_transform(string_split({{ text }}, ''), lambda letter: cast(ascii(letter) as ubigint)),
+        lambda hash, letter: (xor(hash, letter) * 16777619) % 4294967296,
+        cast(2166136261 as ubigint)
+    )
+{%- endmacro %}
+
 {% macro split_text(text, separator) -%}
     {#- The parts of a text as a list. -#}
     {{ return(adapter.dispatch('split_text')(text, separator)) }}

@@ -1,4 +1,4 @@
-"""Raw tables as assets, loaded by dlt from shops.toml, landing files, the Admin API and catalogue files."""
+"""Raw tables as assets, loaded by dlt from shops.toml, experiments.toml, landing files, Admin API, catalogue files."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -9,6 +9,7 @@ from dagster_dlt.translator import DltResourceTranslatorData
 
 from ingestion.landing import sealed_files
 from ingestion.sources.catalogue import catalogue_source
+from ingestion.sources.experiments import experiments_source
 from ingestion.sources.pixel import pixel_source
 from ingestion.sources.shopify import Settings, shopify_source
 from ingestion.sources.shops import shops_source
@@ -16,7 +17,7 @@ from ingestion.warehouse import archive_loaded, known_products, not_loaded, outd
 from ingestion.warehouse_connection import connect
 from orchestration.defs.resources import Warehouse
 from orchestration.failed_fetches import failed_fetches
-from orchestration.news import CATALOGUES, LANDING, SHOPS
+from orchestration.news import CATALOGUES, EXPERIMENTS, LANDING, SHOPS
 
 
 class RawTables(DagsterDltTranslator):
@@ -46,6 +47,22 @@ def shops(context: dg.AssetExecutionContext, dlt: DagsterDltResource, warehouse:
         return
     source = shops_source(warehouse.shops)
     yield from dlt.run(context=context, dlt_source=source, dlt_pipeline=warehouse.pipeline("shops"))
+
+
+@dlt_assets(
+    name="experiments",
+    group_name="ingestion",
+    dlt_source=experiments_source(),
+    dlt_pipeline=NO_PIPELINE,
+    dagster_dlt_translator=RawTables(),
+)
+def experiments(context: dg.AssetExecutionContext, dlt: DagsterDltResource, warehouse: Warehouse) -> Iterator[Any]:
+    """The experiments and holdouts of experiments.toml."""
+    if warehouse.unchanged(SHOPS, EXPERIMENTS):  # dates of experiments are in the timezone of their shop
+        yield from _unchanged(context)
+        return
+    source = experiments_source(warehouse.experiments)
+    yield from dlt.run(context=context, dlt_source=source, dlt_pipeline=warehouse.pipeline("experiments"))
 
 
 @dlt_assets(

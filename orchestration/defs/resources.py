@@ -15,6 +15,7 @@ from packaging.version import Version
 from pydantic import PrivateAttr
 
 from ingestion.data_folder import landing_folder, warehouse_file, workspace
+from ingestion.experiments import Experiment, experiments_file, load_experiments
 from ingestion.shops import Shop, load_shops
 from ingestion.sources.catalogue_files import CatalogueFiles, catalogue_files
 from ingestion.sources.shopify_api import AdminApi, admin_apis
@@ -23,6 +24,7 @@ from orchestration.build_state import raw_state
 from orchestration.news import (
     CATALOGUES,
     CODE,
+    EXPERIMENTS,
     LANDING,
     PUBLISHED,
     SHOPS,
@@ -80,7 +82,7 @@ class Warehouse(dg.ConfigurableResource):
         Anything else that has changed, the warehouse among it, may be what a build repairs.
         """
         self._raw = raw_state(self.file)
-        return self.unchanged(LANDING, SHOPS, CATALOGUES, PUBLISHED) and self._last.raw == self._raw
+        return self.unchanged(LANDING, SHOPS, EXPERIMENTS, CATALOGUES, PUBLISHED) and self._last.raw == self._raw
 
     def is_current(self) -> None:
         """Record that what is published is made of what was loaded."""
@@ -119,6 +121,11 @@ class Warehouse(dg.ConfigurableResource):
     def shops(self) -> list[Shop]:
         """The stores of shops.toml."""
         return load_shops(shops_file())
+
+    @property
+    def experiments(self) -> list[Experiment]:
+        """The experiments of experiments.toml."""
+        return load_experiments(experiments_file(shops_file()), self.shops)
 
     @property
     def admin_apis(self) -> list[AdminApi]:

@@ -10,7 +10,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from serving.api.refusals import Refusal
-from serving.published import Header, Item, Seed
+from serving.published import Experiments, Header, Item, Seed
 
 DEFAULT_LIMIT = 12
 MAX_LIMIT = 50
@@ -19,7 +19,7 @@ MAX_EXCLUDED = 200  # products in the body
 MAX_SESSION_PRODUCTS = 50
 DESCRIPTION = "Product recommendations. Each response comes from a single published version; every item may be shown."
 
-Placement = Literal["product_page", "bought_together", "viewed_together"]
+Placement = Literal["product_page", "bought_together", "viewed_together", "similar"]
 ProductId = (
     Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_ID)] | Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 )
@@ -57,7 +57,7 @@ def describe(app: FastAPI) -> dict[str, Any]:
     """The OpenAPI description, with the schemas of the types that are encoded."""
     if app.openapi_schema is None:
         description = get_openapi(title=app.title, version=app.version, description=DESCRIPTION, routes=app.routes)
-        kinds = (Recommendations, ProductList, VisitorList, Health, Refusal, SessionSoFar)
+        kinds = (Experiments, Recommendations, ProductList, VisitorList, Health, Refusal, SessionSoFar)
         _, schemas = msgspec.json.schema_components(kinds, ref_template="#/components/schemas/{name}")
         description["components"] = {
             "schemas": schemas,

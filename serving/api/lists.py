@@ -17,9 +17,10 @@ SESSION = Reason("session")
 
 
 async def for_product(
-    shop: Shop, product_id: str, placement: Placement, limit: int, excluded: set[str]
+    shop: Shop, product_id: str, placement: Placement, variation: str | None, limit: int, excluded: set[str]
 ) -> Recommendations:
-    """A product's list, or popular products of its type while it has none."""
+    """A product's list, or popular products of its type while it has none; or what a variation shows in its place."""
+    tiers = None if variation is None else _tiers(shop, variation)
     known, product = await shop.known(product_id), shop.catalogue.products.get(product_id)
     if known is not None:
         seed, candidates, fill = (
@@ -36,8 +37,30 @@ async def for_product(
             f"Product {product_id} is unknown in {shop.name}.",
             "Use the product's numeric Shopify id; new products are known after the next refresh.",
         )
-    items = _chosen(shop, candidates, limit, {product_id}, excluded, fill)
+    if tiers is None:
+        items = _chosen(shop, candidates, limit, {product_id}, excluded, fill)
+    else:
+        placements = {} if known is None else known.lists.placements
+        lists = {"popular": shop.lists.popular, "trending": shop.lists.trending, **placements}
+        tried = (_chosen(shop, lists.get(name, []), limit, {product_id}, excluded, fill=False) for name in tiers)
+        items = next(filter(None, tried), [])
     return Recommendations(**shop.head, placement=placement, seed=seed, items=items)
+
+
+def _tiers(shop: Shop, variation: str) -> list[str] | None:
+    """The lists that a variation tries, by `<experiment>.<variation>`; None for the default ones."""
+    known = {
+        f"{phase.experiment}.{served.variation}": served.tiers
+        for phase in shop.experiments.experiments
+        for served in phase.variations
+    }
+    if variation not in known:
+        raise Problem(
+            404,
+            f"{shop.name} has no variation {variation}.",
+            f"Available: {', '.join(sorted(known)[:MAX_NAMES_LISTED]) or 'none'}.",
+        )
+    return known[variation]
 
 
 def shop_list(shop: Shop, name: str, key: str | None, limit: int, excluded: set[str]) -> ProductList:

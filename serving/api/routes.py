@@ -40,7 +40,7 @@ from serving.api.refusals import Problem, refuse, refuse_parameters, refuse_rout
 from serving.api.shops import Version
 from serving.api.versions import Versions
 from serving.api.visitor_access import VisitorSecrets, why_refused
-from serving.published import SCHEMA
+from serving.published import SCHEMA, Experiments
 
 MAX_BODY_BYTES = 16 * 1024
 BODY_SECONDS = 10.0
@@ -119,15 +119,31 @@ def _add_public_routes(app: FastAPI, versions: Versions) -> None:
         shop: ShopName,
         asked: Annotated[str, InPath(max_length=MAX_ID, alias="product_id", description="A number or a global id")],
         placement: Placement = "product_page",
+        variation: Annotated[
+            str | None, InQuery(max_length=100, description="<experiment>.<variation>: what that variation shows")
+        ] = None,
         limit: Limit = DEFAULT_LIMIT,
     ) -> Response:
-        """product_page is filled up to `limit`; the other placements are not."""
+        """product_page is filled up to `limit`; the other placements are not, nor is what a variation shows. similar is
+        published while an experiment shows it."""
         seed = product_id(asked)
 
         async def compose(version: Version) -> Recommendations:
-            return await for_product(version.shop(shop), seed, placement, limit, excluded)
+            return await for_product(version.shop(shop), seed, placement, variation, limit, excluded)
 
-        return await answer(request, ("product", shop, seed, placement, limit), excluded, compose)
+        return await answer(request, ("product", shop, seed, placement, variation, limit), excluded, compose)
+
+    @app.get(
+        "/v1/shops/{shop}/experiments",
+        summary="The phases of the shop's experiments, for assigning units to variations",
+        responses=responses(Experiments, 304, 404),
+        dependencies=KNOWN_PARAMETERS,
+    )
+    async def experiments(request: Request, shop: ShopName) -> Response:
+        async def compose(version: Version) -> Experiments:
+            return version.shop(shop).experiments
+
+        return await answer(request, ("experiments", shop), set(), compose)
 
     @app.get(
         "/v1/shops/{shop}/popular",

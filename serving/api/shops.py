@@ -100,7 +100,8 @@ class Shop:
         """
         self.name = name
         self.catalogue, self.lists = published.catalogue(name), published.lists(name)
-        for document in (self.catalogue, self.lists):
+        self.experiments = published.experiments(name)
+        for document in (self.catalogue, self.lists, self.experiments):
             if document.schema > SCHEMA:
                 raise ValueError(
                     f"its documents have schema {document.schema}, this API supports {SCHEMA}: update the API"

@@ -2,22 +2,49 @@
  * Fills the storefront's <pixelnova-recommendations> (or [data-pixelnova]) with recommendations.
  *
  * Reads published files or the read API, renders cards from the theme's <template>, publishes the custom events
- * `pixelnova:recommendation_viewed` and `…_clicked`, and sets the line-item property `_pixelnova_rec`. On any failure
- * the page stays unchanged. This is the source; README.md describes how to build the shipped file.
+ * `pixelnova:recommendation_viewed`, `…_clicked` and `pixelnova:experiment_exposed`, and sets the line-item property
+ * `_pixelnova_rec`. On any failure the page stays unchanged. This is the source; README.md describes how to build the shipped file.
  */
 {
   const page = document; // an alias that a minifier can shorten
   const shopify = self.Shopify ?? {};
   const PRODUCT_PAGE = "product_page";
   const PROPERTY = "properties[_pixelnova_rec]";
+  const UNIT = "pixelnova:unit";
 
   const shown = new Set(); // products already in this page's lists, so that no two lists show the same product
   let most = 1; // how many products these lists can show, plus one for the page's own product
+  let experiments; // a promise of the shop's phases of experiments, read once per page
+  let unit; // this browser in experiments: a random id, only with consent to preferences
+  let visitor; // how the visit began (query, host of the referrer) and the browser: what an audience is matched with
+
+  const mayStore = () => shopify.customerPrivacy?.preferencesProcessingAllowed?.() ?? true;
+
+  /** Find or make the unit, or remove it if consent is missing. */
+  const identify = () => {
+    unit = undefined;
+    try {
+      if (mayStore()) {
+        visitor = sessionStorage[UNIT] ??=
+          location.search + " " + page.referrer.split("/")[2] + "\n" + navigator.userAgent;
+        unit = localStorage[UNIT] ??= crypto.randomUUID();
+      } else delete localStorage[UNIT], delete sessionStorage[UNIT];
+    } catch {
+      // Without storage there is no unit: another one on each page would be worse.
+    }
+  };
+
+  /** FNV-1a, 32 bits, of the UTF-8 bytes. */
+  const hash = (text) =>
+    new TextEncoder().encode(text).reduce((number, byte) => Math.imul(number ^ byte, 0x01000193), 0x811c9dc5) >>> 0;
+
+  /** Whether the unit's bucket with this seed is in a range; like assigned_bucket in ingestion/assignment.py. */
+  const isAssigned = (seed, from, to, bucket = hash("" + hash(seed + unit)) % 1e4) => bucket >= from && bucket < to;
 
   /** Update the stored value of a key with `update`, if consent allows storage; returns the new `value`. */
   const remember = (key, update, value) => {
     try {
-      if (shopify.customerPrivacy?.preferencesProcessingAllowed?.() ?? true) {
+      if (mayStore()) {
         value = update(JSON.parse(localStorage[key] ?? null));
         localStorage[key] = JSON.stringify(value);
       }
@@ -47,6 +74,7 @@
   /** Fill one list. above: a promise of the list above, which picks its products first. */
   const render = async (element, above) => {
     const {shop, product, placement = PRODUCT_PAGE, limit = 8, source} = element.dataset;
+    const isApi = /v1$/.test(source);
     const enough = Math.min((most += +limit), 50); // enough to choose from after the lists above; 50 is the API's maximum
     const viewed = remember("pixelnova:viewed", (before) =>
       (before ?? []).filter((id) => id != product).concat(product || []).slice(-5), // newest last
@@ -63,8 +91,7 @@
     let head; // of the latest response: version and model version
     const read = async (name, id = product) => {
       const isSession = name == "session";
-      const ofProduct = /_/.test(name);
-      const isApi = /v1$/.test(source);
+      const ofProduct = /_|similar/.test(name);
       if (isSession ? !viewed[0] : ofProduct && !id) return []; // no product to start from
       if (isSession && !isApi) {
         // Combine viewed_together of the last products, weighted by recency; at most three of one vendor and type.
@@ -85,16 +112,14 @@
           // -~: increment, from undefined to 1
           .filter(({vendor, type}) => !(vendor && type && (sums[[vendor, type]] = -~sums[[vendor, type]]) > 3));
       }
-      const hash = new TextEncoder() // FNV-1a, folded below, like shard_name in serving/published.py
-        .encode(id)
-        .reduce((number, byte) => Math.imul(number ^ byte, 0x01000193), 0x811c9dc5);
+      const shard = hash(id); // folded below, like shard_name in serving/published.py
       const answer = (head = await (
         await fetch(
           `${source}/shops/${shop}/` +
             (isApi
               ? `${ofProduct ? `products/${id}/recommendations?placement=${name}&` : name + "?"}limit=${enough}`
               : ofProduct
-                ? `products/${((hash ^ (hash >>> 16)) & 255).toString(16).padStart(2, 0)}.json`
+                ? `products/${((shard ^ (shard >>> 16)) & 255).toString(16).padStart(2, 0)}.json`
                 : "lists.json"),
           // Sent as plain text rather than JSON, which would need a CORS preflight.
           isSession ? {method: "POST", body: JSON.stringify({products: viewed})} : {},
@@ -106,13 +131,13 @@
     const template = element.querySelector("template");
     const request_id = crypto.randomUUID();
     const publish = (what, data) =>
-      shopify.analytics?.publish?.("pixelnova:recommendation_" + what, {
+      shopify.analytics?.publish?.("pixelnova:" + what, {
         v: 1,
         request_id,
         placement,
         seed_product_id: product,
-        model_version: head.model_version,
-        version: head.version,
+        model_version: head?.model_version,
+        version: head?.version,
         ...data,
       });
 
@@ -128,7 +153,7 @@
           node.href = safe(handle ? (shopify.routes?.root ?? "/") + "products/" + handle : url);
           node.onclick = node.onauxclick = (event) => {
             if (event.button > 1) return; // the right button opens a menu
-            publish("clicked", {product_id, strategy, position});
+            publish("recommendation_clicked", {product_id, strategy, position});
             clicks({id: product_id, rec: [request_id, placement, strategy, position].join("."), at: Date.now()});
           };
         } else if (field == "image") {
@@ -144,7 +169,31 @@
       template.before(card);
     };
 
-    for (const name of /_to/.test(placement) ? [placement] : new Set([placement, PRODUCT_PAGE, "popular"]))
+    let tiers = /_to/.test(placement) ? [placement] : [placement, PRODUCT_PAGE, "popular"];
+    if (unit)
+      try {
+        experiments ??= fetch(`${source}/shops/${shop}/experiments` + (isApi ? "" : ".json")).then((answer) => answer.json());
+        const now = new Date().toISOString();
+        for (const of of (await experiments).experiments) {
+          const variation =
+            now >= of.started_at &&
+            !(now >= of.ended_at) && // never, if it is null
+            (of.placements?.includes(placement) ?? true) &&
+            RegExp(of.audience).test(visitor) &&
+            isAssigned(of.layer, of.layer_from, of.layer_to) &&
+            of.variations.find((one) => isAssigned(of.seed, one.bucket_from, one.bucket_to));
+          if (variation) {
+            // Whatever the list will hold: what a variation shows must not decide who is counted.
+            publish("experiment_exposed", {experiment: of.experiment, phase: of.phase, variation: variation.variation, unit});
+            tiers = variation.tiers ?? tiers;
+            // The holdout comes first; of the others, at most one assigns this unit a list here.
+            if (variation.tiers) break;
+          }
+        }
+      } catch {
+        // No response, or an invalid one: the default lists.
+      }
+    for (const name of new Set(tiers))
       try {
         const items = await read(name);
         await above;
@@ -168,7 +217,7 @@
             entries.pop().intersectionRatio >= 0.5 &&
             setTimeout(() => {
               observer.disconnect();
-              publish("viewed", {product_ids, strategies});
+              publish("recommendation_viewed", {product_ids, strategies});
             }, 1000);
         },
         {threshold: 0.5},
@@ -176,6 +225,8 @@
     }
   };
 
+  identify();
+  page.addEventListener("visitorConsentCollected", identify);
   let above;
   page.querySelectorAll("pixelnova-recommendations,[data-pixelnova]").forEach(
     // once: a page may include this file twice

@@ -20,6 +20,7 @@ SOURCES = {
         "fetches",
     },
     "catalogue": {"products", "variants", "readings"},
+    "experiments": {"phases", "variations", "metrics"},
     "shops": {"shops", "hosts", "channels", "recommendation_rules", "put_aside"},
 }
 MARTS = {

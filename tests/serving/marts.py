@@ -55,6 +55,15 @@ create table staging.stg_shops__hosts as select 's' as shop, 'shop.example' as h
 create table intermediate.int_recommendation_rules (shop varchar, rule varchar, product_id varchar);
 create table raw_shops.recommendation_rules
     (shop varchar, rule varchar, beside varchar, product varchar, place bigint);
+create table staging.stg_experiments__phases (
+    shop varchar, experiment varchar, phase integer, seed varchar, layer varchar, layer_from integer, layer_to integer,
+    started_at timestamp, ended_at timestamp, is_holdout boolean, devices varchar[], channels varchar[],
+    placements varchar[]
+);
+create table staging.stg_experiments__variations (
+    shop varchar, experiment varchar, phase integer, variation varchar, variation_number integer, bucket_from integer,
+    bucket_to integer, shows varchar
+);
 create table core.shops as select 's' as shop;
 -- 1, 2 and 3 are eligible; 4 is sold out; handle:five comes from a catalogue file only.
 create table core.products as

@@ -1,0 +1,7 @@
+select
+    shop,
+    experiment,
+    metric,
+    role
+from {{ source('experiments', 'metrics') }}
+where {{ is_built('shop') }}
