@@ -106,10 +106,8 @@ class ListViewer:
         rng = Random(f"exposures/{view['id']}")
         assigned = experiments.assigned(view["clientId"], _happened_at(view))
         looked = self._look_at_list(visit) if self._sees and shown_by(assigned) != "nothing" else []
-        if looked:
-            request_id = looked[0]["customData"]["request_id"]
-        else:
-            request_id = str(UUID(int=rng.getrandbits(128), version=4))
+        other_id = str(UUID(int=rng.getrandbits(128), version=4))
+        request_id = looked[0]["customData"]["request_id"] if looked else other_id
         exposed = experiments.exposures(view, assigned, PLACEMENT, request_id, rng)
         rendered_at = _happened_at(view) + RENDERED_AFTER
         return [custom_event(view, EXPOSED, rendered_at, data, rng) for data in exposed] + looked

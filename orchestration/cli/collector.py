@@ -112,7 +112,6 @@ def app_pixel(folder: Annotated[Path, typer.Argument(help="A folder that does no
 def simulation(shop: Shop, seed: int, end: datetime | None, days: int) -> "Simulation":
     """The simulated store's events and orders."""
     from ingestion.experiments import experiments_file, load_experiments
-
     from ingestion.simulator.catalogue import build_catalogue
     from ingestion.simulator.shoppers import simulate
 
