@@ -93,11 +93,16 @@ def load_experiments(path: Path, shops: Sequence[Shop]) -> list[Experiment]:
         ExperimentsFileError: the file cannot be read, is not TOML, or does not describe usable experiments.
     """
     document = read_document(path)
-    found = problems(document, {shop.domain: shop.timezone for shop in shops})
+    found = mistakes(document, shops)
     if found:
         more = f" And {len(found) - MAX_PROBLEMS} more." if len(found) > MAX_PROBLEMS else ""
         raise ExperimentsFileError(f"{path} is not usable. {' '.join(found[:MAX_PROBLEMS])}{more}")
     return experiments_of(document, shops)
+
+
+def mistakes(document: dict[str, Any], shops: Sequence[Shop]) -> list[str]:
+    """A sentence for each mistake of a decoded experiments.toml."""
+    return problems(document, {shop.domain: shop.timezone for shop in shops})
 
 
 def read_document(path: Path) -> dict[str, Any]:

@@ -65,6 +65,8 @@ def write_experiments(connection: duckdb.DuckDBPyConnection, folder: Path, heade
                 started_at=_iso(started_at),
                 ended_at=None if ended_at is None else _iso(ended_at),
                 placements=placements,
+                devices=devices,
+                channels=channels,
                 audience=audience(channels, devices, hosts),
                 variations=variations[what[0], what[1]],
             )

@@ -171,7 +171,8 @@ class ServedVariation(msgspec.Struct, frozen=True):
 class ServedPhase(msgspec.Struct, frozen=True):
     """A phase of an experiment, as stg_experiments__phases describes it. started_at, ended_at: UTC, to the millisecond.
 
-    audience: a regular expression over the visit's query, referrer host and, on a second line, user agent; "" for all.
+    audience: devices and channels as a regular expression over the visit's query, its referrer's host and, on a second
+    line, its user agent; "" for all.
     """
 
     experiment: str
@@ -184,6 +185,8 @@ class ServedPhase(msgspec.Struct, frozen=True):
     started_at: str
     ended_at: str | None
     placements: list[str] | None
+    devices: list[str] | None
+    channels: list[str] | None
     audience: str
     variations: list[ServedVariation]
 

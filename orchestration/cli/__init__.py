@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.text import Text
 
 from ingestion.landing import keep_files_private
-from orchestration.cli import collector, connect, demo, experiment_results, refresh, servers
+from orchestration.cli import collector, connect, demo, experiment_results, experiments, refresh, servers
 from orchestration.settings import DAGSTER_VARIABLE, DATA_VARIABLE, SHOPS_VARIABLE, data_folder
 
 app = typer.Typer(
@@ -64,6 +64,7 @@ for command in (
 connect_app.command("check")(connect.check)
 app.add_typer(connect_app, name="connect")
 experiments_app.callback(invoke_without_command=True)(experiment_results.experiments)
+experiments_app.command("check")(experiments.check)
 app.add_typer(experiments_app, name="experiments")
 
 

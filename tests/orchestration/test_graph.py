@@ -34,6 +34,7 @@ MARTS = {
     "analytics/path_transitions",
     "analytics/paths",
     "analytics/product_rankings",
+    "analytics/product_segments",
     "analytics/retention",
     "core/cart_actions",
     "core/checkout_steps",
