@@ -94,6 +94,18 @@ STAYING_OBJECTS = [
             "message": "Added to cart",
         }
     },
+    {
+        "customData": {
+            "v": 1,
+            "experiment": "cold-start",
+            "phase": 2,
+            "variation": "treatment",
+            "unit": "7d1f0b52-9f3e-4c55-9a01-2b7c60a1d9ef",
+            "placement": "product_page",
+            "request_id": "5f6b9a1e-1234-4123-8123-123456789012",
+            "seed_product_id": "7999999999999",
+        }
+    },
     {"collection": {"id": "1", "title": "Emails and Phones", "productVariants": [{"product": {"title": "Customer"}}]}},
     {"customData": {"properties": {"plan": "gold"}, "is_mobile": True, "phone": None, "screenName": "Home"}},
 ]

@@ -47,6 +47,7 @@ ROUTES = (
     "get /v1/shops/{shop}/products/{product_id}/recommendations",
     "get /v1/shops/{shop}/popular",
     "get /v1/shops/{shop}/trending",
+    "get /v1/shops/{shop}/experiments",
     "post /v1/shops/{shop}/session",
     "get /v1/shops/{shop}/visitors/{visitor_id}",
     "get /healthz",

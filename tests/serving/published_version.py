@@ -20,6 +20,7 @@ from serving.published import (
     MANIFEST,
     Catalogue,
     Document,
+    Experiments,
     Item,
     Manifest,
     Price,
@@ -200,6 +201,7 @@ def _write_public(
     )
     _write(folder / "catalogue.json", catalogue)
     _write(folder / "lists.json", shop_lists)
+    _write(folder / "experiments.json", Experiments(**head))
     shards: dict[str, dict[str, Document]] = defaultdict(dict)
     for product_id, document in documents.items():
         shards[shard_name(product_id)][product_id] = document
