@@ -53,6 +53,8 @@ def judged(phase: "Phase", results: Sequence["Result"], units: int, withheld: st
     if withheld:
         return Judged("withheld", f"Withheld: {withheld}.")
     if not units:
+        if phase.started_at > phase.as_of:
+            return Judged("no visitors", f"It begins on {phase.started_at:%Y-%m-%d}.")
         return Judged("no visitors", "No visitor has seen it yet.")
     if phase.is_holdout:
         return _holdout(phase, results, target_lift)

@@ -213,6 +213,8 @@ def test_few_or_no_visitors_are_not_compared(rng):
     assert {row.status for row in few.results} == {"too little data"}
     assert few.verdicts[0].status == "too early"
     assert verdict(RUNNING, Sums()).sentence == "No visitor has seen it yet."
+    later = replace(RUNNING, started_at=RUNNING.as_of + timedelta(days=9))
+    assert verdict(later, Sums()).sentence == "It begins on 2026-10-30."
 
 
 def test_a_control_without_sales_has_no_lift(rng):
