@@ -225,9 +225,9 @@ def _custom_data(one: StreamEvent) -> dict[str, Any] | None:
 
 
 def _exposure_data(one: StreamEvent) -> dict[str, Any]:
-    """Of one of two units per browser; in the right variation, unless the product is the fifth."""
-    experiment = {1: "holdout", 2: "unknown"}.get(one.order, "lists")
-    unit = f"unit-{one.client}-{one.token % 2}"
+    """Of a unit per browser, or now and then another; in the right variation, unless the product is the fifth."""
+    experiment = {1: "holdout", 2: "unknown", 3: "holdout"}.get(one.order, "lists")
+    unit = f"unit-{one.client}-{one.token == 6}"
     is_second = assigned_bucket(experiment, unit) >= (4000 if experiment == "holdout" else 5000)
     names = ("control", "treatment" if experiment == "holdout" else "b")
     phase = 1 if experiment == "holdout" or one.moment < 3 else 2

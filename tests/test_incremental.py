@@ -103,7 +103,7 @@ def test_any_sequence_of_runs_equals_one_full_build(new_warehouse, long):
         assert whole.query(strategies) == [("ease",), ("item_similarity",)]
         reasons = {reason for (reason,) in whole.query("select left_out_reason from experiments.exposures")}
         assert {None, "unknown_experiment", "outside_phase", "wrong_variation", "no_client"} <= reasons
-        for table in ("results", "sample_ratios", "long_run"):
+        for table in ("unit_metrics", "results", "verdicts"):
             assert whole.query(f"select count(*) > 0 from experiments.{table}") == [(True,)], table
         in_runs(cut, [line({**VIEW, "clientId": "one more"}, shop=next(iter(SHOPS)))], 1, rng)
         assert {"core.product_views", "core.sessions", "analytics.daily_shop"} <= differences(whole, cut).keys()
