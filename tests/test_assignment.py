@@ -15,6 +15,8 @@ import pytest
 from scipy.stats import chi2_contingency, chisquare
 
 from ingestion.assignment import BUCKETS, assigned_bucket
+from ingestion.experiments import assigned_variation, load_experiments
+from ingestion.shops import Shop
 from tests.warehouse import TARGET
 
 PROJECT = Path(__file__).resolve().parents[1]
@@ -30,22 +32,27 @@ def units():
 
 
 @pytest.fixture(scope="module")
-def in_sql(tmp_path_factory):
-    """Buckets by the macro of dbt."""
+def macros(tmp_path_factory):
+    """The SQL of assigned_bucket(seed, unit) and of takes_part(phase, unit, exposed_at)."""
     from dbt.cli.main import dbtRunner
 
     folders = ["--project-dir", str(PROJECT / "dbt_project"), "--profiles-dir", str(PROJECT / "dbt_project")]
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PIXELNOVA_DATA", str(tmp_path_factory.mktemp("assignment")))
-        query = "{{ assigned_bucket('seed', 'unit') }}"
+        query = "{{ assigned_bucket('seed', 'unit') }} AND THEN {{ takes_part('phase', 'unit', 'exposed_at') }}"
         done = dbtRunner().invoke(["--quiet", "compile", *folders, "--target-path", TARGET, "--inline", query])
     assert done.success, done.exception
-    bucket = done.result.results[0].node.compiled_code
+    return done.result.results[0].node.compiled_code.split(" AND THEN ")
+
+
+@pytest.fixture(scope="module")
+def in_sql(macros):
+    """Buckets by the macro of dbt."""
 
     def buckets(seed, units):
         with duckdb.connect() as connection:
             rows = connection.execute(
-                f"select {bucket} from (select $seed as seed, unnest($units::varchar[]) as unit)",
+                f"select {macros[0]} from (select $seed as seed, unnest($units::varchar[]) as unit)",
                 {"seed": seed, "units": units},
             ).fetchall()
         return [bucket for (bucket,) in rows]
@@ -122,3 +129,64 @@ def test_two_seeds_are_independent(units):
     # the check finds a dependence: a seed and itself
     same = [[sum(row) if one == other else 1 for other in range(5)] for one, row in enumerate(table)]
     assert chi2_contingency(same).pvalue < 0.001
+
+
+EXPERIMENTS = """
+[[holdouts]]
+shop = "a.myshopify.com"
+share = 0.2
+start = 2026-11-10
+
+[[experiments]]
+shop = "a.myshopify.com"
+key = "one"
+name = "One"
+layer = "page"
+layer_share = 0.3
+primary_metrics = ["conversion"]
+variations = [{key = "control", shows = "default"}, {key = "treatment", shows = "similar"}]
+phases = [{start = 2026-11-01, coverage = 1, weights = [0.5, 0.5]}]
+
+[[experiments]]
+shop = "a.myshopify.com"
+key = "two"
+name = "Two"
+layer = "page"
+layer_share = 0.7
+primary_metrics = ["conversion"]
+variations = [{key = "control", shows = "default"}, {key = "treatment", shows = "similar"}]
+phases = [{start = 2026-11-01, coverage = 1, weights = [0.5, 0.5]}]
+"""
+
+
+def test_layers_and_the_holdout_exclude_each_other(macros, units, tmp_path):
+    path = tmp_path / "experiments.toml"
+    path.write_text(EXPERIMENTS)
+    holdout, one, two = load_experiments(path, [Shop("a.myshopify.com", "A", "UTC", "EUR", ["key-00001"])])
+    seen = Counter()
+    for unit in units:
+        assigned = [assigned_variation(each, each.phases[0], unit, holdout) for each in (one, two)]
+        held_out = assigned_variation(holdout, holdout.phases[0], unit).key == "control"
+        assert sum(variation is not None for variation in [*assigned, held_out or None]) == 1
+        seen["holdout" if held_out else "one" if assigned[0] else "two"] += 1
+    expected = [size * len(units) for size in (0.2, 0.8 * 0.3, 0.8 * 0.7)]
+    assert chisquare([seen["holdout"], seen["one"], seen["two"]], expected).pvalue > 0.001
+    for began in (False, True):
+        for each in (one, two):
+            with duckdb.connect() as connection:
+                rows = connection.execute(
+                    f"""
+                    select {macros[1]}
+                    from (select unnest($units::varchar[]) as unit, timestamp '2026-11-10' as exposed_at)
+                    cross join (
+                        select 'page' as layer, $layer_from as layer_from, $layer_to as layer_to, 2000 as holdout_to,
+                            timestamp '2026-11-10' + case when $began then 0 else 1 end * interval 1 day
+                                as holdout_started_at
+                    ) as phase
+                    """,
+                    {"units": units, "layer_from": each.layer_from, "layer_to": each.layer_to, "began": began},
+                ).fetchall()
+            in_python = [
+                assigned_variation(each, each.phases[0], unit, holdout if began else None) is not None for unit in units
+            ]
+            assert [takes_part for (takes_part,) in rows] == in_python

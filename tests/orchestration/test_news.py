@@ -8,6 +8,7 @@ from orchestration import news as news_module
 from orchestration.news import (
     CATALOGUES,
     CODE,
+    EXPERIMENTS,
     LANDING,
     PUBLISHED,
     SHOPIFY,
@@ -71,6 +72,10 @@ def _edit_catalogue(data, shops):
     (shops.parent / "products.csv").write_text("Handle,Title\na,B\n")
 
 
+def _write_experiments(data, shops):
+    (shops.parent / "experiments.toml").write_text("holdouts = []\n")
+
+
 def _lose_catalogue(data, shops):
     (shops.parent / "products.csv").unlink()
 
@@ -100,6 +105,7 @@ def _restore_archive(data, shops):
         (_restore_archive, LANDING),
         (_edit_shops, SHOPS),
         (_edit_catalogue, CATALOGUES),
+        (_write_experiments, EXPERIMENTS),
         (_lose_catalogue, CATALOGUES),
         (_write_warehouse, WAREHOUSE),
         (_lose_warehouse, WAREHOUSE),

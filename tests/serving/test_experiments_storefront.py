@@ -10,7 +10,7 @@ from ingestion.assignment import assigned_bucket
 from serving.experiment_export import audience
 from serving.published import Experiments, ServedPhase, ServedVariation, shop_folder
 from tests.serving.published_version import write_version
-from tests.serving.test_storefront import CARD, SITE, Site, chromium  # noqa: F401
+from tests.serving.test_storefront import CARD, SITE, Site, chromium, demo, shopper  # noqa: F401
 
 EXPOSED = "pixelnova:experiment_exposed"
 PRODUCT = "1001"
@@ -52,7 +52,11 @@ TEST = phase("test", [("control", 0, 4000, None), ("trending", 5000, 9000, ["tre
 
 @pytest.fixture(scope="module")
 def published(shop, tmp_path_factory):
-    return write_version(tmp_path_factory.mktemp("data"), shop.domain, 60, 4)
+    """A version whose files have the holdout and the experiment."""
+    version = write_version(tmp_path_factory.mktemp("data"), shop.domain, 60, 4)
+    document = msgspec.structs.replace(version.experiments(shop.domain), experiments=[HOLDOUT, TEST])
+    (version.folder / shop_folder(shop.domain) / "experiments.json").write_bytes(msgspec.json.encode(document))
+    return version
 
 
 @pytest.fixture
@@ -226,6 +230,33 @@ def test_publish_that_fails_leaves_the_default_list(site, visit):
     body = "<script>Shopify.analytics.publish = () => { throw Error('blocked') }</script>"
     site.open(body + element(site.shop, "product_page"))
     assert len(site.shown()) == 8
+
+
+@pytest.mark.parametrize("source", ["files", "api"])
+def test_exposures_reach_landing_files(shopper, demo, published, shop, source):  # noqa: F811
+    page = shopper.page
+    page.add_init_script(f"if (self == top) localStorage['pixelnova:unit'] ??= '{TREATMENT}'")  # not in the sandbox
+    handle = published.document(shop.domain, PRODUCT).seed.handle
+    page.goto(f"{demo.url}/products/{handle}")
+    page.locator("pixelnova-recommendations, [data-pixelnova]").first.wait_for(state="attached")
+    lists = "[...document.querySelectorAll('pixelnova-recommendations,[data-pixelnova]')]"
+    if source == "api":
+        page.evaluate(
+            f"""async () => {{
+                for (const list of {lists}) {{ list.drawn = undefined; list.dataset.source = "{demo.api}"; }}
+                const {{src}} = document.querySelector("script[src*=recommendations]");
+                await new Promise((onload) => document.head.append(Object.assign(
+                    document.createElement("script"), {{src, onload}})));
+            }}"""
+        )
+    page.evaluate(f"Promise.all({lists}.map((list) => list.drawn))")
+    count = page.evaluate(f"{lists}.length") * 2 * (2 if source == "api" else 1)
+    events = shopper.events_of(EXPOSED, count)
+    assert {event["type"] for event in events} == {"custom"}
+    assert {
+        (one["experiment"], one["phase"], one["variation"], one["unit"])
+        for one in (event["customData"] for event in events)
+    } == {("holdout", 1, "treatment", TREATMENT), ("test", 1, "trending", TREATMENT)}
 
 
 AGENTS = {
