@@ -119,7 +119,7 @@ properties as (
         regexp_extract(recommendation, {{ recommendation_pattern() }}, 1) as request_id,
         regexp_extract(recommendation, {{ recommendation_pattern() }}, 2) as placement,
         regexp_extract(recommendation, {{ recommendation_pattern() }}, 3) as strategy,
-        {{ list_position("regexp_extract(recommendation, " ~ recommendation_pattern() ~ ", 4)") }} as position,
+        {{ position_in_list("regexp_extract(recommendation, " ~ recommendation_pattern() ~ ", 4)") }} as position,
         product_id
     from outcomes
     where {{ matches('recommendation', recommendation_pattern()) }}

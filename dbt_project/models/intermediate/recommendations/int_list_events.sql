@@ -104,5 +104,5 @@ select
     {{ label('stated_version') }} as version,
     {{ shopify_id('stated_product') }} as product_id,
     case when is_click then coalesce({{ label('stated_strategy') }}, 'unknown') end as strategy,
-    cast({{ list_position('stated_position') }} as bigint) as position
+    cast({{ position_in_list('stated_position') }} as bigint) as position
 from named
