@@ -28,7 +28,7 @@ from serving.published import (
     published_folder,
 )
 
-MART_SCHEMAS = ("core", "analytics", "recommendations", "operations")
+MART_SCHEMAS = ("core", "analytics", "recommendations", "experiments", "operations")
 REMEMBERED = ("evaluation_history",)  # marts that a rebuild cannot recreate
 VERSIONS_KEPT = 5
 VERSION = re.compile(r"\d{8}T\d{6}\.\d{3}Z")

@@ -1,6 +1,7 @@
-"""Recommendation settings: vars of dbt_project.yml under their own names, for code that runs after dbt.
+"""Settings of recommendations and experiments, for code that runs after dbt: vars of dbt_project.yml, by their names.
 
-Reads intermediate.int_recommendation_settings, returns `ListSettings`; the manifest of each version records them.
+Reads intermediate.int_recommendation_settings, returns `ListSettings` or `ExperimentSettings`; the manifest of each
+version records the former.
 """
 
 import duckdb
@@ -29,7 +30,25 @@ class ListSettings(msgspec.Struct, frozen=True, kw_only=True):
 DEFAULTS = ListSettings()
 
 
+class ExperimentSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """The shared vars about experiments, with the project's defaults; dbt_project.yml documents each."""
+
+    experiment_max_mixed_share: float = 0.01
+    experiment_target_lift: float = 0.1
+
+
+EXPERIMENT_DEFAULTS = ExperimentSettings()
+
+
 def read_settings(connection: duckdb.DuckDBPyConnection) -> ListSettings:
     """The settings of the latest dbt build; the warehouse must be the connection's current database."""
-    rows = connection.execute("select name, value from intermediate.int_recommendation_settings").fetchall()
-    return msgspec.convert(dict(rows), ListSettings, strict=False)
+    return msgspec.convert(_values(connection), ListSettings, strict=False)
+
+
+def read_experiment_settings(connection: duckdb.DuckDBPyConnection) -> ExperimentSettings:
+    """Likewise, those of experiments."""
+    return msgspec.convert(_values(connection), ExperimentSettings, strict=False)
+
+
+def _values(connection: duckdb.DuckDBPyConnection) -> dict[str, str]:
+    return dict(connection.execute("select name, value from intermediate.int_recommendation_settings").fetchall())

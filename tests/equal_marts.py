@@ -18,21 +18,22 @@ from pathlib import Path
 from hypothesis import HealthCheck, Phase, given, settings
 
 from ingestion.data_folder import warehouse_file, workspace
+from ingestion.experiments import experiments_file
 from ingestion.shops import load_shops
 from ingestion.simulator.admin_api import AdminApi, Bucket, running_admin_api
 from ingestion.simulator.admin_store import AdminStore
 from ingestion.simulator.catalogue import build_catalogue
-from ingestion.simulator.shoppers import simulate
 from ingestion.sources.shopify import Settings, shopify_source
 from ingestion.sources.shopify_api import URL_VARIABLE, admin_apis
 from ingestion.sources.shopify_token import token_variable
 from ingestion.warehouse import open_pipeline
+from serving.experiments.results import write_results
 from serving.publish import publish
 from serving.published import ANALYSTS_FILE, MANIFEST, read_current
 from serving.recommenders.personal import recommend
-from tests.hostile_events import SHOPS_FILE, StreamEvent, landing_lines, streams
+from tests.hostile_events import EXPERIMENTS_FILE, SHOPS_FILE, StreamEvent, landing_lines, streams
 from tests.landing_files import land, land_events
-from tests.questions import END, PROJECT, SEED, demo_lines
+from tests.questions import PROJECT, SEED, demo_lines, demo_simulation
 from tests.real_events import online_retail_orders, yoochoose_clicks
 from tests.warehouse import Warehouse, differences
 
@@ -65,6 +66,7 @@ def load(folder: Path) -> None:
     real.load()
     shops = folder / "hostile.toml"
     shops.write_text(SHOPS_FILE)
+    experiments_file(shops).write_text(EXPERIMENTS_FILE)
     hostile = Warehouse(folder / "hostile", shops)
 
     @examples
@@ -83,8 +85,7 @@ def _load_demo(warehouse: Warehouse) -> None:
     warehouse.load()
     shops = load_shops(PROJECT / "shops.toml")
     demo = shops[0]
-    simulation = simulate(demo, build_catalogue(SEED), SEED, END)
-    store = AdminStore(demo.domain, build_catalogue(SEED), simulation.orders)
+    store = AdminStore(demo.domain, build_catalogue(SEED), demo_simulation().orders)
     with running_admin_api(AdminApi(store, "token", Bucket(maximum=20_000, restore_rate=1000))) as url:
         os.environ |= {URL_VARIABLE: url, token_variable(demo.domain): "token"}
         wanted = Settings(orders_of=frozenset([demo.domain]), workspace=workspace(warehouse.data))
@@ -105,6 +106,7 @@ def build(inputs: Path, outputs: Path) -> None:
         warehouse = Warehouse(data, PROJECT / "shops.toml", load=False)
         warehouse.build()
         recommend(warehouse.file)
+        write_results(warehouse.file)
         publish(warehouse.file, data)
 
 

@@ -1,7 +1,8 @@
 """Streams of awkward events, for testing that many runs give the same result as one.
 
 Provides a Hypothesis strategy: landing lines of three shops in three time zones, around midnights, changes of the
-clock and gaps of exactly half an hour; with copies, late arrivals, bots, and people who share and change browsers.
+clock and gaps of exactly half an hour; with copies, late arrivals, bots, people who share and change browsers, and
+experiments that they see before, during and after a phase.
 """
 
 from dataclasses import dataclass, replace
@@ -10,6 +11,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
+from ingestion.assignment import assigned_bucket
 from ingestion.simulator.shoppers import BOTS, KINDS
 from tests.landing_files import line
 
@@ -22,6 +24,28 @@ SHOPS_FILE = "".join(
     f'[[shops]]\ndomain = "{domain}"\nname = "{domain}"\ntimezone = "{timezone}"\ncurrency = "{currency}"\n'
     f'ingest_keys = ["key-of-{domain.split(".")[0]}"]\n'
     for domain, (timezone, currency) in SHOPS.items()
+)
+
+# One experiment with a ramp-up in each shop, and a holdout in the first.
+EXPERIMENTS_FILE = f"""
+[[holdouts]]
+shop = "{next(iter(SHOPS))}"
+share = 0.4
+start = 2026-03-09
+""" + "".join(
+    f"""
+[[experiments]]
+shop = "{domain}"
+key = "lists"
+name = "Lists"
+primary_metrics = ["revenue_per_visitor"]
+variations = [{{key = "control", shows = "default"}}, {{key = "b", shows = "popular"}}]
+phases = [
+    {{start = 2026-03-01, coverage = 0.5, weights = [0.5, 0.5]}},
+    {{start = 2026-04-01, end = 2026-05-05, coverage = 1, weights = [0.5, 0.5]}},
+]
+"""
+    for domain in SHOPS
 )
 
 HALF_AN_HOUR = timedelta(minutes=30)
@@ -59,6 +83,10 @@ NAMES = [
     "payment_info_submitted",
     "checkout_completed",
     "checkout_completed",
+    "pixelnova:recommendation_viewed",
+    "pixelnova:recommendation_viewed",
+    "pixelnova:recommendation_clicked",
+    *["pixelnova:experiment_exposed"] * 3,
 ]
 USER_AGENTS = [KINDS[0].user_agents[0], KINDS[1].user_agents[0], BOTS[0]]
 REFERRERS = ["", "https://www.google.com/", "https://l.instagram.com/", "https://blog.example/"]
@@ -166,9 +194,13 @@ def _event(number: int, one: StreamEvent) -> dict[str, Any]:
             application = {"targetType": "LINE_ITEM", "targetSelection": "ALL", "allocationMethod": "ACROSS"}
             items[0]["discountAllocations"] = [{"amount": off, "discountApplication": application}]
             data["checkout"]["subtotalPrice"] = price | {"amount": price["amount"] - 2.5 * (one.referrer - 1)}
+        if one.customer < 0:
+            recommendation = f"list-{one.token}.product_page.strategy-{one.order}.{1 - one.customer}"
+            items[0]["properties"] = [{"key": "_pixelnova_rec", "value": recommendation}]
         if one.token >= 0:
             data["checkout"]["token"] = f"token-{one.token}"
     path = "/" if one.product == 1 else f"/products/p{one.product}"
+    query = f"?pr_rec_id={one.token}&pr_rec_pid={one.product}" if one.name == "page_viewed" and one.order == 6 else ""
     return {
         "id": f"e{number}",
         "name": one.name,
@@ -176,13 +208,40 @@ def _event(number: int, one: StreamEvent) -> dict[str, Any]:
         "timestamp": _text(happened),
         "context": {
             "document": {
-                "location": {"href": f"https://{domain}{path}", "pathname": path, "search": ""},
+                "location": {"href": f"https://{domain}{path}{query}", "pathname": path, "search": query},
                 "referrer": REFERRERS[one.referrer],
             },
             "navigator": {"userAgent": USER_AGENTS[max(one.client, 0) % 3]},
         },
         "data": data,
+        "customData": _custom_data(one),
     }
+
+
+def _custom_data(one: StreamEvent) -> dict[str, Any] | None:
+    if one.name == "pixelnova:experiment_exposed":
+        return _exposure_data(one)
+    return _list_data(one) if one.name.startswith("pixelnova:") else None
+
+
+def _exposure_data(one: StreamEvent) -> dict[str, Any]:
+    """Of a unit per browser, or now and then another; in the right variation, unless the product is the fifth."""
+    experiment = {1: "holdout", 2: "unknown", 3: "holdout"}.get(one.order, "lists")
+    unit = f"unit-{one.client}-{one.token == 6}"
+    is_second = assigned_bucket(experiment, unit) >= (4000 if experiment == "holdout" else 5000)
+    names = ("control", "treatment" if experiment == "holdout" else "b")
+    phase = 1 if experiment == "holdout" or one.moment < 3 else 2
+    variation = names[is_second != (one.product == 5)]
+    return {"v": 1, "experiment": experiment, "phase": phase, "variation": variation, "unit": unit}
+
+
+def _list_data(one: StreamEvent) -> dict[str, Any]:
+    """Few lists, so that several events are of the same one; some have no id."""
+    data = {"request_id": f"list-{one.token}" if one.token >= 0 else None, "placement": f"place-{one.customer % 2}"}
+    products = [one.product, one.product % 5 + 1, one.order]
+    if one.name.endswith("_viewed"):
+        return data | {"product_ids": products, "strategies": [f"strategy-{one.order}"] * (one.referrer + 1)}
+    return data | {"product_id": one.product, "strategy": f"strategy-{one.order}", "position": one.customer}
 
 
 # Hypothesis starts with the simplest stream, the same event 150 times, which is not worth a minute.

@@ -15,15 +15,17 @@ from typing import Any
 
 import msgspec
 
+from ingestion.experiments import load_experiments
 from ingestion.landing import Consent
 from ingestion.shops import load_shops
 from ingestion.simulator.catalogue import build_catalogue
-from ingestion.simulator.shoppers import simulate
+from ingestion.simulator.shoppers import Simulation, simulate
 from tests.landing_files import land, line
 from tests.warehouse import DBT_PROJECT, Warehouse
 
 PROJECT = DBT_PROJECT.parent
 DOCUMENT = PROJECT / "docs" / "questions.md"
+DEMO_SHOP = "pixelnova-demo.myshopify.com"
 SEED, END = 1, datetime(2026, 11, 1, tzinfo=UTC)
 _QUESTION = re.compile(
     r"^## (?P<title>.+?)\n(?P<text>.*?)```sql\n(?P<sql>.*?)```\n\n(?P<answer>\|.*?\n)(?=\n|\Z)", re.M | re.S
@@ -39,16 +41,22 @@ class Question:
     answer: str
 
 
+def demo_simulation() -> Simulation:
+    """The demo's shoppers, with the experiments of experiments.toml."""
+    shops = load_shops(PROJECT / "shops.toml")
+    experiments = load_experiments(PROJECT / "experiments.toml", shops)
+    return simulate(shops[0], build_catalogue(SEED), SEED, END, experiments=experiments)
+
+
 def demo_lines() -> Iterator[bytes]:
     """The landing lines of the demo, as the collector would have written them, without refused consent."""
-    shop = load_shops(PROJECT / "shops.toml")[0]
-    for number, delivery in enumerate(simulate(shop, build_catalogue(SEED), SEED, END).deliveries):
+    for number, delivery in enumerate(demo_simulation().deliveries):
         if delivery.consent["analyticsProcessingAllowed"]:
             consent = msgspec.convert(delivery.consent, Consent)
             for index, event in enumerate(delivery.events):
                 yield line(
                     event,
-                    shop=shop.domain,
+                    shop=DEMO_SHOP,
                     received_at=delivery.sent_at,
                     request_id=f"r{number}",
                     index=index,

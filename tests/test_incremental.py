@@ -13,12 +13,14 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
+from ingestion.experiments import experiments_file
 from ingestion.sources.catalogue import catalogue_source
 from ingestion.sources.catalogue_files import CatalogueFiles
 from ingestion.warehouse import open_pipeline
 from orchestration.dbt_manifest import prepare_dbt
+from serving.experiments.results import write_results
 from serving.recommenders.personal import recommend
-from tests.hostile_events import SHOPS, SHOPS_FILE, landing_lines, streams
+from tests.hostile_events import EXPERIMENTS_FILE, SHOPS, SHOPS_FILE, landing_lines, streams
 from tests.landing_files import land, line
 from tests.warehouse import WORK_SETS, Warehouse, differences
 
@@ -29,6 +31,7 @@ def new_warehouse(tmp_path_factory):
     folder = tmp_path_factory.mktemp("shops")
     shops = folder / "shops.toml"
     shops.write_text(SHOPS_FILE)
+    experiments_file(shops).write_text(EXPERIMENTS_FILE)
 
     def make() -> Warehouse:
         return Warehouse(tmp_path_factory.mktemp("warehouse"), shops)
@@ -90,6 +93,7 @@ def test_any_sequence_of_runs_equals_one_full_build(new_warehouse, long):
             in_runs(cut, lines, runs, rng)
             for warehouse in (whole, cut):
                 recommend(warehouse.file)
+                write_results(warehouse.file)
             different = differences(whole, cut)
             assert not different, f"{runs} runs\n{shown(different)}"
             for work_set in WORK_SETS:
@@ -97,6 +101,10 @@ def test_any_sequence_of_runs_equals_one_full_build(new_warehouse, long):
         # Otherwise equality could mean that nothing was compared.
         strategies = "select distinct strategy from recommendations.personal order by 1"
         assert whole.query(strategies) == [("ease",), ("item_similarity",)]
+        reasons = {reason for (reason,) in whole.query("select left_out_reason from experiments.exposures")}
+        assert {None, "unknown_experiment", "outside_phase", "wrong_variation", "no_client"} <= reasons
+        for table in ("unit_metrics", "results", "verdicts"):
+            assert whole.query(f"select count(*) > 0 from experiments.{table}") == [(True,)], table
         in_runs(cut, [line({**VIEW, "clientId": "one more"}, shop=next(iter(SHOPS)))], 1, rng)
         assert {"core.product_views", "core.sessions", "analytics.daily_shop"} <= differences(whole, cut).keys()
 

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 import yaml
 
-from serving.settings import DEFAULTS
+from serving.settings import DEFAULTS, EXPERIMENT_DEFAULTS
 from tests.warehouse import WORK_SETS
 
 PROJECT = Path(__file__).resolve().parent.parent
@@ -100,13 +100,15 @@ def test_steps_after_dbt_take_their_settings_from_dbt():
     variables = yaml.safe_load((PROJECT / "dbt_project" / "dbt_project.yml").read_text())["vars"]
     [model] = [model for model in MODELS if model.stem == "int_recommendation_settings"]
     shared = re.findall(r"^    '(\w+)',$", model.read_text(), re.MULTILINE)
-    assert {name: variables[name] for name in shared} == msgspec.structs.asdict(DEFAULTS)
+    defaults = msgspec.structs.asdict(DEFAULTS) | msgspec.structs.asdict(EXPERIMENT_DEFAULTS)
+    assert {name: variables[name] for name in shared} == defaults
 
 
 def test_exposures_name_every_mart_and_every_export():
     exposures = yaml.safe_load((PROJECT / "dbt_project" / "models" / "exposures.yml").read_text())["exposures"]
     depends_on = {exposure["name"]: set(exposure["depends_on"]) for exposure in exposures}
     written = ["source('recommendations', 'personal')", "source('recommendations', 'evaluation_history')"]
+    written += [f"source('experiment_results', '{name}')" for name in ("results", "sample_ratios", "verdicts")]
     assert depends_on["published_database"] == {f"ref('{model.stem}')" for model in MARTS} | set(written)
     exports = {f"ref('{model.stem}')" for model in MODELS if "exports" in model.parts}
     assert exports <= depends_on["published_lists"] | depends_on["published_visitors"]

@@ -18,7 +18,9 @@ from zoneinfo import ZoneInfo
 import pytest
 from crawleruseragents import is_crawler
 
+from ingestion.experiments import load_experiments
 from ingestion.landing import decode_envelope, read_lines
+from ingestion.shops import load_shops
 from ingestion.simulator.catalogue import build_catalogue
 from ingestion.simulator.orders import PlacedOrder
 from ingestion.simulator.shoppers import simulate
@@ -348,7 +350,9 @@ def test_the_catalogue_equals_the_admin_api(demo):
 @pytest.fixture(scope="module")
 def placed(shop) -> list[PlacedOrder]:
     """The orders as the simulated shop knows them."""
-    return simulate(shop, build_catalogue(SEED), SEED, datetime.fromisoformat(END).replace(tzinfo=UTC)).orders
+    end = datetime.fromisoformat(END).replace(tzinfo=UTC)
+    experiments = load_experiments(PROJECT / "experiments.toml", load_shops(PROJECT / "shops.toml"))
+    return simulate(shop, build_catalogue(SEED), SEED, end, experiments=experiments).orders
 
 
 def test_reconciliation_finds_exactly_the_orders_missed_by_the_pixel(demo, events, placed):

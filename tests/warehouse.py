@@ -23,7 +23,7 @@ DBT_PROJECT = Path(__file__).resolve().parent.parent / "dbt_project"
 # Tests that run in parallel must not write the same dbt file.
 TARGET = str(DBT_PROJECT / "target" / os.environ.get("PYTEST_XDIST_WORKER", "tests"))
 QUICKLY = ("--quiet", "--log-level-file", "none")  # the debug log takes a third of dbt's time
-MARTS = ("core", "analytics", "recommendations", "operations")
+MARTS = ("core", "analytics", "recommendations", "experiments", "operations")
 STORED = (
     "int_events",
     "int_events_rejected",
@@ -38,6 +38,7 @@ STORED = (
     "int_session_products",
     "int_view_pairs_daily",
     "int_order_pairs_daily",
+    "int_list_events",
 )
 WORK_SETS = (
     "int_events_changed_this_run",

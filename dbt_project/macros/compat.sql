@@ -54,6 +54,15 @@
     from {{ relation }}
 {%- endmacro %}
 
+{% macro nth_element(list, number) -%}
+    {#- One element of a list, numbered from 1; null if the list is shorter. -#}
+    {{ return(adapter.dispatch('nth_element')(list, number)) }}
+{%- endmacro %}
+
+{% macro duckdb__nth_element(list, number) -%}
+    list_extract({{ list }}, {{ number }})
+{%- endmacro %}
+
 {% macro utc_timestamp(text) -%}
     {#- ISO 8601 text as a timestamp in UTC without time zone; null if it is not a valid time. -#}
     {{ return(adapter.dispatch('utc_timestamp')(text)) }}

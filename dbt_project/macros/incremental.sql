@@ -82,7 +82,7 @@
     request_index, content_hash, product_id, variant_id, sku, product_title, vendor, product_type, product_url,
     image_url, price, quantity, line_amount, currency, checkout_token, order_gid, customer_id, is_first_order, country,
     subtotal_amount, discount_amount, shipping_amount, tax_amount, total_amount, lines, lines_complete, line_count,
-    discount_applications, delivery_options
+    discount_applications, delivery_options, recommendation_data
 {%- endmacro %}
 
 {% macro event_keys_in_rebuilt_spans(events) -%}

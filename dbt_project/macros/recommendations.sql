@@ -127,3 +127,39 @@
         recommended_product_id
     from {{ ref('next_in_session') }}
 {%- endmacro %}
+
+{% macro recommendation_pattern() -%}
+    {#- The line property _pixelnova_rec: request id, placement, strategy and position (serving/storefront/README.md). -#}
+    '^([^.]+)[.]([^.*]+)[.]([^.*]+)[.]([0-9]+)$'
+{%- endmacro %}
+
+{% macro levels_of(day, place, measures, relation, computed, levels) -%}
+    {#-
+        One row per level and group of `relation`: `levels` are how many columns of `place` are kept, the others are *.
+        `computed` are the expressions of some of the `measures`; the rest are null.
+    -#}
+    select
+        {{ day | join(', ') }},
+        case
+            {% for column in place[: levels | max] | reverse %}
+                when grouping({{ column }}) = 0 then '{{ column }}'
+            {% endfor %}
+            else 'source'
+        end as level,
+        {% for column in place[:2] %}
+            {{ "case when grouping(" ~ column ~ ") = 0 then " ~ column ~ " else '*' end" if loop.index <= levels | max
+                else "'*'" }} as {{ column }},
+        {% endfor %}
+        {{ 'position' if levels | max == 3 else 'cast(null as bigint)' }} as position,
+        {% for measure in measures %}
+            {{ computed.get(measure, 'null') }} as {{ measure }}{{ "," if not loop.last }}
+        {% endfor %}
+    from {{ relation }}
+    group by
+        grouping sets (
+            {% for kept in levels %}
+                ({{ (day + place[:kept] + (['currency'] if 'currency' in computed else [])) | join(', ') }})
+                {{- "," if not loop.last }}
+            {% endfor %}
+        )
+{%- endmacro %}

@@ -59,6 +59,22 @@
     )
 {%- endmacro %}
 
+{% macro label(text) -%}
+    {#-
+        A short name that a sender chooses, such as a placement. Null if it is empty or longer than 100 characters, a list
+        or an object instead of a text, or *, which names totals.
+    -#}
+    case
+        when length(trim({{ text }})) between 1 and 100 and not {{ matches("trim(" ~ text ~ ")", "'^([[{]|[*]$)'") }}
+            then trim({{ text }})
+    end
+{%- endmacro %}
+
+{% macro position_in_list(text) -%}
+    {#- A position in a list, from 1; null if it is no whole number or beyond the longest list that is read. -#}
+    case when {{ whole_number(text) }} between 1 and {{ var('max_list_items') }} then {{ whole_number(text) }} end
+{%- endmacro %}
+
 {% macro event_order(relation='') -%}
     {#- The order of a client's events. The page's own counter breaks ties within a millisecond. -#}
     {%- set prefix = relation ~ '.' if relation else '' -%}
@@ -83,6 +99,13 @@
         'page_viewed', 'product_viewed', 'collection_viewed', 'search_submitted', 'product_added_to_cart',
         'product_removed_from_cart', 'cart_viewed', 'alert_displayed', 'ui_extension_errored'
     ] + checkout_steps()) }}
+{%- endmacro %}
+
+{% macro recommendation_events() -%}
+    {#- The storefront snippet's custom events (serving/storefront/README.md), whose custom data is kept. -#}
+    {{ return([
+        'pixelnova:recommendation_viewed', 'pixelnova:recommendation_clicked', 'pixelnova:experiment_exposed'
+    ]) }}
 {%- endmacro %}
 
 {% macro in_texts(column, texts) -%}

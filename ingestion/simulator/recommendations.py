@@ -2,7 +2,8 @@
 
 Reads a visit's standard events; returns them with the storefront's custom events inserted, and with a line item
 property on products that were clicked before they were bought. A click only explains a page that was opened anyway, so
-that the shoppers' own random draws do not depend on recommendations.
+that the shoppers' own random draws do not depend on recommendations. With experiments, lists also cause clicks and
+purchases, at the end of a visit and with draws of their own.
 """
 
 from collections import Counter
@@ -15,6 +16,8 @@ from typing import Any
 from uuid import UUID
 
 from ingestion.simulator.catalogue import Catalogue, Product
+from ingestion.simulator.experiments import EFFECTS, EXPOSED, Experiments, shown_by
+from ingestion.simulator.orders import PlacedOrder
 from ingestion.simulator.pixel_events import Event, custom_event
 
 VIEWED = "pixelnova:recommendation_viewed"
@@ -25,6 +28,7 @@ ITEMS_PER_LIST = 4
 VISITORS_WITH_LISTS = 0.9
 LISTS_IN_SIGHT = 0.6  # of product pages: other visitors do not scroll to the list
 FOUND_IN_LIST = 0.2  # of listed products opened next, other than the companion
+RENDERED_AFTER = timedelta(milliseconds=600)
 
 
 @dataclass(frozen=True)
@@ -60,14 +64,18 @@ def _list_of(product: Product, companion: Product | None, popular: Sequence[Prod
 class ListViewer:
     """One visitor who sees lists, with its own random generator."""
 
-    def __init__(self, lists: Lists, rng: Random, may_see: bool) -> None:
-        self._lists, self._rng = lists, rng
+    def __init__(
+        self, lists: Lists, rng: Random, may_see: bool, is_bot: bool = False, experiments: Experiments | None = None
+    ) -> None:
+        """may_see: the visitor allows it; is_bot: renders lists, which exposes it, and looks at none."""
+        self._lists, self._rng, self._is_bot, self._experiments = lists, rng, is_bot, experiments
         self._sees = rng.random() < VISITORS_WITH_LISTS and may_see
         self._published: Counter[str] = Counter()  # custom events per browser so far
+        self.placed: list[PlacedOrder] = []  # orders that lists caused
 
     def publish(self, visit: Sequence[Event]) -> list[list[Event]]:
         """For each standard event, the custom events before it and itself; at the end, the remaining ones."""
-        if not self._sees:
+        if not self._sees and not (self._is_bot and self._experiments):
             return [*([event] for event in visit), []]
         published: list[list[Event]] = []
         ahead: list[Event] = []  # custom events of the open page, in order
@@ -78,17 +86,59 @@ class ListViewer:
             ahead = ahead[len(due) :]
             clicks |= {data["product_id"]: _property_of(data) for data in _clicked(due)}
             if event["name"] == "product_viewed":
-                ahead += self._look_at_list(visit[number:])
+                ahead += self._render_list(visit[number:])
             elif event["name"] == "product_added_to_cart":
                 variant = event["data"]["cartLine"]["merchandise"]
                 if variant["product"]["id"] in clicks:
                     lines[variant["id"]] = clicks[variant["product"]["id"]]
             published.append([*due, _with_properties(event, lines)])
-        published.append(ahead)
+        published.append(ahead + self._caused(visit, published, ahead))
         client = visit[0]["clientId"]
         numbers = count(visit[0]["seq"] + self._published[client])
         self._published[client] += sum(len(group) for group in published) - len(visit)
         return [[{**event, "seq": next(numbers)} for event in group] for group in published]
+
+    def _render_list(self, visit: Sequence[Event]) -> list[Event]:
+        """The custom events of the list on the product page that the visit starts with, its exposures first."""
+        view, experiments = visit[0], self._experiments
+        if not experiments:
+            return self._look_at_list(visit)
+        rng = Random(f"exposures/{view['id']}")
+        assigned = experiments.assigned(view["clientId"], _happened_at(view))
+        looked = self._look_at_list(visit) if self._sees and shown_by(assigned) != "nothing" else []
+        other_id = str(UUID(int=rng.getrandbits(128), version=4))
+        request_id = looked[0]["customData"]["request_id"] if looked else other_id
+        exposed = experiments.exposures(view, assigned, PLACEMENT, request_id, rng)
+        rendered_at = _happened_at(view) + RENDERED_AFTER
+        return [custom_event(view, EXPOSED, rendered_at, data, rng) for data in exposed] + looked
+
+    def _caused(self, visit: Sequence[Event], published: Sequence[Sequence[Event]], ahead: list[Event]) -> list[Event]:
+        """What the visitor would not have done without the last list of the visit."""
+        seen = [event for group in (*published, ahead) for event in group if event["name"] == VIEWED]
+        if not self._experiments or not seen:
+            return []
+        view, rng = seen[-1], Random(f"caused/{seen[-1]['id']}")
+        assigned = self._experiments.assigned(view["clientId"], _happened_at(view))
+        effect, draw = EFFECTS.get(shown_by(assigned), EFFECTS["default"]), rng.random()
+        if draw >= effect.clicks + effect.purchases:
+            return []
+        common = {
+            name: value for name, value in view["customData"].items() if name not in ("strategies", "product_ids")
+        }
+        items = self._lists[common["seed_product_id"]]
+        position = rng.choices(range(1, len(items) + 1), [1 / place for place in range(1, len(items) + 1)])[0]
+        item = items[position - 1]
+        data = {**common, "strategy": item.strategy, "position": position, "product_id": item.product_id}
+        at = max(_happened_at(event) for event in (visit[-1], *ahead)) + timedelta(seconds=rng.randint(5, 40))
+        click = custom_event(view, CLICKED, at, data, rng)
+        buys = draw < effect.purchases
+        events, order = self._experiments.purchase(
+            view, item.product_id, at + timedelta(milliseconds=300), assigned, buys, rng
+        )
+        if order:
+            self.placed.append(order)
+        variants = [event["data"]["productVariant"]["id"] for event in events if event["name"] == "product_viewed"]
+        return [click, *(_with_properties(event, dict.fromkeys(variants, _property_of(data))) for event in events)]
 
     def _look_at_list(self, visit: Sequence[Event]) -> list[Event]:
         """The custom events of the list on the product page that the visit starts with."""

@@ -17,9 +17,11 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
+from ingestion.experiments import Experiment
 from ingestion.shops import Shop
 from ingestion.simulator.catalogue import COLLECTIONS, Catalogue, Product, Variant
 from ingestion.simulator.discounts import discounts_on
+from ingestion.simulator.experiments import Experiments
 from ingestion.simulator.orders import PlacedOrder, till_orders, with_aftermath
 from ingestion.simulator.pixel_events import Browser, Checkout, Device, Event
 from ingestion.simulator.recommendations import Lists, ListViewer, lists_of
@@ -111,35 +113,52 @@ class Delivery:
 
 @dataclass(frozen=True)
 class Simulation:
-    """The events of a window: deliveries in order of sending, orders in order of placement."""
+    """The events of a window: deliveries in order of sending, orders in order of placement; what was planted, as JSON."""
 
     deliveries: list[Delivery]
     orders: list[PlacedOrder]
+    planted: dict[str, Any]
 
 
-def simulate(shop: Shop, catalogue: Catalogue, seed: int, end: datetime, days: int = 30) -> Simulation:
+def simulate(
+    shop: Shop,
+    catalogue: Catalogue,
+    seed: int,
+    end: datetime,
+    days: int = 30,
+    experiments: Sequence[Experiment] = (),
+    lost_exposures: float = 0,
+) -> Simulation:
     """All deliveries and orders of the `days` before `end`.
 
     About 100 sessions a day. They include bots, refused consent, repeated and late deliveries, and a few events with
     invalid timestamps. The orders include some whose thank-you page never loaded, point-of-sale and test orders,
     refunds and cancellations.
+
+    Args:
+        experiments: what lists cause is planted only with experiments; without them, shoppers ignore lists.
+        lost_exposures: the share of exposures to treatments that is lost, which breaks the split.
     """
     begin = end - timedelta(days=days)
     first_day, last_day = (begin - LIFE).date(), end.date()
     lists = lists_of(catalogue)
+    running = Experiments(shop, catalogue, experiments, lost_exposures) if experiments else None
     deliveries, orders = [], []
     for day in (first_day + timedelta(days=n) for n in range((last_day - first_day).days + 2)):
         rng = Random(f"visitors/{seed}/{day}")
         busy = 1.25 if day.weekday() >= 5 else 0.9
         for number in range(round(VISITORS_PER_DAY * busy * rng.uniform(0.85, 1.15))):
             list_rng = Random(f"recommendations/{seed}/{day}/{number}")
-            visitor = _Visitor(shop, catalogue, Random(f"visitor/{seed}/{day}/{number}"), day, lists, list_rng)
+            rng_of_visitor = Random(f"visitor/{seed}/{day}/{number}")
+            visitor = _Visitor(shop, catalogue, rng_of_visitor, day, lists, list_rng, running)
             deliveries += visitor.deliveries(begin, end)
-            orders += [order for order in visitor.placed if begin <= order.placed_at < end]
+            placed = [*visitor.placed, *visitor.list_viewer.placed]
+            orders += [order for order in placed if begin <= order.placed_at < end]
         orders += [order for order in till_orders(shop, catalogue, seed, day) if begin <= order.placed_at < end]
     return Simulation(
         sorted(deliveries, key=lambda delivery: (delivery.sent_at, delivery.events[0]["id"])),
         sorted((with_aftermath(order, end) for order in orders), key=lambda order: (order.placed_at, order.id)),
+        running.planted.document(begin, end) if running else {},
     )
 
 
@@ -147,7 +166,14 @@ class _Visitor:
     """One person: devices, taste, consent, and the sessions of one life."""
 
     def __init__(
-        self, shop: Shop, catalogue: Catalogue, rng: Random, first_day: date, lists: Lists, list_rng: Random
+        self,
+        shop: Shop,
+        catalogue: Catalogue,
+        rng: Random,
+        first_day: date,
+        lists: Lists,
+        list_rng: Random,
+        experiments: Experiments | None,
     ) -> None:
         self.shop, self.catalogue, self.rng, self.first_day = shop, catalogue, rng, first_day
         self.is_bot = rng.random() < 0.02
@@ -158,7 +184,7 @@ class _Visitor:
             "preferencesProcessingAllowed": consents,
             "saleOfDataAllowed": consents and rng.random() < 0.6,
         }
-        self.list_viewer = ListViewer(lists, list_rng, may_see=consents and not self.is_bot)
+        self.list_viewer = ListViewer(lists, list_rng, consents and not self.is_bot, self.is_bot, experiments)
         self.taste = rng.sample(list(COLLECTIONS), 2)
         self.browsers = [self._browser() for _ in range(1 if self.is_bot or rng.random() < 0.75 else 2)]
         self.customer_id = 6_100_000_000_000 + rng.randrange(10**9)
@@ -402,8 +428,9 @@ class _Visitor:
                 yield delivery
                 if twice:
                     yield Delivery(delivery.sent_at + timedelta(seconds=3), self.consent, part)
-        if (last := next(published)) and begin <= _sent_at(last) < end:
-            yield Delivery(_sent_at(last), self.consent, last)
+        for part in _chunks(next(published)):
+            if begin <= _sent_at(part) < end:
+                yield Delivery(_sent_at(part), self.consent, part)
 
 
 def _sent_at(events: Sequence[Event]) -> datetime:

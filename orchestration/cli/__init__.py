@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.text import Text
 
 from ingestion.landing import keep_files_private
-from orchestration.cli import collector, connect, demo, experiments, refresh, servers
+from orchestration.cli import collector, connect, demo, experiment_results, experiments, refresh, servers
 from orchestration.settings import DAGSTER_VARIABLE, DATA_VARIABLE, SHOPS_VARIABLE, data_folder
 
 app = typer.Typer(
@@ -23,7 +23,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 connect_app = typer.Typer(help="Connect your own store.", no_args_is_help=True)
-experiments_app = typer.Typer(help="Test what recommendations sell.", no_args_is_help=True)
+experiments_app = typer.Typer()
 
 
 @app.callback()
@@ -58,10 +58,12 @@ for command in (
     servers.storefront,
     servers.dev,
     refresh.status,
+    experiment_results.power,
 ):
     app.command()(command)
 connect_app.command("check")(connect.check)
 app.add_typer(connect_app, name="connect")
+experiments_app.callback(invoke_without_command=True)(experiment_results.experiments)
 experiments_app.command("check")(experiments.check)
 app.add_typer(experiments_app, name="experiments")
 

@@ -3,6 +3,7 @@
 Reads shops.toml and recordings, writes landing files through the collector.
 """
 
+import json
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -110,12 +111,14 @@ def app_pixel(folder: Annotated[Path, typer.Argument(help="A folder that does no
 
 def simulation(shop: Shop, seed: int, end: datetime | None, days: int) -> "Simulation":
     """The simulated store's events and orders."""
+    from ingestion.experiments import experiments_file, load_experiments
     from ingestion.simulator.catalogue import build_catalogue
     from ingestion.simulator.shoppers import simulate
 
     until = datetime.now(UTC) if end is None else end.replace(tzinfo=UTC)
     with console.status("Simulating shoppers"):
-        return simulate(shop, build_catalogue(seed), seed, until, days)
+        experiments = load_experiments(experiments_file(shops_file()), load_shops(shops_file()))
+        return simulate(shop, build_catalogue(seed), seed, until, days, experiments)
 
 
 def send_simulation(url: str, shop: Shop, simulated: "Simulation") -> None:
@@ -129,6 +132,10 @@ def send_simulation(url: str, shop: Shop, simulated: "Simulation") -> None:
         for delivery in simulated.deliveries
     ]
     _send(url, posts, "Sending")
+    if simulated.planted:
+        file = data_folder() / "planted.json"
+        file.write_text(json.dumps(simulated.planted, indent=1) + "\n")
+        console.print(f"What was planted in experiments is in {short(file)}.")
 
 
 @contextmanager

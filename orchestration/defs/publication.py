@@ -4,6 +4,7 @@ from datetime import timedelta
 
 import dagster as dg
 
+from orchestration.defs.experimentation import RESULTS
 from orchestration.defs.recommendation import HISTORY
 from orchestration.defs.resources import Warehouse
 from orchestration.defs.transformation import PERSONAL, models
@@ -14,7 +15,7 @@ published = [key for key in models.keys if key.path[0] in (*MART_SCHEMAS, "expor
 
 @dg.asset(
     key=["published", "version"],
-    deps=[*published, PERSONAL, HISTORY],
+    deps=[*published, PERSONAL, HISTORY, *RESULTS],
     group_name="publication",
     kinds={"file"},
     freshness_policy=dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=3)),

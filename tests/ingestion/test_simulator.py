@@ -1,6 +1,7 @@
 import json
 from collections import Counter, defaultdict
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import jsonschema
 import msgspec
@@ -8,10 +9,14 @@ import pytest
 from crawleruseragents import is_crawler
 
 from ingestion.collector.app import MAX_BODY_BYTES
+from ingestion.experiments import assigned_variation, load_experiments
+from ingestion.shops import load_shops
 from ingestion.simulator import recommendations
 from ingestion.simulator.catalogue import build_catalogue
+from ingestion.simulator.experiments import EXPOSED
 from ingestion.simulator.shoppers import EVENTS_PER_DELIVERY, simulate
 
+PROJECT = Path(__file__).resolve().parents[2]
 END = datetime(2026, 11, 22, 16, tzinfo=UTC)
 BROKEN = "yesterday"
 
@@ -365,3 +370,75 @@ def _bare(data) -> str:
         items = [{**item, "properties": []} for item in data["checkout"]["lineItems"]]
         data = {"checkout": {**data["checkout"], "lineItems": items}}
     return json.dumps(data)
+
+
+EXPERIMENTS = load_experiments(PROJECT / "experiments.toml", load_shops(PROJECT / "shops.toml"))
+
+
+@pytest.fixture(scope="module")
+def experiment(shop, catalogue):
+    return simulate(shop, catalogue, 1, END, experiments=EXPERIMENTS)
+
+
+def test_experiments_only_add_events(deliveries, experiment):
+    standard = {event["id"] for found in deliveries for event in found.events if event["type"] == "standard"}
+    with_experiments = {event["id"] for found in experiment.deliveries for event in found.events}
+    assert standard <= with_experiments
+
+
+def test_units_are_exposed_to_their_variation(shop, experiment):
+    exposed = exposures(experiment)
+    assert {data["experiment"] for _, data in exposed} == {"holdout", "companions", "same-lists"}
+    by_key = {one.key: one for one in EXPERIMENTS}
+    for _, data in exposed:
+        one = by_key[data["experiment"]]
+        held_out = by_key["holdout"] if data["experiment"] != "holdout" else None
+        phase = one.phases[data["phase"] - 1]
+        assert assigned_variation(one, phase, data["unit"], held_out).key == data["variation"]
+    assert {data["phase"] for _, data in exposed if data["experiment"] == "companions"} == {2}
+    assert any(is_crawler(event["context"]["navigator"]["userAgent"]) for event, _ in exposed)
+
+
+def test_held_out_units_see_no_list(experiment):
+    held_out = {
+        data["unit"]
+        for _, data in exposures(experiment)
+        if (data["experiment"], data["variation"]) == ("holdout", "control")
+    }
+    clients = {event["clientId"] for event, data in exposures(experiment) if data["unit"] in held_out}
+    seen = {
+        event["clientId"]
+        for delivery in experiment.deliveries
+        for event in delivery.events
+        if event["name"] == recommendations.VIEWED
+    }
+    assert held_out
+    assert not clients & seen
+
+
+def test_planted_orders_are_in_the_data(experiment):
+    placed = {str(order.id): order.subtotal_cents for order in experiment.orders}
+    caused = experiment.planted["orders_caused"]
+    assert caused
+    assert all(placed[one["order_id"]] == one["subtotal_cents"] for one in caused)
+    orders = {
+        (one["experiment"], one["variation"]): one["orders_caused"] / one["units"]
+        for one in experiment.planted["variations"]
+    }
+    assert orders["companions", "treatment"] > 3 * orders["companions", "control"]
+    assert orders["holdout", "control"] == 0
+
+
+def test_lost_exposures_break_the_split(shop, catalogue):
+    days = 3
+    broken = simulate(shop, catalogue, 1, END, days, EXPERIMENTS, lost_exposures=0.9)
+    units = defaultdict(set)
+    for _, data in exposures(broken):
+        units[data["experiment"], data["variation"]].add(data["unit"])
+    assert len(units["companions", "treatment"]) < 0.6 * len(units["companions", "control"])
+
+
+def exposures(simulation) -> list[tuple[dict, dict]]:
+    """Each exposure once, with its event."""
+    found = {event["id"]: event for delivery in simulation.deliveries for event in delivery.events}
+    return [(event, event["customData"]) for event in found.values() if event["name"] == EXPOSED]

@@ -37,7 +37,8 @@ def every_command() -> list[str]:
     """All commands, with their group."""
     names = []
     for name, command in get_command(app).commands.items():
-        names += [f"{name} {sub}" for sub in command.commands] if hasattr(command, "commands") else [name]
+        names += [f"{name} {sub}" for sub in getattr(command, "commands", [])]
+        names += [name] if getattr(command, "invoke_without_command", True) else []
     return names
 
 

@@ -34,6 +34,7 @@ MARTS = {
     "analytics/path_transitions",
     "analytics/paths",
     "analytics/product_rankings",
+    "analytics/product_segments",
     "analytics/retention",
     "core/cart_actions",
     "core/checkout_steps",
@@ -52,6 +53,9 @@ MARTS = {
     "core/user_profiles",
     "core/variant_history",
     "core/variants",
+    "experiments/exposures",
+    "experiments/long_run",
+    "experiments/unit_metrics",
     "operations/event_volume",
     "operations/fetches",
     "operations/loads",
@@ -59,11 +63,16 @@ MARTS = {
     "operations/quarantined_events",
     "operations/reconciled_orders",
     "operations/shops_put_aside",
+    "recommendations/clicks",
+    "recommendations/effectiveness",
     "recommendations/eligibility",
     "recommendations/evaluation",
+    "recommendations/impression_items",
+    "recommendations/impressions",
     "recommendations/merchant_rules",
     "recommendations/next_in_session",
     "recommendations/popular_products",
+    "recommendations/product_effectiveness",
     "recommendations/product_page",
     "recommendations/related_products",
 }
@@ -76,6 +85,7 @@ EXPORTS = {
     "exports/visitors",
 }
 RECOMMENDERS = {"recommendations/evaluation_history", "recommendations/personal"}
+RESULTS = {"experiments/results", "experiments/sample_ratios", "experiments/verdicts"}
 
 
 @pytest.fixture(scope="module")
@@ -120,7 +130,7 @@ def test_dlt_assets_are_the_sources_of_dbt(graph):
 
 def test_published_version_depends_on_every_mart_and_export(graph):
     [published] = [key for key in graph.get_all_asset_keys() if key.path == ["published", "version"]]
-    assert names(graph.get(published).parent_keys) == MARTS | EXPORTS | RECOMMENDERS
+    assert names(graph.get(published).parent_keys) == MARTS | EXPORTS | RECOMMENDERS | RESULTS
     assert graph.get(published).child_keys == set()
 
 

@@ -1,7 +1,8 @@
 """Lands the events of every test module of this folder and builds them once, whichever worker comes first.
 
 A module `test_<topic>.py` has `EVENTS`, a list of pixel events; they belong to the shop `<topic>.myshopify.com`
-(Europe/Berlin, EUR, unless the module overrides it in `SHOP`, lines of TOML). All are received at RECEIVED_AT; a
+(Europe/Berlin, EUR, unless the module overrides it in `SHOP`, lines of TOML). `EXPERIMENTS` are its experiments, lines
+of TOML with `{shop}` for the domain. All are received at RECEIVED_AT; a
 module's own `RECEIVED_AT` names exceptions, by event id. Its tests ask `store.query`.
 Events pass through the collector's own parser, so that what it takes out is missing here too.
 """
@@ -79,6 +80,11 @@ def stores(tmp_path_factory: pytest.TempPathFactory) -> Warehouse:
                     f'[[shops]]\ndomain = "{domain}"\nname = "{domain}"\ningest_keys = ["key-{number:05}"]\n'
                     f"{getattr(module, 'SHOP', SHOP)}"
                     for number, (domain, module) in enumerate(modules.items())
+                )
+            )
+            shops_file.with_name("experiments.toml").write_text(
+                "".join(
+                    getattr(module, "EXPERIMENTS", "").replace("{shop}", domain) for domain, module in modules.items()
                 )
             )
             warehouse = Warehouse(folder, shops_file)

@@ -106,13 +106,5 @@ select
     recency_score,
     frequency_score,
     monetary_score,
-    case
-        when recency_score >= 4 and frequency_score >= 4 then 'champion'
-        when frequency_score >= 4 and recency_score >= 2 then 'loyal'
-        when frequency_score >= 4 then 'cannot lose'
-        when recency_score >= 4 and orders = 1 then 'new'
-        when recency_score >= 3 then 'promising'
-        when recency_score = 2 then 'at risk'
-        else 'lost'
-    end as segment
+    {{ rfm_segment('recency_score', 'frequency_score', 'orders') }} as segment
 from scored

@@ -39,6 +39,7 @@ select
     lines.quantity,
     lines.unit_price,
     lines.final_line_price,
+    lines.recommendation,
     lines.discount_amount,
     {{ money("""
         case orders.amount_basis

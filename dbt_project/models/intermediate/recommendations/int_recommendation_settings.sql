@@ -17,6 +17,8 @@
     'evaluation_cases',
     'evaluation_min_cases',
     'evaluation_min_history',
+    'experiment_max_mixed_share',
+    'experiment_target_lift',
 ] %}
 
 {% for name in names %}

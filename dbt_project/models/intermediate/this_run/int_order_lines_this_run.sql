@@ -60,6 +60,7 @@ extracted as (
         *,
         {{ json_part('element', '$.discountAllocations') }} is not null as names_discounts,
         {{ json_array('element', '$.discountAllocations') }} as allocations,
+        {{ json_array('element', '$.properties') }} as properties,
         {{ json_texts('element', line_fields.values() | list) }} as texts
     from lines
 
@@ -132,6 +133,29 @@ line_discounts as (
 
 ),
 
+properties as (
+
+    {{ numbered_elements(
+        '(select event_key, element_number as line_number, properties from extracted) as with_properties',
+        'properties',
+        ['event_key', 'line_number']
+    ) }}
+
+),
+
+-- The recommendation through which the storefront snippet says that the line came into the cart.
+recommended as (
+
+    select
+        event_key,
+        line_number,
+        max({{ label(json_text('element', '$.value')) }}) as recommendation
+    from properties
+    where {{ json_text('element', '$.key') }} = '_pixelnova_rec'
+    group by event_key, line_number
+
+),
+
 named as (
 
     select
@@ -162,6 +186,7 @@ typed as (
         {{ money('named.unit_price') }} as unit_price,
         {{ money('named.final_line_price') }} as final_line_price,
         named.names_discounts,
+        recommended.recommendation,
         coalesce({{ money('line_discounts.order_level_amount') }}, 0) as order_level_amount,
         coalesce({{ money('line_discounts.unclear_amount') }}, 0) as unclear_amount,
         coalesce({{ money('line_discounts.discount_amount') }}, 0) as discount_amount
@@ -170,6 +195,10 @@ typed as (
         on
             named.event_key = line_discounts.event_key
             and named.line_number = line_discounts.line_number
+    left join recommended
+        on
+            named.event_key = recommended.event_key
+            and named.line_number = recommended.line_number
 
 ),
 
@@ -202,6 +231,7 @@ select
     quantity,
     unit_price,
     final_line_price,
+    recommendation,
     names_discounts,
     discount_amount,
     coalesce(final_amount, gross_amount - discount_amount) as amount_as_sent,

@@ -227,7 +227,9 @@ opened as (
         case
             when usable_name = 'checkout_completed'
                 then {{ json_part('checkout', '$.delivery.selectedDeliveryOptions') }}
-        end as delivery_options
+        end as delivery_options,
+        case when {{ in_texts('usable_name', recommendation_events()) }} then custom_data end
+            as recommendation_data
     from usable
 
 ),
@@ -297,6 +299,7 @@ select
     {{ whole_number('line_count') }} as line_count,
     discount_applications,
     delivery_options,
+    recommendation_data,
     rejection_reason,
     case when rejection_reason is not null then cast(event as {{ dbt.type_string() }}) end as content
 from typed

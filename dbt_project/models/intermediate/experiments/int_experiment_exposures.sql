@@ -1,0 +1,150 @@
+{#-
+    Exposure events, each judged by the definition of its experiment: the assignment is computed again, so that a forged or
+    outdated one is seen.
+-#}
+
+{% set exposure_fields = {
+    'experiment': '$.experiment',
+    'phase': '$.phase',
+    'variation': '$.variation',
+    'unit': '$.unit',
+} %}
+
+with
+
+events as (
+
+    select
+        event_key,
+        shop,
+        event_id,
+        event_at,
+        local_date,
+        client_id,
+        session_id,
+        user_agent,
+        is_analytics_allowed,
+        {{ json_texts('recommendation_data', exposure_fields.values() | list) }} as texts
+    from {{ ref('int_events') }}
+    where event_name = 'pixelnova:experiment_exposed'
+
+),
+
+stated as (
+
+    select
+        event_key,
+        shop,
+        event_id,
+        event_at,
+        local_date,
+        client_id,
+        session_id,
+        user_agent,
+        is_analytics_allowed,
+        {{ json_columns('texts', exposure_fields) }}
+    from events
+
+),
+
+phases as (
+
+    select * from {{ ref('stg_experiments__phases') }}
+
+),
+
+variations as (
+
+    select * from {{ ref('stg_experiments__variations') }}
+
+),
+
+sessions as (
+
+    select
+        sessions.session_id,
+        sessions.device,
+        sessions.channel,
+        sessions.landing_path,
+        sessions.is_bot,
+        visits.journey_id,
+        visits.is_new_visitor
+    from {{ ref('int_sessions') }} as sessions
+    inner join {{ ref('int_visits') }} as visits on sessions.session_id = visits.session_id
+
+),
+
+joined as (
+
+    select
+        stated.event_key,
+        stated.shop,
+        left(coalesce(stated.experiment, ''), 100) as experiment,
+        coalesce(try_cast(stated.phase as integer), 0) as phase,
+        left(coalesce(stated.unit, ''), 100) as unit,
+        left(coalesce(stated.variation, ''), 100) as variation,
+        phases.started_at,
+        phases.ended_at,
+        case when phases.seed is not null then {{ assigned_bucket('phases.seed', 'stated.unit') }} end as bucket,
+        coalesce({{ takes_part('phases', 'stated.unit', 'stated.event_at') }}, false) as takes_part,
+        stated.event_id,
+        stated.event_at as exposed_at,
+        stated.local_date,
+        stated.client_id,
+        stated.session_id,
+        {{ browser('stated.user_agent') }} as browser,
+        stated.is_analytics_allowed,
+        sessions.journey_id,
+        sessions.device,
+        sessions.channel,
+        sessions.landing_path,
+        sessions.is_new_visitor,
+        sessions.is_bot
+    from stated
+    left join phases
+        on
+            stated.shop = phases.shop
+            and stated.experiment = phases.experiment
+            and try_cast(stated.phase as integer) = phases.phase
+    left join sessions on stated.session_id = sessions.session_id
+
+)
+
+select
+    joined.event_key,
+    joined.shop,
+    joined.experiment,
+    joined.phase,
+    joined.unit,
+    joined.variation,
+    joined.bucket,
+    joined.ended_at,
+    joined.event_id,
+    joined.exposed_at,
+    joined.local_date,
+    joined.client_id,
+    joined.session_id,
+    joined.journey_id,
+    joined.browser,
+    joined.device,
+    joined.channel,
+    joined.landing_path,
+    joined.is_new_visitor,
+    case
+        when joined.started_at is null then 'unknown_experiment'
+        when not joined.is_analytics_allowed then 'no_consent'
+        when joined.unit = '' then 'no_unit'
+        when joined.journey_id is null then 'no_client'
+        when joined.is_bot then 'bot'
+        when joined.exposed_at < joined.started_at or joined.exposed_at >= joined.ended_at then 'outside_phase'
+        when variations.variation is null or not joined.takes_part then 'wrong_variation'
+    end as reason
+from joined
+left join variations
+    on
+        joined.shop = variations.shop
+        and joined.experiment = variations.experiment
+        and joined.phase = variations.phase
+        and joined.variation = variations.variation
+        and joined.bucket >= variations.bucket_from
+        and joined.bucket < variations.bucket_to
