@@ -76,13 +76,30 @@ class Recomputed:
                 if event["timestamp"] != "yesterday" and not is_crawler(agent):
                     found.setdefault(event["id"], event)
         self.events = sorted(found.values(), key=lambda event: (event["timestamp"], event["id"]))
-        self.views = self._named(VIEWED)
-        self.clicks = self._named(CLICKED)
         self.placed = {str(order.id): order for order in simulation.orders}
+        in_tests = self._in_test_sessions()
+        self.views = [event for event in self._named(VIEWED) if event["id"] not in in_tests]
+        self.clicks = [event for event in self._named(CLICKED) if event["id"] not in in_tests]
         self.lines = list(self._lines())
 
     def _named(self, name: str) -> list[dict[str, Any]]:
         return [event for event in self.events if event["name"] == name]
+
+    def _in_test_sessions(self) -> set[str]:
+        """The events of sessions that ended in a test order."""
+        sessions = defaultdict(list)
+        for event in self.events:
+            found = sessions[event["clientId"]]
+            if not found or _at(event) - _at(found[-1][-1]) > timedelta(minutes=30):
+                found.append([])
+            found[-1].append(event)
+        return {
+            event["id"]
+            for of_client in sessions.values()
+            for session in of_client
+            if any(one["name"] == "checkout_completed" and self.placed[_order_id(one)].is_test for one in session)
+            for event in session
+        }
 
     def _persons(self) -> dict[str, set[str]]:
         """The browsers of each browser's person: those that gave the same customer."""
@@ -95,7 +112,7 @@ class Recomputed:
     def _lines(self):
         orders = {}
         for event in self._named("checkout_completed"):
-            orders.setdefault(event["data"]["checkout"]["order"]["id"].rpartition("/")[2], event)
+            orders.setdefault(_order_id(event), event)
         persons = self._persons()
         for order_id, event in orders.items():
             order = self.placed[order_id]
@@ -132,6 +149,10 @@ class Recomputed:
                 place = data["product_ids"].index(product)
                 return "view_through", data["placement"], data["strategies"][place], place + 1
         return None
+
+
+def _order_id(completed: dict[str, Any]) -> str:
+    return completed["data"]["checkout"]["order"]["id"].rpartition("/")[2]
 
 
 def _within(age: timedelta, days: int) -> bool:

@@ -59,6 +59,9 @@ class Planted:
         placed = [(arms, shows, one) for arms, shows, one in self.orders.values() if begin <= one.placed_at < end]
         variations = []
         for (experiment, phase, variation), units in sorted(self.exposures.items()):
+            exposed = sum(any(begin <= at < end for at in exposures) for exposures in units.values())
+            if not exposed:
+                continue
             orders = [
                 one
                 for arms, _, one in placed
@@ -69,7 +72,7 @@ class Planted:
                     "experiment": experiment,
                     "phase": phase,
                     "variation": variation,
-                    "units": sum(any(begin <= at < end for at in exposed) for exposed in units.values()),
+                    "units": exposed,
                     "orders_caused": len(orders),
                     "sales_caused_cents": sum(one.subtotal_cents for one in orders),
                 }
