@@ -232,11 +232,11 @@ select
     {% for column in columns %}
         outcomes.{{ column }},
     {% endfor %}
-    case when ranked.preference = 3 then 'view_through' else 'direct' end as attribution,
-    ranked.preference = 1 as is_by_property,
     {% for column in list_columns %}
-        ranked.{{ column }}{{ "," if not loop.last }}
+        ranked.{{ column }},
     {% endfor %}
+    case when ranked.preference = 3 then 'view_through' else 'direct' end as attribution,
+    ranked.preference = 1 as is_by_property
 from ranked
 inner join outcomes on ranked.outcome_key = outcomes.outcome_key
 where ranked.credit_rank = 1

@@ -66,17 +66,15 @@ named as (
 
     select
         {{ event_columns | join(', ') }},
+        {{ json_columns('texts', list_fields) }},
         'pixelnova' as source,
-        event_name = 'pixelnova:recommendation_clicked' as is_click,
-        {{ json_columns('texts', list_fields) }}
+        event_name = 'pixelnova:recommendation_clicked' as is_click
     from sent
 
     union all
 
     select
         {{ event_columns | join(', ') }},
-        'shopify' as source,
-        true as is_click,
         {% for name in list_fields %}
             {% if name == 'stated_placement' %}
                 'shopify' as stated_placement,
@@ -85,9 +83,11 @@ named as (
                     "nullif(regexp_extract(query, '[?&;]" ~ native_fields[name] ~ "=([^&#;]*)', 1), '')"
                 ) }} as {{ name }},
             {% else %}
-                null as {{ name }}{{ "," if not loop.last }}
+                null as {{ name }},
             {% endif %}
         {% endfor %}
+        'shopify' as source,
+        true as is_click
     from opened
 
 )

@@ -81,7 +81,7 @@ measured as (
             events.shop,
             events.product_id,
             '{{ kind }}' as segment_kind,
-            events.{{ column }} as segment,
+            events.{{ column }} as segment,  -- noqa: AL09
             shops.currency,
             count(*) filter (where events.event_name = 'product_viewed') as product_views,
             count(distinct case when events.event_name = 'product_viewed' then events.journey_id end) as viewers,

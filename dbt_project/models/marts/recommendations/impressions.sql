@@ -1,4 +1,4 @@
-{#- A list seen again (a page restored, a request replayed) has the same request_id and counts once, at the first time. -#}
+{#- A list seen again (restored page, replayed request) has the same request_id: it counts once, when first seen. -#}
 
 with
 

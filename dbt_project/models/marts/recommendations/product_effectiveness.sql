@@ -74,14 +74,14 @@ sold as (
     select
         {{ key | join(', ') }},
         currency,
-        count(*) filter (where outcome = 'cart_add') as cart_adds,
         {% for attribution in ['direct', 'view_through'] %}
             {% set is_this = "outcome = 'order' and attribution = '" ~ attribution ~ "'" %}
             count(distinct case when {{ is_this }} then order_key end) as {{ attribution }}_orders,
             sum(quantity) filter (where {{ is_this }}) as {{ attribution }}_units,
             sum(amount) filter (where {{ is_this }}) as {{ attribution }}_gross_sales,
-            sum(net_amount) filter (where {{ is_this }}) as {{ attribution }}_net_sales{{ "," if not loop.last }}
+            sum(net_amount) filter (where {{ is_this }}) as {{ attribution }}_net_sales,
         {% endfor %}
+        count(*) filter (where outcome = 'cart_add') as cart_adds
     from (
         select
             outcomes.shop,
