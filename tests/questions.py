@@ -20,6 +20,7 @@ from ingestion.landing import Consent
 from ingestion.shops import load_shops
 from ingestion.simulator.catalogue import build_catalogue
 from ingestion.simulator.shoppers import Simulation, simulate
+from serving.experiments.results import write_results
 from tests.landing_files import land, line
 from tests.warehouse import DBT_PROJECT, Warehouse
 
@@ -70,6 +71,7 @@ def demo_warehouse(data: Path) -> Warehouse:
     land(warehouse.landing, demo_lines())
     warehouse.load()
     warehouse.build()
+    write_results(warehouse.file)
     return warehouse
 
 

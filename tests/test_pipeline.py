@@ -452,9 +452,13 @@ def test_rebuild_from_the_archive_with_duplicates_changes_no_number(demo, pixeln
     pixelnova("replay", some, data=demo.data)
     pixelnova("refresh", "--full", data=demo.data)
     again = read_current(demo.data)
-    of_lists = [table for table in again.manifest.rows_by_table if table.startswith("recommendations.")]
-    undated = {"recommendations.eligibility", "recommendations.merchant_rules"}
-    without = {table: ["computed_at"] for table in of_lists if table not in undated}
+    dated = query(
+        again,
+        "select table_schema || '.' || table_name from information_schema.columns where column_name = 'computed_at'",
+    )
+    without = {table: ["computed_at"] for (table,) in dated}
+    # Phases that still run last until the newest event was received.
+    without |= {"experiments.results": ["days_needed"], "experiments.verdicts": ["days", "days_needed", "sentence"]}
     differing = differing_tables(demo.published, again, without)
     assert differing.keys() == {"operations.loads", "recommendations.evaluation_history"}
     assert query(again, "select count(*), sum(landing_files) from operations.loads") == [(1, len(parts) + 1)]

@@ -15,7 +15,7 @@ from orchestration.dagster_dbt_alone import (
     DbtProject,
     dbt_assets,
 )
-from orchestration.dbt_manifest import prepare_dbt
+from orchestration.dbt_manifest import PARTIAL_PARSE, prepare_dbt
 from orchestration.defs.resources import Warehouse
 from orchestration.fence import RESULTS, Failure, failures_of, put_aside_what_fails
 from orchestration.settings import DBT_PROJECT
@@ -73,6 +73,8 @@ def _build(context: dg.AssetExecutionContext, dbt: DbtCliResource, warehouse: Wa
     Failed checks are reported at the end, when the result is final: Dagster accepts one result per check.
     """
     target = warehouse.builds / context.run_id
+    target.mkdir(parents=True)
+    (target / PARTIAL_PARSE).touch()  # else dagster-dbt copies one, which pixelnova-dbt would not read
 
     def run(arguments: list[str]) -> DbtCliInvocation:
         (target / RESULTS).unlink(

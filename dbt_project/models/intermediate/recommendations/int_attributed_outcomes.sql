@@ -76,13 +76,13 @@ outcomes as (
         lines.quantity,
         coalesce(orders.currency, 'unknown') as currency,
         coalesce(lines.amount, 0) as amount,
-        coalesce(
-            {{ money("""
-                lines.amount * least(greatest(orders.net_total_amount / nullif(orders.gross_total_amount, 0), 0), 1)
-            """) }},
-            lines.amount,
-            0
-        ) as net_amount,
+        case
+            when orders.net_total_amount is null or coalesce(orders.gross_total_amount, 0) = 0
+                then coalesce(lines.amount, 0)
+            else {{ money("""
+                coalesce(lines.amount, 0) * least(greatest(orders.net_total_amount / orders.gross_total_amount, 0), 1)
+            """) }}
+        end as net_amount,
         lines.recommendation
     from orders
     inner join lines on orders.event_key = lines.event_key
