@@ -50,8 +50,13 @@ def demo_simulation() -> Simulation:
 
 
 def demo_lines() -> Iterator[bytes]:
-    """The landing lines of the demo, as the collector would have written them, without refused consent."""
-    for number, delivery in enumerate(demo_simulation().deliveries):
+    """The landing lines of the demo."""
+    return lines_of(demo_simulation())
+
+
+def lines_of(simulation: Simulation) -> Iterator[bytes]:
+    """The landing lines of simulated shoppers, as the collector would have written them, without refused consent."""
+    for number, delivery in enumerate(simulation.deliveries):
         if delivery.consent["analyticsProcessingAllowed"]:
             consent = msgspec.convert(delivery.consent, Consent)
             for index, event in enumerate(delivery.events):

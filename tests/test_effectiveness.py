@@ -11,17 +11,21 @@ import pytest
 from crawleruseragents import is_crawler
 
 from ingestion.data_folder import workspace
+from ingestion.experiments import experiments_file, load_experiments
 from ingestion.shops import load_shops
 from ingestion.simulator.admin_api import AdminApi, Bucket, running_admin_api
 from ingestion.simulator.admin_store import AdminStore
 from ingestion.simulator.catalogue import build_catalogue
+from ingestion.simulator.experiments import EFFECTS, Effect
 from ingestion.simulator.recommendations import CLICKED, LINE_PROPERTY, VIEWED
-from ingestion.simulator.shoppers import Simulation
+from ingestion.simulator.shoppers import Simulation, simulate
 from ingestion.sources.shopify import Settings, shopify_source
 from ingestion.sources.shopify_api import URL_VARIABLE, admin_apis
 from ingestion.sources.shopify_token import token_variable
 from ingestion.warehouse import open_pipeline
-from tests.questions import DEMO_SHOP, PROJECT, SEED, demo_simulation, demo_warehouse
+from serving.experiments.results import write_results
+from tests.landing_files import land
+from tests.questions import DEMO_SHOP, END, PROJECT, SEED, demo_simulation, demo_warehouse, lines_of
 from tests.warehouse import Warehouse
 
 NEW_YORK = ZoneInfo("America/New_York")
@@ -246,3 +250,40 @@ def test_attributed_sales_overstate_what_lists_caused(warehouse, simulation):
     caused = Decimal(sum(one["subtotal_cents"] for one in simulation.planted["orders_caused"])) / 100
     assert direct > caused * Decimal("1.2")
     assert direct + view_through > caused * Decimal("1.5")
+
+
+HOLDOUT = f"""
+[[holdouts]]
+shop = "{DEMO_SHOP}"
+share = 0.5
+start = 2026-01-01
+"""
+
+
+def test_holdout_recovers_the_planted_incremental_sales_and_attributed_sales_overstate_them(tmp_path):
+    """With half of the shop held out, so that few weeks have enough buyers, and lists that cause many purchases."""
+    shops_file = tmp_path / "shops.toml"
+    shops_file.write_bytes((PROJECT / "shops.toml").read_bytes())
+    experiments_file(shops_file).write_text(HOLDOUT)
+    shops = load_shops(shops_file)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(EFFECTS, "default", Effect(clicks=0.12, purchases=0.18))
+        experiments = load_experiments(experiments_file(shops_file), shops)
+        simulation = simulate(shops[0], build_catalogue(SEED), SEED, END, days=45, experiments=experiments)
+    warehouse = Warehouse(tmp_path / "data", shops_file)
+    land(warehouse.landing, lines_of(simulation))
+    warehouse.load()
+    warehouse.build()
+    write_results(warehouse.file)
+
+    planted = {one["order_id"]: one["subtotal_cents"] for one in simulation.planted["orders_caused"]}
+    orders = warehouse.query("select order_id, gross_total_amount from core.orders where not is_test")
+    caused = sum(amount for order_id, amount in orders if order_id in planted)
+    [(incremental, lower, upper, attributed)] = warehouse.query(
+        "select difference, lower, upper, attributed_sales from experiments.results "
+        "where metric = 'incremental_sales' and segment_kind = 'all' and not is_capped and not is_adjusted"
+    )
+    assert lower <= caused <= upper
+    assert incremental > 0
+    # Attributed are amounts of products, without shipping and taxes.
+    assert attributed > 1.05 * sum(planted.values()) / 100

@@ -31,7 +31,8 @@ from serving.experiments.statistics import (
 from serving.settings import ExperimentSettings, read_experiment_settings
 
 SAMPLE_RATIO_ALPHA = 0.001
-MIN_UNITS = 30  # per variation; fewer are not compared
+MIN_UNITS = 30  # per variation; fewer are not compared,
+MIN_BUYERS = 100  # nor are sales: with fewer, intervals of uneven variations miss the truth too often (docs/decisions)
 SALES, INCREMENTAL_SALES, UNITS = "revenue_per_visitor", "incremental_sales", "units"
 OVERALL = ("all", "all")  # segment kind and segment
 MONEY = ("revenue_per_visitor", "net_revenue_per_visitor", "average_order_value", INCREMENTAL_SALES)
@@ -41,7 +42,7 @@ MIXED = ("several_variations", "several_devices")  # reasons why a unit is left 
 REPORTED, WITHHELD, TOO_LITTLE = "reported", "withheld", "too little data"
 
 MIN_EXPECTED = 5  # units per variation; below it chi-square is no approximation
-NO_UNITS = Moments(0, np.zeros(4), np.zeros((4, 4)))
+NO_UNITS = Moments(0, np.zeros(4), np.zeros((4, 4)), 0)
 KEPT_WHEN_WITHHELD = (
     *("shop", "experiment", "phase", "metric", "variation", "segment_kind", "segment", "is_capped", "is_adjusted"),
     *("control", "role", "currency", "control_units", "variation_units"),
@@ -237,7 +238,7 @@ def _sample_ratios(phase: Phase, units: Mapping[Segment, Mapping[str, int]]) -> 
 def _withheld_reason(
     phase: Phase, sums: Sums, sample_ratios: Sequence[SampleRatio], settings: ExperimentSettings
 ) -> str | None:
-    """Why nothing of the phase is reported; null if there is no reason.
+    """Why nothing of the phase is reported; null if everything is reported.
 
     A segment counts with the number of segments tested, since one in a thousand is uneven by chance.
     """
@@ -275,7 +276,8 @@ def _results(
     names = sorted({name for moments in strata.values() for name in moments})
     arms = {variation: [strata.get(variation, {}).get(name, NO_UNITS) for name in names] for variation in phase.weights}
     whole = {variation: sum(moments, NO_UNITS) for variation, moments in arms.items()}
-    compared = {v: moments for v, moments in arms.items() if whole[v].units >= MIN_UNITS}
+    buyers = MIN_BUYERS if metric in MONEY else 0
+    compared = {v: m for v, m in arms.items() if whole[v].units >= MIN_UNITS and whole[v].active >= buyers}
     estimates = {
         False: {v: ratio(whole[v]) for v in compared},
         True: (adjusted(compared) or {}) if len(compared) > 1 else {},
@@ -398,7 +400,10 @@ def _verdict(
 ) -> Verdict:
     overall = [row for row in results if _segment(row) == OVERALL and not row.is_capped and row.status == REPORTED]
     best = {(row.metric, row.variation): row for row in overall}  # adjusted rows come after unadjusted ones
-    judged = sentences.judged(phase, list(best.values()), sums.counted, withheld, settings.experiment_target_lift)
+    minimum = f"at least {MIN_UNITS} visitors in each variation, and {MIN_BUYERS} buyers to compare sales"
+    judged = sentences.judged(
+        phase, list(best.values()), sums.counted, withheld, settings.experiment_target_lift, minimum
+    )
     return Verdict(
         shop=phase.shop,
         experiment=phase.experiment,
@@ -475,6 +480,7 @@ def _read_sums(connection: duckdb.DuckDBPyConnection) -> dict[tuple[str, str, in
     sums: dict[tuple[str, str, int], Sums] = defaultdict(Sums)
     rows = connection.execute(
         "select shop, experiment, phase, metric, is_capped, segment_kind, segment, variation, stratum, units, "
+        "cast(active_units as bigint), "
         f"{', '.join(f'cast({column} as double)' for column in (*COLUMNS, *PRODUCTS))} "
         "from intermediate.int_experiment_sums order by 1, 2, 3, 4, 5, 6, 7, 8, 9"
     )
@@ -489,6 +495,7 @@ def _read_sums(connection: duckdb.DuckDBPyConnection) -> dict[tuple[str, str, in
         variation,
         stratum,
         units,
+        active,
         *values,
     ) in rows.fetchall():
         own = sums[shop, experiment, phase]
@@ -497,7 +504,7 @@ def _read_sums(connection: duckdb.DuckDBPyConnection) -> dict[tuple[str, str, in
             continue
         products = np.zeros((4, 4))
         products[np.triu_indices(4)] = values[4:]
-        moments = Moments(units, np.array(values[:4]), products + np.triu(products, 1).T)
+        moments = Moments(units, np.array(values[:4]), products + np.triu(products, 1).T, active)
         by_variation = own.moments.setdefault((metric, is_capped, (kind, segment)), {})
         by_variation.setdefault(variation, {})[stratum] = moments
         if (metric, is_capped, (kind, segment)) == (SALES, False, OVERALL):

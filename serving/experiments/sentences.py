@@ -41,7 +41,9 @@ class Judged:
     row: "Result | None" = None
 
 
-def judged(phase: "Phase", results: Sequence["Result"], units: int, withheld: str | None, target_lift: float) -> Judged:
+def judged(
+    phase: "Phase", results: Sequence["Result"], units: int, withheld: str | None, target_lift: float, minimum: str
+) -> Judged:
     """The verdict of a phase.
 
     Args:
@@ -49,6 +51,7 @@ def judged(phase: "Phase", results: Sequence["Result"], units: int, withheld: st
         units: visitors that count.
         withheld: why nothing is reported, if so.
         target_lift: what a phase should be able to find.
+        minimum: what each variation needs to be compared.
     """
     if withheld:
         return Judged("withheld", f"Withheld: {withheld}.")
@@ -57,7 +60,7 @@ def judged(phase: "Phase", results: Sequence["Result"], units: int, withheld: st
             return Judged("no visitors", f"It begins on {phase.started_at:%Y-%m-%d}.")
         return Judged("no visitors", "No visitor has seen it yet.")
     if phase.is_holdout:
-        return _holdout(phase, results, target_lift)
+        return _holdout(phase, results, target_lift, minimum)
     primary = [row for row in results if row.role == "primary"]
     harm = _harm(phase, results)
     found = [row for row in primary if _p_value(phase, row) < phase.alpha]
@@ -67,7 +70,7 @@ def judged(phase: "Phase", results: Sequence["Result"], units: int, withheld: st
         parts = [_difference(phase, row) for row in rows] + harm
         return Judged("found", "; ".join(parts) + ".", rows[0])
     if not primary:
-        return Judged("too early", "Too early: there is not enough to compare yet.")
+        return Judged("too early", f"Too early: there is not enough to compare yet ({minimum}).")
     row = max(primary, key=lambda row: row.smallest_lift or float("inf"))
     if phase.has_ended or row.days_needed == 0:
         return Judged("not found", "; ".join([_nothing(row), *harm]) + ".", row)
@@ -136,10 +139,10 @@ def _early(row: "Result", target_lift: float) -> str:
     return f"Too early: about {days:,} more day{'' if days == 1 else 's'} to find a lift of {target_lift * 100:g} %"
 
 
-def _holdout(phase: "Phase", results: Sequence["Result"], target_lift: float) -> Judged:
+def _holdout(phase: "Phase", results: Sequence["Result"], target_lift: float, minimum: str) -> Judged:
     rows = [row for row in results if row.metric == "incremental_sales" and row.difference is not None]
     if not rows:
-        return Judged("too early", "Too early: there are no sales to compare yet.")
+        return Judged("too early", f"Too early: there are not enough sales to compare yet ({minimum}).")
     [row, *_] = rows
     currency = f" {row.currency}" if row.currency else ""
     level = f"{(1 - phase.alpha) * 100:g} % interval"

@@ -27,14 +27,16 @@ class Moments:
         units: number of units.
         sums: sum of each column, of length 4.
         products: sum of the products of each two columns, 4 x 4.
+        active: number of units with a numerator above 0, such as buyers.
     """
 
     units: int
     sums: np.ndarray
     products: np.ndarray
+    active: int
 
     def __add__(self, other: "Moments") -> "Moments":
-        return Moments(self.units + other.units, self.sums + other.sums, self.products + other.products)
+        return _added([self, other])
 
     @property
     def means(self) -> np.ndarray:
@@ -52,7 +54,7 @@ def moments_of(*columns: Sequence[float] | np.ndarray) -> Moments:
     units = len(columns[0])
     absent = (None, np.ones(units), np.zeros(units), np.ones(units))
     values = np.stack([*(np.asarray(column, float) for column in columns), *absent[len(columns) :]])
-    return Moments(units, values.sum(axis=1), values @ values.T)
+    return Moments(units, values.sum(axis=1), values @ values.T, int((values[0] > 0).sum()))
 
 
 @dataclass(frozen=True)
@@ -130,6 +132,7 @@ def _added(moments: Sequence[Moments]) -> Moments:
         sum(part.units for part in moments),
         np.sum([part.sums for part in moments], axis=0),
         np.sum([part.products for part in moments], axis=0),
+        sum(part.active for part in moments),
     )
 
 

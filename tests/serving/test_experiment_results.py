@@ -217,6 +217,19 @@ def test_few_or_no_visitors_are_not_compared(rng):
     assert verdict(later, Sums()).sentence == "It begins on 2026-10-30."
 
 
+def test_sales_are_compared_from_100_buyers_on(rng):
+    few = experiment(rng, even(200))
+    buyers = few.moments["conversion", False, OVERALL]["control"].values()
+    assert 30 < sum(moments.active for moments in buyers) < 100
+    found = analysis(RUNNING, few)
+    assert (one(found).status, one(found, "conversion").status) == ("too little data", REPORTED)
+    assert found.verdicts[0].sentence == (
+        "Too early: there is not enough to compare yet "
+        "(at least 30 visitors in each variation, and 100 buyers to compare sales)."
+    )
+    assert one(analysis(RUNNING, experiment(rng, even(1_000)))).status == REPORTED
+
+
 def test_a_control_without_sales_has_no_lift(rng):
     sums = experiment(rng, even(2_000))
     for metric, is_capped, segment in sums.moments:

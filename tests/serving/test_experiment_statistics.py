@@ -8,6 +8,7 @@ import pytest
 import tea_tasting as tt
 from scipy import stats
 
+from serving.experiments.results import MIN_BUYERS
 from serving.experiments.statistics import (
     SEQUENTIAL_UNITS,
     Estimate,
@@ -154,7 +155,7 @@ def test_post_stratification_removes_an_uneven_mix():
 
 
 def test_a_metric_that_does_not_vary_is_not_compared():
-    """One unit per order, always: what rounding leaves of the variance is no variance."""
+    """One unit per order, always: rounding errors do not count as variance."""
     rng = np.random.default_rng(6)
     orders = [rng.poisson(0.3, 1_000) * 1.1 for _ in range(2)]
     assert compare(*(ratio(moments_of(column, column)) for column in orders), ALPHA) is None
@@ -244,6 +245,26 @@ def test_a_naive_z_test_of_click_through_is_wrong_and_the_delta_method_is_not():
     delta, naive = click_through_false_positives(np.random.default_rng(4), 500)
     assert 0.03 <= delta <= 0.07
     assert naive > 0.12
+
+
+def missed(rng: np.random.Generator, buyers: int, times: int, runs: int) -> float:
+    """How often the interval misses that there is no difference: one visitor in ten buys, amounts are skewed.
+
+    buyers: to expect in the control; the variation has `times` as many visitors.
+    """
+
+    def sales(visitors: int) -> Estimate:
+        return ratio(moments_of(rng.lognormal(0, 0.8, visitors) * (rng.random(visitors) < 0.1)))
+
+    results = (compare(sales(10 * buyers), sales(10 * buyers * times), ALPHA) for _ in range(runs))
+    return sum(not result.lower <= 0 <= result.upper for result in results) / runs
+
+
+def test_sales_of_a_small_holdout_need_many_buyers():
+    rng = np.random.default_rng(3)
+    assert missed(rng, buyers=13, times=19, runs=800) > 0.09
+    assert missed(rng, buyers=MIN_BUYERS, times=19, runs=800) < 0.08
+    assert missed(rng, buyers=20, times=1, runs=800) < 0.065
 
 
 @pytest.mark.parametrize("adjust", [False, True], ids=["unadjusted", "adjusted"])

@@ -18,7 +18,7 @@
     {% endif %}
 {% endfor %}
 {% set segment_kinds = ['device', 'channel', 'visitor', 'segment'] %}
-{% set sums = ['numerator', 'denominator', 'earlier_numerator', 'earlier_denominator'] %}
+{% set sums = ['active_units', 'numerator', 'denominator', 'earlier_numerator', 'earlier_denominator'] %}
 {% for row in range(1, 5) %}
     {% for column in range(row, 5) %}
         {% do sums.append('products_' ~ row ~ column) %}
@@ -102,6 +102,7 @@ cells as (
             {% set columns = [
                 numerator, denominator, 'earlier_' ~ numerator, 'earlier_' ~ denominator if denominator else none
             ] %}
+            count(*) filter (where {{ numerator }} > 0) as a{{ number }},
             {% for column in columns if column %}
                 sum({{ column }}) as s{{ number }}_{{ columns.index(column) + 1 }},
             {% endfor %}
@@ -135,8 +136,9 @@ metrics as (
             '{{ variant.metric }}' as metric,
             {{ variant.is_capped | lower }} as is_capped,
             units,
+            a{{ number }} as active_units,
             {% for column in range(1, 5) %}
-                {{ 's' ~ number ~ '_' ~ column if is_ratio or column in [1, 3] else 'units' }} as {{ sums[column - 1] }},
+                {{ 's' ~ number ~ '_' ~ column if is_ratio or column in [1, 3] else 'units' }} as {{ sums[column] }},
             {% endfor %}
             {% for row in range(1, 5) %}
                 {% for column in range(row, 5) %}
@@ -209,6 +211,7 @@ week_sales as (
         phase,
         variation,
         week,
+        count(*) filter (where sales > 0) as buyers,
         sum(sales) as sales,
         sum(sales * sales) as squares
     from unit_weeks
@@ -274,6 +277,7 @@ weekly as (
         week_units.variation,
         'all' as stratum,
         week_units.units,
+        coalesce(week_sales.buyers, 0) as active_units,
         coalesce(week_sales.sales, 0) as numerator,
         week_units.units as denominator,
         0 as earlier_numerator,
