@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from ingestion.shops import Shop, load_shops
+from tests.browser import chromium  # noqa: F401  (a fixture)
 
 PROJECT = Path(__file__).resolve().parent.parent
 

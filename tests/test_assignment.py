@@ -17,6 +17,7 @@ from scipy.stats import chi2_contingency, chisquare
 from ingestion.assignment import BUCKETS, assigned_bucket
 from ingestion.experiments import assigned_variation, load_experiments
 from ingestion.shops import Shop
+from tests.browser import missing
 from tests.warehouse import TARGET
 
 PROJECT = Path(__file__).resolve().parents[1]
@@ -63,7 +64,7 @@ def in_sql(macros):
 def in_javascript(seed, units):
     """Buckets by the snippet's own functions: the first bucket whose range of one includes the unit."""
     if not shutil.which("node"):
-        pytest.skip("node is missing")
+        missing("Node is missing: apt-get install nodejs")
     source = SNIPPET.read_text()
     hash_function = re.search(r"const hash = \(text\) =>.*?;\n", source, re.DOTALL)[0]
     is_assigned = re.search(r"const isAssigned = .*?;\n", source)[0]

@@ -4,12 +4,9 @@ The page imitates the documented pixel API; it is not Shopify's own pixel manage
 """
 
 import json
-import os
 import re
-import shutil
 import threading
 import time
-from contextlib import contextmanager
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -17,24 +14,15 @@ from types import SimpleNamespace
 from urllib.parse import quote
 
 import pytest
-import uvicorn
 
 from ingestion.collector.app import Collector, CollectorSettings
 from ingestion.collector.personal_data import strip_json
 from ingestion.landing import decode_envelope, open_files
 from ingestion.pixel.packaging import PERSONAL_DATA, RULES, PackagingError, custom_pixel, write_app_pixel
+from tests.browser import running
 from tests.personal_corpus import event, marked_events
 from tests.staying_corpus import STAYING_OBJECTS, STAYS
 
-CHROMIUM = os.environ.get("PIXELNOVA_CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
-ARGUMENTS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--no-first-run",
-]
 ALLOWED, DENIED = {"analyticsProcessingAllowed": True}, {"analyticsProcessingAllowed": False}
 CHECKOUT = {
     "checkout": {
@@ -46,18 +34,6 @@ CHECKOUT = {
         "lineItems": [{"quantity": 1, "properties": [{"key": "_pixelnova_rec", "value": "r1"}]}],
     }
 }
-
-
-@pytest.fixture(scope="module")
-def chromium():
-    if not CHROMIUM:
-        pytest.skip("no Chromium found: apt-get install chromium, or set PIXELNOVA_CHROMIUM")
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-        yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="module")
@@ -106,23 +82,11 @@ class Watched:
         await self.collector(scope, again, send)
 
 
-@contextmanager
-def serving(app):
-    server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=0, log_level="error", ws="none"))
-    thread = threading.Thread(target=server.run, daemon=True)
-    thread.start()
-    while not server.started:
-        time.sleep(0.01)
-    yield server.servers[0].sockets[0].getsockname()[1]
-    server.should_exit = True
-    thread.join(10)
-
-
 @pytest.fixture
 def collector(shop, tmp_path):
     settings = CollectorSettings([shop], tmp_path, tmp_path / "salts", requests_per_second=0)
     watched = Watched(Collector(settings))
-    with serving(watched) as port:
+    with running(watched) as port:
 
         def stored() -> list[dict]:
             lines = [line for file in open_files(tmp_path) for line in file.read_bytes().splitlines()]

@@ -29,6 +29,7 @@ from ingestion.sources.shopify_errors import ShopifyError
 from ingestion.sources.shopify_queries import API_VERSION, DOCUMENTS, PRODUCTS
 from ingestion.sources.shopify_token import token_variable
 from ingestion.warehouse import known_products, open_pipeline
+from tests.browser import missing
 
 NOW = datetime(2026, 11, 1, 12, tzinfo=UTC)
 PINK = "gid://shopify/Product/{}"
@@ -141,7 +142,7 @@ def really(store) -> dict[str, set[str]]:
 def published_schemas(tmp_path_factory) -> dict[str, dict]:
     """Admin API version ▶ Shopify's introspection, from npm."""
     if not shutil.which("npm"):
-        pytest.skip("no npm here, which brings Shopify's schemas")
+        missing("npm, which fetches Shopify's schemas, is missing: apt-get install npm")
     folder = tmp_path_factory.mktemp("npm")
     fetched = subprocess.run(
         ["npm", "pack", "--silent", "@shopify/dev-mcp@1.16.0"], cwd=folder, capture_output=True, text=True

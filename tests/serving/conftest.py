@@ -11,14 +11,20 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import httpx
 import pytest
 
+from ingestion.collector.app import Collector, CollectorSettings
+from ingestion.landing import decode_envelope, open_files
+from ingestion.pixel.packaging import custom_pixel
 from serving.api import ApiSettings, create_api
 from serving.api import versions as api_versions
 from serving.api.visitor_access import VisitorSecrets
+from serving.demo_shop.server import create_storefront
 from serving.published import Published, shop_folder
+from tests.browser import running
 from tests.conftest import PROJECT
 from tests.serving.published_version import FIRST_HIDDEN, FIRST_PRODUCT, SHOP, write_version
 
@@ -155,3 +161,47 @@ def ask(published) -> Asking:
 def looks_at_once(monkeypatch) -> None:
     """Check `current` with every request, so that tests do not wait."""
     monkeypatch.setattr(api_versions, "POLL_SECONDS", 0.0)
+
+
+@pytest.fixture(scope="module")
+def demo(shop, published, tmp_path_factory):
+    """The demo shop, with the real collector and the real read API."""
+    data, landing = published.folder.parents[1], tmp_path_factory.mktemp("landing")
+    collector = Collector(CollectorSettings([shop], landing, landing / "salts", requests_per_second=0))
+    api = create_api(data, ApiSettings(requests_per_second=0))
+    with running(collector) as collector_port, running(api) as api_port:
+        pixel = custom_pixel(f"http://127.0.0.1:{collector_port}", shop.ingest_keys[0])
+        api_url = f"http://127.0.0.1:{api_port}/v1"
+
+        def stored(name: str) -> list[dict]:
+            lines = [line for file in open_files(landing) for line in file.read_bytes().splitlines()]
+            events = [json.loads(bytes(decode_envelope(line).event)) for line in lines]
+            return list({event["id"]: event for event in events if event["name"] == name}.values())
+
+        with running(create_storefront(data, shop.domain, pixel, api_url)) as port:
+            yield SimpleNamespace(url=f"http://127.0.0.1:{port}", api=api_url, stored=stored)
+
+
+@pytest.fixture
+def shopper(chromium, demo):
+    """A browser in the demo shop, with its own events."""
+    context = chromium.new_context(viewport={"width": 1200, "height": 800})
+    page = context.new_page()
+    errors: list[str] = []
+    page.on("pageerror", lambda error: errors.append(str(error)))
+
+    def events_of(name: str, count: int = 1) -> list[dict]:
+        """This browser's events of a name, as the collector wrote them; asserts their count."""
+        client = page.evaluate("localStorage.getItem('demo:client')")
+        deadline = time.monotonic() + 15
+        while True:
+            events = [event for event in demo.stored(name) if event["clientId"] == client]
+            if len(events) >= count or time.monotonic() > deadline:
+                break
+            page.wait_for_timeout(50)
+        assert len(events) == count, name
+        return events
+
+    yield SimpleNamespace(page=page, events_of=events_of)
+    assert errors == []
+    context.close()

@@ -10,7 +10,7 @@ from ingestion.assignment import assigned_bucket
 from serving.experiment_export import audience
 from serving.published import Experiments, ServedPhase, ServedVariation, shop_folder
 from tests.serving.published_version import write_version
-from tests.serving.test_storefront import CARD, SITE, Site, chromium, demo, shopper  # noqa: F401
+from tests.serving.storefront_page import CARD, SITE, Site
 
 EXPOSED = "pixelnova:experiment_exposed"
 PRODUCT = "1001"
@@ -60,7 +60,7 @@ def published(shop, tmp_path_factory):
 
 
 @pytest.fixture
-def site(chromium, published, shop):  # noqa: F811
+def site(chromium, published, shop):
     site = Site(chromium, published.folder)
     site.shop = shop.domain
     yield site
@@ -233,7 +233,7 @@ def test_publish_that_fails_leaves_the_default_list(site, visit):
 
 
 @pytest.mark.parametrize("source", ["files", "api"])
-def test_exposures_reach_landing_files(shopper, demo, published, shop, source):  # noqa: F811
+def test_exposures_reach_landing_files(shopper, demo, published, shop, source):
     page = shopper.page
     page.add_init_script(f"if (self == top) localStorage['pixelnova:unit'] ??= '{TREATMENT}'")  # not in the sandbox
     handle = published.document(shop.domain, PRODUCT).seed.handle

@@ -17,132 +17,30 @@ import time
 from collections import Counter, defaultdict
 from datetime import UTC, datetime
 from pathlib import Path
-from types import SimpleNamespace
 from urllib.parse import urlsplit
 
 import httpx
 import pytest
 
-from ingestion.collector.app import Collector, CollectorSettings
-from ingestion.landing import decode_envelope, open_files
-from ingestion.pixel.packaging import custom_pixel
 from ingestion.simulator.catalogue import build_catalogue
 from ingestion.simulator.pixel_events import Browser, Checkout, Device
-from serving.api import ApiSettings, create_api
 from serving.demo_shop.server import FILES, THEME_FILES, create_storefront
 from serving.published import NothingPublished, Published, read_current, shard_name
-from tests.ingestion.test_pixel import ARGUMENTS, CHROMIUM
-from tests.ingestion.test_pixel import serving as running
+from tests.browser import running
 from tests.serving.published_version import PIXEL, write_version
+from tests.serving.storefront_page import CARD, SITE, SNIPPET, Site
 
 PROJECT = Path(__file__).resolve().parents[2]
-SNIPPET = THEME_FILES / "pixelnova-recommendations.js"
 SOURCE = THEME_FILES / "pixelnova-recommendations.source.js"
 SECTION = THEME_FILES / "pixelnova-recommendations.liquid"
 PRODUCTS = 120
 VIEWED, CLICKED = "pixelnova:recommendation_viewed", "pixelnova:recommendation_clicked"
 PROPERTY = "properties[_pixelnova_rec]"
-SITE = "https://shop.test"
-CARD = """
-    <h2>For you</h2>
-    <ol><template><li>
-        <a data-field="link"><img data-field="image"><b data-field="title"></b></a>
-        <i data-field="price"></i>
-        <small data-field="reason" data-session="Goes with it" data-popular="Popular" data-similar="Like it"></small>
-    </li></template></ol>
-"""
-# Shopify's globals and hooks for the tests: one-second timers wait until aSecondPasses() is called.
-SHOPIFY = """
-    window.published = [];
-    window.seconds = new Map();
-    window.Shopify = {
-        analytics: {publish: (name, data) => published.push({name, data})},
-        customerPrivacy: {preferencesProcessingAllowed: () => MAY_STORE},
-    };
-    const {setTimeout: set, clearTimeout: clear} = window;
-    window.setTimeout = (act, delay, ...more) => {
-        if (delay !== 1000) return set(act, delay, ...more);
-        const id = set(() => {}, 1e9);
-        seconds.set(id, act);
-        return id;
-    };
-    window.clearTimeout = (id) => { seconds.delete(id); clear(id); };
-    window.aSecondPasses = () => { for (const [id, act] of seconds) { seconds.delete(id); act(); } };
-"""
-
-
-@pytest.fixture(scope="module")
-def chromium():
-    if not CHROMIUM:
-        pytest.skip("Chromium is missing: apt-get install chromium, or set PIXELNOVA_CHROMIUM")
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-        yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="module")
 def published(shop, tmp_path_factory) -> Published:
     return write_version(tmp_path_factory.mktemp("data"), shop.domain, PRODUCTS, 4)
-
-
-class Site:
-    """A test page with mocked responses; the published files are under /recommendations."""
-
-    def __init__(self, chromium, folder: Path | None) -> None:
-        self.context = chromium.new_context()
-        self.page = self.context.new_page()
-        self.errors: list[str] = []
-        self.asked: list[str] = []
-        self.answers: dict[str, object] = {}  # path ▶ body, status, or None: the request is aborted
-        self._folder = folder
-        self.page.on("pageerror", lambda error: self.errors.append(str(error)))
-        self.context.route("**/*", self._answer)
-
-    def open(self, body: str, path: str = "/", may_store: bool = True):
-        """Open a page with this body, and wait until every list is rendered or has failed."""
-        self.put(body, path, may_store)
-        self.page.goto(SITE + path)
-        self.settle()
-        return self.page
-
-    def put(self, body: str, path: str, may_store: bool = True) -> None:
-        """Serve a page with this body at a path."""
-        shopify = SHOPIFY.replace("MAY_STORE", json.dumps(may_store))
-        script = '<script src="/snippet.js" defer></script>'
-        head = f"<meta charset=utf-8><script>{shopify}</script>{script}"
-        self.answers[path] = f'<!doctype html><html lang="en-GB">{head}{body}'
-
-    def settle(self) -> None:
-        elements = "[...document.querySelectorAll('pixelnova-recommendations,[data-pixelnova]')]"
-        self.page.evaluate(f"Promise.all({elements}.map((element) => element.drawn))")
-
-    def shown(self) -> list[str]:
-        """The visible titles."""
-        return [title.text_content() for title in self.page.locator("[data-field=title]:visible").all()]
-
-    def kept(self) -> dict[str, str]:
-        """The contents of the browser's storages."""
-        return self.page.evaluate("({...localStorage, ...sessionStorage})")
-
-    def _answer(self, route) -> None:
-        path = urlsplit(route.request.url).path
-        self.asked.append(path)
-        answer = self.answers.get(path, 404)
-        if path == "/snippet.js":
-            answer = SNIPPET.read_text()
-        elif path not in self.answers and self._folder and path.startswith(FILES):
-            file = self._folder / path.removeprefix("/")
-            answer = file.read_text() if file.is_file() else 404
-        if answer is None:
-            route.abort()
-        elif isinstance(answer, int):
-            route.fulfill(status=answer, body='{"error": "no"}')
-        else:
-            kind = "text/html" if route.request.is_navigation_request() else "text/javascript"
-            route.fulfill(body=answer if isinstance(answer, str) else json.dumps(answer), content_type=kind)
 
 
 @pytest.fixture
@@ -151,50 +49,6 @@ def site(chromium, published):
     yield made
     assert made.errors == []
     made.context.close()
-
-
-@pytest.fixture(scope="module")
-def demo(shop, published, tmp_path_factory):
-    """The demo shop, with the real collector and the real read API."""
-    data, landing = published.folder.parents[1], tmp_path_factory.mktemp("landing")
-    collector = Collector(CollectorSettings([shop], landing, landing / "salts", requests_per_second=0))
-    api = create_api(data, ApiSettings(requests_per_second=0))
-    with running(collector) as collector_port, running(api) as api_port:
-        pixel = custom_pixel(f"http://127.0.0.1:{collector_port}", shop.ingest_keys[0])
-        api_url = f"http://127.0.0.1:{api_port}/v1"
-
-        def stored(name: str) -> list[dict]:
-            lines = [line for file in open_files(landing) for line in file.read_bytes().splitlines()]
-            events = [json.loads(bytes(decode_envelope(line).event)) for line in lines]
-            return list({event["id"]: event for event in events if event["name"] == name}.values())
-
-        with running(create_storefront(data, shop.domain, pixel, api_url)) as port:
-            yield SimpleNamespace(url=f"http://127.0.0.1:{port}", api=api_url, stored=stored)
-
-
-@pytest.fixture
-def shopper(chromium, demo):
-    """A browser in the demo shop, with its own events."""
-    context = chromium.new_context(viewport={"width": 1200, "height": 800})
-    page = context.new_page()
-    errors: list[str] = []
-    page.on("pageerror", lambda error: errors.append(str(error)))
-
-    def events_of(name: str, count: int = 1) -> list[dict]:
-        """This browser's events of a name, as the collector wrote them; asserts their count."""
-        client = page.evaluate("localStorage.getItem('demo:client')")
-        deadline = time.monotonic() + 15
-        while True:
-            events = [event for event in demo.stored(name) if event["clientId"] == client]
-            if len(events) >= count or time.monotonic() > deadline:
-                break
-            page.wait_for_timeout(50)
-        assert len(events) == count, name
-        return events
-
-    yield SimpleNamespace(page=page, events_of=events_of)
-    assert errors == []
-    context.close()
 
 
 def element(shop: str, placement: str, *, product: str | None = None, limit: int = 4, source: str = FILES) -> str:

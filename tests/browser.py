@@ -1,0 +1,55 @@
+"""A headless Chromium for tests, the servers that its pages use, and what happens where a tool is missing."""
+
+import os
+import shutil
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, NoReturn
+
+import pytest
+import uvicorn
+
+CHROMIUM = os.environ.get("PIXELNOVA_CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
+ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+]
+
+
+def missing(remedy: str) -> NoReturn:
+    """Skip a test that needs a tool. Under .ci/run, which installs the tools, it fails."""
+    if "PIXELNOVA_CI" in os.environ:
+        pytest.fail(remedy)
+    pytest.skip(remedy)
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Any]:
+    """The browser, shared by the tests of a file."""
+    if not CHROMIUM:
+        missing("Chromium is missing: apt-get install chromium, or set PIXELNOVA_CHROMIUM")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        yield browser
+        browser.close()
+
+
+@contextmanager
+def running(app: Any) -> Iterator[int]:
+    """Serve an ASGI app on a free port of 127.0.0.1, which it yields."""
+    server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=0, log_level="error", ws="none"))
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    while not server.started:
+        time.sleep(0.01)
+    yield server.servers[0].sockets[0].getsockname()[1]
+    server.should_exit = True
+    thread.join(10)
