@@ -106,7 +106,7 @@ def mistakes(document: dict[str, Any], shops: Sequence[Shop]) -> list[str]:
 
 
 def read_document(path: Path) -> dict[str, Any]:
-    """experiments.toml, decoded but not checked; empty if there is no such file.
+    """experiments.toml, decoded but not checked; empty if the file does not exist.
 
     Raises:
         ExperimentsFileError: the file cannot be read, or is not TOML.

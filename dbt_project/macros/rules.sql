@@ -71,7 +71,7 @@
 {%- endmacro %}
 
 {% macro position_in_list(text) -%}
-    {#- A position in a list, from 1; null if it is no whole number or beyond the longest list that is read. -#}
+    {#- A position in a list, from 1; null if it is not a whole number, or beyond the longest list that is read. -#}
     case when {{ whole_number(text) }} between 1 and {{ var('max_list_items') }} then {{ whole_number(text) }} end
 {%- endmacro %}
 

@@ -30,7 +30,7 @@
         unit = localStorage[UNIT] ??= crypto.randomUUID();
       } else delete localStorage[UNIT], delete sessionStorage[UNIT];
     } catch {
-      // Without storage there is no unit: another one on each page would be worse.
+      // Without storage the browser takes no part: a new unit on each page would be worse.
     }
   };
 

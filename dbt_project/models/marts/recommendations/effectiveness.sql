@@ -156,7 +156,7 @@ measured as (
 
 ),
 
--- What has no currency stands in the row of the shop's own.
+-- Counts without a currency go into the row of the shop's currency.
 summed as (
 
     select
