@@ -33,15 +33,7 @@ events as (
 stated as (
 
     select
-        event_key,
-        shop,
-        event_id,
-        event_at,
-        local_date,
-        client_id,
-        session_id,
-        user_agent,
-        is_analytics_allowed,
+        *,
         {{ json_columns('texts', exposure_fields) }}
     from events
 
