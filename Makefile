@@ -21,7 +21,7 @@ check: .venv/dev
 	lint-imports
 	@export PIXELNOVA_DATA=$$(mktemp -d) && trap 'rm -r "$$PIXELNOVA_DATA"' EXIT && set -ex && \
 	dbt parse --quiet --project-dir dbt_project --profiles-dir dbt_project && \
-	sqlfluff lint --disable-progress-bar dbt_project/models dbt_project/tests && \
+	sqlfluff lint --disable-progress-bar --processes 0 dbt_project/models dbt_project/tests && \
 	dg check defs
 
 # bench-collector (needs wrk, nginx-light, libnginx-mod-http-echo), -shopify, -warehouse, -recommendations (wrk), -refresh.
