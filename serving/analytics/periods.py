@@ -1,0 +1,82 @@
+"""Periods of a shop's local dates, and the earlier period that each is compared with.
+
+Takes names and dates, returns pairs of dates. A shop's today is the date of its newest event, not the reader's clock.
+"""
+
+from dataclasses import dataclass
+from datetime import date, timedelta
+from typing import Literal, get_args
+
+from serving.errors import ServingError
+
+PeriodName = Literal["today", "7 days", "28 days", "90 days", "month", "all"]
+Comparison = Literal["previous", "year", "none"]
+PERIODS, COMPARISONS = get_args(PeriodName), get_args(Comparison)
+MAX_DAYS = 3 * 366
+_DAYS = {"today": 1, "7 days": 7, "28 days": 28, "90 days": 90}
+_WEEK = 7
+_YEAR = 52 * _WEEK  # so that weekdays are compared with the same weekdays
+
+
+class InvalidPeriod(ServingError):
+    """The dates are not a period; the message says why."""
+
+
+@dataclass(frozen=True)
+class Period:
+    """All local dates from `first` to `last`, both included."""
+
+    first: date
+    last: date
+
+    def __post_init__(self) -> None:
+        if self.last < self.first:
+            raise InvalidPeriod(f"The period ends on {self.last}, before it starts on {self.first}: swap the dates.")
+        if self.days > MAX_DAYS:
+            raise InvalidPeriod(f"The period has {self.days} days: choose at most {MAX_DAYS}.")
+
+    @property
+    def days(self) -> int:
+        """Number of dates."""
+        return (self.last - self.first).days + 1
+
+    def dates(self) -> list[date]:
+        """Every date, in order."""
+        return [self.first + timedelta(days=number) for number in range(self.days)]
+
+    def shifted(self, days: int) -> "Period":
+        """The period that many days earlier."""
+        return Period(self.first - timedelta(days=days), self.last - timedelta(days=days))
+
+
+def named_period(name: str, today: date, first_date: date) -> Period:
+    """The period of a name, ending on `today`. month: this calendar month so far; all: from the shop's first date.
+
+    Raises:
+        InvalidPeriod: there is no period of this name.
+    """
+    if name == "month":
+        return Period(today.replace(day=1), today)
+    if name == "all":
+        return Period(max(min(first_date, today), today - timedelta(days=MAX_DAYS - 1)), today)
+    if name not in _DAYS:
+        raise InvalidPeriod(f"{name} is not a period: use one of {', '.join(PERIODS)}, or two dates.")
+    return Period(today - timedelta(days=_DAYS[name] - 1), today)
+
+
+def compared_period(period: Period, comparison: str) -> Period | None:
+    """The earlier period to compare with, shifted by whole weeks, so that each date is compared with the same weekday.
+
+    previous: the nearest one that does not overlap; year: 52 weeks earlier.
+
+    Raises:
+        InvalidPeriod: there is no comparison of this name.
+    """
+    if comparison == "none":
+        return None
+    if comparison == "year":
+        return period.shifted(_YEAR)
+    if comparison == "previous":
+        return period.shifted(-(-period.days // _WEEK) * _WEEK)
+    raise InvalidPeriod(f"{comparison} is not a comparison: use one of {', '.join(COMPARISONS)}.")
+

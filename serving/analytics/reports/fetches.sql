@@ -1,0 +1,20 @@
+-- title: Fetches from Shopify
+-- description: The newest answer of Shopify for each kind of data, with its error.
+-- filters:
+-- subject: Data
+-- began_at: Began
+-- ended_at: Ended
+-- rows_fetched: Rows | count
+-- warning: Warning
+-- error: Error
+
+select
+    subject,
+    began_at,
+    ended_at,
+    rows_fetched,
+    warning,
+    error
+from operations.fetches
+where shop = $shop and is_newest
+order by subject

@@ -1,0 +1,22 @@
+-- title: Offline quality of the lists
+-- description: A backtest of the last days. Hit rate: cases in which the next product is in the list. MRR: mean of one over its position. One point per computation.
+-- filters:
+-- task: Task
+-- strategy: Strategy
+-- computed_at: Computed at
+-- cases: Cases | count
+-- hit_rate: Hit rate | share
+-- mrr: MRR | share
+-- coverage: Coverage of the catalogue | share
+
+select
+    task,
+    strategy,
+    computed_at,
+    cases,
+    hit_rate,
+    mrr,
+    coverage
+from recommendations.evaluation_history
+where shop = $shop and status = 'measured'
+order by task, strategy, computed_at

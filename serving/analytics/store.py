@@ -1,0 +1,173 @@
+"""Opens the newest published version for questions, and keeps shops apart.
+
+Reads data/published/current; returns rows. Every query is bound to one shop that its reader may see.
+"""
+
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import duckdb
+
+from serving.errors import ServingError
+from serving.metrics import Catalogue, decode_metrics
+from serving.published import Published, read_current
+
+METRICS_FILE = "metrics.json"
+VERSIONS_OPEN = 2  # the newest, and the one that requests in progress read
+THREADS = 2  # per version: questions come from several readers at once
+
+Row = tuple[Any, ...]
+
+
+class ShopNotVisible(ServingError):
+    """The shop does not exist, or the reader may not see it. Both say the same, so that nobody can probe for shops."""
+
+
+@dataclass(frozen=True)
+class Rows:
+    """The rows of a query: names of columns, rows, and the SQL with its parameters."""
+
+    columns: Sequence[str]
+    rows: Sequence[Row]
+    sql: str
+    parameters: Mapping[str, Any]
+
+    def records(self) -> list[dict[str, Any]]:
+        """One dictionary per row."""
+        return [dict(zip(self.columns, row, strict=True)) for row in self.rows]
+
+
+@dataclass(frozen=True)
+class ShopInfo:
+    """A shop of the version. today: local date of its newest event; currency: None if no shop setting says one."""
+
+    shop: str
+    name: str
+    timezone: str
+    currency: str | None
+    first_date: date
+    today: date
+    as_of: datetime
+
+
+@dataclass(frozen=True)
+class Store:
+    """One published version, as one reader may see it. shops: None for all."""
+
+    published: Published
+    visible: frozenset[str] | None
+    _connection: duckdb.DuckDBPyConnection = field(repr=False)
+
+    @property
+    def version(self) -> str:
+        """Name of the version."""
+        return self.published.folder.name
+
+    def shops(self) -> list[ShopInfo]:
+        """The shops that the reader may see, by domain."""
+        found = []
+        rows = self._execute(_SHOPS, {}).rows
+        for shop, name, zone, currency, first_date, newest in rows:
+            if self.visible is not None and shop not in self.visible:
+                continue
+            as_of = (newest or self._published_at()).replace(tzinfo=UTC)
+            today = as_of.astimezone(ZoneInfo(zone or "UTC")).date()
+            found.append(ShopInfo(shop, name or shop, zone or "UTC", currency, first_date or today, today, as_of))
+        return found
+
+    def shop(self, shop: str) -> ShopInfo:
+        """One shop.
+
+        Raises:
+            ShopNotVisible: there is no such shop for this reader.
+        """
+        found = next((one for one in self.shops() if one.shop == shop.lower()), None)
+        if found is None:
+            raise ShopNotVisible(f"There is no shop {shop}: use the domain of a shop in shops.toml.")
+        return found
+
+    def query(self, shop: str, sql: str, parameters: Mapping[str, Any] | None = None) -> Rows:
+        """The rows of a query over one shop, which it reads as $shop.
+
+        Raises:
+            ShopNotVisible: the reader may not see the shop.
+            ValueError: the query does not filter by shop; a defect.
+        """
+        if self.visible is not None and shop not in self.visible:
+            raise ShopNotVisible(f"There is no shop {shop}: use the domain of a shop in shops.toml.")
+        if "$shop" not in sql:
+            raise ValueError(f"The query does not filter by $shop: {sql}")
+        return self._execute(sql, {"shop": shop, **(parameters or {})})
+
+    def catalogue(self) -> Catalogue:
+        """The metrics of the version, as its publisher defined them."""
+        return _catalogue(self.published.folder / METRICS_FILE)
+
+    def _execute(self, sql: str, parameters: Mapping[str, Any]) -> Rows:
+        used = {name: value for name, value in parameters.items() if f"${name}" in sql}
+        cursor = self._connection.cursor()
+        try:
+            result = cursor.execute(sql, used)
+            columns = [column[0] for column in result.description]
+            return Rows(columns, result.fetchall(), sql, used)
+        finally:
+            cursor.close()
+
+    def _published_at(self) -> datetime:
+        return datetime.fromisoformat(self.published.manifest.published_at).replace(tzinfo=None)
+
+
+class Stores:
+    """Follows `current`: gives readers the newest version. One database per version is open in this process."""
+
+    def __init__(self, data: Path) -> None:
+        self._data = data
+        self._lock = threading.Lock()
+        self._open: dict[Path, tuple[Published, duckdb.DuckDBPyConnection]] = {}
+
+    def newest(self, visible: frozenset[str] | None = None) -> Store:
+        """The newest version, for a reader who may see these shops; None means all.
+
+        Raises:
+            NothingPublished: there is none.
+        """
+        published = read_current(self._data)
+        with self._lock:
+            if published.folder not in self._open:
+                connection = published.connect()
+                connection.execute(f"set threads = {THREADS}")
+                self._open[published.folder] = (published, connection)
+                for folder in list(self._open)[:-VERSIONS_OPEN]:
+                    self._open.pop(folder)[1].close()
+            published, connection = self._open[published.folder]
+        return Store(published, visible, connection)
+
+
+@lru_cache(maxsize=VERSIONS_OPEN)
+def _catalogue(file: Path) -> Catalogue:
+    """Read once: a version does not change."""
+    return decode_metrics(file.read_bytes())
+
+
+# The newest event of a shop bounds its dates: a shop whose pixel is silent for days has its own today.
+_SHOPS = """
+select
+    shops.shop,
+    shops.name,
+    shops.timezone,
+    shops.currency,
+    (select min(daily_shop.local_date) from analytics.daily_shop where daily_shop.shop = shops.shop) as first_date,
+    (
+        select max(event_volume.newest_received_at)
+        from operations.event_volume
+        where event_volume.shop = shops.shop
+    ) as newest_received_at
+from core.shops
+order by shops.shop
+"""

@@ -1,0 +1,162 @@
+"""Values of metrics for a shop and a period: the catalogue's SQL, grouped and filtered by the catalogue's dimensions.
+
+Takes a metric's name, a period, dimensions and filters; returns one value per group and currency, with the SQL that
+computed it.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+from typing import Any
+
+from serving.analytics.periods import Period
+from serving.analytics.reports import NotFilterable
+from serving.analytics.store import Store
+from serving.errors import ServingError
+from serving.metrics import Catalogue, Metric
+
+DATE = "date"  # a dimension of every metric
+Number = int | float | Decimal
+Filters = Mapping[str, str]
+
+
+class UnknownMetric(ServingError):
+    """The catalogue has no metric of this name."""
+
+
+@dataclass(frozen=True)
+class Value:
+    """One value. keys: of the dimensions asked for, in their order; currency: None if the metric has none."""
+
+    keys: tuple[Any, ...]
+    currency: str | None
+    value: Number | None
+
+
+@dataclass(frozen=True)
+class Measured:
+    """All values of a metric in a period, and the SQL with its parameters."""
+
+    metric: Metric
+    by: tuple[str, ...]
+    values: tuple[Value, ...]
+    sql: str
+    parameters: Mapping[str, Any]
+
+    def total(self, currency: str | None = None) -> Number | None:
+        """The value of a question without dimensions, in a currency if the metric has one."""
+        return next((one.value for one in self.values if one.currency == currency), None)
+
+    def by_key(self, currency: str | None = None) -> dict[Any, Number | None]:
+        """Values by the key of the only dimension, in one currency."""
+        return {one.keys[0]: one.value for one in self.values if one.currency == currency}
+
+
+def find_metric(catalogue: Catalogue, name: str) -> Metric:
+    """A metric by its name.
+
+    Raises:
+        UnknownMetric: there is none.
+    """
+    if name not in catalogue:
+        raise UnknownMetric(f"There is no metric {name}: use one of {', '.join(catalogue)}.")
+    return catalogue[name]
+
+
+def measure(
+    store: Store,
+    shop: str,
+    name: str,
+    period: Period,
+    by: Sequence[str] = (),
+    filters: Filters | None = None,
+) -> Measured:
+    """Compute a metric.
+
+    Args:
+        by: dimensions of the metric, or `date`. Groups without rows have no value.
+        filters: values by dimension.
+
+    Raises:
+        UnknownMetric: the catalogue has no such metric.
+        NotFilterable: the metric lacks one of the dimensions.
+        ShopNotVisible: the reader may not see the shop.
+    """
+    catalogue = store.catalogue()
+    metric = find_metric(catalogue, name)
+    filters = {key: value for key, value in (filters or {}).items() if value is not None}
+    known = catalogue.dimensions(metric)
+    for dimension in (*by, *filters):
+        if dimension not in known and not (dimension == DATE and dimension in by):
+            offered = f"by {', '.join((DATE, *known))}" if known else f"by {DATE} only"
+            raise NotFilterable(f"{metric.label} cannot be split or filtered by {dimension}, but {offered}.")
+    sql = _sql(catalogue, metric, tuple(by), tuple(filters))
+    parameters = {
+        "first": period.first,
+        "last": period.last,
+        **{f"only_{dimension}": value for dimension, value in filters.items()},
+    }
+    rows = store.query(shop, sql, parameters)
+    width = len(by)
+    values = tuple(Value(row[:width], row[width], _number(row[width + 1])) for row in rows.rows)
+    if not values and not by and not catalogue.has_currency(metric):
+        values = (Value((), None, None),)
+    return Measured(metric, tuple(by), values, rows.sql, rows.parameters)
+
+
+def daily(measured: Measured, period: Period, currency: str | None = None) -> list[tuple[date, Number | None]]:
+    """A value for every date of a period, of a metric measured by date. A count of nothing is 0, everything else None."""
+    found = measured.by_key(currency)
+    empty = 0 if measured.metric.unit in ("count", "money") and not measured.metric.is_ratio else None
+    return [(day, found.get(day, empty)) for day in period.dates()]
+
+
+def _sql(catalogue: Catalogue, metric: Metric, by: tuple[str, ...], filters: tuple[str, ...]) -> str:
+    parts = catalogue.parts(metric)
+    if len(parts) == 1:
+        return f"{_aggregate(metric, by, filters, bool(metric.currency))}\norder by all"
+    numerator, denominator = parts
+    keys = [f"key_{number}" for number in range(len(by))]
+    both = bool(numerator.currency and denominator.currency)
+    shared = [*keys, "currency"] if both else keys
+    joined = f"using ({', '.join(shared)})" if shared else "on true"
+    currency = "currency" if both else "numerator.currency" if numerator.currency else "denominator.currency"
+    selected = ",\n    ".join(
+        [*keys, f"{currency} as currency", "cast(numerator.value as double) / nullif(denominator.value, 0) as value"]
+    )
+    return (
+        f"with\n\nnumerator as (\n{_indented(_aggregate(numerator, by, filters, bool(numerator.currency)))}\n),\n\n"
+        f"denominator as (\n{_indented(_aggregate(denominator, by, filters, bool(denominator.currency)))}\n)\n\n"
+        f"select\n    {selected}\nfrom denominator\nleft join numerator {joined}\norder by all"
+    )
+
+
+def _aggregate(metric: Metric, by: tuple[str, ...], filters: tuple[str, ...], has_currency: bool) -> str:
+    """The SQL of a metric over a mart: columns key_0 …, currency, value."""
+    groups = [metric.date if dimension == DATE else metric.dimensions[dimension] for dimension in by]
+    currency = metric.currency if has_currency else "cast(null as varchar)"
+    selected = [f"{sql} as key_{number}" for number, sql in enumerate(groups)]
+    conditions = [
+        "shop = $shop",
+        f"{metric.date} between $first and $last",
+        *([f"({metric.where})"] if metric.where else []),
+        *(f"{metric.dimensions[dimension]} = $only_{dimension}" for dimension in filters),
+    ]
+    grouped = [f"key_{number}" for number in range(len(by))] + (["currency"] if has_currency else [])
+    columns = ",\n    ".join([*selected, f"{currency} as currency", f"{metric.expression} as value"])
+    where = "\n    and ".join(conditions)
+    return f"select\n    {columns}\nfrom {metric.mart}\nwhere\n    {where}" + (
+        f"\ngroup by {', '.join(grouped)}" if grouped else ""
+    )
+
+
+def _indented(sql: str) -> str:
+    return "\n".join(f"    {line}" for line in sql.splitlines())
+
+
+def _number(value: Any) -> Number | None:
+    """A finite number, or None."""
+    if isinstance(value, float) and value != value:
+        return None
+    return value
