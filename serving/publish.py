@@ -18,10 +18,12 @@ import msgspec
 from serving.duckdb_settings import connect
 from serving.errors import ServingError
 from serving.export import export
+from serving.metrics import encode_metrics, load_metrics
 from serving.published import (
     ANALYSTS_FILE,
     CURRENT,
     MANIFEST,
+    METRICS_FILE,
     Manifest,
     Published,
     PublishedFile,
@@ -76,6 +78,7 @@ def _write_version(warehouse: Path, folder: Path, version: str, published_at: da
         [(newest,)] = connection.execute("select max(newest_received_at) from warehouse.operations.loads").fetchall()
         as_of = None if newest is None else newest.replace(tzinfo=UTC).isoformat()
         exported = export(connection, folder, version)
+    (folder / METRICS_FILE).write_bytes(encode_metrics(load_metrics()))
     files = [
         PublishedFile(
             path=name,
@@ -83,7 +86,7 @@ def _write_version(warehouse: Path, folder: Path, version: str, published_at: da
             sha256=_sha256(folder / name),
             rows=exported.rows.get(name),
         )
-        for name in [ANALYSTS_FILE, *sorted(exported.rows)]
+        for name in [ANALYSTS_FILE, METRICS_FILE, *sorted(exported.rows)]
     ]
     manifest = Manifest(
         version=version,

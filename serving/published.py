@@ -2,6 +2,7 @@
 
 published/<version>/manifest.json                       list of files, with sizes and SHA-256
 published/<version>/pixelnova.duckdb                    every mart, for analysts
+published/<version>/metrics.json                        the catalogue of metrics, which defines every figure
 published/<version>/recommendations/                    public, ready for a CDN: no shopper data
     <strategy>.ndjson, <strategy>.parquet               every list of one strategy, all shops
     shops/<shop>/products/<xx>.json                     `Shard`: a product's lists; <xx> by `shard_name`
@@ -23,11 +24,13 @@ import duckdb
 import msgspec
 
 from serving.errors import ServingError
+from serving.metrics import MetricCatalogue, decode_metrics
 from serving.settings import DEFAULTS, ListSettings
 
 CURRENT = "current"
 MANIFEST = "manifest.json"
 ANALYSTS_FILE = "pixelnova.duckdb"  # not the name of a schema: DuckDB would report it as ambiguous
+METRICS_FILE = "metrics.json"
 RECOMMENDATIONS = "recommendations"
 PRIVATE = "private"
 SCHEMA = 1  # version of the document format; incremented on incompatible changes
@@ -242,6 +245,13 @@ class Published:
     def connect(self) -> duckdb.DuckDBPyConnection:
         """Open the marts, read-only."""
         return duckdb.connect(str(self.folder / ANALYSTS_FILE), read_only=True)
+
+    def metrics(self) -> MetricCatalogue:
+        """The metrics as this version defines them; none in a version that older code has published."""
+        try:
+            return decode_metrics((self.folder / METRICS_FILE).read_bytes())
+        except FileNotFoundError:
+            return MetricCatalogue([])
 
     def document(self, shop: str, product_id: str) -> Document | None:
         """The recommendations of one product, as the storefront reads them."""

@@ -34,16 +34,39 @@ quarantined as (
     union all
     select * from unreadable
 
-)
+),
 
 -- Duplicates are quarantined once.
-select distinct
-    md5(concat_ws('|', shop, reason, content)) as quarantine_key,
-    shop,
-    min(received_at) over (partition by shop, reason, content) as received_at,
-    min(landing_file) over (partition by shop, reason, content) as landing_file,
-    event_id,
-    event_name,
-    reason,
-    content
-from quarantined
+deduplicated as (
+
+    select distinct
+        md5(concat_ws('|', shop, reason, content)) as quarantine_key,
+        shop,
+        min(received_at) over (partition by shop, reason, content) as received_at,
+        min(landing_file) over (partition by shop, reason, content) as landing_file,
+        event_id,
+        event_name,
+        reason,
+        content
+    from quarantined
+
+),
+
+shops as (
+
+    select * from {{ ref('shops') }}
+
+)
+
+select
+    deduplicated.quarantine_key,
+    deduplicated.shop,
+    deduplicated.received_at,
+    {{ local_date('deduplicated.received_at', "coalesce(shops.timezone, 'UTC')") }} as local_date,
+    deduplicated.landing_file,
+    deduplicated.event_id,
+    deduplicated.event_name,
+    deduplicated.reason,
+    deduplicated.content
+from deduplicated
+left join shops on deduplicated.shop = shops.shop
