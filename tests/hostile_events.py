@@ -75,6 +75,7 @@ LATENESS = [timedelta(0), timedelta(seconds=2), timedelta(hours=5), timedelta(da
 NAMES = [
     *["page_viewed", "product_viewed"] * 3,
     "collection_viewed",
+    "search_submitted",
     "product_added_to_cart",
     "product_added_to_cart",
     "product_removed_from_cart",
@@ -175,9 +176,18 @@ def _event(number: int, one: StreamEvent) -> dict[str, Any]:
     }
     product["url"] = f"/products/p{one.product}"
     variant = {"id": str(one.product * 10), "price": price, "product": product, "sku": f"S{one.product}"}
+    if one.token >= 0:
+        variant["availableForSale"] = one.token % 2 == 0
     cart_line = {"cost": {"totalAmount": price}, "merchandise": variant, "quantity": 1 + one.token % 2}
+    listed = [variant, {"product": {"id": str(one.product % 5 + 1)}}, {}][: one.token]
     data: dict[str, Any] = {}
-    if one.name == "product_viewed":
+    if one.name == "collection_viewed":
+        data = {"collection": {"id": str(one.customer), "title": f"C{one.moment}", "productVariants": listed}}
+    elif one.name == "search_submitted":
+        data = {
+            "searchResult": {"query": f" {'Àa'[one.customer % 2]}", "productVariants": listed if one.order else None}
+        }
+    elif one.name == "product_viewed":
         data = {"productVariant": variant}
     elif one.name in ("product_added_to_cart", "product_removed_from_cart"):
         data = {"cartLine": cart_line}
@@ -209,7 +219,7 @@ def _event(number: int, one: StreamEvent) -> dict[str, Any]:
         "context": {
             "document": {
                 "location": {"href": f"https://{domain}{path}{query}", "pathname": path, "search": query},
-                "referrer": REFERRERS[one.referrer],
+                "referrer": f"https://{domain}/" if one.order == 4 else REFERRERS[one.referrer],
             },
             "navigator": {"userAgent": USER_AGENTS[max(one.client, 0) % 3]},
         },

@@ -32,6 +32,19 @@
     json_extract({{ document }}, '{{ path }}[*]')
 {%- endmacro %}
 
+{% macro listed_product_ids(variants) -%}
+    {#- The product ids of a JSON array of Shopify's variants as a list of texts, null where a variant has none. -#}
+    {{ return(adapter.dispatch('listed_product_ids')(variants)) }}
+{%- endmacro %}
+
+{% macro duckdb__listed_product_ids(variants) -%}
+    {#- A path with a wildcard would leave out missing ids, and so shift the positions after them. -#}
+    list_transform(
+        from_json({{ variants }}, '[{"product":{"id":"VARCHAR"}}]'),
+        lambda variant: replace(variant['product']['id'], 'gid://shopify/Product/', '')
+    )
+{%- endmacro %}
+
 {% macro json_part(document, path) -%}
     {#- A part of a JSON document as JSON; null if it is missing or JSON null. -#}
     {{ return(adapter.dispatch('json_part')(document, path)) }}
@@ -61,6 +74,24 @@
 
 {% macro duckdb__nth_element(list, number) -%}
     list_extract({{ list }}, {{ number }})
+{%- endmacro %}
+
+{% macro place_in_list(list, value) -%}
+    {#- The number, from 1, of the first element that equals the value; null if there is none. -#}
+    {{ return(adapter.dispatch('place_in_list')(list, value)) }}
+{%- endmacro %}
+
+{% macro duckdb__place_in_list(list, value) -%}
+    nullif(list_position({{ list }}, {{ value }}), 0)
+{%- endmacro %}
+
+{% macro list_length(list) -%}
+    {#- The number of elements of a list; null if there is no list. -#}
+    {{ return(adapter.dispatch('list_length')(list)) }}
+{%- endmacro %}
+
+{% macro duckdb__list_length(list) -%}
+    len({{ list }})
 {%- endmacro %}
 
 {% macro utc_timestamp(text) -%}
@@ -130,6 +161,15 @@
 
 {% macro duckdb__composed_letters(text) -%}
     nfc_normalize({{ text }})
+{%- endmacro %}
+
+{% macro folded_text(text) -%}
+    {#- Text without differences of case, accents and spaces: " Crème  BRÛLÉE" becomes "creme brulee". -#}
+    {{ return(adapter.dispatch('folded_text')(text)) }}
+{%- endmacro %}
+
+{% macro duckdb__folded_text(text) -%}
+    trim(regexp_replace(lower(strip_accents({{ text }})), '[[:space:]]+', ' ', 'g'))
 {%- endmacro %}
 
 {% macro json_text(document, path) -%}

@@ -82,7 +82,8 @@
     request_index, content_hash, product_id, variant_id, sku, product_title, vendor, product_type, product_url,
     image_url, price, quantity, line_amount, currency, checkout_token, order_gid, customer_id, is_first_order, country,
     subtotal_amount, discount_amount, shipping_amount, tax_amount, total_amount, lines, lines_complete, line_count,
-    discount_applications, delivery_options, recommendation_data
+    discount_applications, delivery_options, recommendation_data, is_available, collection_id, collection_title,
+    search_query, listed_product_ids
 {%- endmacro %}
 
 {% macro event_keys_in_rebuilt_spans(events) -%}

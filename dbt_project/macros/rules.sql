@@ -70,6 +70,11 @@
     end
 {%- endmacro %}
 
+{% macro search_term(text) -%}
+    {#- A search query, folded; null if it is empty. Longer texts than 100 characters are cut. -#}
+    nullif(left({{ folded_text(text) }}, 100), '')
+{%- endmacro %}
+
 {% macro position_in_list(text) -%}
     {#- A position in a list, from 1; null if it is not a whole number, or beyond the longest list that is read. -#}
     case when {{ whole_number(text) }} between 1 and {{ var('max_list_items') }} then {{ whole_number(text) }} end

@@ -39,6 +39,7 @@
     'quantity': '$.quantity',
     'line_amount': '$.cost.totalAmount.amount',
     'line_currency': '$.cost.totalAmount.currencyCode',
+    'is_available': '$.availableForSale',
 } %}
 
 {% set line_paths = [
@@ -56,6 +57,7 @@
     '$.quantity',
     '$.cost.totalAmount.amount',
     '$.cost.totalAmount.currencyCode',
+    '$.merchandise.availableForSale',
 ] %}
 
 {% set checkout_fields = {
@@ -80,11 +82,20 @@
     'cart_lines_complete': '$.linesComplete',
 } %}
 
+{#- collection_viewed and search_submitted both list products. -#}
+{% set list_fields = {
+    'collection_gid': '$.id',
+    'collection_title': '$.title',
+    'search_query': '$.query',
+} %}
+
 {% set part_paths = {
     'product_variant': '$.data.productVariant',
     'cart_line': '$.data.cartLine',
     'cart': '$.data.cart',
     'checkout': '$.data.checkout',
+    'collection': '$.data.collection',
+    'search_result': '$.data.searchResult',
     'custom_data': '$.customData',
 } %}
 
@@ -218,6 +229,16 @@ opened as (
         case when usable_name = 'cart_viewed' then {{ json_texts('cart', cart_fields.values() | list) }} end
             as cart_texts,
         case
+            when usable_name = 'collection_viewed' then {{ json_texts('collection', list_fields.values() | list) }}
+            when usable_name = 'search_submitted' then {{ json_texts('search_result', list_fields.values() | list) }}
+        end as list_texts,
+        case
+            when usable_name = 'collection_viewed'
+                then {{ listed_product_ids(json_part('collection', '$.productVariants')) }}
+            when usable_name = 'search_submitted'
+                then {{ listed_product_ids(json_part('search_result', '$.productVariants')) }}
+        end as listed_product_ids,
+        case
             when usable_name in ('product_added_to_cart', 'product_removed_from_cart') then cart_line
             when usable_name = 'cart_viewed' then {{ json_part('cart', '$.lines') }}
             when usable_name = 'checkout_completed' then {{ json_part('checkout', '$.lineItems') }}
@@ -240,7 +261,8 @@ typed as (
         *,
         {{ json_columns('product_texts', viewed_fields) }},
         {{ json_columns('checkout_texts', checkout_fields) }},
-        {{ json_columns('cart_texts', cart_fields) }}
+        {{ json_columns('cart_texts', cart_fields) }},
+        {{ json_columns('list_texts', list_fields) }}
     from opened
 
 )
@@ -300,6 +322,12 @@ select
     discount_applications,
     delivery_options,
     recommendation_data,
+    -- Not among Shopify's fields; headless storefronts send it, and themes may add it.
+    try_cast(is_available as boolean) as is_available,
+    {{ shopify_id('collection_gid') }} as collection_id,
+    collection_title,
+    search_query,
+    listed_product_ids,
     rejection_reason,
     case when rejection_reason is not null then cast(event as {{ dbt.type_string() }}) end as content
 from typed

@@ -1,0 +1,1 @@
+{{ session_values_by(['landing_path']) }}
