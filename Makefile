@@ -45,7 +45,7 @@ define install
 endef
 
 .venv/core: pyproject.toml constraints.txt
-	$(call install,.)
+	$(call install,.[dashboard])
 	touch $@
 
 .venv/dev: pyproject.toml constraints.txt

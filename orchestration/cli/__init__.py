@@ -55,6 +55,7 @@ for command in (
     collector.pixel,
     collector.app_pixel,
     servers.api,
+    servers.dashboard,
     servers.storefront,
     servers.dev,
     refresh.status,

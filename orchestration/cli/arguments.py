@@ -9,7 +9,7 @@ from ingestion.shops import Shop, find_shop, load_shops
 from orchestration.settings import shops_file
 
 DEMO_SHOP = "pixelnova-demo.myshopify.com"
-COLLECTOR_PORT, API_PORT, SHOP_PORT = 8787, 8788, 8789
+COLLECTOR_PORT, API_PORT, SHOP_PORT, DASHBOARD_PORT = 8787, 8788, 8789, 8501
 
 Seed = Annotated[int, typer.Option(help="Random seed; the same seed and end give the same store and shoppers.")]
 End = Annotated[

@@ -1,5 +1,6 @@
 """Commands that run servers until Ctrl-C: the read API, the demo shop, the development set-up."""
 
+import importlib.util
 import sys
 from typing import Annotated
 
@@ -8,6 +9,7 @@ import typer
 from orchestration.cli.arguments import (
     API_PORT,
     COLLECTOR_PORT,
+    DASHBOARD_PORT,
     DEMO_SHOP,
     SHOP_PORT,
     Host,
@@ -35,6 +37,13 @@ def api(
     serve(host, port, data_folder(), workers, requests_per_second)
 
 
+def dashboard(host: Host = "127.0.0.1", port: Port = DASHBOARD_PORT) -> None:
+    """Serve the dashboard for merchants, until Ctrl-C."""
+    from serving.dashboard.server import serve_dashboard
+
+    serve_dashboard(host, port, data_folder(), shops_file().with_name("annotations.toml"))
+
+
 def storefront(
     port: Port = SHOP_PORT,
     shop: Annotated[str, typer.Option(help="The store whose products are shown.")] = DEMO_SHOP,
@@ -55,7 +64,8 @@ def storefront(
 
 
 def dev() -> None:
-    """Run the collector (port 8787) and Dagster's web server (port 3000) together, until Ctrl-C."""
+    """Run the collector (port 8787), Dagster's web server (3000) and, if it is installed, the dashboard (8501), until
+    Ctrl-C."""
     from ingestion.shops import load_shops
     from orchestration.processes import run_together
     from orchestration.runner import prepare_dagster
@@ -63,7 +73,10 @@ def dev() -> None:
     load_shops(shops_file())
     with console.status("Preparing Dagster"):
         prepare_dagster()
-    raise typer.Exit(run_together([[*COMMAND, "collect"], [EXECUTABLES / "dg", "dev"]], PROJECT_ROOT))
+    commands = [[*COMMAND, "collect"], [EXECUTABLES / "dg", "dev"]]
+    if importlib.util.find_spec("streamlit"):
+        commands.append([*COMMAND, "dashboard"])
+    raise typer.Exit(run_together(commands, PROJECT_ROOT))
 
 
 def check_ports() -> None:

@@ -52,9 +52,7 @@ def load_annotations(path: Path) -> list[Annotation]:
 def annotations_of(annotations: list[Annotation], shop: str, period: Period) -> list[Annotation]:
     """Those of a shop that touch the period."""
     return [
-        one
-        for one in annotations
-        if one.shop in (None, shop) and one.first <= period.last and one.last >= period.first
+        one for one in annotations if one.shop in (None, shop) and one.first <= period.last and one.last >= period.first
     ]
 
 

@@ -13,7 +13,7 @@ PeriodName = Literal["today", "7 days", "28 days", "90 days", "month", "all"]
 Comparison = Literal["previous", "year", "none"]
 PERIODS, COMPARISONS = get_args(PeriodName), get_args(Comparison)
 MAX_DAYS = 3 * 366
-_DAYS = {"today": 1, "7 days": 7, "28 days": 28, "90 days": 90}
+_DAYS = {"7 days": 7, "28 days": 28, "90 days": 90}
 _WEEK = 7
 _YEAR = 52 * _WEEK  # so that weekdays are compared with the same weekdays
 
@@ -50,7 +50,8 @@ class Period:
 
 
 def named_period(name: str, today: date, first_date: date) -> Period:
-    """The period of a name, ending on `today`. month: this calendar month so far; all: from the shop's first date.
+    """The period of a name. Numbers of days end yesterday, because today is not complete; today and month include it.
+    A shop whose first date is today has no complete date: its period is today.
 
     Raises:
         InvalidPeriod: there is no period of this name.
@@ -59,9 +60,12 @@ def named_period(name: str, today: date, first_date: date) -> Period:
         return Period(today.replace(day=1), today)
     if name == "all":
         return Period(max(min(first_date, today), today - timedelta(days=MAX_DAYS - 1)), today)
+    if name == "today":
+        return Period(today, today)
     if name not in _DAYS:
         raise InvalidPeriod(f"{name} is not a period: use one of {', '.join(PERIODS)}, or two dates.")
-    return Period(today - timedelta(days=_DAYS[name] - 1), today)
+    last = max(today - timedelta(days=1), min(first_date, today))
+    return Period(last - timedelta(days=_DAYS[name] - 1), last)
 
 
 def compared_period(period: Period, comparison: str) -> Period | None:
@@ -79,4 +83,3 @@ def compared_period(period: Period, comparison: str) -> Period | None:
     if comparison == "previous":
         return period.shifted(-(-period.days // _WEEK) * _WEEK)
     raise InvalidPeriod(f"{comparison} is not a comparison: use one of {', '.join(COMPARISONS)}.")
-

@@ -14,8 +14,8 @@ from serving.analytics.store import Rows, Store
 from serving.errors import ServingError
 
 FOLDER = Path(__file__).parent / "reports"
-FILTERS = ("channel", "device", "visitor", "product")
-UNITS = ("text", "count", "share", "money", "ratio", "days", "series")
+FILTERS = ("channel", "device", "new_or_known", "product")
+UNITS = ("text", "count", "share", "money", "ratio", "days", "series", "image")
 
 
 class UnknownReport(ServingError):
@@ -61,9 +61,7 @@ def reports() -> Mapping[str, Report]:
     return {file.stem: _parsed(file.stem, file.read_text()) for file in sorted(FOLDER.glob("*.sql"))}
 
 
-def run_report(
-    store: Store, shop: str, name: str, period: Period, filters: Mapping[str, str] | None = None
-) -> Table:
+def run_report(store: Store, shop: str, name: str, period: Period, filters: Mapping[str, str] | None = None) -> Table:
     """Run a report.
 
     Raises:
@@ -98,10 +96,7 @@ def _parsed(name: str, text: str) -> Report:
         title,
         description,
         tuple(part.strip() for part in filters.split(",") if part.strip()),
-        tuple(
-            _column(column_name, declared)
-            for (column_name, _), declared in zip(pairs[3:], columns, strict=True)
-        ),
+        tuple(_column(column_name, declared) for (column_name, _), declared in zip(pairs[3:], columns, strict=True)),
         sql.strip(),
     )
 

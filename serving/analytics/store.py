@@ -15,10 +15,9 @@ from zoneinfo import ZoneInfo
 import duckdb
 
 from serving.errors import ServingError
-from serving.metrics import Catalogue, decode_metrics
-from serving.published import Published, read_current
+from serving.metrics import MetricCatalogue, decode_metrics
+from serving.published import METRICS_FILE, Published, read_current
 
-METRICS_FILE = "metrics.json"
 VERSIONS_OPEN = 2  # the newest, and the one that requests in progress read
 THREADS = 2  # per version: questions come from several readers at once
 
@@ -105,7 +104,7 @@ class Store:
             raise ValueError(f"The query does not filter by $shop: {sql}")
         return self._execute(sql, {"shop": shop, **(parameters or {})})
 
-    def catalogue(self) -> Catalogue:
+    def catalogue(self) -> MetricCatalogue:
         """The metrics of the version, as its publisher defined them."""
         return _catalogue(self.published.folder / METRICS_FILE)
 
@@ -150,7 +149,7 @@ class Stores:
 
 
 @lru_cache(maxsize=VERSIONS_OPEN)
-def _catalogue(file: Path) -> Catalogue:
+def _catalogue(file: Path) -> MetricCatalogue:
     """Read once: a version does not change."""
     return decode_metrics(file.read_bytes())
 

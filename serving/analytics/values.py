@@ -14,7 +14,7 @@ from serving.analytics.periods import Period
 from serving.analytics.reports import NotFilterable
 from serving.analytics.store import Store
 from serving.errors import ServingError
-from serving.metrics import Catalogue, Metric
+from serving.metrics import Metric, MetricCatalogue
 
 DATE = "date"  # a dimension of every metric
 Number = int | float | Decimal
@@ -53,7 +53,7 @@ class Measured:
         return {one.keys[0]: one.value for one in self.values if one.currency == currency}
 
 
-def find_metric(catalogue: Catalogue, name: str) -> Metric:
+def find_metric(catalogue: MetricCatalogue, name: str) -> Metric:
     """A metric by its name.
 
     Raises:
@@ -106,13 +106,13 @@ def measure(
 
 
 def daily(measured: Measured, period: Period, currency: str | None = None) -> list[tuple[date, Number | None]]:
-    """A value for every date of a period, of a metric measured by date. A count of nothing is 0, everything else None."""
+    """A value for every date, of a metric measured by date. A count or sum of nothing is 0, everything else None."""
     found = measured.by_key(currency)
     empty = 0 if measured.metric.unit in ("count", "money") and not measured.metric.is_ratio else None
     return [(day, found.get(day, empty)) for day in period.dates()]
 
 
-def _sql(catalogue: Catalogue, metric: Metric, by: tuple[str, ...], filters: tuple[str, ...]) -> str:
+def _sql(catalogue: MetricCatalogue, metric: Metric, by: tuple[str, ...], filters: tuple[str, ...]) -> str:
     parts = catalogue.parts(metric)
     if len(parts) == 1:
         return f"{_aggregate(metric, by, filters, bool(metric.currency))}\norder by all"

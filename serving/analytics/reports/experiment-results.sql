@@ -6,6 +6,7 @@
 -- metric: Metric
 -- variation: Variation
 -- role: Role
+-- is_adjusted: Adjusted by earlier behaviour
 -- control_value: Control | ratio
 -- variation_value: Variation value | ratio
 -- lift: Lift | share
@@ -15,7 +16,6 @@
 -- sequential_lift_upper: Upper bound, always valid | share
 -- p_value: p-value | ratio
 -- corrected_p_value: Corrected p-value | ratio
--- is_adjusted: Adjusted by earlier behaviour
 -- status: Status
 
 select
@@ -24,6 +24,7 @@ select
     metric,
     variation,
     role,
+    is_adjusted,
     control_value,
     variation_value,
     lift,
@@ -33,7 +34,6 @@ select
     sequential_lift_upper,
     p_value,
     corrected_p_value,
-    is_adjusted,
     status
 from experiments.results
 where shop = $shop and segment_kind = 'all' and not is_capped

@@ -3,7 +3,7 @@
 -- filters:
 -- product_id: Product id
 -- title: Product
--- image_url: Image
+-- image_url: Image | image
 -- product_type: Type
 -- views: Views | count
 -- add_to_cart_rate: Add-to-cart rate | share

@@ -1,0 +1,47 @@
+-- title: Searches
+-- description: What was searched for, in the window of 7, 30 or 90 days nearest to the period, ending today: without result, without click, and orders after.
+-- filters:
+-- term: Term
+-- searches: Searches | count
+-- sessions: Sessions | count
+-- no_result_rate: Without result | share
+-- click_rate: With a click | share
+-- refined_to: Refined to
+-- orders: Orders | count
+-- currency: Currency
+-- sales_amount: Sales | money
+-- window_days: Window, days | count
+
+with
+
+searches as (
+
+    select * from analytics.searches
+    where shop = $shop
+
+),
+
+windows as (
+
+    select coalesce(
+        (select min(window_days) from searches where window_days >= $days),
+        (select max(window_days) from searches)
+    ) as window_days
+
+)
+
+select
+    searches.term,
+    searches.searches,
+    searches.sessions,
+    searches.no_result_rate,
+    searches.click_rate,
+    searches.refined_to,
+    searches.orders,
+    searches.currency,
+    searches.sales_amount,
+    searches.window_days
+from searches
+inner join windows on searches.window_days = windows.window_days
+order by searches.searches desc, searches.term, searches.currency
+limit 500

@@ -1,0 +1,1 @@
+"""The dashboard for merchants: Streamlit pages over the newest published version."""

@@ -1,0 +1,101 @@
+"""The dashboard's script, which Streamlit runs for every interaction.
+
+Reads who asks and what they chose, shows one page. `server.py` starts it.
+"""
+
+import os
+from collections.abc import Callable
+
+import streamlit as st
+
+from serving.dashboard.access import Shops, access_of_environment
+from serving.dashboard.controls import chosen_view
+from serving.dashboard.environment import DATA_VARIABLE
+from serving.dashboard.pages import (
+    experiments,
+    funnel,
+    journeys,
+    overview,
+    pipeline,
+    products,
+    recommendations,
+    visitors,
+)
+from serving.dashboard.view import View, open_stores
+from serving.errors import ServingError
+from serving.published import NothingPublished
+
+NEW_VERSION_SECONDS = 15
+PAGES: dict[str, tuple[str, Callable[[View], None]]] = {
+    "overview": ("Overview", overview.render),
+    "funnel": ("Funnel", funnel.render),
+    "products": ("Products", products.render),
+    "visitors": ("Visitors", visitors.render),
+    "journeys": ("Journeys", journeys.render),
+    "recommendations": ("Recommendations", recommendations.render),
+    "experiments": ("Experiments", experiments.render),
+    "pipeline": ("Pipeline", pipeline.render),
+}
+
+
+def main() -> None:
+    """Show the page that the URL names, for the shops that the reader may see."""
+    st.set_page_config("Pixelnova", page_icon="🛍️", layout="wide")
+    page = st.navigation(
+        [
+            st.Page(_nothing, title=title, url_path=path, default=path == "overview")
+            for path, (title, _) in PAGES.items()
+        ]
+    )
+    visible = _visible_shops()
+    try:
+        store = open_stores(os.environ[DATA_VARIABLE]).newest(visible)
+    except NothingPublished as error:
+        st.info(f"{error}")
+        return
+    shops = store.shops()
+    if not shops:
+        st.warning("No shop is visible for you. Whoever runs the dashboard can add you to its access file.")
+        return
+    title, render = PAGES[page.url_path or "overview"]
+    st.title(title)
+    _follow(visible, store.version)
+    try:
+        render(chosen_view(store, shops))
+    except ServingError as error:
+        st.error(str(error))
+
+
+def _nothing() -> None:
+    """Pages are rendered by `main`, after the sidebar."""
+
+
+def _visible_shops() -> Shops:
+    """The shops of whoever asks; asks them to log in first, if need be."""
+    access = access_of_environment()
+    if access is None:
+        return None
+    if access.login == "header":
+        identity = access.identity_from(st.context.headers, st.context.ip_address or "127.0.0.1")
+        if identity is None:
+            st.error("This dashboard is reached through its proxy, which logs you in.")
+            st.stop()
+        return access.shops_of(identity)
+    if not st.user.is_logged_in:
+        st.button("Log in", on_click=st.login)
+        st.stop()
+    with st.sidebar:
+        st.button("Log out", on_click=st.logout)
+    # An address that the provider has not verified proves nothing.
+    verified = st.user.get("email_verified", False)
+    return access.shops_of(str(st.user.get("email") or "")) if verified else frozenset()
+
+
+@st.fragment(run_every=NEW_VERSION_SECONDS)
+def _follow(visible: Shops, version: str) -> None:
+    """Show a new version as soon as it is published, without a reload."""
+    if open_stores(os.environ[DATA_VARIABLE]).newest(visible).version != version:
+        st.rerun()
+
+
+main()

@@ -1,0 +1,90 @@
+"""The sidebar: shop, period, comparison and filters, kept in the URL so that a link shows the same.
+
+Reads the reader's shops and the version's values, returns the `View` that pages show.
+"""
+
+from datetime import date
+
+import streamlit as st
+
+from serving.analytics.periods import PERIODS, InvalidPeriod, Period, compared_period, named_period
+from serving.analytics.store import ShopInfo, Store
+from serving.dashboard.view import View
+
+CUSTOM = "custom"
+ALL = "all"
+IN_URL = "query-params"
+COMPARISONS = {
+    "previous": "Previous period, same weekdays",
+    "year": "A year before, same weekdays",
+    "none": "No comparison",
+}
+FILTERS = {"channel": "Channel", "device": "Device", "new_or_known": "Visitors"}
+VISITORS = {"new": "New", "known": "Known", ALL: "All"}
+
+
+def chosen_view(store: Store, shops: list[ShopInfo]) -> View:
+    """Show the sidebar, and return the reader's choice."""
+    with st.sidebar:
+        names = {shop.shop: shop for shop in shops}
+        shop = names[
+            st.selectbox("Shop", list(names), format_func=lambda domain: names[domain].name, key="shop", bind=IN_URL)
+        ]
+        period = _chosen_period(shop)
+        comparison = st.selectbox(
+            "Compare with", list(COMPARISONS), format_func=COMPARISONS.__getitem__, key="compare", bind=IN_URL
+        )
+        earlier = compared_period(period, comparison)
+        known = earlier if earlier and earlier.first >= shop.first_date else None
+        filters = _chosen_filters(store, shop)
+        st.caption(_caption(shop, period, known))
+        if earlier and not known:
+            st.caption(f"Nothing is compared: the shop's first events are of {shop.first_date:%b %d, %Y}.")
+    return View(store, shop, period, known, filters)
+
+
+def _chosen_period(shop: ShopInfo) -> Period:
+    name = st.selectbox(
+        "Period",
+        [*PERIODS, CUSTOM],
+        index=PERIODS.index("28 days"),
+        format_func=str.capitalize,
+        key="period",
+        bind=IN_URL,
+    )
+    if name != CUSTOM:
+        return named_period(name, shop.today, shop.first_date)
+    default = named_period("28 days", shop.today, shop.first_date)
+    chosen = st.date_input(
+        "Dates", (default.first, default.last), max_value=max(shop.today, date.today()), key="dates", bind=IN_URL
+    )
+    if not isinstance(chosen, tuple) or len(chosen) != 2:  # while the reader has chosen only the first date
+        return default
+    try:
+        return Period(*chosen)
+    except InvalidPeriod as error:
+        st.warning(str(error))
+        return default
+
+
+def _chosen_filters(store: Store, shop: ShopInfo) -> dict[str, str]:
+    chosen = {}
+    for dimension, label in FILTERS.items():
+        if dimension == "new_or_known":
+            options = [ALL, "new", "known"]
+            value = st.selectbox(label, options, format_func=VISITORS.__getitem__, key=dimension, bind=IN_URL)
+        else:
+            sql = f"select distinct {dimension} from core.sessions where shop = $shop and not is_bot order by 1"
+            options = [ALL, *(value for (value,) in store.query(shop.shop, sql).rows if value)]
+            value = st.selectbox(label, options, format_func=str.capitalize, key=dimension, bind=IN_URL)
+        if value != ALL:
+            chosen[dimension] = value
+    return chosen
+
+
+def _caption(shop: ShopInfo, period: Period, earlier: Period | None) -> str:
+    compared = f", compared with {earlier.first:%b %d} to {earlier.last:%b %d, %Y}" if earlier else ""
+    return (
+        f"{period.first:%b %d} to {period.last:%b %d, %Y}{compared}. Dates are the shop's ({shop.timezone}). "
+        f"Data until {shop.as_of:%Y-%m-%d %H:%M} UTC."
+    )

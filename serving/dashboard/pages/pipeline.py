@@ -1,0 +1,37 @@
+"""Pipeline: whether the numbers are fresh and whole: events, quarantine, fetches, reconciliation, versions."""
+
+from datetime import UTC, datetime
+
+import streamlit as st
+
+from serving.dashboard.figures import cards, series, table
+from serving.dashboard.formats import number_text
+from serving.dashboard.view import View
+from serving.published import published_folder
+
+CARDS = (
+    *("accepted_events", "quarantined_events", "unknown_consent_share", "late_event_share"),
+    *("longest_delay", "missing_order_share"),
+)
+
+
+def render(view: View) -> None:
+    """Freshness first, then everything that arrived or did not."""
+    manifest = view.store.published.manifest
+    age = (datetime.now(UTC) - datetime.fromisoformat(manifest.published_at)).total_seconds()
+    st.markdown(
+        f"Version **{manifest.version}** was published {number_text(age, 'seconds')} ago, with events until "
+        f"{view.shop.as_of:%Y-%m-%d %H:%M} UTC."
+    )
+    cards(view, CARDS)
+    series(view, "accepted_events")
+    for name in ("event-volume", "quarantine", "fetches", "reconciliation"):
+        table(view, name)
+    _versions(view)
+
+
+def _versions(view: View) -> None:
+    st.markdown("#### Published versions")
+    folder = published_folder(view.store.published.folder.parent.parent)
+    names = sorted((path.name for path in folder.iterdir() if path.is_dir() and path.name[0].isdigit()), reverse=True)
+    st.dataframe({"Version": names, "Shown": [name == view.store.version for name in names]}, hide_index=True)

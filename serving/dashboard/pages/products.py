@@ -1,0 +1,47 @@
+"""Products: all of them, rankings, lost demand, and one product with what is viewed and bought with it."""
+
+import streamlit as st
+
+from serving.dashboard.figures import cards, report_details, show_rows, table, title
+from serving.dashboard.view import View
+
+CARDS = ("product_views", "cart_adds", "units", "product_sales")
+RANKINGS = {"viewed": "Most viewed", "converting": "Top converting", "abandoned": "Most abandoned"}
+
+
+def render(view: View) -> None:
+    """The table of products, rankings, lost demand and one product."""
+    cards(view, CARDS)
+    found = table(view, "products", hidden=("product_id",))
+    _rankings(view)
+    table(view, "lost-demand", hidden=("product_id",))
+    table(view, "collections")
+    titles = {row["product_id"]: row["title"] for row in found.rows.records()}
+    if titles:
+        _one_product(view, titles)
+
+
+def _rankings(view: View) -> None:
+    found = view.report("product-rankings")
+    title(view, found)
+    names = [column.name for column in found.report.columns]
+    for tab, ranking in zip(st.tabs(list(RANKINGS.values())), RANKINGS, strict=True):
+        with tab:
+            rows = [row for row in found.rows.rows if row[names.index("ranking")] == ranking]
+            show_rows(found, hidden=("ranking", "product_id"), rows=rows)
+    report_details(found)
+
+
+def _one_product(view: View, titles: dict[str, str]) -> None:
+    st.markdown("#### One product")
+    product = st.selectbox("Product", list(titles), format_func=titles.__getitem__, key="product", bind="query-params")
+    found = view.report("related-products", product=product)
+    names = [column.name for column in found.report.columns]
+    strategies = list(dict.fromkeys(row[names.index("strategy")] for row in found.rows.rows))
+    if not strategies:
+        st.info("Too few views and orders for lists of this product.")
+    for strategy in strategies:
+        st.markdown(f"**{strategy.replace('_', ' ').capitalize()}**")
+        rows = [row for row in found.rows.rows if row[names.index("strategy")] == strategy]
+        show_rows(found, hidden=("strategy", "product_id"), rows=rows)
+    report_details(found)
