@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.text import Text
 
 from ingestion.landing import keep_files_private
-from orchestration.cli import collector, connect, demo, experiment_results, experiments, refresh, servers
+from orchestration.cli import collector, connect, demo, experiment_results, experiments, keys, refresh, servers
 from orchestration.settings import DAGSTER_VARIABLE, DATA_VARIABLE, SHOPS_VARIABLE, data_folder
 
 app = typer.Typer(
@@ -24,6 +24,7 @@ app = typer.Typer(
 )
 connect_app = typer.Typer(help="Connect your own store.", no_args_is_help=True)
 experiments_app = typer.Typer()
+keys_app = typer.Typer(help="API keys of shops, for their numbers.", no_args_is_help=True)
 
 
 @app.callback()
@@ -67,6 +68,10 @@ app.add_typer(connect_app, name="connect")
 experiments_app.callback(invoke_without_command=True)(experiment_results.experiments)
 experiments_app.command("check")(experiments.check)
 app.add_typer(experiments_app, name="experiments")
+keys_app.command("add")(keys.add)
+keys_app.command("list")(keys.list_keys)
+keys_app.command("revoke")(keys.revoke)
+app.add_typer(keys_app, name="keys")
 
 
 def main() -> None:

@@ -3,6 +3,7 @@
 The description is generated from the types that are actually encoded and decoded.
 """
 
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -17,7 +18,10 @@ MAX_LIMIT = 50
 MAX_ID = 64  # characters
 MAX_EXCLUDED = 200  # products in the body
 MAX_SESSION_PRODUCTS = 50
-DESCRIPTION = "Product recommendations. Each response comes from a single published version; every item may be shown."
+DESCRIPTION = (
+    "Product recommendations and a shop's numbers. Each response comes from a single published version; every item of a "
+    "list may be shown."
+)
 
 Placement = Literal["product_page", "bought_together", "viewed_together", "similar"]
 ProductId = (
@@ -36,6 +40,7 @@ def responses(kind: type, *statuses: int) -> dict[int | str, dict[str, Any]]:
         200: "Success",
         304: "Not modified",
         401: "Not authorized",
+        403: "The API key does not permit this",
         404: "Not found",
         408: "The request body timed out",
         413: "The request body is too large",
@@ -53,11 +58,11 @@ def responses(kind: type, *statuses: int) -> dict[int | str, dict[str, Any]]:
     }
 
 
-def describe(app: FastAPI) -> dict[str, Any]:
-    """The OpenAPI description, with the schemas of the types that are encoded."""
+def describe(app: FastAPI, more_kinds: Sequence[type]) -> dict[str, Any]:
+    """The OpenAPI description, with the schemas of the types that are encoded: those of this module, and more."""
     if app.openapi_schema is None:
         description = get_openapi(title=app.title, version=app.version, description=DESCRIPTION, routes=app.routes)
-        kinds = (Experiments, Recommendations, ProductList, VisitorList, Health, Refusal, SessionSoFar)
+        kinds = (Experiments, Recommendations, ProductList, VisitorList, Health, Refusal, SessionSoFar, *more_kinds)
         _, schemas = msgspec.json.schema_components(kinds, ref_template="#/components/schemas/{name}")
         description["components"] = {
             "schemas": schemas,
@@ -65,7 +70,10 @@ def describe(app: FastAPI) -> dict[str, Any]:
                 "apiKey": {
                     "type": "http",
                     "scheme": "bearer",
-                    "description": "A key of PIXELNOVA_API_KEY. It gives access by client id and by journey id.",
+                    "description": (
+                        "A key that `pixelnova keys add` made, for its shop and scopes. Lists of persons also accept a "
+                        "key of PIXELNOVA_API_KEY. A key gives access by client id and by journey id."
+                    ),
                 },
                 "appProxy": {
                     "type": "apiKey",

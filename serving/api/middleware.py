@@ -22,6 +22,7 @@ from serving.api.refusals import refusal
 from serving.api.versions import Versions
 
 SHOPS_PATH = "/v1/shops/"
+PRIVATE_PATHS = ("visitors", "analytics", "status")
 MULTIPROCESS_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 REQUEST_SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 5)
 
@@ -38,8 +39,10 @@ _PREFLIGHT = {
 
 
 def _is_public(path: str) -> bool:
-    """Whether any origin may read it: everything except lists of persons."""
-    return not (path.startswith(SHOPS_PATH) and path.removeprefix(SHOPS_PATH).partition("/")[2].startswith("visitors"))
+    """Whether any origin may read it: everything except lists of persons and the shop's numbers."""
+    return not (
+        path.startswith(SHOPS_PATH) and path.removeprefix(SHOPS_PATH).partition("/")[2].startswith(PRIVATE_PATHS)
+    )
 
 
 def _template(scope: Message) -> str:

@@ -19,6 +19,7 @@ from fastapi import Query as InQuery
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
+from serving.api.analytics import KINDS, add_analytics_routes
 from serving.api.documents import (
     DEFAULT_LIMIT,
     MAX_ID,
@@ -82,8 +83,9 @@ def create_api(data: Path, settings: "ApiSettings") -> FastAPI:
     app.add_exception_handler(HTTPException, refuse_route)
     _add_public_routes(app, versions)
     _add_visitor_route(app, versions, settings.secrets)
+    add_analytics_routes(app, data)
     _add_operations_routes(app, versions, metrics)
-    app.openapi = lambda: describe(app)
+    app.openapi = lambda: describe(app, KINDS)
     return app
 
 

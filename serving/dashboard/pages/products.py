@@ -12,7 +12,9 @@ RANKINGS = {"viewed": "Most viewed", "converting": "Top converting", "abandoned"
 def render(view: View) -> None:
     """The table of products, rankings, lost demand and one product."""
     cards(view, CARDS)
-    found = table(view, "products", hidden=("product_id",))
+    # The reader's browser fetches images from the shop's own address; nothing else leaves this machine.
+    with_images = st.toggle("Product images, from Shopify", key="images", bind="query-params")
+    found = table(view, "products", hidden=("product_id",) if with_images else ("product_id", "image_url"))
     _rankings(view)
     table(view, "lost-demand", hidden=("product_id",))
     table(view, "collections")

@@ -98,11 +98,9 @@ def _preview(view: View) -> None:
     st.dataframe(
         {
             "": [item.position for item in items],
-            "Image": [item.image for item in items],
             "Product": [item.title or item.product_id for item in items],
             "Price": [f"{item.price.amount} {item.price.currency or ''}" if item.price else "" for item in items],
             "Why": [item.reason.code.replace("_", " ") for item in items],
         },
         hide_index=True,
-        column_config={"Image": st.column_config.ImageColumn("Image")},
     )
