@@ -6,7 +6,7 @@ export PIXELNOVA_DATA ?= $(CURDIR)/data
 export PIXELNOVA_DAGSTER ?= $(CURDIR)/data/dagster
 export VIRTUAL_ENV := $(CURDIR)/.venv
 
-.PHONY: demo test check dev docs constraints clean
+.PHONY: demo test check dev docs screenshots constraints clean
 
 demo: .venv/core
 	pixelnova demo
@@ -32,6 +32,10 @@ bench-%: .venv/dev
 docs: .venv/core
 	dbt docs generate --static --quiet --project-dir dbt_project --profiles-dir dbt_project
 	cp dbt_project/target/static_index.html "$(PIXELNOVA_DATA)/docs.html"
+
+# Of the dashboard, over the current data folder; needs Chromium.
+screenshots: .venv/dev
+	python -m tests.screenshots
 
 dev: .venv/core
 	pixelnova dev

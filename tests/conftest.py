@@ -10,6 +10,7 @@ import pytest
 
 from ingestion.shops import Shop, load_shops
 from tests.browser import chromium  # noqa: F401  (a fixture)
+from tests.demo import demo  # noqa: F401  (a fixture)
 
 PROJECT = Path(__file__).resolve().parent.parent
 

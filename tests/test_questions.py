@@ -5,13 +5,13 @@ import json
 import pytest
 
 from orchestration.dbt_manifest import prepare_dbt
-from tests.questions import answered, demo_warehouse, questions
+from tests.questions import answered, questions
 from tests.warehouse import MARTS
 
 
 @pytest.fixture(scope="module")
-def warehouse(tmp_path_factory):
-    return demo_warehouse(tmp_path_factory.mktemp("questions"))
+def warehouse(demo):
+    return demo.warehouse
 
 
 def test_all_questions_are_found():

@@ -6,7 +6,6 @@ Reads requests, answers as JSON or CSV from the newest published version by serv
 import asyncio
 import csv
 import io
-import time
 from collections.abc import Callable, Sequence
 from datetime import date, datetime
 from decimal import Decimal
@@ -17,22 +16,19 @@ import msgspec
 from fastapi import Depends, FastAPI, Request, Response
 from fastapi import Path as InPath
 from fastapi import Query as InQuery
-from limits import RateLimitItemPerMinute
-from limits.storage import MemoryStorage
-from limits.strategies import FixedWindowRateLimiter
 
 from serving.analytics.periods import InvalidPeriod, Period, compared_period, named_period
 from serving.analytics.reports import NotFilterable, Table, UnknownReport, run_report
 from serving.analytics.store import ShopInfo, ShopNotVisible, Store, Stores
 from serving.analytics.values import Measured, UnknownMetric, measure
+from serving.api.access import PRIVATE, Access
 from serving.api.documents import responses
-from serving.api.keys import ApiKeys, Scope, keys_file
+from serving.api.keys import Scope
 from serving.api.parameters import refuse_unknown_parameters
 from serving.api.refusals import Problem
 from serving.metrics import Metric
 from serving.published import NothingPublished
 
-PRIVATE = {"cache-control": "private, no-store"}
 SECURITY = {"security": [{"apiKey": []}]}
 KNOWN_PARAMETERS = [Depends(refuse_unknown_parameters)]
 MAX_DIMENSIONS = 3
@@ -131,48 +127,9 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
 KINDS = (MetricAnswer, MetricList, ReportAnswer, Status)
 
 
-class Access:
-    """Checks a request's API key: its shop, scope, address and rate."""
-
-    def __init__(self, data: Path) -> None:
-        self._keys = ApiKeys(keys_file(data))
-        self._limiter = FixedWindowRateLimiter(MemoryStorage())
-
-    def check(self, request: Request, shop: str, scope: Scope) -> None:
-        """Check that the request may read this of the shop.
-
-        Raises:
-            Problem: it may not.
-        """
-        scheme, _, given = request.headers.get("authorization", "").partition(" ")
-        key = self._keys.find(given.strip()) if scheme.lower() == "bearer" else None
-        if key is None:
-            raise Problem(
-                401,
-                "The API key is missing or invalid.",
-                f"Send `Authorization: Bearer <key>`; `pixelnova keys add --shop {shop}` makes one.",
-                {"www-authenticate": "Bearer", **PRIVATE},
-            )
-        if key.shop != shop.lower():
-            raise Problem(403, "This API key is for another shop.", "Use a key of this shop.", PRIVATE)
-        if scope not in key.scopes:
-            raise Problem(403, f"This API key lacks the scope {scope}.", f"Make a key with --scope {scope}.", PRIVATE)
-        if not key.allows(request.client.host if request.client else ""):
-            raise Problem(403, "This API key cannot be used from this address.", "Make a key that allows it.", PRIVATE)
-        rate = RateLimitItemPerMinute(key.requests_per_minute)
-        if key.requests_per_minute and not self._limiter.hit(rate, key.id):
-            wait = max(1, round(self._limiter.get_window_stats(rate, key.id).reset_time - time.time()))
-            raise Problem(
-                429,
-                f"More than {key.requests_per_minute} requests in a minute with this API key.",
-                "Retry later.",
-                {"retry-after": str(wait), **PRIVATE},
-            )
-
-
-def add_analytics_routes(app: FastAPI, data: Path) -> None:
+def add_analytics_routes(app: FastAPI, data: Path, access: Access) -> None:
     """Add the routes to the application."""
-    access, stores = Access(data), Stores(data)
+    stores = Stores(data)
 
     async def answer(request: Request, shop: str, scope: Scope, compose: Callable[[Store, ShopInfo], Answer]) -> Answer:
         """Compose an answer in a thread, seeing this shop only."""

@@ -19,8 +19,8 @@ MAX_ID = 64  # characters
 MAX_EXCLUDED = 200  # products in the body
 MAX_SESSION_PRODUCTS = 50
 DESCRIPTION = (
-    "Product recommendations and a shop's numbers. Each response comes from a single published version; every item of a "
-    "list may be shown."
+    "Product recommendations and a shop's numbers. Each response comes from a single published version; every item of "
+    "a list may be shown."
 )
 
 Placement = Literal["product_page", "bought_together", "viewed_together", "similar"]

@@ -19,6 +19,7 @@ from fastapi import Query as InQuery
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
+from serving.api.access import Access
 from serving.api.analytics import KINDS, add_analytics_routes
 from serving.api.documents import (
     DEFAULT_LIMIT,
@@ -82,8 +83,9 @@ def create_api(data: Path, settings: "ApiSettings") -> FastAPI:
     app.add_exception_handler(RequestValidationError, refuse_parameters)
     app.add_exception_handler(HTTPException, refuse_route)
     _add_public_routes(app, versions)
-    _add_visitor_route(app, versions, settings.secrets)
-    add_analytics_routes(app, data)
+    access = Access(data)
+    _add_visitor_route(app, versions, settings.secrets, access)
+    add_analytics_routes(app, data, access)
     _add_operations_routes(app, versions, metrics)
     app.openapi = lambda: describe(app, KINDS)
     return app
@@ -227,11 +229,11 @@ def _add_public_routes(app: FastAPI, versions: Versions) -> None:
         return Response(body, media_type="application/json", headers={"cache-control": "no-store"})
 
 
-def _add_visitor_route(app: FastAPI, versions: Versions, secrets: VisitorSecrets) -> None:
+def _add_visitor_route(app: FastAPI, versions: Versions, secrets: VisitorSecrets, access: Access) -> None:
     @app.get(
         "/v1/shops/{shop}/visitors/{visitor_id}",
         summary="Recommendations for a person",
-        responses=responses(VisitorList, 401, 404),
+        responses=responses(VisitorList, 401, 403, 404),
         openapi_extra={"security": [{"apiKey": []}, {"appProxy": []}]},
     )
     async def visitor(
@@ -245,22 +247,23 @@ def _add_visitor_route(app: FastAPI, versions: Versions, secrets: VisitorSecrets
     ) -> Response:
         """Needs an API key, or Shopify's app proxy, which gives access by client id only. Unknown visitors, and journey
         ids sent through the proxy, get the popular list."""
+        has_key = access.key_of(request) is not None
+        if has_key:
+            access.check(request, shop, "visitors")
         authorization, now = request.headers.get("authorization", ""), time.time()
         refusal = why_refused(authorization, request.scope["query_string"], shop, secrets, now)
-        if refusal:
+        if refusal and not has_key:
             raise Problem(
                 401,
                 refusal,
-                "Send `Authorization: Bearer <a key of PIXELNOVA_API_KEY>`, or use the app proxy whose secret is in "
-                "PIXELNOVA_APP_SECRET."
-                if secrets
-                else "Set one of them where the API runs, and restart it.",
+                "Send `Authorization: Bearer <key>` with a key of `pixelnova keys add --scope visitors` or of "
+                "PIXELNOVA_API_KEY, or use the app proxy whose secret is in PIXELNOVA_APP_SECRET.",
                 {"www-authenticate": "Bearer", "cache-control": CACHE_PRIVATE},
             )
         refuse_unknown_parameters(request)
         # Any browser can use the proxy, and a journey id is a guessable md5, so it needs a key. Only a key is accepted
         # with an empty query.
-        by_journey = why_refused(authorization, b"", shop, secrets, now) is None
+        by_journey = has_key or why_refused(authorization, b"", shop, secrets, now) is None
 
         async def compose(version: Version) -> VisitorList:
             return await for_visitor(version.shop(shop), visitor_id, by_journey, limit, excluded)

@@ -11,7 +11,7 @@ import streamlit as st
 from serving.dashboard.access import Shops, access_of_environment
 from serving.dashboard.controls import chosen_view
 from serving.dashboard.environment import DATA_VARIABLE
-from serving.dashboard.pages import (
+from serving.dashboard.screens import (
     experiments,
     funnel,
     journeys,
@@ -41,9 +41,9 @@ PAGES: dict[str, tuple[str, Callable[[View], None]]] = {
 def main() -> None:
     """Show the page that the URL names, for the shops that the reader may see."""
     st.set_page_config("Pixelnova", page_icon="🛍️", layout="wide")
-    page = st.navigation(
+    page = st.navigation(  # its pages are not run as scripts: `render` needs the reader's choice
         [
-            st.Page(_nothing, title=title, url_path=path, default=path == "overview")
+            st.Page(f"screens/{path}.py", title=title, url_path=path, default=path == "overview")
             for path, (title, _) in PAGES.items()
         ]
     )
@@ -64,10 +64,6 @@ def main() -> None:
         render(chosen_view(store, shops))
     except ServingError as error:
         st.error(str(error))
-
-
-def _nothing() -> None:
-    """Pages are rendered by `main`, after the sidebar."""
 
 
 def _visible_shops() -> Shops:

@@ -65,7 +65,7 @@ def bar_chart(labels: Sequence[str], series: Mapping[str, Sequence[Any]], unit: 
         "tooltip": {"trigger": "axis", "axisPointer": {"type": "shadow"}, "valueFormatter": FORMATS.get(unit, "plain")},
         "legend": {"bottom": 0, "show": len(series) > 1},
         "grid": {"left": 8, "right": 24, "top": 8, "bottom": 36 if len(series) > 1 else 8, "containLabel": True},
-        "xAxis": {"type": "value"},
+        "xAxis": {"type": "value", **_axis(unit)},
         "yAxis": {
             "type": "category",
             "data": list(labels),
@@ -73,7 +73,7 @@ def bar_chart(labels: Sequence[str], series: Mapping[str, Sequence[Any]], unit: 
             "axisLabel": {"width": 140, "overflow": "truncate"},
         },
         "series": [
-            {"name": name, "type": "bar", "data": [_plain(value) for value in values]}
+            {"name": name, "type": "bar", "data": [_plain(value, unit) for value in values]}
             for name, values in series.items()
         ],
     }

@@ -35,6 +35,8 @@ class StreamlitMissing(ServingError):
 def serve_dashboard(host: str, port: int, data: Path, annotations: Path) -> None:
     """Serve until Ctrl-C.
 
+    port: 0 takes a free one.
+
     Raises:
         LoopbackOnly: the address is open to others, and nobody's access is defined.
         AccessFileError: the access file is malformed.
@@ -46,7 +48,8 @@ def serve_dashboard(host: str, port: int, data: Path, annotations: Path) -> None
         from streamlit.web import bootstrap
     except ImportError:
         raise StreamlitMissing("The dashboard needs Streamlit: install pixelnova[dashboard].") from None
-    listen(host, port).close()  # Streamlit would exit without a sentence that says what to do
+    with listen(host, port) as listener:  # a port in use gets a clear message, which Streamlit does not give
+        port = listener.getsockname()[1]
     os.environ |= {DATA_VARIABLE: str(data), ANNOTATIONS_VARIABLE: str(annotations)}
     options = {**OPTIONS, "server.address": host, "server.port": port}
     flags = {name.replace(".", "_"): value for name, value in options.items()}

@@ -56,6 +56,10 @@ ROUTES = (
     "get /v1/shops/{shop}/experiments",
     "post /v1/shops/{shop}/session",
     "get /v1/shops/{shop}/visitors/{visitor_id}",
+    "get /v1/shops/{shop}/analytics/metrics",
+    "get /v1/shops/{shop}/analytics/reports/{report}",
+    "get /v1/shops/{shop}/analytics/{metric}",
+    "get /v1/shops/{shop}/status",
     "get /healthz",
     "get /metrics",
 )

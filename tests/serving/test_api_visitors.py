@@ -118,7 +118,7 @@ def test_visitor_lists_are_disabled_without_secrets(published):
     ):
         assert answer.status_code == 401
         assert "PIXELNOVA_API_KEY" in answer.json()["error"]
-        assert answer.json()["remedy"].startswith("Set one of them")
+        assert "pixelnova keys add --scope visitors" in answer.json()["remedy"]
 
 
 def test_visitor_lists_have_no_cors_headers(ask):
