@@ -33,6 +33,7 @@ class Metric(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
 
     name: str
     label: str
+    topic: str
     description: str
     formula: str
     unit: Literal["count", "share", "money", "seconds", "days", "ratio"]
@@ -99,7 +100,7 @@ class MetricCatalogue(Mapping[str, Metric]):
     def _error(self, metric: Metric) -> str | None:
         if not all(_NAME.fullmatch(name) for name in (metric.name, *metric.dimensions)):
             return "has a name or dimension that is not lower case words with underscores"
-        for field in ("label", "description", "formula"):
+        for field in ("label", "topic", "description", "formula"):
             if not getattr(metric, field).strip():
                 return f"has an empty {field}"
         if not (metric.description.endswith(".") and metric.formula.endswith(".")):

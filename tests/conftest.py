@@ -1,16 +1,20 @@
 """Shared fixtures: a folder with shops, the shared data, and runs of the real command."""
 
+import fcntl
 import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from ingestion.shops import Shop, load_shops
 from tests.browser import chromium  # noqa: F401  (a fixture)
-from tests.demo import demo  # noqa: F401  (a fixture)
+
+if TYPE_CHECKING:
+    from tests.warehouse import Warehouse
 
 PROJECT = Path(__file__).resolve().parent.parent
 
@@ -72,6 +76,24 @@ def pixelnova() -> Callable[..., subprocess.CompletedProcess[str]]:
         return done
 
     return run
+
+
+@pytest.fixture(scope="session")
+def built_demo(tmp_path_factory: pytest.TempPathFactory) -> "Warehouse":
+    """The demo's warehouse of tests/questions.py, built once by whichever worker comes first; tests only read it."""
+    from tests.questions import demo_warehouse
+    from tests.warehouse import Warehouse
+
+    shared = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        shared = shared.parent  # shared by all workers
+    folder = shared / "built_demo"
+    with (shared / "built_demo.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (folder / "built").exists():
+            demo_warehouse(folder)
+            (folder / "built").touch()
+    return Warehouse(folder, PROJECT / "shops.toml", load=False)
 
 
 @pytest.fixture(autouse=True)

@@ -24,6 +24,7 @@ from serving.api import ApiSettings, create_api
 from serving.api.keys import add_key
 from serving.dashboard.formats import number_text
 from serving.publish import publish
+from serving.published import read_current
 from tests.conftest import PROJECT
 from tests.questions import DEMO_SHOP
 
@@ -38,9 +39,9 @@ LOADED_SECONDS = 120_000  # milliseconds, for a slow machine
 
 
 @pytest.fixture
-def page(demo, monkeypatch):
+def page(built_demo, monkeypatch):
     """Runs the script of the dashboard, as Streamlit would for one reader."""
-    monkeypatch.setenv("PIXELNOVA_DATA", str(demo.data))
+    monkeypatch.setenv("PIXELNOVA_DATA", str(built_demo.data))
 
     def page(name: str = "overview", **choices: str) -> AppTest:
         shown = AppTest.from_file(str(APP), default_timeout=LOADED_SECONDS)
@@ -72,15 +73,15 @@ def test_a_link_shows_what_was_chosen(page):
     assert linked.metric[0].value != page().metric[0].value
 
 
-def test_the_page_the_api_and_sql_show_the_same_figures(page, demo, tmp_path, monkeypatch):
+def test_the_page_the_api_and_sql_show_the_same_figures(page, built_demo, tmp_path, monkeypatch):
     """Every card of the overview, without and with filters."""
     monkeypatch.setenv("PIXELNOVA_API_KEYS", str(tmp_path / "keys.json"))
     _, key = add_key(tmp_path / "keys.json", DEMO_SHOP, ("analytics",), requests_per_minute=0)
-    store = Stores(demo.data).newest()
+    store = Stores(built_demo.data).newest()
     shop = store.shop(DEMO_SHOP)
     period = named_period("28 days", shop.today, shop.first_date)
     labels = {metric.label: metric for metric in store.catalogue().values()}
-    transport = httpx.ASGITransport(app=create_api(demo.data, ApiSettings(0)))
+    transport = httpx.ASGITransport(app=create_api(built_demo.data, ApiSettings(0)))
 
     async def ask(metric: str, filters: dict[str, str]) -> dict:
         async with httpx.AsyncClient(transport=transport, base_url="http://api") as client:
@@ -100,14 +101,14 @@ def test_the_page_the_api_and_sql_show_the_same_figures(page, demo, tmp_path, mo
             assert answer["first_date"] == period.first.isoformat()
 
 
-def test_visitors_are_counted_and_not_added(page, demo):
-    [(distinct, added)] = demo.warehouse.query(
+def test_visitors_are_counted_and_not_added(page, built_demo):
+    [(distinct, added)] = built_demo.query(
         "select count(distinct journey_id), sum(visitors) from core.sessions "
         "full join analytics.daily_shop using (shop, local_date) where not coalesce(is_bot, false)"
     )
     shown = page(period="all")
     visitors = next(card.value for card in shown.metric if card.label == "Visitors")
-    [(counted,)] = demo.warehouse.query("select count(distinct journey_id) from core.sessions where not is_bot")
+    [(counted,)] = built_demo.query("select count(distinct journey_id) from core.sessions where not is_bot")
     assert visitors == f"{counted:,}" and distinct == counted < added
 
 
@@ -120,17 +121,17 @@ def test_every_figure_has_its_definition_sql_and_csv(page):
     assert len(shown.get("download_button")) >= len(shown.metric)
 
 
-def test_annotations_are_drawn_on_series(page, tmp_path, monkeypatch, demo):
+def test_annotations_are_drawn_on_series(page, tmp_path, monkeypatch, built_demo):
     file = tmp_path / "annotations.toml"
     file.write_text('[[annotations]]\ndate = 2026-10-20\ntext = "Newsletter"\n')
     monkeypatch.setenv("PIXELNOVA_ANNOTATIONS", str(file))
     assert any("Newsletter" in str(chart.proto) for chart in page().get("echarts_chart"))
 
 
-def test_an_access_file_binds_queries_to_shops(demo):
-    store = Stores(demo.data).newest(frozenset({"other.myshopify.com"}))
+def test_an_access_file_binds_queries_to_shops(built_demo):
+    store = Stores(built_demo.data).newest(frozenset({"other.myshopify.com"}))
     assert store.shops() == []
-    period = named_period("7 days", *([Stores(demo.data).newest().shop(DEMO_SHOP).today] * 2))
+    period = named_period("7 days", *([Stores(built_demo.data).newest().shop(DEMO_SHOP).today] * 2))
     for ask in (
         lambda: store.shop(DEMO_SHOP),
         lambda: store.query(DEMO_SHOP, "select 1 where 'x' = $shop"),
@@ -139,15 +140,15 @@ def test_an_access_file_binds_queries_to_shops(demo):
         with pytest.raises(ShopNotVisible):
             ask()
     with pytest.raises(ValueError, match="filter by"):
-        Stores(demo.data).newest().query(DEMO_SHOP, "select count(*) from core.sessions")
+        Stores(built_demo.data).newest().query(DEMO_SHOP, "select count(*) from core.sessions")
 
 
-def test_a_reader_without_shops_sees_no_figure_whatever_the_url_says(demo, tmp_path, monkeypatch):
+def test_a_reader_without_shops_sees_no_figure_whatever_the_url_says(built_demo, tmp_path, monkeypatch):
     access = tmp_path / "access.toml"
     access.write_text(
         'login = "header"\nheader = "X-User"\nproxies = ["127.0.0.1"]\n[users]\nb = ["other.myshopify.com"]\n'
     )
-    monkeypatch.setenv("PIXELNOVA_DATA", str(demo.data))
+    monkeypatch.setenv("PIXELNOVA_DATA", str(built_demo.data))
     monkeypatch.setenv("PIXELNOVA_DASHBOARD_ACCESS", str(access))
     shown = AppTest.from_file(str(APP), default_timeout=LOADED_SECONDS)
     shown.query_params["shop"] = DEMO_SHOP
@@ -157,10 +158,10 @@ def test_a_reader_without_shops_sees_no_figure_whatever_the_url_says(demo, tmp_p
 
 
 @pytest.fixture(scope="module")
-def server(demo, tmp_path_factory) -> Iterator[SimpleNamespace]:
+def server(built_demo, tmp_path_factory) -> Iterator[SimpleNamespace]:
     """The dashboard in a process of its own, over a copy of the demo's data folder."""
     data = tmp_path_factory.mktemp("dashboard")
-    shutil.copytree(demo.data / "published", data / "published", symlinks=True)
+    shutil.copytree(built_demo.data / "published", data / "published", symlinks=True)
     command = [sys.executable, "-m", "orchestration.cli", "--data", str(data), "dashboard", "--port", "0"]
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PIXELNOVA_")}
     process = subprocess.Popen(command, cwd=PROJECT, env=environment, stdout=subprocess.PIPE, text=True)
@@ -221,18 +222,18 @@ def test_a_choice_is_kept_in_the_url(browse):
     page.wait_for_url("**/funnel?**device=mobile**")
 
 
-def test_a_new_version_is_shown_without_a_reload(browse, server, demo):
+def test_a_new_version_is_shown_without_a_reload(browse, server, built_demo):
     page = browse("pipeline")
-    before = demo.published.folder.name
+    before = read_current(built_demo.data).folder.name
     page.get_by_text(f"Version {before} was published").wait_for()
-    published = publish(demo.warehouse.file, server.data)
+    published = publish(built_demo.file, server.data)
     page.get_by_text(f"Version {published.folder.name} was published").wait_for()
 
 
-def test_csv_of_the_api_has_the_rows_of_its_json(demo, tmp_path, monkeypatch):
+def test_csv_of_the_api_has_the_rows_of_its_json(built_demo, tmp_path, monkeypatch):
     monkeypatch.setenv("PIXELNOVA_API_KEYS", str(tmp_path / "keys.json"))
     _, key = add_key(tmp_path / "keys.json", DEMO_SHOP, ("analytics",))
-    transport = httpx.ASGITransport(app=create_api(demo.data, ApiSettings(0)))
+    transport = httpx.ASGITransport(app=create_api(built_demo.data, ApiSettings(0)))
 
     async def ask(accept: str) -> httpx.Response:
         async with httpx.AsyncClient(transport=transport, base_url="http://api") as client:

@@ -10,22 +10,15 @@ from zoneinfo import ZoneInfo
 import pytest
 from crawleruseragents import is_crawler
 
-from ingestion.data_folder import workspace
 from ingestion.experiments import experiments_file, load_experiments
 from ingestion.shops import load_shops
-from ingestion.simulator.admin_api import AdminApi, Bucket, running_admin_api
-from ingestion.simulator.admin_store import AdminStore
 from ingestion.simulator.catalogue import build_catalogue
 from ingestion.simulator.experiments import EFFECTS, Effect
 from ingestion.simulator.recommendations import CLICKED, LINE_PROPERTY, VIEWED
 from ingestion.simulator.shoppers import Simulation, simulate
-from ingestion.sources.shopify import Settings, shopify_source
-from ingestion.sources.shopify_api import URL_VARIABLE, admin_apis
-from ingestion.sources.shopify_token import token_variable
-from ingestion.warehouse import open_pipeline
 from serving.experiments.results import write_results
 from tests.landing_files import land
-from tests.questions import DEMO_SHOP, END, PROJECT, SEED, demo_simulation, demo_warehouse, lines_of
+from tests.questions import DEMO_SHOP, END, PROJECT, SEED, demo_simulation, lines_of
 from tests.warehouse import Warehouse
 
 NEW_YORK = ZoneInfo("America/New_York")
@@ -35,24 +28,6 @@ Place = tuple[Any, ...]  # date, placement, strategy, position
 @pytest.fixture(scope="module")
 def simulation() -> Simulation:
     return demo_simulation()
-
-
-@pytest.fixture(scope="module")
-def warehouse(tmp_path_factory, simulation) -> Warehouse:
-    """The demo with its orders of the Admin API, and so with refunds."""
-    built = demo_warehouse(tmp_path_factory.mktemp("demo"))
-    store = AdminStore(DEMO_SHOP, build_catalogue(SEED), simulation.orders)
-    with (
-        running_admin_api(AdminApi(store, "token", Bucket(maximum=20_000, restore_rate=1000))) as url,
-        pytest.MonkeyPatch.context() as patch,
-    ):
-        patch.setenv(URL_VARIABLE, url)
-        patch.setenv(token_variable(DEMO_SHOP), "token")
-        wanted = Settings(orders_of=frozenset([DEMO_SHOP]), workspace=workspace(built.data))
-        apis = admin_apis(load_shops(PROJECT / "shops.toml"))
-        open_pipeline("shopify", built.data).run(shopify_source(apis, wanted))
-    built.build()
-    return built
 
 
 @dataclass(frozen=True)
@@ -180,7 +155,7 @@ def recomputed(simulation) -> Recomputed:
     return Recomputed(simulation)
 
 
-def test_attributed_sales_equal_those_recomputed_from_events(warehouse, recomputed):
+def test_attributed_sales_equal_those_recomputed_from_events(built_demo, recomputed):
     expected = defaultdict(lambda: [set(), 0, Decimal(0), Decimal(0)])
     for line in recomputed.lines:
         sums = expected[*line.place, line.attribution]
@@ -190,7 +165,7 @@ def test_attributed_sales_equal_those_recomputed_from_events(warehouse, recomput
         sums[3] += line.net
     found = {}
     for attribution in ("direct", "view_through"):
-        for *place, orders, units, gross, net in warehouse.query(
+        for *place, orders, units, gross, net in built_demo.query(
             f"select local_date, placement, strategy, position, {attribution}_orders, {attribution}_units, "
             f"{attribution}_gross_sales, {attribution}_net_sales from recommendations.effectiveness "
             f"where level = 'position' and {attribution}_orders > 0"
@@ -203,7 +178,7 @@ def test_attributed_sales_equal_those_recomputed_from_events(warehouse, recomput
     assert any(gross != net for _, _, gross, net in found.values()), "no refund"
 
 
-def test_lists_and_clicks_equal_those_recomputed_from_events(warehouse, recomputed):
+def test_lists_and_clicks_equal_those_recomputed_from_events(built_demo, recomputed):
     seen = {view["customData"]["request_id"]: view for view in recomputed.views}
     clicked = {click["customData"]["request_id"]: click for click in recomputed.clicks}
     items = {(request, product) for request, view in seen.items() for product in view["customData"]["product_ids"]} | {
@@ -220,30 +195,30 @@ def test_lists_and_clicks_equal_those_recomputed_from_events(warehouse, recomput
         dates[date][1] += request in clicked
     assert {
         date: [lists, clicks]
-        for date, lists, clicks in warehouse.query(
+        for date, lists, clicks in built_demo.query(
             "select local_date, lists_seen, lists_clicked from recommendations.effectiveness "
             "where level = 'placement' and lists_seen > 0"
         )
     } == dates
-    assert warehouse.query(
+    assert built_demo.query(
         "select sum(items_seen), sum(items_clicked) from recommendations.effectiveness where level = 'position'"
     ) == [(len(items), len(items_clicked))]
 
 
-def test_every_planted_order_is_attributed_directly(warehouse, simulation):
+def test_every_planted_order_is_attributed_directly(built_demo, simulation):
     planted = {one["order_id"] for one in simulation.planted["orders_caused"]}
-    credited = warehouse.query(
+    credited = built_demo.query(
         "select orders.order_id from intermediate.int_attributed_outcomes as outcomes "
         "inner join core.orders as orders using (order_key) where attribution = 'direct'"
     )
-    seen = {order for (order,) in warehouse.query("select order_id from core.orders where not is_test")}
+    seen = {order for (order,) in built_demo.query("select order_id from core.orders where not is_test")}
     assert planted & seen
     assert planted & seen <= {order for (order,) in credited}
 
 
-def test_attributed_sales_overstate_what_lists_caused(warehouse, simulation):
+def test_attributed_sales_overstate_what_lists_caused(built_demo, simulation):
     """The clicks of shoppers who would have bought anyway are credited too."""
-    [(direct, view_through)] = warehouse.query(
+    [(direct, view_through)] = built_demo.query(
         "select sum(direct_gross_sales), sum(view_through_gross_sales) from recommendations.effectiveness "
         "where level = 'source'"
     )

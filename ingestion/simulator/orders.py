@@ -1,4 +1,4 @@
-"""Orders of the simulated shop: from the online store and the point of sale, with later refunds and cancellations.
+"""Orders of the simulated shop: from the online store and from elsewhere, with later refunds and cancellations.
 
 Converts completed checkouts to `PlacedOrder`.
 """
@@ -18,7 +18,7 @@ class PlacedOrder:
 
     id: int
     checkout_token: str | None  # None: not from the online store
-    source_name: str  # "web", or "pos" for the point of sale
+    source_name: str  # Shopify's: "web", "pos" for the point of sale, "shopify_draft_order"
     placed_at: datetime
     currency: str
     customer_id: int | None
@@ -63,6 +63,29 @@ def till_orders(shop: Shop, catalogue: Catalogue, seed: int, day: date) -> Itera
             discount_cents=0,
             shipping_cents=0,
             tax_cents=round(variant.price_cents * 0.08875),
+        )
+
+
+def draft_orders(shop: Shop, catalogue: Catalogue, seed: int, day: date) -> Iterator[PlacedOrder]:
+    """Orders that staff take by telephone and enter as drafts, which no pixel sees: one every other day."""
+    rng = Random(f"drafts/{seed}/{day}")
+    if rng.random() < 0.5:
+        product = rng.choice([one for one in catalogue.products if one.is_published and one.in_stock])
+        variant, quantity = rng.choice(product.variants), rng.randint(2, 8)
+        cents = variant.price_cents * quantity
+        yield PlacedOrder(
+            id=5_800_000_000_000 + rng.randrange(10**11),
+            checkout_token=None,
+            source_name="shopify_draft_order",
+            placed_at=datetime.combine(day, time(rng.randint(14, 22), rng.randrange(60)), UTC),
+            currency=shop.currency,
+            customer_id=None,
+            lines=((product, variant, quantity),),
+            discounted_cents=(cents,),
+            subtotal_cents=cents,
+            discount_cents=0,
+            shipping_cents=695,
+            tax_cents=0,
         )
 
 

@@ -22,7 +22,7 @@ from ingestion.shops import Shop
 from ingestion.simulator.catalogue import COLLECTIONS, Catalogue, Product, Variant
 from ingestion.simulator.discounts import discounts_on
 from ingestion.simulator.experiments import Experiments
-from ingestion.simulator.orders import PlacedOrder, till_orders, with_aftermath
+from ingestion.simulator.orders import PlacedOrder, draft_orders, till_orders, with_aftermath
 from ingestion.simulator.pixel_events import Browser, Checkout, Device, Event
 from ingestion.simulator.recommendations import Lists, ListViewer, lists_of
 
@@ -132,7 +132,7 @@ def simulate(
     """All deliveries and orders of the `days` before `end`.
 
     About 100 sessions a day. They include bots, refused consent, repeated and late deliveries, and a few events with
-    invalid timestamps. The orders include some whose thank-you page never loaded, point-of-sale and test orders,
+    invalid timestamps. The orders include some whose thank-you page never loaded, point-of-sale, draft and test orders,
     refunds and cancellations.
 
     Args:
@@ -154,7 +154,8 @@ def simulate(
             deliveries += visitor.deliveries(begin, end)
             placed = [*visitor.placed, *visitor.list_viewer.placed]
             orders += [order for order in placed if begin <= order.placed_at < end]
-        orders += [order for order in till_orders(shop, catalogue, seed, day) if begin <= order.placed_at < end]
+        elsewhere = [*till_orders(shop, catalogue, seed, day), *draft_orders(shop, catalogue, seed, day)]
+        orders += [order for order in elsewhere if begin <= order.placed_at < end]
     return Simulation(
         sorted(deliveries, key=lambda delivery: (delivery.sent_at, delivery.events[0]["id"])),
         sorted((with_aftermath(order, end) for order in orders), key=lambda order: (order.placed_at, order.id)),

@@ -119,10 +119,11 @@ def _facts(rows: Rows, shop: str, name: str) -> Table:
             table.add_row("  after refunds and cancellations", _money(net, currency))
     for currency, missing, placed, value in rows(
         "select currency, sum(missing_in_pixel), sum(admin_orders), sum(missing_amount) "
-        "from operations.order_reconciliation where shop = $shop group by currency order by 3 desc, currency",
+        "from operations.order_reconciliation where shop = $shop group by currency having sum(admin_orders) > 0 "
+        "order by 3 desc, currency",
         shop,
     ):
-        share = f"{missing:,} of {placed:,} ({missing / placed:.1%})" if placed else "0"
+        share = f"{missing:,} of {placed:,} ({missing / placed:.1%})"
         table.add_row("Orders missed by the pixel", f"{share}, worth {_money(value, currency)}")
     return table
 

@@ -67,6 +67,7 @@ MARTS = {
     "operations/order_reconciliation",
     "operations/quarantined_events",
     "operations/reconciled_orders",
+    "operations/reconciliation_causes",
     "operations/shops_put_aside",
     "recommendations/clicks",
     "recommendations/effectiveness",

@@ -20,9 +20,9 @@ def file(tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def ask(demo, file):
+def ask(built_demo, file):
     """Ask the API of the demo, with the text of a key."""
-    transport = httpx.ASGITransport(app=create_api(demo.data, ApiSettings(0)), client=("203.0.113.7", 5000))
+    transport = httpx.ASGITransport(app=create_api(built_demo.data, ApiSettings(0)), client=("203.0.113.7", 5000))
 
     async def get(path, key, **headers):
         async with httpx.AsyncClient(transport=transport, base_url="http://api") as client:
