@@ -184,9 +184,8 @@ def _event(number: int, one: StreamEvent) -> dict[str, Any]:
     if one.name == "collection_viewed":
         data = {"collection": {"id": str(one.customer), "title": f"C{one.moment}", "productVariants": listed}}
     elif one.name == "search_submitted":
-        data = {
-            "searchResult": {"query": f" {'Àa'[one.customer % 2]}", "productVariants": listed if one.order else None}
-        }
+        query = ["À  b", " a B", "c"][one.customer % 3]
+        data = {"searchResult": {"query": query, "productVariants": listed if one.order else None}}
     elif one.name == "product_viewed":
         data = {"productVariant": variant}
     elif one.name in ("product_added_to_cart", "product_removed_from_cart"):

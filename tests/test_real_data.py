@@ -4,7 +4,7 @@ Each data set is a shop of its own in one warehouse; what the marts say of it is
 """
 
 import json
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from types import SimpleNamespace
 
@@ -253,6 +253,35 @@ def test_online_retail_monthly_cohorts_equal_pandas(real, retail_orders):
     for cohort, _, _, _, _, sales, cumulative in found:
         totals[cohort] = totals.get(cohort, Decimal(0)) + sales
         assert cumulative == totals[cohort]
+
+
+@pytest.mark.parametrize("mart", ["campaigns", "landing_pages"])
+def test_online_retail_attributed_sales_equal_pandas_by_every_model(real, retail_orders, mart):
+    models = ("first_touch", "last_touch", "last_non_direct", "linear", "position_based")
+    total = Decimal(int(retail_orders["amount"].sum())) / 1000
+    sums = [f"sum({model}_orders), sum({model}_sales_amount)" for model in models]
+    found = query(real, f"select {', '.join(sums)} from analytics.{mart} where shop = ?", RETAIL)
+    assert found == [(len(retail_orders), total) * len(models)]
+
+
+def test_online_retail_sales_of_the_month_after_a_first_visit_equal_pandas(real, retail_orders):
+    """Of the day on which most customers order for the first time: every order is a session of its own here."""
+    known = retail_orders.dropna(subset="customer")
+    day = known.groupby("customer")["date"].min().mode()[0]
+    customers = known[known["date"] == day]["customer"].unique()
+    later = known[known["customer"].isin(customers) & (known["date"] >= day)]
+    expected = [
+        Decimal(int(later[later["date"] <= day + timedelta(days=days)]["amount"].sum())) / 1000 for days in (30, 90)
+    ]
+    found = query(
+        real,
+        "select sum(people), sum(sales_30_days_amount), sum(sales_90_days_amount) from analytics.campaigns "
+        "where shop = ? and local_date = ? and sessions > 0",
+        RETAIL,
+        day,
+    )
+    assert found == [(len(customers), *expected)]
+    assert expected[0] < expected[1]
 
 
 def test_an_order_without_a_client_counts_but_belongs_to_no_session(real, shared_data):

@@ -4,6 +4,7 @@ Generates a `Catalogue` from a seed. Companions are planted structure: shoppers 
 companion too, so that tests know what "bought together" must find.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from random import Random
@@ -66,10 +67,16 @@ class Product:
 
 @dataclass(frozen=True)
 class Catalogue:
-    """All products and their companions."""
+    """All products and their companions, and what is sold out for a while."""
 
     products: tuple[Product, ...]
     companions: dict[int, Product] = field(repr=False)  # product id ▶ its companion
+    sell_outs: Mapping[int, tuple[datetime, datetime]] = field(default_factory=dict)  # product id ▶ from, until
+
+    def sells(self, product: Product, at: datetime) -> bool:
+        """Whether the product is not sold out at this time."""
+        begin, end = self.sell_outs.get(product.id, (at, at))
+        return not begin <= at < end
 
     def published(self, collection: str) -> list[Product]:
         """The published products of a collection, most popular first."""

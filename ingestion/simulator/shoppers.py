@@ -88,6 +88,8 @@ ARRIVALS = [
     (8, "", "utm_source=newsletter&utm_medium=email&utm_campaign=weekly"),
     (5, "https://www.thekitchenpages.example/best-skillets", ""),
 ]
+SEARCHES_IN_VAIN = 0.15  # of searches, for what the shop does not have
+NEVER_SOLD = ("Fondue Set", "Crème Brûlée Torch", "Waffle Iron")
 THANK_YOU_NEVER_LOADED = 0.03  # of orders: Shopify then never sends checkout_completed
 STEPS_TO_PAYMENT = (
     "checkout_contact_info_submitted",
@@ -277,9 +279,12 @@ class _Visitor:
         browser.emit("collection_viewed", now + timedelta(milliseconds=120), data)
 
     def _search(self, browser: Browser, collection: str, now: datetime) -> None:
-        query = self.rng.choice(list(COLLECTIONS[collection]))
+        product_type = self.rng.choice(list(COLLECTIONS[collection]))
+        rng = Random(f"search/{browser.client_id}/{browser.seq}")
+        wanted = rng.choice(NEVER_SOLD) if rng.random() < SEARCHES_IN_VAIN else product_type
+        query = rng.choice([wanted, wanted.upper(), f" {wanted}  "])
         browser.open_page(f"/search?q={query.replace(' ', '+')}", "Search", now)
-        found = [p for p in self.catalogue.published(collection) if p.product_type == query][:3]
+        found = [p for p in self.catalogue.published(collection) if p.product_type == wanted][:3]
         data = {
             "searchResult": {
                 "query": query,
@@ -322,7 +327,7 @@ class _Visitor:
         now: datetime,
     ) -> datetime:
         quantity = self.rng.choices([1, 2, 4], [80, 15, 5])[0]
-        if not any(variant.id == in_cart.id for _, in_cart, _ in cart):
+        if self.catalogue.sells(product, now) and not any(variant.id == in_cart.id for _, in_cart, _ in cart):
             cart.append((product, variant, quantity))
             line = browser.cart_line(product, variant, quantity)
             browser.emit("product_added_to_cart", now, {"cartLine": line})

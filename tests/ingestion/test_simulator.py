@@ -1,5 +1,6 @@
 import json
 from collections import Counter, defaultdict
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from ingestion.shops import load_shops
 from ingestion.simulator import recommendations
 from ingestion.simulator.catalogue import build_catalogue
 from ingestion.simulator.experiments import EXPOSED
-from ingestion.simulator.shoppers import EVENTS_PER_DELIVERY, simulate
+from ingestion.simulator.shoppers import EVENTS_PER_DELIVERY, NEVER_SOLD, simulate
 
 PROJECT = Path(__file__).resolve().parents[2]
 END = datetime(2026, 11, 22, 16, tzinfo=UTC)
@@ -108,6 +109,32 @@ def test_edge_cases_of_real_stores_occur(deliveries, events):
     assert any(delivery.sent_at > newest for delivery in deliveries), "no late delivery"
     orders = [event["data"]["checkout"]["order"]["id"] for event in events if event["name"] == "checkout_completed"]
     assert len(set(orders)) < len(orders), "no reloaded thank-you page"
+
+
+def test_some_searches_find_nothing(events):
+    results = [event["data"]["searchResult"] for event in events if event["name"] == "search_submitted"]
+    in_vain = [found["query"] for found in results if not found["productVariants"]]
+    assert {query.strip().title() for query in in_vain} >= set(NEVER_SOLD)
+    assert len(in_vain) < len(results) / 2
+
+
+def test_nothing_sold_out_is_put_into_a_cart(shop, catalogue, deliveries):
+    begin, end = END - timedelta(days=20), END - timedelta(days=10)
+    sell_outs = {product.id: (begin, end) for product in catalogue.products[:40]}
+    without = simulate(shop, replace(catalogue, sell_outs=sell_outs), 1, END).deliveries
+
+    def added(found) -> list[bool]:
+        """Of the products that are sold out, whether they were added to a cart meanwhile."""
+        return [
+            begin <= happened_at(event) < end
+            for delivery in found
+            for event in delivery.events
+            if event["name"] == "product_added_to_cart" and event["timestamp"] != BROKEN
+            if int(event["data"]["cartLine"]["merchandise"]["product"]["id"]) in sell_outs
+        ]
+
+    assert set(added(deliveries)) == {True, False}
+    assert set(added(without)) == {False}
 
 
 def test_customers_return_on_another_device(events):

@@ -52,7 +52,8 @@ orders as (
         ordered_at,
         local_date,
         coalesce(currency, 'unknown') as currency,
-        gross_total_amount as amount
+        -- An order of unknown total adds nothing to sales.
+        coalesce(gross_total_amount, 0) as amount
     from {{ ref('orders') }}
     where not is_test and not is_bot
 

@@ -1,6 +1,7 @@
 {#-
     The orders that people who saw a sold-out product would have placed: beta-binomial. The product's conversion while it
-    could be bought is shrunk to its type's, and that to the shop's, by `lost_demand_prior_cases` cases each.
+    could be bought is shrunk to its type's, and that to the shop's, by `lost_demand_prior_cases` cases each. The bounds
+    of the number of buyers are whole orders, rounded outwards: most products miss a few.
 -#}
 
 {% set prior_cases = var('lost_demand_prior_cases') %}
@@ -266,7 +267,11 @@ with_sums as (
         *,
         sum(cases) over (partition by shop, product_type) as type_cases,
         sum(hits) over (partition by shop, product_type) as type_hits,
-        cast(sum(hits) over (partition by shop) as double) / nullif(sum(cases) over (partition by shop), 0) as shop_rate
+        -- Half a hit and half a miss more (Jeffreys), so that a shop without hits does not seem certain.
+        case
+            when sum(cases) over (partition by shop) > 0
+                then (sum(hits) over (partition by shop) + 0.5) / (sum(cases) over (partition by shop) + 1.0)
+        end as shop_rate
     from by_product
 
 ),
@@ -275,7 +280,7 @@ with_type_rate as (
 
     select
         *,
-        (type_hits + {{ prior_cases }} * shop_rate) / (type_cases + {{ prior_cases }}) as type_rate
+        (type_hits + {{ prior_cases }} * cast(shop_rate as double)) / (type_cases + {{ prior_cases }}) as type_rate
     from with_sums
 
 ),
@@ -341,8 +346,8 @@ missed as (
     select
         *,
         greatest(expected_orders - people_bought, 0) as missed_orders,
-        greatest(expected_orders - {{ z }} * standard_deviation - people_bought, 0) as missed_orders_lower,
-        greatest(expected_orders + {{ z }} * standard_deviation - people_bought, 0) as missed_orders_upper
+        greatest(floor(expected_orders - {{ z }} * standard_deviation) - people_bought, 0) as missed_orders_lower,
+        greatest(ceil(expected_orders + {{ z }} * standard_deviation) - people_bought, 0) as missed_orders_upper
     from estimated
 
 )
@@ -368,8 +373,8 @@ select
     missed.hits,
     round(missed.rate, 9) as conversion_rate,
     round(missed.missed_orders, 6) as missed_orders,
-    round(missed.missed_orders_lower, 6) as missed_orders_lower,
-    round(missed.missed_orders_upper, 6) as missed_orders_upper,
+    cast(missed.missed_orders_lower as bigint) as missed_orders_lower,
+    cast(missed.missed_orders_upper as bigint) as missed_orders_upper,
     shops.currency,
     {{ total('missed.missed_orders * missed.order_value') }} as missed_sales_amount,
     {{ total('missed.missed_orders_lower * missed.order_value') }} as missed_sales_lower_amount,
