@@ -285,7 +285,8 @@ class Invoice:
 @pytest.fixture(scope="module")
 def invoices(retail_lines) -> list[Invoice]:
     """All invoices that are not cancelled, by time, then by order_key."""
-    columns = retail_lines[["InvoiceNo", "InvoiceDate", "CustomerID", "StockCode", "Quantity", "amount"]]
+    names = ["InvoiceNo", "InvoiceDate", "CustomerID", "StockCode", "Quantity", "amount"]
+    columns = retail_lines.sort_values("InvoiceDate")[names]
     found: dict[str, Invoice] = {}
     for number, at, customer, code, quantity, amount in columns.itertuples(index=False, name=None):
         if number not in found:

@@ -22,21 +22,16 @@ orders as (
 
 ),
 
-refunds as (
+losses as (
 
-    select * from {{ ref('stg_shopify__refunds') }}
+    select * from {{ ref('int_order_losses') }}
+    where journey_id is not null
 
 ),
 
 today as (
 
     select * from {{ ref('int_shop_today') }}
-
-),
-
-shops as (
-
-    select * from {{ ref('stg_shops__shops') }}
 
 ),
 
@@ -102,56 +97,6 @@ members as (
 
 ),
 
-refund_dates as (
-
-    select
-        orders.order_key,
-        {{ local_date('coalesce(refunds.refunded_at, orders.ordered_at)', "coalesce(shops.timezone, 'UTC')") }}
-            as local_date,
-        refunds.amount
-    from orders
-    inner join refunds on orders.admin_order_key = refunds.order_key
-    left join shops on orders.shop = shops.shop
-    where orders.net_amount is not null
-
-),
-
-refund_sums as (
-
-    select
-        order_key,
-        sum(amount) as amount
-    from refund_dates
-    group by order_key
-
-),
-
--- What an order lost since: refunds on their date, and the rest (an unpaid cancellation, an edit) when it was
--- cancelled, else with the order. A refund never precedes its order, nor follows today.
-losses as (
-
-    select
-        order_key,
-        local_date,
-        amount
-    from refund_dates
-
-    union all
-
-    select
-        orders.order_key,
-        case
-            when orders.cancelled_at is null then orders.local_date
-            else {{ local_date('orders.cancelled_at', "coalesce(shops.timezone, 'UTC')") }}
-        end as local_date,
-        orders.gross_amount - orders.net_amount - coalesce(refund_sums.amount, 0) as amount
-    from orders
-    left join refund_sums on orders.order_key = refund_sums.order_key
-    left join shops on orders.shop = shops.shop
-    where orders.net_amount is not null
-
-),
-
 activity as (
 
     select
@@ -170,22 +115,17 @@ activity as (
     union all
 
     select
-        orders.journey_id,
-        orders.currency,
-        cast({{ dbt.date_trunc(
-            'month', 'greatest(least(losses.local_date, today.today), orders.local_date)'
-        ) }} as date) as activity_month,
+        journey_id,
+        currency,
+        cast({{ dbt.date_trunc('month', 'local_date') }} as date) as activity_month,
         0 as orders,
         0 as returning_orders,
         null as gross_amount,
         null as returning_gross_amount,
         null as net_by_order_date,
-        -losses.amount as net_by_refund_date,
+        -amount as net_by_refund_date,
         null as margin_amount
     from losses
-    inner join orders on losses.order_key = orders.order_key
-    left join today on orders.shop = today.shop
-    where losses.amount <> 0
 
 ),
 
