@@ -42,7 +42,12 @@ def online_retail_orders(parquet: Path) -> Iterator[dict[str, Any]]:
                             "title": title,
                             "quantity": quantity,
                             "finalLinePrice": _money(amount),
-                            "variant": {"id": None, "sku": code, "price": _money(price), "product": {"title": title}},
+                            "variant": {
+                                "id": None,
+                                "sku": code,
+                                "price": _money(price),
+                                "product": {"id": code, "title": title},
+                            },
                         }
                         for code, title, quantity, price, amount in lines
                     ],

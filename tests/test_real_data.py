@@ -4,11 +4,17 @@ Each data set is a shop of its own in one warehouse; what the marts say of it is
 """
 
 import json
-from datetime import datetime, timedelta
+from collections import Counter, defaultdict
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
 from decimal import Decimal
+from hashlib import md5
+from itertools import combinations
+from math import prod
 from types import SimpleNamespace
 
 import duckdb
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -189,12 +195,17 @@ def test_online_retail_orders_and_lines_equal_the_parquet_to_the_cent(real, shar
 
 
 @pytest.fixture(scope="module")
-def retail_orders(shared_data) -> pd.DataFrame:
-    """One row per non-cancelled invoice, by pandas: customer, local date and month, thousandths."""
+def retail_lines(shared_data) -> pd.DataFrame:
+    """The lines of non-cancelled invoices, with their amount in thousandths."""
     lines = pd.read_parquet(shared_data / "online_retail" / "online_retail.parquet")
     lines = lines[~lines["InvoiceNo"].str.startswith("C")]
-    lines = lines.assign(amount=(lines["UnitPrice"] * 1000).round().astype("int64") * lines["Quantity"])
-    orders = lines.groupby("InvoiceNo").agg(
+    return lines.assign(amount=(lines["UnitPrice"] * 1000).round().astype("int64") * lines["Quantity"])
+
+
+@pytest.fixture(scope="module")
+def retail_orders(retail_lines) -> pd.DataFrame:
+    """One row per non-cancelled invoice, by pandas: customer, local date and month, thousandths."""
+    orders = retail_lines.groupby("InvoiceNo").agg(
         at=("InvoiceDate", "min"), customer=("CustomerID", "min"), amount=("amount", "sum")
     )
     local = orders["at"].dt.tz_localize("UTC").dt.tz_convert("Europe/London")
@@ -282,6 +293,189 @@ def test_online_retail_sales_of_the_month_after_a_first_visit_equal_pandas(real,
     )
     assert found == [(len(customers), *expected)]
     assert expected[0] < expected[1]
+
+
+@dataclass
+class Invoice:
+    """One non-cancelled invoice. key: its order_key; products: by stock code, amounts in thousandths of a pound."""
+
+    key: str
+    at: datetime
+    day: date
+    customer: str | None
+    products: Counter[str] = field(default_factory=Counter)
+    units: int = 0
+
+    @property
+    def amount(self) -> int:
+        return sum(self.products.values())
+
+
+@pytest.fixture(scope="module")
+def invoices(retail_lines) -> list[Invoice]:
+    """All invoices that are not cancelled, by time, then by order_key."""
+    names = ["InvoiceNo", "InvoiceDate", "CustomerID", "StockCode", "Quantity", "amount"]
+    columns = retail_lines.sort_values("InvoiceDate")[names]
+    found: dict[str, Invoice] = {}
+    for number, at, customer, code, quantity, amount in columns.itertuples(index=False, name=None):
+        if number not in found:
+            day = at.tz_localize("UTC").tz_convert("Europe/London").date()
+            known = None if pd.isna(customer) else str(int(customer))
+            found[number] = Invoice(md5(f"{RETAIL}|{number}".encode()).hexdigest(), at, day, known)
+        found[number].products[code.strip()] += amount
+        found[number].units += quantity
+    return sorted(found.values(), key=lambda invoice: (invoice.at, invoice.key))
+
+
+@pytest.fixture(scope="module")
+def by_customer(invoices) -> dict[str, list[Invoice]]:
+    found = defaultdict(list)
+    for invoice in invoices:
+        if invoice.customer:
+            found[invoice.customer].append(invoice)
+    return found
+
+
+def first_product(invoice: Invoice) -> str:
+    return min(invoice.products, key=lambda code: (-invoice.products[code], code))
+
+
+def test_online_retail_customer_value_equals_plain_python(real, by_customer):
+    expected = {
+        customer: (
+            len(bought),
+            bought[0].day.replace(day=1),
+            first_product(bought[0]),
+            sum(one.amount for one in bought),
+            bought[0].amount,
+            sum(one.amount for one in bought[1:]),
+            None,
+            None,
+        )
+        for customer, bought in by_customer.items()
+    }
+    found = query(
+        real,
+        "select customer_id, orders, cohort_month, first_product_id, cast(1000 * gross_amount as bigint), "
+        "cast(1000 * new_gross_amount as bigint), cast(1000 * returning_gross_amount as bigint), net_amount, "
+        "margin_amount from analytics.customer_value where shop = ?",
+        RETAIL,
+    )
+    assert {customer: tuple(row) for customer, *row in found} == expected
+
+
+def test_online_retail_cohorts_by_first_product_equal_plain_python(real, by_customer):
+    sizes = Counter(first_product(bought[0]) for bought in by_customer.values())
+    people, amounts, ordering = Counter(), Counter(), defaultdict(set)
+    for customer, bought in by_customer.items():
+        product = first_product(bought[0])
+        begun = bought[0].day.replace(day=1)
+        for cohort in (("all", "all"), ("first_product", product if sizes[product] >= 5 else "other")):
+            people[*cohort, begun] += 1
+            for one in bought:
+                since = (one.day.year - begun.year) * 12 + one.day.month - begun.month
+                amounts[*cohort, begun, since] += one.amount
+                ordering[*cohort, begun, since].add(customer)
+    expected = {}
+    for *cohort, begun in people:
+        total = 0
+        for since in range(13):
+            key = (*cohort, begun, since)
+            total += amounts[key]
+            expected[key] = (people[*cohort, begun], len(ordering.get(key, ())), total)
+    found = query(
+        real,
+        "select dimension, dimension_value, cohort_month, months_since, people, ordering_people, "
+        "cast(1000 * cumulative_gross_amount as bigint) from analytics.customer_cohorts "
+        "where shop = ? and dimension in ('all', 'first_product') and months_since < 13",
+        RETAIL,
+    )
+    assert {tuple(row[:4]): tuple(row[4:]) for row in found} == expected
+    assert len({value for dimension, value, *_ in expected if dimension == "first_product"}) > 100
+
+
+def test_online_retail_reorder_intervals_equal_plain_python(real, by_customer):
+    days, bought_by, orders = defaultdict(list), defaultdict(set), Counter()
+    for customer, bought in by_customer.items():
+        last: dict[tuple[str, str], date] = {}
+        for one in bought:
+            for item in (("shop", "*"), *(("product", code) for code in one.products)):
+                orders[item] += 1
+                bought_by[item].add(customer)
+                if item in last:
+                    days[item].append((one.day - last[item]).days)
+                last[item] = one.day
+    found = query(
+        real,
+        "select item_kind, item, orders, buyers, intervals, lower_quartile_days, median_days, upper_quartile_days "
+        "from analytics.reorder_intervals where shop = ? and item_kind <> 'product_type'",
+        RETAIL,
+    )
+    assert {tuple(row[:2]): tuple(row[2:5]) for row in found} == {
+        item: (orders[item], len(bought_by[item]), len(days[item])) for item in orders
+    }
+    for kind, item, *_, intervals, lower, middle, upper in found:
+        quartiles = np.percentile(days[kind, item], [25, 50, 75]).tolist() if intervals else [None] * 3
+        assert [lower, middle, upper] == pytest.approx(quartiles)
+    assert sum(map(len, days.values())) > 100_000
+
+
+def test_online_retail_basket_sizes_equal_plain_python(real, invoices):
+    orders, units, amounts = Counter(), Counter(), Counter()
+    for invoice in invoices:
+        size = min(len(invoice.products), 10)
+        orders[size] += 1
+        units[size] += invoice.units
+        amounts[size] += invoice.amount
+    found = query(
+        real,
+        "select products, orders, units, cast(1000 * subtotal_amount as bigint), attach_rate "
+        "from analytics.basket_sizes where shop = ? and contains_kind = 'all'",
+        RETAIL,
+    )
+    assert {size: tuple(row[:3]) for size, *row in found} == {
+        size: (orders[size], units[size], amounts[size]) for size in orders
+    }
+    assert {rate for *_, rate in found} == {1 - orders[1] / len(invoices)}
+
+
+def test_online_retail_bundles_equal_plain_python(real, invoices):
+    baskets = [sorted(invoice.products) for invoice in invoices if len(invoice.products) <= 50]
+    count = len(baskets)
+    singles = Counter(code for basket in baskets for code in basket)
+    pairs = Counter(pair for basket in baskets for pair in combinations(basket, 2))
+
+    def most_frequent(found: Counter) -> dict[tuple[str, ...], int]:
+        likely = [
+            (-orders, codes)
+            for codes, orders in found.items()
+            if orders >= 3 and orders > count * prod(singles[code] / count for code in codes)
+        ]
+        return {codes: -orders for orders, codes in sorted(likely)[:200]}
+
+    best = most_frequent(pairs)
+    inside = {code for pair in best for code in pair}
+    triples = Counter(
+        triple
+        for basket in baskets
+        for triple in combinations([code for code in basket if code in inside], 3)
+        if all(pair in best for pair in combinations(triple, 2))
+    )
+    expected = best | most_frequent(triples)
+    found = query(
+        real,
+        "select product_id_1, product_id_2, product_id_3, orders, support, lift, attach_rate, margin_amount "
+        "from analytics.bundle_candidates where shop = ?",
+        RETAIL,
+    )
+    assert {tuple(code for code in row[:3] if code): row[3] for row in found} == expected
+    for *codes, orders, support, lift, attach_rate, margin in found:
+        known = [code for code in codes if code]
+        assert support == pytest.approx(orders / count)
+        assert lift == pytest.approx(orders / count / prod(singles[code] / count for code in known))
+        assert attach_rate == pytest.approx(orders / min(singles[code] for code in known))
+        assert margin is None
+    assert sum(row[2] is not None for row in found) == 200
 
 
 def test_an_order_without_a_client_counts_but_belongs_to_no_session(real, shared_data):

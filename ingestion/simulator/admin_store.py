@@ -17,9 +17,15 @@ Node = dict[str, Any]
 class AdminStore:
     """One shop. Changes update `updatedAt` as Shopify does: a variant's change also updates its product."""
 
-    def __init__(self, domain: str, catalogue: Catalogue | None = None, orders: Iterable[PlacedOrder] = ()) -> None:
-        """Start with a catalogue and orders, or empty."""
-        self.domain = domain
+    def __init__(
+        self,
+        domain: str,
+        catalogue: Catalogue | None = None,
+        orders: Iterable[PlacedOrder] = (),
+        currency: str = "USD",
+    ) -> None:
+        """Start with a catalogue and orders, or empty. currency: of the shop, and so of its products' costs."""
+        self.domain, self.currency = domain, currency
         self.products: dict[str, Node] = {}
         self.variants: dict[str, dict[str, Node]] = {}  # by product
         self.collections: dict[str, Node] = {}
@@ -71,7 +77,7 @@ class AdminStore:
     def _add_catalogue(self, catalogue: Catalogue) -> None:
         for product in catalogue.products:
             node = _product_node(product, self.domain)
-            self.add_product(node, [_variant_node(product, variant) for variant in product.variants])
+            self.add_product(node, [_variant_node(product, variant, self.currency) for variant in product.variants])
             number = 430_000_000_000 + list({p.collection: None for p in catalogue.products}).index(product.collection)
             collection_id = f"gid://shopify/Collection/{number}"
             self.collections.setdefault(
@@ -112,7 +118,7 @@ def _product_node(product: Product, domain: str) -> Node:
     }
 
 
-def _variant_node(product: Product, variant: Variant) -> Node:
+def _variant_node(product: Product, variant: Variant, currency: str) -> Node:
     compare_at = variant.compare_at_cents
     return {
         "__typename": "ProductVariant",
@@ -125,6 +131,12 @@ def _variant_node(product: Product, variant: Variant) -> Node:
         "availableForSale": variant.inventory > 0,
         "inventoryQuantity": variant.inventory,
         "inventoryPolicy": "DENY",
+        "inventoryItem": {
+            "__typename": "InventoryItem",
+            "unitCost": None
+            if variant.cost_cents is None
+            else {"amount": _amount(variant.cost_cents), "currencyCode": currency},
+        },
         "createdAt": _text(product.created_at),
         "updatedAt": _text(product.created_at),
     }

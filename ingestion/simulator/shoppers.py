@@ -25,12 +25,16 @@ from ingestion.simulator.experiments import Experiments
 from ingestion.simulator.orders import PlacedOrder, draft_orders, till_orders, with_aftermath
 from ingestion.simulator.pixel_events import Browser, Checkout, Device, Event
 from ingestion.simulator.recommendations import Lists, ListViewer, lists_of
+from ingestion.simulator.regulars import regulars_of
 
 PIXEL_VERSION = "simulator-1"
 EVENTS_PER_DELIVERY = 20
 BYTES_PER_DELIVERY = 59_000  # browsers send at most 64 KiB with keepalive
 VISITORS_PER_DAY = 68
 LIFE = timedelta(days=30)  # shoppers may return this long after the first visit
+ALL_ALLOWED = dict.fromkeys(
+    ("analyticsProcessingAllowed", "marketingAllowed", "preferencesProcessingAllowed", "saleOfDataAllowed"), True
+)
 
 
 @dataclass(frozen=True)
@@ -156,6 +160,10 @@ def simulate(
             deliveries += visitor.deliveries(begin, end)
             placed = [*visitor.placed, *visitor.list_viewer.placed]
             orders += [order for order in placed if begin <= order.placed_at < end]
+        for visit in (visit for one in regulars_of(shop, catalogue, seed, day, LIFE) for visit in one.visits):
+            if begin <= _sent_at(visit.events) < end:
+                deliveries += [Delivery(_sent_at(part), ALL_ALLOWED, part) for part in _chunks(visit.events)]
+                orders += [visit.order] if visit.order else []
         elsewhere = [*till_orders(shop, catalogue, seed, day), *draft_orders(shop, catalogue, seed, day)]
         orders += [order for order in elsewhere if begin <= order.placed_at < end]
     return Simulation(

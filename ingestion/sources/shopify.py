@@ -167,7 +167,11 @@ def _fetch_shop(api: AdminApi, settings: Settings, state: dict[str, Any]) -> Ite
 
 
 def _products(api: AdminApi, settings: Settings, state: dict[str, Any]) -> Iterator[_Part]:
-    """Changed products, each with all of its variants."""
+    """Changed products, each with all of its variants; all products, if the query asks for other fields than before."""
+    asked = _digest(PRODUCTS)
+    if state.get("asked") != asked:
+        state.clear()
+        state["asked"] = asked
     seen = _Seen(state)
     count = api.ask(PRODUCTS_COUNT, query=seen.filter)["productsCount"]["count"]
     if count >= settings.bulk_from and settings.workspace:

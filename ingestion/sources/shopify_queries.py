@@ -13,11 +13,12 @@ _PRODUCT = """
 _VARIANT = """
           id title sku position price compareAtPrice
           availableForSale inventoryQuantity inventoryPolicy
-          createdAt updatedAt"""
+          createdAt updatedAt
+          inventoryItem { unitCost { amount currencyCode } }"""
 
 PRODUCTS = f"""
 query PixelnovaProducts($after: String, $query: String) {{
-  products(first: 50, after: $after, query: $query, sortKey: UPDATED_AT) {{
+  products(first: 25, after: $after, query: $query, sortKey: UPDATED_AT) {{
     pageInfo {{ hasNextPage endCursor }}
     nodes {{{_PRODUCT}
       variants(first: 10) {{

@@ -40,7 +40,7 @@ def demo(
         counts = collector_counts(url)
     stored, refused = counts["stored"], counts["consent_refused"]
     console.print(f"The collector stored {stored:,} events; {refused:,} without consent were counted, not stored.")
-    store = AdminStore(shop.domain, build_catalogue(seed), simulated.orders)
+    store = AdminStore(shop.domain, build_catalogue(seed), simulated.orders, shop.currency)
     plus = Bucket(maximum=20_000, restore_rate=1000)  # the rate limit of Shopify's plan Plus
     with running_admin_api(AdminApi(store, DEMO_TOKEN, plus)) as api_url:
         os.environ |= {URL_VARIABLE: api_url, token_variable(shop.domain): DEMO_TOKEN}

@@ -61,6 +61,7 @@ def large_store(domain: str) -> AdminStore:
                 "availableForSale": True,
                 "inventoryQuantity": 5,
                 "inventoryPolicy": "DENY",
+                "inventoryItem": {"unitCost": {"amount": "1.50", "currencyCode": "USD"}},
                 "createdAt": at,
                 "updatedAt": at,
             }

@@ -74,6 +74,7 @@ def variant(product_number: int, number: int, **fields) -> dict:
         "availableForSale": True,
         "inventoryQuantity": 1,
         "inventoryPolicy": "DENY",
+        "inventoryItem": {"unitCost": None},
         "createdAt": "2026-01-01T00:00:00Z",
         "updatedAt": "2026-01-01T00:00:00Z",
         **fields,
@@ -203,7 +204,7 @@ class Clock:
 def test_600_products_with_1328_variants_are_loaded_exactly_under_throttling(shop, store, tmp_path, monkeypatch):
     clock = Clock()
     monkeypatch.setattr(shopify_api, "time", clock)
-    bucket = Bucket(maximum=900, restore_rate=800, clock=clock.monotonic)
+    bucket = Bucket(maximum=1000, restore_rate=800, clock=clock.monotonic)
     with serving(shop, store, bucket=bucket) as (simulator, api):
         assert load(tmp_path, api) == []
         assert simulator.bucket.throttled > 0
@@ -245,6 +246,16 @@ def test_later_runs_load_only_changes(shop, store, tmp_path):
     assert now_known(tmp_path) == really(store)
 
 
+def test_a_query_for_other_fields_reads_all_products_again(shop, store, tmp_path, monkeypatch):
+    with serving(shop, store) as (_, api):
+        load(tmp_path, api)
+        monkeypatch.setattr(shopify, "PRODUCTS", PRODUCTS.replace("vendor", "vendor vendorAgain: vendor"))
+        load(tmp_path, api)
+        assert rows(tmp_path, "products") == 1200
+        load(tmp_path, api)
+        assert rows(tmp_path, "products") == 1200
+
+
 def test_changes_in_the_second_of_the_last_run_are_not_missed(shop, store, tmp_path):
     with serving(shop, store) as (_, api):
         store.update_product(PINK.format(1), NOW, title="One")
@@ -279,7 +290,7 @@ def test_a_failed_run_resumes_where_it_stopped(shop, store, tmp_path):
 
         object.__setattr__(api, "pages", pages)
         assert load(tmp_path, api) == [("products", "no more")]
-        assert rows(tmp_path, "products") == 150
+        assert rows(tmp_path, "products") == 75
         object.__setattr__(api, "pages", real)
         assert load(tmp_path, api) == []
     assert now_known(tmp_path) == really(store)
@@ -486,7 +497,7 @@ def test_refusals_are_reported_in_one_sentence_and_load_nothing(
     [
         (PRODUCTS.replace("handle", "hndle"), "Cannot query field 'hndle'"),
         (PRODUCTS.replace("sortKey: UPDATED_AT", "sortBy: ID"), "Unknown argument 'sortBy'"),
-        (PRODUCTS.replace("first: 50", "first: 250"), "exceeds the single query max cost"),
+        (PRODUCTS.replace("first: 25", "first: 250"), "exceeds the single query max cost"),
     ],
 )
 def test_the_simulator_rejects_invalid_queries(shop, store, text, complaint):
@@ -521,7 +532,7 @@ def test_an_expired_cursor_loses_no_product(shop, store, tmp_path):
 
         def pages(path, text, **variables):
             for number, page in enumerate(real(path, text, **variables)):
-                if path == "products" and number == 3 and simulator.cursors_of == 0:
+                if path == "products" and number == 5 and simulator.cursors_of == 0:
                     simulator.cursors_of += 1
                 yield page
 

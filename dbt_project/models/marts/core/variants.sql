@@ -95,6 +95,8 @@ combined as (
                 and coalesce(catalogue_variants.last_read_at <= catalogue_shops.complete_read_at, true)
         end as is_deleted,
         shopify_variants.deleted_at,
+        shopify_variants.unit_cost,
+        shopify_variants.unit_cost_currency,
         shopify_variants.created_at,
         shopify_variants.updated_at,
         case
@@ -122,6 +124,7 @@ select
     cast(combined.position as bigint) as position,
     combined.price,
     combined.compare_at_price,
+    case when combined.unit_cost_currency = shops.currency then combined.unit_cost end as unit_cost,
     shops.currency,
     combined.is_available and not combined.is_deleted as is_available,
     cast(combined.inventory_quantity as bigint) as inventory_quantity,

@@ -9,6 +9,8 @@
     'is_available': '$.availableForSale',
     'inventory_quantity': '$.inventoryQuantity',
     'inventory_policy': '$.inventoryPolicy',
+    'unit_cost': '$.inventoryItem.unitCost.amount',
+    'unit_cost_currency': '$.inventoryItem.unitCost.currencyCode',
     'created_at': '$.createdAt',
     'updated_at': '$.updatedAt',
 } %}
@@ -53,6 +55,8 @@ select
     try_cast(is_available as boolean) as is_available,
     {{ whole_number('inventory_quantity') }} as inventory_quantity,
     inventory_policy,
+    {{ money('unit_cost') }} as unit_cost,
+    unit_cost_currency,
     {{ utc_timestamp('created_at') }} as created_at,
     {{ utc_timestamp('updated_at') }} as updated_at
 from named

@@ -31,6 +31,7 @@ answers as (
         shop,
         {{ shopify_id('id') }} as order_id,
         cast(fetched_at as timestamp) as fetched_at,
+        {{ json_part('node', '$.refunds') }} as refunds,
         {{ json_texts('node', fields.values() | list) }} as texts
     from {{ source('shopify', 'orders') }}
     where {{ is_built('shop') }}
@@ -43,6 +44,7 @@ named as (
         shop,
         order_id,
         fetched_at,
+        refunds,
         {{ json_columns('texts', fields) }}
     from answers
 
@@ -81,6 +83,7 @@ select
     {{ utc_timestamp('created_at') }} as created_at,
     {{ utc_timestamp('processed_at') }} as processed_at,
     {{ utc_timestamp('cancelled_at') }} as cancelled_at,
-    {{ utc_timestamp('updated_at') }} as updated_at
+    {{ utc_timestamp('updated_at') }} as updated_at,
+    refunds
 from numbered
 where age_rank = 1

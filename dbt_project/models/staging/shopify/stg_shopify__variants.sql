@@ -50,6 +50,8 @@ select
     answers.is_available,
     answers.inventory_quantity,
     answers.inventory_policy,
+    answers.unit_cost,
+    answers.unit_cost_currency,
     products.is_deleted or answers.fetched_at < products.fetched_at as is_deleted,
     coalesce(removals.removed_at, products.deleted_at) as deleted_at,
     answers.created_at,
