@@ -12,7 +12,7 @@ from fractions import Fraction
 
 import duckdb
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from orchestration.parsed_dbt import parsed_project
@@ -68,8 +68,9 @@ sessions = st.lists(
         st.integers(0, 1),
         st.sampled_from([0, 1, 2, 3, 95, 150]),
         st.sampled_from(["direct", "email", "referral"]),
-        st.booleans(),
+        st.sampled_from([False, False, False, False, True]),
     ),
+    min_size=2,
     max_size=9,
 )
 amounts = st.decimals(min_value=-10, max_value=10**13, places=4) | st.just(Decimal("0.01")) | st.none()
@@ -82,8 +83,14 @@ orders = st.lists(
         st.sampled_from(["EUR", "USD", None]),
         st.none() | st.integers(0, 8),
     ),
+    min_size=1,
     max_size=5,
 )
+
+
+FOUR_TOUCHES = [
+    Session(0, day, channel, False) for day, channel in enumerate(["email", "direct", "referral", "direct"])
+]
 
 
 @pytest.fixture(scope="module")
@@ -136,6 +143,7 @@ def shares(channels: list[str]) -> dict[str, list[Fraction]]:
 
 @settings(max_examples=30, deadline=None, database=None, derandomize=True)
 @given(known=sessions, placed=orders)
+@example(known=FOUR_TOUCHES, placed=[Order(0, 3, Decimal("100.01"), "EUR", None)])
 def test_models_conserve_orders_and_sales(compiled, known, placed):
     # In a session that exists, is a person's, and began before the order.
     placed = [

@@ -40,6 +40,10 @@ EVENTS = [
     order("a", 140, 7),  # too late for most
     *visit("b", 140, "one", "/pages/a"),
     order("b", 141, 9),
+    # Twice on one day.
+    *visit("c", 50, "four", "/pages/c"),
+    *visit("c", 50.2, "four", "/pages/c"),
+    order("c", 60, 12),
     # No session.
     order(None, 30, 11),
     order(None, 30, 5, "JPY"),
@@ -98,6 +102,13 @@ def test_later_sales_are_those_of_the_days_after_and_unknown_until_they_are_over
         "where shop = '{shop}' and utm_campaign = 'two' and currency = 'EUR'"
     )
     assert sales == Decimal("130.03")
+
+
+def test_later_sales_count_once_per_person(store):
+    for mart, of_row in {"campaigns": "utm_campaign = 'four'", "landing_pages": "landing_path = '/pages/c'"}.items():
+        columns = "sessions, people, sales_30_days_amount, linear_sales_amount"
+        found = store.query(f"select {columns} from analytics.{mart} where shop = '{{shop}}' and {of_row}")
+        assert found == [(2, 1, Decimal(12), Decimal(8))]
 
 
 def test_landing_pages_have_bounces_and_products_reached(store):
