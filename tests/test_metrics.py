@@ -13,6 +13,9 @@ from crawleruseragents import is_crawler
 
 from ingestion.simulator.orders import PlacedOrder
 from ingestion.simulator.shoppers import Simulation
+from serving.analytics.periods import Period
+from serving.analytics.store import Stores
+from serving.analytics.values import measure
 from serving.metrics import Metric, load_metrics
 from tests.questions import DEMO_SHOP, demo_simulation
 from tests.test_effectiveness import Recomputed
@@ -28,21 +31,12 @@ PERIODS = {
 Values = dict[str, Any]
 
 
-def computed(warehouse: Warehouse, metric: Metric, first: date, last: date) -> Any:
-    """By the catalogue: a value, or values by currency."""
-    if metric.is_ratio:
-        numerator, denominator = (computed(warehouse, part, first, last) for part in CATALOGUE.parts(metric))
-        if not isinstance(numerator, dict):
-            return divided(numerator, denominator)
-        shared = denominator if isinstance(denominator, dict) else dict.fromkeys(numerator, denominator)
-        return {currency: divided(value, shared.get(currency)) for currency, value in numerator.items()}
-    where = f"shop = '{DEMO_SHOP}' and {metric.date} between date '{first}' and date '{last}'"
-    where += f" and ({metric.where})" if metric.where else ""
-    if metric.currency:
-        columns = f"{metric.currency} as value_currency, {metric.expression}"
-        return dict(warehouse.query(f"select {columns} from {metric.mart} where {where} group by value_currency"))
-    [(value,)] = warehouse.query(f"select {metric.expression} from {metric.mart} where {where}")
-    return value
+def computed(demo: Warehouse, metric: Metric, first: date, last: date) -> Any:
+    """What pages and the API show: a value, or values by currency."""
+    measured = measure(Stores(demo.data).newest(), DEMO_SHOP, metric.name, Period(first, last))
+    if CATALOGUE.has_currency(metric):
+        return {one.currency: one.value for one in measured.values}
+    return measured.total()
 
 
 def divided(numerator: Any, denominator: Any) -> float | None:
