@@ -25,7 +25,7 @@ def render(view: View) -> None:
     )
     cards(view, CARDS)
     series(view, "accepted_events")
-    for name in ("event-volume", "quarantine", "fetches", "reconciliation"):
+    for name in ("event-volume", "quarantine", "fetches", "reconciliation", "reconciliation-causes"):
         table(view, name)
     _versions(view)
 

@@ -17,7 +17,8 @@ def render(view: View) -> None:
     found = table(view, "products", hidden=("product_id",) if with_images else ("product_id", "image_url"))
     _rankings(view)
     table(view, "lost-demand", hidden=("product_id",))
-    table(view, "collections")
+    for name in ("collections", "bundles", "reorder-intervals"):
+        table(view, name)
     titles = {row["product_id"]: row["title"] for row in found.rows.records()}
     if titles:
         _one_product(view, titles)

@@ -25,7 +25,7 @@ def render(view: View) -> None:
     _channels(view)
     _retention(view)
     _cohorts(view)
-    for name in ("segments", "landing-pages", "campaigns", "searches"):
+    for name in ("cohort-value", "segments", "discounts", "landing-pages", "campaigns", "searches"):
         table(view, name)
 
 
