@@ -14,12 +14,20 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import pytest
 
+from ingestion.data_folder import workspace
 from ingestion.experiments import load_experiments
 from ingestion.landing import Consent
 from ingestion.shops import load_shops
+from ingestion.simulator.admin_api import AdminApi, Bucket, running_admin_api
+from ingestion.simulator.admin_store import AdminStore
 from ingestion.simulator.catalogue import build_catalogue
 from ingestion.simulator.shoppers import Simulation, simulate
+from ingestion.sources.shopify import Settings, shopify_source
+from ingestion.sources.shopify_api import URL_VARIABLE, admin_apis
+from ingestion.sources.shopify_token import token_variable
+from ingestion.warehouse import open_pipeline
 from serving.experiments.results import write_results
 from tests.landing_files import land, line
 from tests.warehouse import DBT_PROJECT, Warehouse
@@ -71,13 +79,27 @@ def lines_of(simulation: Simulation) -> Iterator[bytes]:
 
 
 def demo_warehouse(data: Path) -> Warehouse:
-    """The demo's events, loaded and built."""
+    """The demo's events, with the products and orders of its Admin API, loaded and built."""
+    simulation = demo_simulation()
     warehouse = Warehouse(data, PROJECT / "shops.toml")
-    land(warehouse.landing, demo_lines())
+    land(warehouse.landing, lines_of(simulation))
     warehouse.load()
+    _fetch(warehouse, AdminStore(DEMO_SHOP, build_catalogue(SEED), simulation.orders))
     warehouse.build()
     write_results(warehouse.file)
     return warehouse
+
+
+def _fetch(warehouse: Warehouse, store: AdminStore) -> None:
+    wanted = Settings(orders_of=frozenset([DEMO_SHOP]), workspace=workspace(warehouse.data))
+    with (
+        running_admin_api(AdminApi(store, "token", Bucket(maximum=20_000, restore_rate=1000))) as url,
+        pytest.MonkeyPatch.context() as patch,
+    ):
+        patch.setenv(URL_VARIABLE, url)
+        patch.setenv(token_variable(DEMO_SHOP), "token")
+        apis = admin_apis(load_shops(PROJECT / "shops.toml"))
+        open_pipeline("shopify", warehouse.data).run(shopify_source(apis, wanted))
 
 
 def questions() -> list[Question]:
