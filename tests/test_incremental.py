@@ -108,6 +108,7 @@ def test_any_sequence_of_runs_equals_one_full_build(new_warehouse, long):
     assert compared >= {
         *("ease", "item_similarity", "unit_metrics", "results", "verdicts"),
         *("counted", "unknown_experiment", "outside_phase", "wrong_variation", "no_client"),
+        *("collection", "product", "searches", "missed", "later sales"),
     }
 
 
@@ -121,6 +122,14 @@ REACHED = """
     select 'results' from experiments.results
     union
     select 'verdicts' from experiments.verdicts
+    union
+    select level from analytics.collection_performance
+    union
+    select 'searches' from analytics.searches
+    union
+    select 'missed' from analytics.lost_demand where missed_orders_upper > 0
+    union
+    select 'later sales' from analytics.campaigns where sales_90_days_amount > 0
 """
 
 

@@ -85,12 +85,12 @@
     nullif(list_position({{ list }}, {{ value }}), 0)
 {%- endmacro %}
 
-{% macro list_length(list) -%}
+{% macro number_of_elements(list) -%}
     {#- The number of elements of a list; null if there is no list. -#}
-    {{ return(adapter.dispatch('list_length')(list)) }}
+    {{ return(adapter.dispatch('number_of_elements')(list)) }}
 {%- endmacro %}
 
-{% macro duckdb__list_length(list) -%}
+{% macro duckdb__number_of_elements(list) -%}
     len({{ list }})
 {%- endmacro %}
 

@@ -77,7 +77,7 @@ searches as (
         min(numbered.local_date) as local_date,
         count(*) as submissions,
         -- A later page of results may be empty.
-        max({{ list_length('numbered.listed_product_ids') }}) as results,
+        max({{ number_of_elements('numbered.listed_product_ids') }}) as results,
         coalesce(sum(clicks.clicks), 0) as clicks
     from numbered
     left join clicks on numbered.event_key = clicks.list_event_key

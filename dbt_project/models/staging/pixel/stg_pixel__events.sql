@@ -195,7 +195,7 @@ identified as (
                 {{ in_texts('stated_event_name', standard_events()) }}
                 and event_type is null
                 and custom_data is not null
-                and coalesce(product_variant, cart_line, cart, checkout) is null
+                and coalesce(product_variant, cart_line, cart, checkout, collection, search_result) is null
                 then concat('custom:', stated_event_name)
             else stated_event_name
         end as event_name,
