@@ -7,7 +7,6 @@ import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -15,8 +14,8 @@ from zoneinfo import ZoneInfo
 import duckdb
 
 from serving.errors import ServingError
-from serving.metrics import MetricCatalogue, decode_metrics
-from serving.published import METRICS_FILE, Published, read_current
+from serving.metrics import MetricCatalogue
+from serving.published import Published, read_current
 
 VERSIONS_OPEN = 2  # the newest, and the one that requests in progress read
 THREADS = 2  # per version: questions come from several readers at once
@@ -62,6 +61,7 @@ class Store:
     published: Published
     visible: frozenset[str] | None
     _connection: duckdb.DuckDBPyConnection = field(repr=False)
+    _metrics: MetricCatalogue = field(repr=False)
 
     @property
     def version(self) -> str:
@@ -105,8 +105,8 @@ class Store:
         return self._execute(sql, {"shop": shop, **(parameters or {})})
 
     def catalogue(self) -> MetricCatalogue:
-        """The metrics of the version, as its publisher defined them."""
-        return _catalogue(self.published.folder / METRICS_FILE)
+        """The metrics of the version, as its publisher defined them; none if older code published it."""
+        return self._metrics
 
     def _execute(self, sql: str, parameters: Mapping[str, Any]) -> Rows:
         used = {name: value for name, value in parameters.items() if f"${name}" in sql}
@@ -128,7 +128,7 @@ class Stores:
     def __init__(self, data: Path) -> None:
         self._data = data
         self._lock = threading.Lock()
-        self._open: dict[Path, tuple[Published, duckdb.DuckDBPyConnection]] = {}
+        self._open: dict[Path, tuple[Published, duckdb.DuckDBPyConnection, MetricCatalogue]] = {}
 
     def newest(self, visible: frozenset[str] | None = None) -> Store:
         """The newest version, for a reader who may see these shops; None means all.
@@ -141,17 +141,11 @@ class Stores:
             if published.folder not in self._open:
                 connection = published.connect()
                 connection.execute(f"set threads = {THREADS}")
-                self._open[published.folder] = (published, connection)
+                self._open[published.folder] = (published, connection, published.metrics())
                 for folder in list(self._open)[:-VERSIONS_OPEN]:
                     self._open.pop(folder)[1].close()
-            published, connection = self._open[published.folder]
-        return Store(published, visible, connection)
-
-
-@lru_cache(maxsize=VERSIONS_OPEN)
-def _catalogue(file: Path) -> MetricCatalogue:
-    """Read once: a version does not change."""
-    return decode_metrics(file.read_bytes())
+            published, connection, metrics = self._open[published.folder]
+        return Store(published, visible, connection, metrics)
 
 
 # The newest event of a shop bounds its dates: a shop whose pixel is silent for days has its own today.

@@ -59,6 +59,8 @@ def find_metric(catalogue: MetricCatalogue, name: str) -> Metric:
     Raises:
         UnknownMetric: there is none.
     """
+    if not catalogue:
+        raise UnknownMetric("Older code published this version, without metrics: run `pixelnova refresh`.")
     if name not in catalogue:
         raise UnknownMetric(f"There is no metric {name}: use one of {', '.join(catalogue)}.")
     return catalogue[name]

@@ -11,7 +11,7 @@ from typing import Any
 import streamlit as st
 
 from serving.analytics.reports import Column, Table
-from serving.analytics.values import Measured, daily
+from serving.analytics.values import Measured, daily, find_metric
 from serving.dashboard.charts import line_chart
 from serving.dashboard.formats import UNKNOWN, change_text, number_text
 from serving.dashboard.view import View
@@ -26,7 +26,7 @@ def cards(view: View, names: Sequence[str]) -> None:
     measured = []
     grid = st.grid(min_column_width=CARD_WIDTH)
     for name in names:
-        metric = view.store.catalogue()[name]
+        metric = find_metric(view.store.catalogue(), name)
         total = view.measure(name)
         if total is None:
             grid.metric(
@@ -61,7 +61,7 @@ def _card(grid: Any, view: View, total: Measured, currency: str | None) -> None:
 
 def series(view: View, name: str, currency: str | None = None) -> None:
     """A metric by date, with the earlier period and annotations."""
-    metric = view.store.catalogue()[name]
+    metric = find_metric(view.store.catalogue(), name)
     by_date = view.measure(name, ["date"])
     st.markdown(
         f"**{metric.label}**{f', {currency}' if currency else ''}", help=f"{metric.description} {metric.formula}"

@@ -16,8 +16,9 @@ def number_text(value: Any, unit: str, currency: str | None = None) -> str:
     if value is None:
         return UNKNOWN
     if unit == "money":
-        amount = format_decimal(value, "#,##0.00", locale=LOCALE)
-        return format_currency(value, currency, locale=LOCALE) if currency else amount
+        if currency and currency != "unknown":
+            return format_currency(value, currency, locale=LOCALE)
+        return format_decimal(value, "#,##0.00", locale=LOCALE)
     if unit == "share":
         return format_percent(value, "#,##0.0%", locale=LOCALE)
     if unit == "seconds":
