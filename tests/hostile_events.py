@@ -74,8 +74,7 @@ STEPS = [
 LATENESS = [timedelta(0), timedelta(seconds=2), timedelta(hours=5), timedelta(days=3), timedelta(days=20)]
 NAMES = [
     *["page_viewed", "product_viewed"] * 3,
-    "collection_viewed",
-    "search_submitted",
+    *["collection_viewed", "search_submitted"] * 2,
     "product_added_to_cart",
     "product_added_to_cart",
     "product_removed_from_cart",
@@ -182,7 +181,7 @@ def _event(number: int, one: StreamEvent) -> dict[str, Any]:
     listed = [variant, {"product": {"id": str(one.product % 5 + 1)}}, {}][: one.token]
     data: dict[str, Any] = {}
     if one.name == "collection_viewed":
-        data = {"collection": {"id": str(one.customer), "title": f"C{one.moment}", "productVariants": listed}}
+        data = {"collection": {"id": str(one.customer % 2 + 1), "title": f"C{one.moment}", "productVariants": listed}}
     elif one.name == "search_submitted":
         query = ["À  b", " a B", "c"][one.customer % 3]
         data = {"searchResult": {"query": query, "productVariants": listed if one.order else None}}
@@ -218,7 +217,7 @@ def _event(number: int, one: StreamEvent) -> dict[str, Any]:
         "context": {
             "document": {
                 "location": {"href": f"https://{domain}{path}{query}", "pathname": path, "search": query},
-                "referrer": f"https://{domain}/" if one.order == 4 else REFERRERS[one.referrer],
+                "referrer": "" if one.order == 4 else REFERRERS[one.referrer],
             },
             "navigator": {"userAgent": USER_AGENTS[max(one.client, 0) % 3]},
         },

@@ -170,6 +170,11 @@
     )), '[.]$', ''), '')
 {%- endmacro %}
 
+{% macro page_address(url) -%}
+    {#- The host and path of a web address, without query and final slash; null if it is not one. -#}
+    nullif(rtrim(regexp_extract({{ url }}, '^https?://([^?#]+)', 1), '/'), '')
+{%- endmacro %}
+
 {% macro is_same_site(host, of_host) -%}
     {#- The host equals the other host without www, or is a subdomain of it. -#}
     (

@@ -9,7 +9,7 @@ from tests.stores.events import HOST, checkout, event, variant, viewed
 def opened(name: str, client: str, minute: float, path: str, data: Any, referrer: str = "") -> dict[str, Any]:
     """An event whose page was reached from another path of the store, or from an unknown page."""
     made = event(name, client, minute, path=path, data=data)
-    made["context"]["document"]["referrer"] = referrer and f"https://{HOST}{referrer}"
+    made["context"]["document"]["referrer"] = f"https://{HOST}{referrer}" if referrer.startswith("/") else referrer
     return made
 
 
@@ -58,6 +58,7 @@ EVENTS = [
     view("d", 1, "3"),
     view("d", 2, "1"),
     order("d", 3, "2", "3", 20),
+    view("d", 4, "1", "https://elsewhere.example/collections/c"),
     # From the list of an earlier page, twice the same product, and one that is not listed.
     collection("e", 0, LISTED),
     view("e", 1, "1", "/collections/c"),

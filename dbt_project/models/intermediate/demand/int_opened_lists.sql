@@ -36,9 +36,9 @@ events as (
         events.session_id,
         sessions.journey_id,
         events.event_name,
-        events.page_path,
+        {{ page_address('events.page_url') }} as page_address,
         concat('?', coalesce(events.page_query, ''), '&', coalesce(events.page_url, '')) as query,
-        regexp_extract(events.referrer_url, '^https?://[^/?#]+([^?#]*)', 1) as referrer_path,
+        {{ page_address('events.referrer_url') }} as referrer_address,
         events.product_id,
         events.collection_id,
         events.collection_title,
@@ -71,7 +71,7 @@ opened as (
     select
         in_order.*,
         lists.event_name as list_event_name,
-        lists.page_path as list_path,
+        lists.page_address as list_address,
         coalesce(lists.collection_id, lists.term) as list_id,
         lists.collection_title as list_title,
         -- The event lists what its own page shows: the first product of page 2 is not the first of the list.
@@ -115,7 +115,6 @@ from opened
 where
     event_name <> 'product_viewed'
     or case
-        when referrer_path is not null and list_path is not null
-            then coalesce(nullif(referrer_path, ''), '/') = list_path
+        when referrer_address is not null and list_address is not null then referrer_address = list_address
         else previous_event_name <> 'product_viewed'
     end
