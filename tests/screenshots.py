@@ -16,7 +16,7 @@ from tests.conftest import PROJECT
 
 FOLDER = PROJECT / "docs" / "screenshots"
 SHOTS = {
-    "overview": "overview?period=7+days",
+    "overview": "?period=7+days",
     "funnel": "funnel",
     "journeys": "journeys",
     "experiments": "experiments",
@@ -38,7 +38,7 @@ def take(page: Page, url: str, file: Path) -> None:
     page.goto(url)
     page.wait_for_selector("[data-testid=stMetricValue], [data-testid=stAlert], [data-testid=stDataFrame]")
     page.wait_for_function("!document.querySelector('[data-testid=stStatusWidget]')")
-    page.wait_for_timeout(2000)  # charts are animated
+    page.wait_for_timeout(2000)  # for charts, which are drawn after the script is idle
     page.screenshot(path=file)
 
 

@@ -47,7 +47,8 @@ def demo(
         refreshed = run_refresh()
     print_summary(refreshed)
     console.print(
-        "\nNext: [bold]pixelnova status[/bold] · [bold]make dev[/bold] for Dagster's graph · "
+        "\nNext: [bold].venv/bin/pixelnova dashboard[/bold], then open http://127.0.0.1:8501 · "
+        "[bold]pixelnova status[/bold] · [bold]make dev[/bold] for Dagster's graph · "
         f"analysts: {short(data_folder() / 'published' / 'current' / 'pixelnova.duckdb')}",
         soft_wrap=True,
     )

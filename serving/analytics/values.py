@@ -122,6 +122,8 @@ def _sql(catalogue: MetricCatalogue, metric: Metric, by: tuple[str, ...], filter
     keys = [f"key_{number}" for number in range(len(by))]
     both = bool(numerator.currency and denominator.currency)
     shared = [*keys, "currency"] if both else keys
+    # Without an amount there is no currency to divide within, and so no value.
+    join = "inner join" if numerator.currency and not both else "left join"
     joined = f"using ({', '.join(shared)})" if shared else "on true"
     currency = "currency" if both else "numerator.currency" if numerator.currency else "denominator.currency"
     selected = ",\n    ".join(
@@ -130,7 +132,7 @@ def _sql(catalogue: MetricCatalogue, metric: Metric, by: tuple[str, ...], filter
     return (
         f"with\n\nnumerator as (\n{_indented(_aggregate(numerator, by, filters, bool(numerator.currency)))}\n),\n\n"
         f"denominator as (\n{_indented(_aggregate(denominator, by, filters, bool(denominator.currency)))}\n)\n\n"
-        f"select\n    {selected}\nfrom denominator\nleft join numerator {joined}\norder by all"
+        f"select\n    {selected}\nfrom denominator\n{join} numerator {joined}\norder by all"
     )
 
 

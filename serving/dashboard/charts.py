@@ -50,6 +50,7 @@ def line_chart(
             }
         )
     return {
+        "animation": False,
         "tooltip": {"trigger": "axis", "valueFormatter": FORMATS.get(unit, "localized")},
         "legend": {"bottom": 0, "show": bool(earlier)},
         "grid": {"left": 8, "right": 12, "top": 24, "bottom": 36 if earlier else 8, "containLabel": True},
@@ -62,6 +63,7 @@ def line_chart(
 def bar_chart(labels: Sequence[str], series: Mapping[str, Sequence[Any]], unit: str) -> Option:
     """Horizontal bars, the first label on top; one bar per series."""
     return {
+        "animation": False,
         "tooltip": {"trigger": "axis", "axisPointer": {"type": "shadow"}, "valueFormatter": FORMATS.get(unit, "plain")},
         "legend": {"bottom": 0, "show": len(series) > 1},
         "grid": {"left": 8, "right": 24, "top": 8, "bottom": 36 if len(series) > 1 else 8, "containLabel": True},
@@ -82,6 +84,7 @@ def bar_chart(labels: Sequence[str], series: Mapping[str, Sequence[Any]], unit: 
 def heat_map(rows: Sequence[str], columns: Sequence[str], cells: Sequence[tuple[int, int, Any]]) -> Option:
     """Shares by row and column; cells are (column number, row number, share)."""
     return {
+        "animation": False,
         "tooltip": {"valueFormatter": FORMATS["share"], "position": "top"},
         "grid": {"left": 8, "right": 8, "top": 8, "bottom": 56, "containLabel": True},
         "xAxis": {"type": "category", "data": list(columns), "splitArea": {"show": True}},
@@ -108,6 +111,7 @@ def sankey(links: Sequence[tuple[str, str, int]]) -> Option:
     """Flows from one node to the next. Names of nodes begin with their step number, so that no flow goes back."""
     names = dict.fromkeys(name for source, target, _ in links for name in (source, target))
     return {
+        "animation": False,
         "tooltip": {"trigger": "item"},
         "series": [
             {
@@ -129,6 +133,7 @@ def sankey(links: Sequence[tuple[str, str, int]]) -> Option:
 def interval_chart(labels: Sequence[str], intervals: Sequence[tuple[float, float, float]]) -> Option:
     """Estimates with their intervals, as (lower, estimate, upper) shares, around a line at zero; cut at WIDEST."""
     return {
+        "animation": False,
         "tooltip": {"trigger": "item", "valueFormatter": FORMATS["share"]},
         "grid": {"left": 8, "right": 24, "top": 8, "bottom": 8, "containLabel": True},
         "xAxis": {

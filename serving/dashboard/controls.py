@@ -14,27 +14,20 @@ from serving.dashboard.view import View
 CUSTOM = "custom"
 ALL = "all"
 IN_URL = "query-params"
-COMPARISONS = {
-    "previous": "Previous period, same weekdays",
-    "year": "A year before, same weekdays",
-    "none": "No comparison",
-}
+VISITORS = ("new", "known")
+# Options are shown as they are: a formatted option would be in the URL as it is shown.
+COMPARISONS = {"previous period": "previous", "year before": "year", "no comparison": "none"}
 FILTERS = {"channel": "Channel", "device": "Device", "new_or_known": "Visitors"}
-VISITORS = {"new": "New", "known": "Known", ALL: "All"}
 
 
 def chosen_view(store: Store, shops: list[ShopInfo]) -> View:
     """Show the sidebar, and return the reader's choice."""
     with st.sidebar:
         names = {shop.shop: shop for shop in shops}
-        shop = names[
-            st.selectbox("Shop", list(names), format_func=lambda domain: names[domain].name, key="shop", bind=IN_URL)
-        ]
+        shop = names[st.selectbox("Shop", list(names), key="shop", bind=IN_URL)]
         period = _chosen_period(shop)
-        comparison = st.selectbox(
-            "Compare with", list(COMPARISONS), format_func=COMPARISONS.__getitem__, key="compare", bind=IN_URL
-        )
-        earlier = compared_period(period, comparison)
+        comparison = st.selectbox("Compare with", list(COMPARISONS), key="compare", bind=IN_URL)
+        earlier = compared_period(period, COMPARISONS[comparison])
         known = earlier if earlier and earlier.first >= shop.first_date else None
         filters = _chosen_filters(store, shop)
         st.caption(_caption(shop, period, known))
@@ -44,14 +37,8 @@ def chosen_view(store: Store, shops: list[ShopInfo]) -> View:
 
 
 def _chosen_period(shop: ShopInfo) -> Period:
-    name = st.selectbox(
-        "Period",
-        [*PERIODS, CUSTOM],
-        index=PERIODS.index("28 days"),
-        format_func=str.capitalize,
-        key="period",
-        bind=IN_URL,
-    )
+    options = [*PERIODS, CUSTOM]
+    name = st.selectbox("Period", options, index=options.index("28 days"), key="period", bind=IN_URL)
     if name != CUSTOM:
         return named_period(name, shop.today, shop.first_date)
     default = named_period("28 days", shop.today, shop.first_date)
@@ -70,16 +57,16 @@ def _chosen_period(shop: ShopInfo) -> Period:
 def _chosen_filters(store: Store, shop: ShopInfo) -> dict[str, str]:
     chosen = {}
     for dimension, label in FILTERS.items():
-        if dimension == "new_or_known":
-            options = [ALL, "new", "known"]
-            value = st.selectbox(label, options, format_func=VISITORS.__getitem__, key=dimension, bind=IN_URL)
-        else:
-            sql = f"select distinct {dimension} from core.sessions where shop = $shop and not is_bot order by 1"
-            options = [ALL, *(value for (value,) in store.query(shop.shop, sql).rows if value)]
-            value = st.selectbox(label, options, format_func=str.capitalize, key=dimension, bind=IN_URL)
+        values = VISITORS if dimension == "new_or_known" else _values(store, shop, dimension)
+        value = st.selectbox(label, [ALL, *values], key=dimension, bind=IN_URL)
         if value != ALL:
             chosen[dimension] = value
     return chosen
+
+
+def _values(store: Store, shop: ShopInfo, dimension: str) -> list[str]:
+    sql = f"select distinct {dimension} from core.sessions where shop = $shop and not is_bot order by 1"
+    return [value for (value,) in store.query(shop.shop, sql).rows if value]
 
 
 def _caption(shop: ShopInfo, period: Period, earlier: Period | None) -> str:

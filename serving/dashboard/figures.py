@@ -17,7 +17,7 @@ from serving.dashboard.formats import UNKNOWN, change_text, number_text
 from serving.dashboard.view import View
 
 DELTA_COLORS = {"up": "normal", "down": "inverse", "neutral": "off"}
-CARD_WIDTH = 150
+CARD_WIDTH = 165
 NUMBER_FORMATS = {"count": "localized", "ratio": "%.3f", "days": "%.1f"}
 
 

@@ -4,6 +4,9 @@ Takes the command's options, serves until Ctrl-C.
 """
 
 import os
+import socket
+import threading
+import time
 from pathlib import Path
 
 from serving.dashboard.access import access_of_environment, refuse_open_address
@@ -54,5 +57,17 @@ def serve_dashboard(host: str, port: int, data: Path, annotations: Path) -> None
     options = {**OPTIONS, "server.address": host, "server.port": port}
     flags = {name.replace(".", "_"): value for name, value in options.items()}
     bootstrap.load_config_options(flag_options=flags)
-    print(f"Pixelnova dashboard listening on http://{host}:{port}", flush=True)  # noqa: T201
+    threading.Thread(target=_announce, args=(host, port), daemon=True).start()
     bootstrap.run(str(APP), is_hello=False, args=[], flag_options=flags)
+
+
+def _announce(host: str, port: int) -> None:
+    """Print the address once it answers."""
+    while True:
+        try:
+            socket.create_connection((host, port), timeout=1).close()
+        except OSError:
+            time.sleep(0.1)
+        else:
+            print(f"Pixelnova dashboard listening on http://{host}:{port}", flush=True)  # noqa: T201
+            return

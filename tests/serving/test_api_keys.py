@@ -1,5 +1,8 @@
 """API keys: only hashes are stored, one shop's key never opens another's, and revoking works at once."""
 
+import asyncio
+import csv
+import io
 import stat
 
 import httpx
@@ -28,8 +31,6 @@ def ask(built_demo, file):
         async with httpx.AsyncClient(transport=transport, base_url="http://api") as client:
             authorization = {} if key is None else {"authorization": f"Bearer {key}"}
             return await client.get(path, headers={**authorization, **headers})
-
-    import asyncio
 
     return lambda path, key, **headers: asyncio.run(get(path, key, **headers))
 
@@ -91,3 +92,14 @@ def test_malformed_file_and_address_name_the_remedy(file):
     file.write_text("[")
     with pytest.raises(KeysFileError, match="restore it"):
         read_keys(file)
+
+
+def test_csv_has_the_rows_of_the_json(ask, file):
+    _, text = add_key(file, DEMO_SHOP, ("analytics",))
+    path = f"{ROOT}/analytics/sessions?by=date,device&compare=previous"
+    rows = list(csv.DictReader(io.StringIO(ask(path, text, accept="text/csv").text)))
+    values = ask(path, text).json()["values"]
+    assert [[row["date"], row["device"], int(row["sessions"])] for row in rows] == [
+        [*value["keys"], value["value"]] for value in values
+    ]
+    assert len(rows) > 28

@@ -9,7 +9,7 @@ from serving.dashboard.view import View
 
 CARDS = (
     *("visitors", "sessions", "conversion_rate", "orders"),
-    *("gross_sales", "net_sales", "average_order_value", "new_visitors", "returning_visitors"),
+    *("gross_sales", "net_sales", "average_order_value", "new_visitor_share"),
 )
 SERIES = ("visitors", "conversion_rate")
 SHOWN = 3

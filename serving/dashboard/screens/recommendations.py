@@ -57,6 +57,7 @@ def _quality(view: View) -> None:
         ]
     st.echarts_chart(
         {
+            "animation": False,
             "tooltip": {"trigger": "axis", "valueFormatter": FORMATS["share"]},
             "legend": {"bottom": 0, "type": "scroll"},
             "grid": {"left": 8, "right": 12, "top": 12, "bottom": 36, "containLabel": True},
