@@ -152,7 +152,6 @@ REACHED = """
     union
     select 'verdicts' from experiments.verdicts
     union
-<<<<<<< HEAD
     select level from analytics.collection_performance
     union
     select 'searches' from analytics.searches
@@ -160,11 +159,10 @@ REACHED = """
     select 'missed' from analytics.lost_demand where missed_orders_upper > 0
     union
     select 'later sales' from analytics.campaigns where sales_90_days_amount > 0
-=======
+    union
     select 'due_to_reorder' from analytics.due_to_reorder
     union
     select 'bundle_candidates' from analytics.bundle_candidates
->>>>>>> i16-customers
 """
 
 
