@@ -19,6 +19,7 @@ EVENTS = [
     event("checkout_upsell_accepted", "real", 4, data=checkout("t4", 2004)),
     # Events without a type, as from older pixels, are standard.
     event("product_viewed", "untyped", type=None, data=viewed("2")),
+    event("page_viewed", "untyped", type=None, data=None, customData=None),
     # Order status pages are not shopping.
     event("page_viewed", "account", path="/account/orders/77"),
     event("page_viewed", "account", 1, path="/en-ca/account"),
@@ -60,6 +61,7 @@ def test_custom_events_keep_a_distinct_name(store):
 
 
 def test_events_without_a_type_are_standard(store):
+    assert store.query("select page_views from core.sessions where shop = '{shop}' and client_id = 'untyped'") == [(1,)]
     assert store.query("select product_id from core.product_views where shop = '{shop}' and client_id = 'untyped'") == [
         ("2",)
     ]

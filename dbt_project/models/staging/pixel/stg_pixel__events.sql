@@ -194,7 +194,7 @@ identified as (
             when
                 {{ in_texts('stated_event_name', standard_events()) }}
                 and event_type is null
-                and custom_data is not null
+                and coalesce(cast(custom_data as varchar), 'null') <> 'null'  -- the field may be JSON null
                 and coalesce(product_variant, cart_line, cart, checkout, collection, search_result) is null
                 then concat('custom:', stated_event_name)
             else stated_event_name
