@@ -3,13 +3,16 @@
 Takes a number of events, writes sealed landing files in the order of receipt. One shop has about 10,000 events a day,
 so more events mean a longer history. Sessions have about seven events; a third are of returning clients, 10 % have a
 cart, 4 % a checkout, some of these by customers on a second browser. 2 % of the events arrive late, by up to two weeks.
+On request, 90 % of the sessions are exposed to an experiment, most of these see a list, and some click in it.
 """
 
+from collections.abc import Callable
 from pathlib import Path
 
 import duckdb
 
 SHOP = "pixelnova-demo.myshopify.com"
+EXPERIMENT = "lists"
 EVENTS_PER_DAY = 10_000
 EVENTS_PER_SESSION = 7
 EVENTS_PER_FILE = 50_000
@@ -50,11 +53,19 @@ steps as (
     select *, unnest([22, 23, 24]) as step,
         unnest(['checkout_started', 'payment_info_submitted', 'checkout_completed']) as name
     from lengths where has_checkout
+    union all
+    select *, 12 as step, 'pixelnova:experiment_exposed' as name from lengths where {is_exposed}
+    union all
+    select *, 13 as step, 'pixelnova:recommendation_viewed' as name from lengths where {is_exposed} and draw % 5 < 3
+    union all
+    select *, 14 as step, 'pixelnova:recommendation_clicked' as name from lengths where {is_exposed} and draw % 50 < 3
 ),
 events as (
     select
         session, step, name, client, draw,
         md5('e' || session || '-' || step) as id,
+        md5('u' || client) as unit,
+        case when name = 'pixelnova:experiment_exposed' then {variation} end as variation,
         started_at + to_microseconds(cast(step * 25e6 + hash(session, step) % 20000000 as bigint)) as event_at,
         -- A few products have most of the views.
         {product} as product
@@ -90,7 +101,7 @@ select concat(
     '"preferencesProcessingAllowed":true,"saleOfDataAllowed":false}},"pixel_version":"benchmark",',
     '"event":{{"id":"sh-', id,
     '","clientId":"', md5('c' || client), '","name":"', name, '","seq":', step, ',"timestamp":"',
-    strftime(event_at, '%Y-%m-%dT%H:%M:%S.%gZ'), '","type":"standard","context":{{"document":{{"characterSet":"UTF-8",',
+    strftime(event_at, '%Y-%m-%dT%H:%M:%S.%gZ'), '","type":"', case when name like 'pixelnova:%' then 'custom' else 'standard' end, '","context":{{"document":{{"characterSet":"UTF-8",',
     '"location":{{"hash":"","host":"{shop}","hostname":"{shop}","href":"https://{shop}', page, query, '",',
     '"origin":"https://{shop}","pathname":"', page, '","port":"","protocol":"https:","search":"',
     query, '"}},"referrer":"',
@@ -100,8 +111,23 @@ select concat(
     '"outerWidth":390,',
     '"pageXOffset":0,"pageYOffset":0,"screen":{{"height":844,"width":390}},"screenX":0,"screenY":0,"scrollX":0,',
     '"scrollY":0,"location":{{"host":"{shop}","href":"https://{shop}', page, query, '","pathname":"',
-    page, '"}}}}}},"data":',
+    page, '"}}}}}},',
+    case when name like 'pixelnova:%' then '"customData":' else '"data":' end,
     case
+        when name = 'pixelnova:experiment_exposed' then
+            '{{"v":1,"experiment":"{experiment}","phase":1,"variation":"' || variation || '","unit":"' || unit || '"}}'
+        when name like 'pixelnova:%' then concat(
+            '{{"v":1,"request_id":"', md5('r' || session), '","placement":"product_page","model_version":"1",',
+            '"version":"1","seed_product_id":"', 7300000000000 + product, '",',
+            case
+                when name = 'pixelnova:recommendation_viewed' then concat(
+                    '"strategies":', to_json(list_transform(range(8), lambda n: 'popular')),
+                    ',"product_ids":', to_json(list_transform(range(8), lambda n: cast(7300000000000 + n as text)))
+                )
+                else '"strategy":"popular","position":1,"product_id":"7300000000000"'
+            end,
+            '}}'
+        )
         when name = 'product_viewed' then '{{"productVariant":' || variant || '}}'
         when name = 'product_added_to_cart' then '{{"cartLine":' || line || '}}'
         when name = 'cart_viewed' then '{{"cart":{{"id":"1","lines":[' || line || '],"totalQuantity":1}}}}'
@@ -156,7 +182,13 @@ from (
 """
 
 
-def write_landing_files(landing: Path, work: Path, counts: list[int], products: int | None = None) -> list[list[Path]]:
+def write_landing_files(
+    landing: Path,
+    work: Path,
+    counts: list[int],
+    products: int | None = None,
+    assigned: Callable[[str], str] | None = None,
+) -> list[list[Path]]:
     """Write events, one list of files per count, each received after all events of the previous one.
 
     Args:
@@ -164,6 +196,7 @@ def write_landing_files(landing: Path, work: Path, counts: list[int], products: 
         work: folder for intermediate files.
         counts: number of events per part.
         products: number of products, with sessions viewing neighbouring ones; None means 500, viewed at random.
+        assigned: the variation of a unit in EXPERIMENT; None means that no session is exposed to it.
     """
     landing.mkdir(parents=True, exist_ok=True)
     work.mkdir(parents=True, exist_ok=True)
@@ -173,12 +206,16 @@ def write_landing_files(landing: Path, work: Path, counts: list[int], products: 
     parts = []
     with duckdb.connect(str(database)) as connection:
         connection.execute("set preserve_insertion_order = true")
+        if assigned:
+            connection.create_function("assigned_variation", assigned, ["VARCHAR"], "VARCHAR")
         connection.execute(
             _EVENTS.format(
                 first_day=FIRST_DAY,
                 per_session=EVENTS_PER_SESSION,
                 per_day=EVENTS_PER_DAY,
                 sessions=total // 6 + 1000,  # more than enough
+                is_exposed="draw // 1000 % 10 < 9" if assigned else "false",
+                variation="assigned_variation(md5('u' || client))" if assigned else "''",
                 product=_ANY_PRODUCT if products is None else _NEIGHBOUR.format(products=products),
             )
         )
@@ -190,7 +227,7 @@ def write_landing_files(landing: Path, work: Path, counts: list[int], products: 
                 size = min(count, EVENTS_PER_FILE)
                 file = folder / f"events-20260101T{written // 1_000_000:06d}.{written % 1_000_000:06d}Z-1.jsonl"
                 connection.execute(
-                    f"copy ({_LINES.format(shop=SHOP)}) to '{file}' "
+                    f"copy ({_LINES.format(shop=SHOP, experiment=EXPERIMENT)}) to '{file}' "
                     "(format csv, header false, quote '', escape '', delimiter '\x01')",
                     {"first": written, "last": written + size},
                 )
