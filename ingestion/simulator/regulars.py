@@ -54,7 +54,8 @@ def regulars_of(shop: Shop, catalogue: Catalogue, seed: int, day: date, life: ti
     rng = Random(f"regulars/{seed}/{day}")
     if rng.random() < REGULARS_PER_DAY:
         product_type = rng.choice(list(RHYTHMS))
-        product = next(
+        # The least popular one, so that their many orders decide no other question.
+        *_, product = (
             one for one in catalogue.products if one.product_type == product_type and one.is_published and one.in_stock
         )
         customer_id = None if rng.random() < GUESTS else 6_200_000_000_000 + rng.randrange(10**9)
@@ -65,8 +66,9 @@ def regulars_of(shop: Shop, catalogue: Catalogue, seed: int, day: date, life: ti
         visits = [_visit(browser, product, variant, _time(shop, day, 0, rng), None)]
         after = FIRST_ORDER_AFTER
         while after < life.days:
+            at = _time(shop, day, after, rng)
             checkout = _checkout(product, variant, customer_id, is_hunter, len(visits) == 1, rng)
-            visits.append(_visit(browser, product, variant, _time(shop, day, after, rng), checkout))
+            visits.append(_visit(browser, product, variant, at, checkout if catalogue.sells(product, at) else None))
             after += RHYTHMS[product_type] + rng.choice([-1, 0, 0, 0, 1])
         yield Regular(product, customer_id, is_hunter, visits)
 
