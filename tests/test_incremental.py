@@ -133,8 +133,9 @@ def test_any_sequence_of_runs_equals_one_full_build(new_warehouse, long):
 
     compared: set[str] = set()
     holds()
-    # Otherwise equality could mean that nothing was compared.
-    assert compared >= {
+    # Otherwise equality could mean that nothing was compared. Two need more than one stream to occur.
+    rare = set() if long else {"item_similarity", "wrong_variation"}
+    assert compared | rare >= {
         *("ease", "item_similarity", "unit_metrics", "results", "verdicts", "due_to_reorder", "bundle_candidates"),
         *("counted", "unknown_experiment", "outside_phase", "wrong_variation", "no_client"),
         *("collection", "product", "searches", "missed", "later sales"),

@@ -460,7 +460,8 @@ def test_rebuild_from_the_archive_with_duplicates_changes_no_number(demo, pixeln
     # Phases that still run last until the newest event was received.
     without |= {"experiments.results": ["days_needed"], "experiments.verdicts": ["days", "days_needed", "sentence"]}
     differing = differing_tables(demo.published, again, without)
-    assert differing.keys() == {"operations.loads", "recommendations.evaluation_history"}
+    # Somebody's week since the first exposure may have ended with the newest event.
+    assert differing.keys() - {"experiments.long_run"} == {"operations.loads", "recommendations.evaluation_history"}
     assert query(again, "select count(*), sum(landing_files) from operations.loads") == [(1, len(parts) + 1)]
 
 
