@@ -26,6 +26,7 @@ OPTIONS = {
     "client.showErrorDetails": "none",
     "global.developmentMode": False,
     "logger.level": "warning",
+    "logger.hideWelcomeMessage": True,
     "theme.chartCategoricalColors": list(COLORS),
     "theme.primaryColor": COLORS[0],
 }
