@@ -31,7 +31,7 @@ class Annotation:
 
 
 def load_annotations(path: Path) -> list[Annotation]:
-    """All annotations by date; none if there is no file.
+    """All annotations by date; none if the file is missing.
 
     Raises:
         AnnotationsFileError: the file is malformed.

@@ -54,7 +54,7 @@ def named_period(name: str, today: date, first_date: date) -> Period:
     A shop whose first date is today has no complete date: its period is today.
 
     Raises:
-        InvalidPeriod: there is no period of this name.
+        InvalidPeriod: the name is unknown.
     """
     if name == "month":
         return Period(today.replace(day=1), today)
@@ -74,7 +74,7 @@ def compared_period(period: Period, comparison: str) -> Period | None:
     previous: the nearest one that does not overlap; year: 52 weeks earlier.
 
     Raises:
-        InvalidPeriod: there is no comparison of this name.
+        InvalidPeriod: the name is unknown.
     """
     if comparison == "none":
         return None

@@ -19,7 +19,7 @@ UNITS = ("text", "count", "share", "money", "ratio", "days", "series", "image")
 
 
 class UnknownReport(ServingError):
-    """There is no report of this name; the message lists them."""
+    """The name of a report is unknown; the message lists all reports."""
 
 
 class NotFilterable(ServingError):
@@ -65,13 +65,13 @@ def run_report(store: Store, shop: str, name: str, period: Period, filters: Mapp
     """Run a report.
 
     Raises:
-        UnknownReport: there is none of this name.
+        UnknownReport: the name is unknown.
         NotFilterable: it does not apply one of the filters; showing unfiltered numbers would mislead.
         ShopNotVisible: the reader may not see the shop.
     """
     report = reports().get(name)
     if report is None:
-        raise UnknownReport(f"There is no report {name}: use one of {', '.join(reports())}.")
+        raise UnknownReport(f"Unknown report {name}: use one of {', '.join(reports())}.")
     given = {key: value for key, value in (filters or {}).items() if value is not None}
     refused = [key for key in given if key not in report.filters]
     if refused:

@@ -84,11 +84,11 @@ class Store:
         """One shop.
 
         Raises:
-            ShopNotVisible: there is no such shop for this reader.
+            ShopNotVisible: the shop does not exist, or the reader may not see it.
         """
         found = next((one for one in self.shops() if one.shop == shop.lower()), None)
         if found is None:
-            raise ShopNotVisible(f"There is no shop {shop}: use the domain of a shop in shops.toml.")
+            raise ShopNotVisible(f"Unknown shop {shop}: use the domain of a shop in shops.toml.")
         return found
 
     def query(self, shop: str, sql: str, parameters: Mapping[str, Any] | None = None) -> Rows:
@@ -99,7 +99,7 @@ class Store:
             ValueError: the query does not filter by shop; a defect.
         """
         if self.visible is not None and shop not in self.visible:
-            raise ShopNotVisible(f"There is no shop {shop}: use the domain of a shop in shops.toml.")
+            raise ShopNotVisible(f"Unknown shop {shop}: use the domain of a shop in shops.toml.")
         if "$shop" not in sql:
             raise ValueError(f"The query does not filter by $shop: {sql}")
         return self._execute(sql, {"shop": shop, **(parameters or {})})

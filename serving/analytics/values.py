@@ -22,7 +22,7 @@ Filters = Mapping[str, str]
 
 
 class UnknownMetric(ServingError):
-    """The catalogue has no metric of this name."""
+    """The name of a metric is unknown; the message lists all metrics."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ def find_metric(catalogue: MetricCatalogue, name: str) -> Metric:
     if not catalogue:
         raise UnknownMetric("Older code published this version, without metrics: run `pixelnova refresh`.")
     if name not in catalogue:
-        raise UnknownMetric(f"There is no metric {name}: use one of {', '.join(catalogue)}.")
+        raise UnknownMetric(f"Unknown metric {name}: use one of {', '.join(catalogue)}.")
     return catalogue[name]
 
 
@@ -122,7 +122,7 @@ def _sql(catalogue: MetricCatalogue, metric: Metric, by: tuple[str, ...], filter
     keys = [f"key_{number}" for number in range(len(by))]
     both = bool(numerator.currency and denominator.currency)
     shared = [*keys, "currency"] if both else keys
-    # Without an amount there is no currency to divide within, and so no value.
+    # A group without an amount has no currency, and so no value.
     join = "inner join" if numerator.currency and not both else "left join"
     joined = f"using ({', '.join(shared)})" if shared else "on true"
     currency = "currency" if both else "numerator.currency" if numerator.currency else "denominator.currency"

@@ -32,7 +32,7 @@ class KeysFileError(ServingError):
 
 
 class UnknownKey(ServingError):
-    """There is no key of this id."""
+    """The id of a key is unknown."""
 
 
 class ApiKey(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -99,7 +99,7 @@ def keys_file(data: Path) -> Path:
 
 
 def read_keys(file: Path) -> list[ApiKey]:
-    """All keys, in the order in which they were made; none if there is no file.
+    """All keys, in the order in which they were made; none if the file is missing.
 
     Raises:
         KeysFileError: the file is malformed.
@@ -145,13 +145,13 @@ def revoke_key(file: Path, identifier: str) -> ApiKey:
     """Remove a key.
 
     Raises:
-        UnknownKey: there is none of this id.
+        UnknownKey: the id is unknown.
         KeysFileError: the file is malformed or not writable.
     """
     with _changing(file) as keys:
         found = next((key for key in keys if key.id == identifier), None)
         if found is None:
-            raise UnknownKey(f"There is no key {identifier}: `pixelnova keys list` shows all.")
+            raise UnknownKey(f"Unknown key {identifier}: `pixelnova keys list` shows all.")
         keys.remove(found)
     return found
 
