@@ -2,12 +2,16 @@
 that leaves this machine, and tenants kept apart."""
 
 import asyncio
+import contextlib
 import os
+import queue
 import shutil
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from types import SimpleNamespace
 from urllib.parse import urlsplit
 
@@ -155,20 +159,58 @@ def test_a_reader_without_shops_sees_no_figure_whatever_the_url_says(built_demo,
     assert "proxy" in shown.error[0].value
 
 
-@pytest.fixture(scope="module")
-def server(built_demo, tmp_path_factory) -> Iterator[SimpleNamespace]:
-    """The dashboard in a process of its own, over a copy of the demo's data folder."""
-    data = tmp_path_factory.mktemp("dashboard")
-    shutil.copytree(built_demo.data / "published", data / "published", symlinks=True)
+@contextmanager
+def dashboard(data: Path, **environment: str) -> Iterator[str]:
+    """The dashboard in a process of its own; yields its address."""
     command = [sys.executable, "-m", "orchestration.cli", "--data", str(data), "dashboard", "--port", "0"]
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("PIXELNOVA_")}
-    process = subprocess.Popen(command, cwd=PROJECT, env=environment, stdout=subprocess.PIPE, text=True)
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("PIXELNOVA_")}
+    process = subprocess.Popen(
+        command, cwd=PROJECT, env={**inherited, **environment}, stdout=subprocess.PIPE, text=True
+    )
     address = process.stdout.readline().rpartition(" ")[2].strip()
     threading.Thread(target=process.stdout.read, daemon=True).start()
     assert address.startswith("http://127.0.0.1:"), address
-    yield SimpleNamespace(address=address, data=data)
+    yield address
     process.terminate()
     process.wait(30)
+
+
+@contextmanager
+def proxy(address: str, headers: str) -> Iterator[str]:
+    """A proxy that adds headers to the first request of each connection, such as a WebSocket; yields its address."""
+    target = urlsplit(address)
+
+    async def copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(ConnectionError):
+            while part := await reader.read(65536):
+                writer.write(part)
+                await writer.drain()
+        writer.close()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        first = await reader.readline()
+        inside, outside = await asyncio.open_connection(target.hostname, target.port)
+        outside.write(first + headers.encode())
+        await asyncio.gather(copy(reader, outside), copy(inside, writer))
+
+    async def run() -> None:
+        server = await asyncio.start_server(serve, "127.0.0.1", 0)
+        ports.put(server.sockets[0].getsockname()[1])
+        async with server:
+            await server.serve_forever()
+
+    ports: queue.Queue[int] = queue.Queue()
+    threading.Thread(target=asyncio.run, args=(run(),), daemon=True).start()
+    yield f"http://127.0.0.1:{ports.get()}"
+
+
+@pytest.fixture(scope="module")
+def server(built_demo, tmp_path_factory) -> Iterator[SimpleNamespace]:
+    """The dashboard over a copy of the demo's data folder."""
+    data = tmp_path_factory.mktemp("dashboard")
+    shutil.copytree(built_demo.data / "published", data / "published", symlinks=True)
+    with dashboard(data) as address:
+        yield SimpleNamespace(address=address, data=data)
 
 
 @pytest.fixture
@@ -226,3 +268,33 @@ def test_a_new_version_is_shown_without_a_reload(browse, server, built_demo):
     page.get_by_text(f"Version {before} was published").wait_for()
     published = publish(built_demo.file, server.data)
     page.get_by_text(f"Version {published.folder.name} was published").wait_for()
+
+
+def test_the_proxy_says_who_asks_and_nobody_else_does(chromium, built_demo, tmp_path):
+    access = tmp_path / "access.toml"
+    access.write_text(
+        'login = "header"\nheader = "X-User"\nproxies = ["127.0.0.1"]\n'
+        f'[users]\nanna = ["{DEMO_SHOP}"]\nbob = ["other.myshopify.com"]\n'
+    )
+
+    def shown(address: str) -> tuple[int, str]:
+        page = chromium.new_page()
+        page.set_default_timeout(LOADED_SECONDS)
+        page.goto(f"{address}/?shop={DEMO_SHOP}")
+        page.wait_for_selector("[data-testid=stMetricValue], [data-testid=stAlert]")
+        page.wait_for_function("!document.querySelector('[data-testid=stStatusWidget]')")
+        alerts = page.locator("[data-testid=stAlert]").all_inner_texts()
+        found = page.locator("[data-testid=stMetricValue]").count(), " ".join(alerts)
+        page.close()
+        return found
+
+    # Even where every sender's X-Forwarded-For is trusted elsewhere, the peer's own address counts here.
+    trusting = {"PIXELNOVA_DASHBOARD_ACCESS": str(access), "FORWARDED_ALLOW_IPS": "*"}
+    with dashboard(built_demo.data, **trusting) as address:
+        with proxy(address, "X-User: anna\r\nX-Forwarded-For: 198.51.100.7\r\n") as of_anna:
+            assert shown(of_anna)[0] > 0
+        with proxy(address, "X-User: bob\r\n") as of_bob:
+            cards, alerts = shown(of_bob)
+            assert cards == 0 and "No shop is visible" in alerts
+        cards, alerts = shown(address)
+        assert cards == 0 and "reached through its proxy" in alerts

@@ -55,6 +55,7 @@ def serve_dashboard(host: str, port: int, data: Path, annotations: Path) -> None
     with listen(host, port) as listener:  # a port in use gets a clear message, which Streamlit does not give
         port = listener.getsockname()[1]
     os.environ |= {DATA_VARIABLE: str(data), ANNOTATIONS_VARIABLE: str(annotations)}
+    os.environ["FORWARDED_ALLOW_IPS"] = ""  # so that the peer's own address decides whether it is the proxy
     options = {**OPTIONS, "server.address": host, "server.port": port}
     flags = {name.replace(".", "_"): value for name, value in options.items()}
     bootstrap.load_config_options(flag_options=flags)
