@@ -20,6 +20,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from serving.analytics.periods import named_period
+from serving.analytics.reports import FILTERS, UNITS, reports, run_report
 from serving.analytics.store import ShopNotVisible, Stores
 from serving.analytics.values import measure
 from serving.api import ApiSettings, create_api
@@ -121,6 +122,18 @@ def test_every_figure_has_its_definition_sql_and_csv(page):
     assert len(sql) >= len(shown.metric)
     assert all("select" in text and "$shop" in text for text in sql)
     assert len(shown.get("download_button")) >= len(shown.metric)
+
+
+def test_every_report_has_the_columns_and_units_that_it_declares(built_demo):
+    store = Stores(built_demo.data).newest()
+    shop = store.shop(DEMO_SHOP)
+    period = named_period("28 days", shop.today, shop.first_date)
+    for name, report in reports().items():
+        filters = {"product": "none"} if "product" in report.filters else {}
+        found = run_report(store, DEMO_SHOP, name, period, filters)
+        assert list(found.rows.columns) == [column.name for column in report.columns], name
+        assert {column.unit for column in report.columns} <= set(UNITS), name
+        assert set(report.filters) <= set(FILTERS), name
 
 
 def test_annotations_are_drawn_on_series(page, tmp_path, monkeypatch, built_demo):
