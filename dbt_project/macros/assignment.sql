@@ -5,10 +5,10 @@
     cast({{ fnv1a32('cast(' ~ fnv1a32(seed ~ ' || ' ~ unit) ~ ' as varchar)') }} % 10000 as integer)
 {%- endmacro %}
 
-{% macro takes_part(phase, unit, at) -%}
+{% macro takes_part(phase, unit, has_holdout) -%}
     {#-
-        Whether a unit can be in any variation of a phase (a row of stg_experiments__phases) at this time: it is in the
-        experiment's part of the layer and not in the shop's holdout. Its bucket may still be outside the coverage.
+        Whether a unit can be in any variation of a phase (a row of stg_experiments__phases): it is in the experiment's
+        part of the layer and not in the shop's holdout, if that has begun. Its bucket may still be outside the coverage.
     -#}
     case
         when {{ phase }}.layer is null then true
@@ -17,7 +17,7 @@
             and {{ assigned_bucket(phase ~ '.layer', unit) }} < {{ phase }}.layer_to
     end
     and case
-        when {{ phase }}.holdout_started_at is null or {{ at }} < {{ phase }}.holdout_started_at then true
-        else {{ assigned_bucket("'holdout'", unit) }} >= {{ phase }}.holdout_to
+        when {{ has_holdout }} then {{ assigned_bucket("'holdout'", unit) }} >= {{ phase }}.holdout_to
+        else true
     end
 {%- endmacro %}

@@ -45,6 +45,19 @@ def check() -> None:
     console.print(f"[green]✓[/green] experiments: {count}, holdouts: {holdouts}. The next refresh publishes them.")
 
 
+def edits_of_begun_phases() -> list[str]:
+    """A sentence for each edit of a phase that has begun, compared with the newest published version.
+
+    Raises:
+        ExperimentsFileError: experiments.toml cannot be used.
+    """
+    from ingestion.experiments import experiments_file, load_experiments
+    from ingestion.shops import load_shops
+
+    experiments = load_experiments(experiments_file(shops_file()), load_shops(shops_file()))
+    return list(edits(experiments, _published_phases(), datetime.now(UTC)))
+
+
 def edits(declared: Sequence["Experiment"], published: dict[str, list["ServedPhase"]], now: datetime) -> Iterator[str]:
     """A sentence for each published phase that has begun and is not declared as it was."""
     phases = {(one.shop, one.key, phase.number): (one, phase) for one in declared for phase in one.phases}

@@ -6,6 +6,7 @@ Reads what has landed and what Shopify answers, writes the warehouse and a publi
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.text import Text
 
 from orchestration.cli.terminal import console, progress_bar, short
 from orchestration.errors import OrchestrationError
@@ -69,9 +70,12 @@ def run_refresh(full: bool = False) -> "Refreshed":
     from ingestion.sources.catalogue_files import catalogue_files
     from ingestion.sources.shopify_api import admin_apis
     from orchestration import runner
+    from orchestration.cli.experiments import edits_of_begun_phases
     from orchestration.failed_fetches import failed_fetches
     from serving.published import read_current
 
+    for edit in edits_of_begun_phases():  # before the refresh publishes them
+        console.print("[yellow]![/yellow] experiments.toml:", Text(edit), soft_wrap=True)
     with progress_bar() as progress:
         task = progress.add_task("Preparing", total=None)
         refreshed = runner.refresh(

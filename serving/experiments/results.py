@@ -32,10 +32,11 @@ from serving.settings import ExperimentSettings, read_experiment_settings
 
 SAMPLE_RATIO_ALPHA = 0.001
 MIN_UNITS = 30  # per variation; fewer are not compared,
-MIN_BUYERS = 100  # nor are sales: with fewer, intervals of uneven variations miss the truth too often (docs/decisions)
+MIN_ACTIVE = 100  # buyers, or buyers with refunds: with fewer, intervals of amounts miss too often (docs/decisions)
 SALES, INCREMENTAL_SALES, UNITS = "revenue_per_visitor", "incremental_sales", "units"
 OVERALL = ("all", "all")  # segment kind and segment
 MONEY = ("revenue_per_visitor", "net_revenue_per_visitor", "average_order_value", INCREMENTAL_SALES)
+OF_AMOUNTS = (*MONEY, "refund_rate")
 COLUMNS = ("numerator", "denominator", "earlier_numerator", "earlier_denominator")
 PRODUCTS = tuple(f"products_{row}{column}" for row in range(1, 5) for column in range(row, 5))
 MIXED = ("several_variations", "several_devices")  # reasons why a unit is left out
@@ -276,8 +277,8 @@ def _results(
     names = sorted({name for moments in strata.values() for name in moments})
     arms = {variation: [strata.get(variation, {}).get(name, NO_UNITS) for name in names] for variation in phase.weights}
     whole = {variation: sum(moments, NO_UNITS) for variation, moments in arms.items()}
-    buyers = MIN_BUYERS if metric in MONEY else 0
-    compared = {v: m for v, m in arms.items() if whole[v].units >= MIN_UNITS and whole[v].active >= buyers}
+    active = MIN_ACTIVE if metric in OF_AMOUNTS else 0
+    compared = {v: m for v, m in arms.items() if whole[v].units >= MIN_UNITS and whole[v].active >= active}
     estimates = {
         False: {v: ratio(whole[v]) for v in compared},
         True: (adjusted(compared) or {}) if len(compared) > 1 else {},
@@ -400,7 +401,7 @@ def _verdict(
 ) -> Verdict:
     overall = [row for row in results if _segment(row) == OVERALL and not row.is_capped and row.status == REPORTED]
     best = {(row.metric, row.variation): row for row in overall}  # adjusted rows come after unadjusted ones
-    minimum = f"at least {MIN_UNITS} visitors in each variation, and {MIN_BUYERS} buyers to compare sales"
+    minimum = f"at least {MIN_UNITS} visitors in each variation, and {MIN_ACTIVE} buyers to compare sales"
     judged = sentences.judged(
         phase, list(best.values()), sums.counted, withheld, settings.experiment_target_lift, minimum
     )

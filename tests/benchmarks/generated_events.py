@@ -216,7 +216,7 @@ def write_landing_files(
                 per_session=EVENTS_PER_SESSION,
                 per_day=EVENTS_PER_DAY,
                 sessions=total // 6 + 1000,  # more than enough
-                is_exposed="draw // 1000 % 10 < 9" if assigned else "false",
+                is_exposed="true" if assigned else "false",
                 variation="assigned_variation(md5('u' || client))" if assigned else "''",
                 product=_ANY_PRODUCT if products is None else _NEIGHBOUR.format(products=products),
             )

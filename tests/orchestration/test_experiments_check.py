@@ -6,8 +6,9 @@ import pytest
 
 from ingestion.experiments import load_experiments
 from ingestion.shops import load_shops
-from orchestration.cli.experiments import edits
+from orchestration.cli.experiments import edits, edits_of_begun_phases
 from serving.published import ServedPhase, ServedVariation
+from tests.conftest import PROJECT
 from tests.ingestion.test_experiments import EXPERIMENT, HOLDOUT, SHOPS
 
 NOW = datetime(2026, 11, 5, tzinfo=UTC)
@@ -107,3 +108,15 @@ def test_command_names_every_mistake(pixelnova, tmp_path):
     assert done.returncode == 1
     assert "experiments.toml is not usable. cold-start" in done.stderr
     assert not (tmp_path / "data" / "warehouse.duckdb").exists()
+
+
+def test_refresh_names_an_edit_of_what_is_published(built_demo, tmp_path, monkeypatch):
+    for name in ("shops.toml", "experiments.toml"):
+        (tmp_path / name).write_text((PROJECT / name).read_text())
+    monkeypatch.setenv("PIXELNOVA_SHOPS", str(tmp_path / "shops.toml"))
+    monkeypatch.setenv("PIXELNOVA_DATA", str(built_demo.data))
+    assert edits_of_begun_phases() == []
+    declared = (PROJECT / "experiments.toml").read_text()
+    (tmp_path / "experiments.toml").write_text(declared.replace("coverage = 0.2", "coverage = 0.3", 1))
+    [edit] = edits_of_begun_phases()
+    assert "its weights or coverage changed" in edit

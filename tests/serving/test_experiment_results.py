@@ -230,6 +230,16 @@ def test_sales_are_compared_from_100_buyers_on(rng):
     assert one(analysis(RUNNING, experiment(rng, even(1_000)))).status == REPORTED
 
 
+def test_refunds_are_compared_from_100_buyers_with_refunds_on(rng):
+    sums = experiment(rng, even(2_000))
+    assert one(analysis(RUNNING, sums), "refund_rate").status == REPORTED
+    by_device = sums.moments["refund_rate", False, OVERALL]["b"]
+    for device, moments in by_device.items():
+        by_device[device] = replace(moments, active=49)
+    found = analysis(RUNNING, sums)
+    assert (one(found, "refund_rate").status, one(found).status) == ("too little data", REPORTED)
+
+
 def test_a_control_without_sales_has_no_lift(rng):
     sums = experiment(rng, even(2_000))
     for metric, is_capped, segment in sums.moments:

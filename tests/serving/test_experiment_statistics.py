@@ -8,7 +8,7 @@ import pytest
 import tea_tasting as tt
 from scipy import stats
 
-from serving.experiments.results import MIN_BUYERS
+from serving.experiments.results import MIN_ACTIVE
 from serving.experiments.statistics import (
     SEQUENTIAL_UNITS,
     Estimate,
@@ -263,7 +263,7 @@ def missed(rng: np.random.Generator, buyers: int, times: int, runs: int) -> floa
 def test_sales_of_a_small_holdout_need_many_buyers():
     rng = np.random.default_rng(3)
     assert missed(rng, buyers=13, times=19, runs=800) > 0.09
-    assert missed(rng, buyers=MIN_BUYERS, times=19, runs=800) < 0.08
+    assert missed(rng, buyers=MIN_ACTIVE, times=19, runs=800) < 0.08
     assert missed(rng, buyers=20, times=1, runs=800) < 0.065
 
 

@@ -45,6 +45,52 @@ phases as (
 
 ),
 
+exposures as (
+
+    select
+        stated.*,
+        phases.phase as declared_phase,
+        phases.started_at,
+        phases.ended_at,
+        coalesce(stated.event_at >= phases.holdout_started_at, false) as has_holdout
+    from stated
+    left join phases
+        on
+            stated.shop = phases.shop
+            and stated.experiment = phases.experiment
+            and try_cast(stated.phase as integer) = phases.phase
+
+),
+
+-- Hashing is slow, and a unit is exposed often.
+units as (
+
+    select distinct
+        shop,
+        experiment,
+        declared_phase,
+        unit,
+        has_holdout
+    from exposures
+    where declared_phase is not null and unit is not null
+
+),
+
+assigned as (
+
+    select
+        units.*,
+        {{ assigned_bucket('phases.seed', 'units.unit') }} as bucket,
+        {{ takes_part('phases', 'units.unit', 'units.has_holdout') }} as takes_part
+    from units
+    inner join phases
+        on
+            units.shop = phases.shop
+            and units.experiment = phases.experiment
+            and units.declared_phase = phases.phase
+
+),
+
 variations as (
 
     select * from {{ ref('stg_experiments__variations') }}
@@ -69,36 +115,38 @@ sessions as (
 joined as (
 
     select
-        stated.event_key,
-        stated.shop,
-        left(coalesce(stated.experiment, ''), 100) as experiment,
-        coalesce(try_cast(stated.phase as integer), 0) as phase,
-        left(coalesce(stated.unit, ''), 100) as unit,
-        left(coalesce(stated.variation, ''), 100) as variation,
-        phases.started_at,
-        phases.ended_at,
-        case when phases.seed is not null then {{ assigned_bucket('phases.seed', 'stated.unit') }} end as bucket,
-        coalesce({{ takes_part('phases', 'stated.unit', 'stated.event_at') }}, false) as takes_part,
-        stated.event_id,
-        stated.event_at as exposed_at,
-        stated.local_date,
-        stated.client_id,
-        stated.session_id,
-        {{ browser('stated.user_agent') }} as browser,
-        stated.is_analytics_allowed,
+        exposures.event_key,
+        exposures.shop,
+        left(coalesce(exposures.experiment, ''), 100) as experiment,
+        coalesce(try_cast(exposures.phase as integer), 0) as phase,
+        left(coalesce(exposures.unit, ''), 100) as unit,
+        left(coalesce(exposures.variation, ''), 100) as variation,
+        exposures.started_at,
+        exposures.ended_at,
+        assigned.bucket,
+        coalesce(assigned.takes_part, false) as takes_part,
+        exposures.event_id,
+        exposures.event_at as exposed_at,
+        exposures.local_date,
+        exposures.client_id,
+        exposures.session_id,
+        {{ browser('exposures.user_agent') }} as browser,
+        exposures.is_analytics_allowed,
         sessions.journey_id,
         sessions.device,
         sessions.channel,
         sessions.landing_path,
         sessions.is_new_visitor,
         sessions.is_bot
-    from stated
-    left join phases
+    from exposures
+    left join assigned
         on
-            stated.shop = phases.shop
-            and stated.experiment = phases.experiment
-            and try_cast(stated.phase as integer) = phases.phase
-    left join sessions on stated.session_id = sessions.session_id
+            exposures.shop = assigned.shop
+            and exposures.experiment = assigned.experiment
+            and exposures.declared_phase = assigned.declared_phase
+            and exposures.unit = assigned.unit
+            and exposures.has_holdout = assigned.has_holdout
+    left join sessions on exposures.session_id = sessions.session_id
 
 )
 
