@@ -237,19 +237,29 @@ def _partition(line: bytes) -> tuple[str, str]:
 
 
 def _write_part(file: Path, shop: str, received_date: str, lines: list[bytes]) -> Path:
-    import pyarrow as pa
-
     folder = file.parent / "archive" / f"shop={shop}" / f"received_date={received_date}"
     make_folder(folder)
     part = folder / f"{file.name}.zst"
-    unfinished = part.with_suffix(".tmp")
-    with pa.CompressedOutputStream(str(unfinished), "zstd") as stream:
+    write_lines(part, lines)
+    return part
+
+
+def write_lines(file: Path, lines: list[bytes]) -> None:
+    """Write or replace a sealed file, or a compressed part (`.zst`), durably and at once; without lines, remove it."""
+    import pyarrow as pa
+
+    if not lines:
+        file.unlink(missing_ok=True)
+        sync_folder(file.parent)
+        return
+    unfinished = file.with_suffix(".tmp")
+    kind = "zstd" if file.suffix == ".zst" else None
+    with pa.output_stream(str(unfinished), compression=kind) as stream:
         stream.write(b"\n".join([*lines, b""]))
     with unfinished.open("rb") as written:
         os.fsync(written.fileno())
-    unfinished.rename(part)
-    sync_folder(folder)
-    return part
+    unfinished.rename(file)
+    sync_folder(file.parent)
 
 
 def keep_files_private() -> None:

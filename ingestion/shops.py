@@ -68,6 +68,7 @@ class Shop(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     channels: overrides the channel of a utm_source, utm_medium or referrer host; "direct" for
     a host that shoppers come back from, such as a payment provider.
     recommendations: products never shown, and products shown first.
+    keep_orders_anonymous: when a person is erased, their orders stay without them, for the books; False: they go too.
     """
 
     domain: str
@@ -81,6 +82,7 @@ class Shop(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     catalogue: str | list[str] | None = None
     channels: dict[str, Channel] = {}
     recommendations: RecommendationRules = RecommendationRules()
+    keep_orders_anonymous: bool = True
 
     @property
     def catalogue_names(self) -> list[str]:

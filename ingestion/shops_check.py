@@ -60,6 +60,7 @@ def _of_shop(shop: dict[str, Any], fields: Sequence[str], channels: Sequence[str
         "hosts": _hosts,
         "require_consent": _yes_or_no,
         "orders": _yes_or_no,
+        "keep_orders_anonymous": _yes_or_no,
         "catalogue": _catalogue,
         "channels": lambda mapped: _channels(mapped, channels),
         "recommendations": _recommendations,

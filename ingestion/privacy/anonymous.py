@@ -1,0 +1,176 @@
+"""Orders without a person: what is kept of an erased order, for the books.
+
+Money, products, dates and the country stay; identifiers become pseudonyms, the same ones in the pixel's event and in
+the Admin API's order, so that both are still matched. Everything else is dropped.
+"""
+
+import json
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from ingestion.landing import Envelope, encode_envelope
+from ingestion.privacy.identifiers import COMPLETED, ORDER, TOKEN, identifier, of_event, of_order
+from ingestion.privacy.suppression import Suppressions
+
+SOURCE = "anonymous"  # of an envelope: neither a pixel nor the replay of one
+_CHECKOUT = (
+    *("currencyCode", "totalPrice", "subtotalPrice", "totalTax", "discountsAmount", "shippingLine"),
+    *("linesComplete", "lineCount"),
+)
+_LINE = ("title", "quantity", "variant", "finalLinePrice")
+# Not its code, which may be a person's.
+_DISCOUNT = ("type", "value", "targetType", "targetSelection", "allocationMethod")
+_NODE = (
+    *("sourceName", "test", "createdAt", "processedAt", "updatedAt", "cancelledAt"),
+    *("currencyCode", "presentmentCurrencyCode", "originalTotalPriceSet", "totalPriceSet", "netPaymentSet"),
+    *("subtotalPriceSet", "totalDiscountsSet", "totalShippingPriceSet", "totalTaxSet", "totalRefundedSet", "refunds"),
+)
+
+Node = dict[str, Any]
+KeepOrders = Callable[[str], bool]  # whether a shop keeps anonymous orders
+
+
+def without_suppressed(
+    line: bytes, envelope: Envelope, suppressions: Suppressions, keep_orders: KeepOrders
+) -> bytes | None:
+    """What remains of a landing line: the line itself, an anonymous order, or nothing."""
+    if suppressions.covers(envelope.shop, envelope.received_at):
+        return None
+    if not suppressions.matches(envelope.shop, of_event(bytes(envelope.event))):
+        return line
+    return anonymous_order(envelope, suppressions) if keep_orders(envelope.shop) else None
+
+
+def anonymous_order(envelope: Envelope, suppressions: Suppressions) -> bytes | None:
+    """The landing line of an order's event without its person; None if the event is not an order."""
+    event = msgspec.json.decode(envelope.event)
+    if event.get("name") != COMPLETED or not isinstance(event.get("timestamp"), str):
+        return None
+    checkout = _member(_member(event, "data"), "checkout")
+    order_id = identifier(ORDER, _member(checkout, "order").get("id"))
+    token = identifier(TOKEN, checkout.get("token"))
+    if not checkout or not (order_id or token):
+        return None
+
+    def pseudonym(kind: str, value: Any) -> str:
+        return suppressions.pseudonym(envelope.shop, kind, str(value))
+
+    first = _member(_member(checkout, "order"), "customer").get("isFirstOrder")
+    kept: Node = {name: checkout[name] for name in _CHECKOUT if name in checkout}
+    kept |= {
+        "token": token and pseudonym(*token),
+        "order": {"id": order_id and pseudonym(*order_id), "customer": {"isFirstOrder": first}},
+        "lineItems": [_line(line) for line in _listed(checkout, "lineItems")],
+        "discountApplications": [_only(one, _DISCOUNT) for one in _listed(checkout, "discountApplications")],
+        "localization": {"country": {"isoCode": _country(checkout)}},
+    }
+    anonymous = {
+        "id": pseudonym("event", event.get("id")),
+        "name": COMPLETED,
+        "type": event.get("type"),
+        "timestamp": event["timestamp"],
+        "data": {"checkout": kept},
+    }
+    return encode_envelope(
+        msgspec.structs.replace(
+            envelope,
+            source=SOURCE,
+            request_id=pseudonym("request", f"{envelope.request_id} {envelope.index}"),
+            index=0,
+            visitor_hash=None,
+            user_agent=None,
+            gpc=False,
+            consent=None,
+            event=msgspec.Raw(msgspec.json.encode(anonymous)),
+        )
+    ).rstrip(b"\n")
+
+
+def rows_without_suppressed(
+    table: str, rows: list[Node], suppressions: Suppressions, keep_orders: KeepOrders
+) -> list[Node]:
+    """What remains of rows of raw_shopify.orders or .order_lines; rows of other tables remain unchanged.
+
+    An order that is recognized by its customer or checkout is suppressed from then on, so that its lines are too.
+    """
+    if table == "orders":
+        return [row for row in (_order(row, suppressions, keep_orders) for row in rows) if row]
+    if table == "order_lines":
+        return [row for row in (_order_line(row, suppressions, keep_orders) for row in rows) if row]
+    return rows
+
+
+def _order(row: Node, suppressions: Suppressions, keep_orders: KeepOrders) -> Node | None:
+    node = json.loads(row["node"])
+    created_at = node.get("createdAt")
+    if created_at and suppressions.covers(row["shop"], datetime.fromisoformat(created_at)):
+        return None
+    identifiers = of_order(row["id"], node)
+    if not suppressions.matches(row["shop"], identifiers):
+        return row
+    suppressions.add(row["shop"], [one for one in identifiers if one.kind in (ORDER, TOKEN)])
+    if not keep_orders(row["shop"]):
+        return None
+    gid, token = _gid(row["shop"], row["id"], suppressions), identifier(TOKEN, node.get("checkoutToken"))
+    kept = {name: node[name] for name in _NODE if name in node}
+    kept |= {
+        "id": gid,
+        "customer": None,
+        "checkoutToken": token and suppressions.pseudonym(row["shop"], *token),
+        "cartToken": None,
+        "customAttributes": [],
+    }
+    return {**row, "id": gid, "node": _text(kept)}
+
+
+def _order_line(row: Node, suppressions: Suppressions, keep_orders: KeepOrders) -> Node | None:
+    order = identifier(ORDER, row["parent_id"])
+    if order is None or not suppressions.matches(row["shop"], [order]):
+        return row
+    if not keep_orders(row["shop"]):
+        return None
+    node = {**json.loads(row["node"]), "customAttributes": []}
+    return {**row, "parent_id": _gid(row["shop"], row["parent_id"], suppressions), "node": _text(node)}
+
+
+def _gid(shop: str, gid: str, suppressions: Suppressions) -> str:
+    order = identifier(ORDER, gid)
+    assert order, gid
+    return f"gid://shopify/Order/{suppressions.pseudonym(shop, *order)}"
+
+
+def _text(node: Node) -> str:
+    return json.dumps(node, separators=(",", ":"), ensure_ascii=False)
+
+
+def _member(node: Any, name: str) -> Node:
+    found = node.get(name) if isinstance(node, dict) else None
+    return found if isinstance(found, dict) else {}
+
+
+def _listed(node: Node, name: str) -> list[Node]:
+    found = node.get(name)
+    return [one for one in found if isinstance(one, dict)] if isinstance(found, list) else []
+
+
+def _only(node: Node, names: tuple[str, ...]) -> Node:
+    return {name: node[name] for name in names if name in node}
+
+
+def _line(line: Node) -> Node:
+    allocations = [
+        {
+            "amount": allocation.get("amount"),
+            "discountApplication": _only(_member(allocation, "discountApplication"), _DISCOUNT),
+        }
+        for allocation in _listed(line, "discountAllocations")
+    ]
+    return {**_only(line, _LINE), "discountAllocations": allocations}
+
+
+def _country(checkout: Node) -> str | None:
+    code = _member(_member(checkout, "localization"), "country").get("isoCode")
+    return code if isinstance(code, str) and len(code) == 2 else None

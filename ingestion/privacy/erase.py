@@ -1,0 +1,237 @@
+"""Erases people from everything that is stored before a build: raw tables, landing files, archive, webhooks, logs.
+
+Reads open requests; writes the suppression list, the raw tables, the work sets of dbt's increment and every file that
+named the person. dbt then rebuilds the rows that their events had a part in; ingestion/privacy/purge.py does the rest.
+
+An erasure that has begun is in data/privacy/erasing.json. Each of its steps can be repeated: the next run finishes a
+killed one.
+"""
+
+import logging
+import os
+import shutil
+from collections.abc import Callable, Collection, Iterable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+import msgspec
+
+from ingestion.data_folder import landing_folder, warehouse_file, workspace
+from ingestion.landing import (
+    archived_parts,
+    decode_envelope,
+    landing_name,
+    read_lines,
+    sealed_files,
+    sync_folder,
+    write_lines,
+)
+from ingestion.privacy.anonymous import KeepOrders, without_suppressed
+from ingestion.privacy.files import erase_from_logs, erase_webhooks, mentions
+from ingestion.privacy.identifiers import Identifier
+from ingestion.privacy.raw_tables import erase_rows, erase_shop, find_lines
+from ingestion.privacy.requests import ERASED, ERASURES, RECEIVED, read_requests, take_webhooks, write_request
+from ingestion.privacy.subjects import subjects_of
+from ingestion.privacy.suppression import Suppressions, privacy_folder
+from ingestion.shops import Shop
+from ingestion.warehouse import not_loaded, open_pipeline
+from ingestion.warehouse_connection import connect
+
+log = logging.getLogger(__name__)
+
+
+class Batch(msgspec.Struct):
+    """The requests that are erased together. identifiers: by shop. whole_shops: of which everything is erased.
+
+    files: names of loaded landing files with lines to erase.
+    """
+
+    began_at: datetime
+    requests: list[str]
+    identifiers: dict[str, list[Identifier]]
+    whole_shops: list[str]
+    files: list[str] = []
+
+    def values(self) -> set[str]:
+        """The identifiers without their shops and kinds."""
+        return {one.value for identifiers in self.identifiers.values() for one in identifiers}
+
+
+def erase_pending(data: Path, shops: Sequence[Shop], mark_for_rebuild: Callable[[Path], None]) -> int:
+    """Erase the subjects of all open requests; returns how many requests that were.
+
+    Call it while nothing else uses the warehouse, before landing files are loaded.
+
+    Args:
+        mark_for_rebuild: makes the next build of the warehouse a full one.
+    """
+    take_webhooks(data)
+    batch = _unfinished(data) or _begin(data)
+    if batch is None:
+        return 0
+    suppressions = Suppressions(data)
+    for shop, identifiers in batch.identifiers.items():
+        suppressions.add(shop, identifiers)
+    for shop in batch.whole_shops:
+        suppressions.add_shop(shop, batch.began_at)
+    for source in ("pixel", "shopify"):
+        open_pipeline(source, data)  # loads what a killed run left, and empties its folder
+    _erase_from_warehouse(data, batch, suppressions, keep_orders_of(shops), mark_for_rebuild)
+    _erase_from_landing_files(data, batch, suppressions)
+    erase_webhooks(landing_folder(data) / "webhooks", batch.identifiers, batch.whole_shops)
+    erase_from_logs(data, batch.values())
+    shutil.rmtree(workspace(data), ignore_errors=True)
+    _fulfil(data, batch)
+    return len(batch.requests)
+
+
+def suppress(data: Path, files: Iterable[Path], shops: Sequence[Shop]) -> int:
+    """Take suppressed events out of landing files that are not loaded yet; returns how many lines were taken out.
+
+    They are late events, or come from replays of old archives, of people who were erased.
+    """
+    suppressions = Suppressions(data)
+    if not suppressions:
+        return 0
+    taken_out = sum(_rewrite(file, suppressions, keep_orders_of(shops)) for file in files)
+    if taken_out:
+        log.info("%d events of erased people were taken out of landing files", taken_out)
+    return taken_out
+
+
+def erase_everywhere(data: Path, shops: Sequence[Shop], mark_for_rebuild: Callable[[Path], None]) -> None:
+    """Apply the whole suppression list to a data folder, such as one restored from a back-up."""
+    suppressions = Suppressions(data)
+    if not suppressions:
+        return
+    keep_orders, loaded = keep_orders_of(shops), set()
+    files = [*sealed_files(landing_folder(data)), *archived_parts(landing_folder(data))]
+    if warehouse_file(data).exists():
+        loaded = {landing_name(file) for file in files} - {landing_name(file) for file in not_loaded(files, data)}
+        batch = Batch(datetime.now(UTC), [], {shop.domain: [] for shop in shops}, sorted(suppressions.shops))
+        _erase_from_warehouse(data, batch, suppressions, keep_orders, mark_for_rebuild)
+        mark_for_rebuild(warehouse_file(data))
+    for file in files:
+        _rewrite(file, suppressions, _no_orders if landing_name(file) in loaded else keep_orders)
+    _batch_file(data).unlink(missing_ok=True)
+
+
+def keep_orders_of(shops: Sequence[Shop]) -> KeepOrders:
+    """Whether a shop keeps anonymous orders, as shops.toml says; shops that are not in it do."""
+    kept = {shop.domain: shop.keep_orders_anonymous for shop in shops}
+    return lambda shop: kept.get(shop, True)
+
+
+def _no_orders(shop: str) -> bool:
+    """For loaded files, whose anonymous orders are in the file that _erase_from_warehouse writes."""
+    return False
+
+
+def _batch_file(data: Path) -> Path:
+    return privacy_folder(data) / "erasing.json"
+
+
+def _unfinished(data: Path) -> Batch | None:
+    try:
+        return msgspec.json.decode(_batch_file(data).read_bytes(), type=Batch)
+    except FileNotFoundError:
+        return None
+
+
+def _save(data: Path, batch: Batch) -> None:
+    file = _batch_file(data)
+    unfinished = file.with_suffix(".tmp")
+    with unfinished.open("wb") as written:
+        written.write(msgspec.json.encode(batch))
+        written.flush()
+        os.fsync(written.fileno())
+    unfinished.replace(file)
+    sync_folder(file.parent)
+
+
+def _begin(data: Path) -> Batch | None:
+    """Resolve the subjects of all open requests."""
+    pending = [one for one in read_requests(data) if one.topic in ERASURES and one.status == RECEIVED]
+    if not pending:
+        return None
+    batch = Batch(datetime.now(UTC), [], {}, sorted({one.shop for one in pending if one.whole_shop}))
+    with connect(warehouse_file(data)) as connection:
+        subjects, events = subjects_of(connection, [one for one in pending if not one.whole_shop])
+    for request in pending:
+        found = subjects.get(request.request_id, [])
+        request.counts = {"events": events.get(request.request_id, 0)} if not request.whole_shop else {}
+        for identifier in found:
+            request.counts[f"{identifier.kind}s"] = request.counts.get(f"{identifier.kind}s", 0) + 1
+        write_request(data, request)
+        batch.requests.append(request.request_id)
+        batch.identifiers.setdefault(request.shop, []).extend(found)
+    _save(data, batch)
+    return batch
+
+
+def _erase_from_warehouse(
+    data: Path,
+    batch: Batch,
+    suppressions: Suppressions,
+    keep_orders: KeepOrders,
+    mark_for_rebuild: Callable[[Path], None],
+) -> None:
+    """Erase raw rows in one transaction, after the anonymous orders are on disk."""
+    with connect(warehouse_file(data)) as connection:
+        connection.execute("set timezone = 'UTC'")
+        lines = find_lines(connection, batch.identifiers, batch.whole_shops, suppressions)
+        if lines.files:
+            batch.files = sorted({*batch.files, *lines.files})
+            _save(data, batch)
+        kept = (without_suppressed(line, envelope, suppressions, keep_orders) for line, envelope in lines.orders)
+        orders = [line for line in kept if line is not None]
+        if orders:  # new facts in a file of their own, which a repetition writes again under the same name
+            began = batch.began_at.astimezone(UTC)
+            write_lines(landing_folder(data) / f"events-{began:%Y%m%dT%H%M%S.%fZ}-0.jsonl", orders)
+        needs_rebuild = lines.need_rebuild or bool(batch.whole_shops)
+        if needs_rebuild:
+            mark_for_rebuild(warehouse_file(data))
+        connection.begin()
+        erase_rows(connection, batch.identifiers, suppressions, keep_orders, incrementally=not needs_rebuild)
+        for shop in batch.whole_shops:
+            erase_shop(connection, shop)
+        connection.commit()
+
+
+def _erase_from_landing_files(data: Path, batch: Batch, suppressions: Suppressions) -> None:
+    landing, names, mentioned = landing_folder(data), set(batch.files), batch.values()
+    for shop in batch.whole_shops:
+        shutil.rmtree(landing / "archive" / f"shop={shop}", ignore_errors=True)
+    for file in [*sealed_files(landing), *archived_parts(landing)]:
+        if landing_name(file) in names:
+            _rewrite(file, suppressions, _no_orders, mentioned)
+
+
+def _rewrite(file: Path, suppressions: Suppressions, keep_orders: KeepOrders, mentioned: Collection[str] = ()) -> int:
+    """Take suppressed lines out of a landing file or a part of one; returns how many were taken out or changed."""
+    before = list(read_lines(file))
+    after = [_without(line, suppressions, keep_orders, mentioned) for line in before]
+    changed = sum(old is not new for old, new in zip(before, after, strict=True))
+    if changed:
+        write_lines(file, [line for line in after if line is not None])
+    return changed
+
+
+def _without(
+    line: bytes, suppressions: Suppressions, keep_orders: KeepOrders, mentioned: Collection[str]
+) -> bytes | None:
+    try:
+        envelope = decode_envelope(line)
+    except ValueError:  # not an envelope: all that can be recognized are long identifiers
+        return None if mentions(line.decode(errors="replace"), mentioned) else line
+    return without_suppressed(line, envelope, suppressions, keep_orders)
+
+
+def _fulfil(data: Path, batch: Batch) -> None:
+    now = datetime.now(UTC)
+    for request in read_requests(data):
+        if request.request_id in batch.requests:
+            request.identifiers, request.status, request.fulfilled_at = [], ERASED, now
+            write_request(data, request)
+    _batch_file(data).unlink()
+    sync_folder(privacy_folder(data))

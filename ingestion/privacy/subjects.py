@@ -1,0 +1,94 @@
+"""Whom a request is about: the identifiers of their journey at this moment.
+
+Reads the warehouse's orders, checkouts and identity map; without them, a request is about the identifiers it names. A
+browser that a person shared belongs to the request, too: all of its events are erased, on the safe side, but no other
+customer's identifiers.
+"""
+
+from collections import defaultdict
+from collections.abc import Sequence
+
+import duckdb
+
+from ingestion.privacy.identifiers import CLIENT, CUSTOMER, ORDER, TOKEN, Identifier
+from ingestion.privacy.requests import Request
+
+_COLUMNS = {CLIENT: "client_id", TOKEN: "checkout_token", CUSTOMER: "customer_id", ORDER: "order_id"}
+_ORDERS, _ADMIN_ORDERS = "core.orders", "staging.stg_shopify__orders"
+_CHECKOUTS, _JOURNEYS = "intermediate.int_checkout_events", "core.identity_map"
+# Tables, and the kinds that they connect.
+_LINKS = {
+    _ORDERS: (ORDER, CUSTOMER, TOKEN, CLIENT),
+    _ADMIN_ORDERS: (ORDER, CUSTOMER, TOKEN),
+    _CHECKOUTS: (CUSTOMER, TOKEN, CLIENT),
+}
+_JOURNEY = f"""
+    insert into subjects
+    select distinct subjects.request_id, subjects.shop, others.identifier_kind, others.identifier
+    from subjects
+    inner join {_JOURNEYS} as known
+        on subjects.shop = known.shop and subjects.kind = known.identifier_kind and subjects.value = known.identifier
+    inner join {_JOURNEYS} as others on known.shop = others.shop and known.journey_id = others.journey_id
+"""
+_EVENTS = """
+    select subjects.request_id, count(distinct event_key)
+    from subjects
+    inner join intermediate.int_events as events on
+        subjects.shop = events.shop and (
+            (kind = 'client' and value = events.client_id)
+            or (kind = 'token' and value = events.checkout_token)
+            or (kind = 'customer' and value = events.customer_id)
+        )
+    group by subjects.request_id
+"""
+
+
+def subjects_of(
+    connection: duckdb.DuckDBPyConnection, requests: Sequence[Request]
+) -> tuple[dict[str, list[Identifier]], dict[str, int]]:
+    """All identifiers of each request's subject, and how many stored events have one of them, by request id."""
+    connection.execute(
+        "create or replace temp table subjects (request_id varchar, shop varchar, kind varchar, value varchar)"
+    )
+    connection.executemany(
+        "insert into subjects values (?, ?, ?, ?)",
+        [(request.request_id, request.shop, *one) for request in requests for one in request.identifiers]
+        or [(None, None, None, None)],
+    )
+    present = {
+        f"{schema}.{table}"
+        for schema, table in connection.execute(
+            "select table_schema, table_name from information_schema.tables"
+        ).fetchall()
+    }
+    for orders in (_ORDERS, _ADMIN_ORDERS):
+        if orders in present:
+            _link(connection, orders, ORDER, (CUSTOMER, TOKEN))
+    if _JOURNEYS in present:
+        connection.execute(_JOURNEY)
+    for _ in range(2):  # a customer's other orders; then what their checkouts lead to
+        for table, kinds in _LINKS.items():
+            if table in present:
+                for kind in (CUSTOMER, TOKEN):
+                    _link(connection, table, kind, [other for other in kinds if other != kind])
+    found: dict[str, list[Identifier]] = defaultdict(list)
+    for request_id, kind, value in connection.execute(
+        "select distinct request_id, kind, value from subjects where value is not null order by all"
+    ).fetchall():
+        found[request_id].append(Identifier(kind, value))
+    events = "intermediate.int_events" in present
+    return dict(found), dict(connection.execute(_EVENTS).fetchall()) if events else {}
+
+
+def _link(connection: duckdb.DuckDBPyConnection, table: str, kind: str, others: Sequence[str]) -> None:
+    """Add the identifiers of other kinds that stand beside those of a kind."""
+    for other in others:
+        connection.execute(
+            f"""
+            insert into subjects
+            select distinct subjects.request_id, subjects.shop, '{other}', linked.{_COLUMNS[other]}
+            from subjects
+            inner join {table} as linked on subjects.shop = linked.shop and subjects.value = linked.{_COLUMNS[kind]}
+            where subjects.kind = '{kind}' and linked.{_COLUMNS[other]} is not null
+            """
+        )
