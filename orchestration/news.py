@@ -6,7 +6,7 @@ reads no clock, so equal inputs give equal tables and files.
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -15,15 +15,16 @@ from typing import NamedTuple
 from ingestion.data_folder import landing_folder, warehouse_file
 from ingestion.experiments import experiments_file
 from ingestion.landing import archived_parts, sealed_files
-from ingestion.shops import load_shops
+from ingestion.privacy.requests import request_files, uninstalled_shops
+from ingestion.shops import Shop, load_shops
 from ingestion.sources.catalogue_files import catalogue_files
-from ingestion.sources.shopify_api import admin_apis
+from ingestion.sources.shopify_api import AdminApi, admin_apis
 from orchestration.settings import PROJECT_ROOT, project_files
 from serving.published import CURRENT, published_folder
 
 FILE = "last_refresh.json"
 LANDING, SHOPS, CATALOGUES, CODE = "landing files", "shops.toml", "catalogue files", "code"
-EXPERIMENTS = "experiments.toml"
+EXPERIMENTS, PRIVACY = "experiments.toml", "requests about people"
 WAREHOUSE, PUBLISHED, SHOPIFY = "the warehouse", "the published version", "Shopify's answers"
 _LIBRARIES = ("duckdb", "dbt-core", "dbt-duckdb", "dlt", "numpy", "scipy")
 _LIBRARIES += ("user-agents", "ua-parser-builtins", "crawler-user-agents")
@@ -52,6 +53,7 @@ def inputs_on_disk(data: Path, shops_file: Path) -> dict[str, str]:
         SHOPS: _digest([shops_file.read_bytes()]),
         EXPERIMENTS: _digest([_content(experiments_file(shops_file))]),
         CATALOGUES: _digest(content for path in files for content in (str(path).encode(), _content(path))),
+        PRIVACY: _digest(content for path in request_files(data) for content in (path.name.encode(), _content(path))),
         CODE: _code(),
         WAREHOUSE: f"{stat.st_size} bytes, {stat.st_mtime_ns}" if stat else "none",
         PUBLISHED: (published_folder(data) / CURRENT).resolve().name,
@@ -75,7 +77,7 @@ def remember(data: Path, shops_file: Path, read: dict[str, str], raw: str) -> No
         raw: the value of build_state.raw_state after the load.
     """
     now = inputs_on_disk(data, shops_file)
-    inputs = read | {name: now[name] for name in (LANDING, WAREHOUSE, PUBLISHED)}
+    inputs = read | {name: now[name] for name in (LANDING, PRIVACY, WAREHOUSE, PUBLISHED)}
     written = LastRefresh(datetime.now(UTC).isoformat(timespec="seconds"), inputs, raw)
     unfinished = data / f"{FILE}.tmp"
     unfinished.write_text(json.dumps(written._asdict(), indent=2))
@@ -91,9 +93,15 @@ def news(data: Path, shops_file: Path) -> list[str]:
     changed = [name for name, digest in now.items() if last.inputs.get(name) != digest]
     if LANDING not in changed and sealed_files(landing_folder(data)):
         changed.append(LANDING)
-    if admin_apis(load_shops(shops_file)):
+    if fetched_apis(data, load_shops(shops_file)):
         changed.append(SHOPIFY)  # unknown until it is queried
     return changed
+
+
+def fetched_apis(data: Path, shops: Sequence[Shop]) -> list[AdminApi]:
+    """The Admin APIs to fetch from: those with a token, except of shops that have uninstalled the app."""
+    uninstalled = uninstalled_shops(data)
+    return [api for api in admin_apis(shops) if api.shop not in uninstalled]
 
 
 def _code() -> str:

@@ -181,6 +181,15 @@ def _remove_unfinished(folder: Path) -> None:
             shutil.rmtree(path)
 
 
+def remove_other_versions(data: Path) -> None:
+    """Remove every published version except the current one."""
+    folder = published_folder(data)
+    current = (folder / CURRENT).resolve()
+    for path in folder.iterdir():
+        if VERSION.fullmatch(path.name) and path != current:
+            shutil.rmtree(path)
+
+
 def _remove_old_versions(folder: Path) -> None:
     versions = sorted(path for path in folder.iterdir() if VERSION.fullmatch(path.name))
     current = (folder / CURRENT).resolve()

@@ -14,6 +14,7 @@ from ingestion.shops import load_shops
 from ingestion.sources.catalogue import catalogue_source
 from ingestion.sources.experiments import experiments_source
 from ingestion.sources.pixel import pixel_source
+from ingestion.sources.privacy import privacy_source
 from ingestion.sources.shopify import Settings, shopify_source
 from ingestion.sources.shops import shops_source
 from ingestion.warehouse import archive_loaded, not_loaded, open_pipeline
@@ -66,6 +67,7 @@ class Warehouse:
         nothing = Settings(orders_of=frozenset(), known_products=lambda _: set(), workspace=workspace(data))
         open_pipeline("shopify", data).run(shopify_source([], nothing))
         open_pipeline("catalogue", data).run(catalogue_source([]))
+        open_pipeline("privacy", data).run(privacy_source())
 
     def load(self) -> None:
         """Load the landing files."""

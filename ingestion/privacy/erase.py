@@ -27,6 +27,7 @@ from ingestion.landing import (
     write_lines,
 )
 from ingestion.privacy.anonymous import KeepOrders, without_suppressed
+from ingestion.privacy.export import remove_packages
 from ingestion.privacy.files import erase_from_logs, erase_webhooks, mentions
 from ingestion.privacy.identifiers import Identifier
 from ingestion.privacy.raw_tables import erase_rows, erase_shop, find_lines
@@ -79,6 +80,8 @@ def erase_pending(data: Path, shops: Sequence[Shop], mark_for_rebuild: Callable[
     _erase_from_warehouse(data, batch, suppressions, keep_orders_of(shops), mark_for_rebuild)
     _erase_from_landing_files(data, batch, suppressions)
     erase_webhooks(landing_folder(data) / "webhooks", batch.identifiers, batch.whole_shops)
+    for shop, identifiers in batch.identifiers.items():
+        remove_packages(data, shop, identifiers)
     erase_from_logs(data, batch.values())
     shutil.rmtree(workspace(data), ignore_errors=True)
     _fulfil(data, batch)

@@ -108,6 +108,11 @@ def waiting_webhooks(data: Path) -> list[Path]:
     return sorted(path for topic in TOPICS for path in (folder / topic.replace("/", "-")).glob("*.json"))
 
 
+def request_files(data: Path) -> list[Path]:
+    """The files that requests are read from: webhooks that wait, and requests in any state."""
+    return [*waiting_webhooks(data), *sorted(_folder(data).glob("*.json"))]
+
+
 def uninstalled_shops(data: Path) -> set[str]:
     """The shops that have uninstalled the app and not been connected since: nothing is fetched from them."""
     return {request.shop for request in read_requests(data) if request.topic == UNINSTALLED and request.status != DONE}

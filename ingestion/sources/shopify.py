@@ -8,7 +8,7 @@ and a killed or repeated run does no harm. dbt takes the newest version (docs/de
 import hashlib
 import json
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -76,13 +76,16 @@ class Settings:
     """What to fetch, and how. orders_of: the shops whose orders to fetch (scope read_orders).
 
     known_products: the ids of a shop's products in the warehouse that are not deleted. workspace: folder of bulk files
-    until they are loaded.
+    until they are loaded. without_erased: takes the rows of erased people out of those of a table. erased_until: of
+    shops that were erased as a whole; from then on, everything is fetched again.
     """
 
     orders_of: frozenset[str] = frozenset()
     known_products: Callable[[str], set[str]] = lambda shop: set()
     workspace: Path | None = None
     bulk_from: int = BULK_FROM
+    without_erased: Callable[[str, list[dict[str, Any]]], list[dict[str, Any]]] = lambda table, rows: rows
+    erased_until: Mapping[str, datetime] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -120,6 +123,10 @@ def shopify_source(apis: Sequence[AdminApi] = (), settings: Settings | None = No
         state = dlt.current.source_state()
         for api in apis:
             shop_state = state.setdefault(api.shop, {})
+            erased_until = settings.erased_until.get(api.shop)
+            if erased_until and shop_state.get("erased_until") != erased_until.isoformat():
+                shop_state.clear()
+                shop_state["erased_until"] = erased_until.isoformat()
             yield from _fetch_shop(api, settings, shop_state)
 
     def table(name: str, **hints: Any) -> DltResource:
@@ -189,9 +196,10 @@ def _orders(api: AdminApi, settings: Settings, state: dict[str, Any]) -> Iterato
             if len(order["refunds"]) >= REFUNDS_PER_ORDER:
                 order["refunds"] = (api.ask(ORDER_REFUNDS, id=order["id"])["order"] or order)["refunds"]
             order["customAttributes"] = _own_attributes(order["customAttributes"])
-        yield from _with_children(
+        for part in _with_children(
             api, nodes, "orders", "order_lines", "order.lineItems", ORDER_LINES, change=_with_own_attributes
-        )
+        ):
+            yield _Part(part.table, settings.without_erased(part.table, part.rows))
 
 
 def _with_children(

@@ -1,1 +1,105 @@
-"""The commands `privacy …`: find personal data in the data folder."""
+"""The commands `privacy …`: erase people, hand out what is held about them, list requests.
+
+Reads shops.toml; writes requests and carries them out by a refresh, as those of Shopify's webhooks are.
+"""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from orchestration.cli.terminal import console, short
+from orchestration.errors import OrchestrationError
+from orchestration.settings import data_folder, make_data_folder, shops_file
+
+if TYPE_CHECKING:
+    from ingestion.privacy.identifiers import Identifier
+
+ShopOption = Annotated[str, typer.Option("--shop", help="The store's permanent name, such as my-store.myshopify.com.")]
+CustomerOption = Annotated[str | None, typer.Option("--customer", help="Shopify's id of the customer.")]
+ClientOption = Annotated[str | None, typer.Option("--client", help="The clientId of a browser.")]
+OrderOption = Annotated[str | None, typer.Option("--order", help="Shopify's id of an order.")]
+
+
+class SubjectMissing(OrchestrationError):
+    """The options name nobody, or several; the message says which to use."""
+
+    exit_code = 2
+
+
+def erase(
+    shop: ShopOption,
+    customer: CustomerOption = None,
+    client: ClientOption = None,
+    order: OrderOption = None,
+    everything: Annotated[bool, typer.Option("--all", help="Everything of the store.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask before everything is erased.")] = False,
+) -> None:
+    """Erase a person, or a whole store, from all tables, files and published versions, and keep them out."""
+    from ingestion.privacy.requests import ERASE, new_request, read_requests
+    from orchestration.cli.refresh import run_refresh
+
+    subject = _subject(shop, customer, client, order, everything)
+    if everything and not yes:
+        typer.confirm(f"Erase everything of {shop}? It cannot be undone.", abort=True)
+    request = new_request(make_data_folder(), shop, ERASE, subject, whole_shop=everything)
+    run_refresh()
+    [done] = [one for one in read_requests(data_folder()) if one.request_id == request.request_id]
+    names = {
+        "events": "events",
+        "clients": "browsers",
+        "tokens": "checkouts",
+        "customers": "customers",
+        "orders": "orders",
+    }
+    counts = ", ".join(f"{done.counts[name]:,} {label}" for name, label in names.items() if done.counts.get(name))
+    console.print(
+        f"Erased: {counts or ('everything' if everything else 'nothing was held')}. Request {done.request_id}."
+    )
+
+
+def export(
+    shop: ShopOption, customer: CustomerOption = None, client: ClientOption = None, order: OrderOption = None
+) -> None:
+    """Write everything that is held about a person into a folder, as JSON and CSV with a readme."""
+    from ingestion.privacy.export import export_pending, exports_folder
+    from ingestion.privacy.requests import EXPORT, new_request
+    from orchestration.warehouse_lock import warehouse_lock
+
+    subject = _subject(shop, customer, client, order, everything=False)
+    with warehouse_lock():
+        request = new_request(data_folder(), shop, EXPORT, subject)
+        export_pending(data_folder())
+    console.print(f"Wrote {short(exports_folder(data_folder()) / request.request_id)}: send it, then delete it.")
+
+
+def requests() -> None:
+    """List the requests about people and stores, of Shopify and of the operator, with their deadlines."""
+    from rich.table import Table
+
+    from ingestion.privacy.requests import read_requests, waiting_webhooks
+
+    table = Table("store", "topic", "received", "due", "status", "detail")
+    for one in read_requests(data_folder()):
+        moments = [f"{moment:%Y-%m-%d %H:%M}" for moment in (one.requested_at, one.due_at)]
+        table.add_row(one.shop, one.topic, *moments, one.status, one.detail or "")
+    console.print(table)
+    waiting = len(waiting_webhooks(data_folder()))
+    if waiting:
+        console.print(f"{waiting:,} more wait for the next refresh.")
+
+
+def _subject(
+    shop: str, customer: str | None, client: str | None, order: str | None, everything: bool
+) -> "list[Identifier]":
+    from ingestion.privacy.identifiers import CLIENT, CUSTOMER, ORDER, identifier
+    from ingestion.shops import find_shop, load_shops
+
+    find_shop(load_shops(shops_file()), shop)
+    given = {CUSTOMER: customer, CLIENT: client, ORDER: order}
+    stated = [(kind, value) for kind, value in given.items() if value is not None]
+    if len(stated) + everything != 1:
+        raise SubjectMissing("Name one: --customer, --client or --order (or --all, to erase everything of the store).")
+    found = [identifier(kind, value) for kind, value in stated]
+    if None in found:
+        raise SubjectMissing(f"{stated[0][1]!r} is not an id.")
+    return [one for one in found if one]

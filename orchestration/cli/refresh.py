@@ -68,10 +68,10 @@ def run_refresh(full: bool = False) -> "Refreshed":
     """
     from ingestion.shops import load_shops
     from ingestion.sources.catalogue_files import catalogue_files
-    from ingestion.sources.shopify_api import admin_apis
     from orchestration import runner
     from orchestration.cli.experiments import edits_of_begun_phases
     from orchestration.failed_fetches import failed_fetches
+    from orchestration.news import fetched_apis
     from serving.published import read_current
 
     for edit in edits_of_begun_phases():  # before the refresh publishes them
@@ -89,7 +89,7 @@ def run_refresh(full: bool = False) -> "Refreshed":
     with read_current(data_folder()).connect() as marts:
         failed = failed_fetches(
             marts,
-            of_admin_api=[api.shop for api in admin_apis(shops)],
+            of_admin_api=[api.shop for api in fetched_apis(data_folder(), shops)],
             of_files=[file.shop for file in catalogue_files(shops, shops_file().parent)],
         )
     if failed:

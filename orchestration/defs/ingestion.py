@@ -8,29 +8,37 @@ from dagster_dlt import DagsterDltResource, DagsterDltTranslator, dlt_assets
 from dagster_dlt.translator import DltResourceTranslatorData
 
 from ingestion.landing import sealed_files
+from ingestion.privacy.anonymous import rows_without_suppressed
+from ingestion.privacy.erase import erase_pending, keep_orders_of, suppress
+from ingestion.privacy.requests import read_requests
+from ingestion.privacy.suppression import Suppressions
 from ingestion.sources.catalogue import catalogue_source
 from ingestion.sources.experiments import experiments_source
 from ingestion.sources.pixel import pixel_source
+from ingestion.sources.privacy import privacy_source
 from ingestion.sources.shopify import Settings, shopify_source
 from ingestion.sources.shops import shops_source
 from ingestion.warehouse import archive_loaded, known_products, not_loaded, outdated_user_agents
 from ingestion.warehouse_connection import connect
+from orchestration.build_state import mark_for_rebuild
 from orchestration.defs.resources import Warehouse
 from orchestration.failed_fetches import failed_fetches
-from orchestration.news import CATALOGUES, EXPERIMENTS, LANDING, SHOPS
+from orchestration.news import CATALOGUES, EXPERIMENTS, LANDING, PRIVACY, SHOPS
 
 
 class RawTables(DagsterDltTranslator):
     """Names raw tables like dbt's sources, so that dlt and dbt assets connect."""
 
     def get_asset_spec(self, data: DltResourceTranslatorData) -> dg.AssetSpec:
-        """Key: source name, table name. Raw tables have no upstream assets."""
+        """Key: source name, table name. People are erased before anything of them is loaded."""
         spec = super().get_asset_spec(data)
-        return spec.replace_attributes(key=[data.resource.source_name, data.resource.name], deps=[])
+        deps = [REQUESTS] if data.resource.source_name in ("pixel", "shopify") else []
+        return spec.replace_attributes(key=[data.resource.source_name, data.resource.name], deps=deps)
 
 
 # dlt's pipelines are opened in a run, not while definitions load: opening one writes to the data folder.
 NO_PIPELINE: Any = None
+REQUESTS = dg.AssetKey(["privacy", "requests"])
 
 
 @dlt_assets(
@@ -66,6 +74,25 @@ def experiments(context: dg.AssetExecutionContext, dlt: DagsterDltResource, ware
 
 
 @dlt_assets(
+    name="privacy",
+    group_name="ingestion",
+    dlt_source=privacy_source(),
+    dlt_pipeline=NO_PIPELINE,
+    dagster_dlt_translator=RawTables(),
+)
+def privacy(context: dg.AssetExecutionContext, dlt: DagsterDltResource, warehouse: Warehouse) -> Iterator[Any]:
+    """Requests about people; those for erasure are carried out first, in raw tables and files."""
+    erased = erase_pending(warehouse.data, warehouse.shops, mark_for_rebuild)
+    if erased:
+        context.log.info("Erased the subjects of %d requests.", erased)
+    elif warehouse.unchanged(PRIVACY):
+        yield from _unchanged(context)
+        return
+    source = privacy_source(read_requests(warehouse.data))
+    yield from dlt.run(context=context, dlt_source=source, dlt_pipeline=warehouse.pipeline("privacy"))
+
+
+@dlt_assets(
     name="pixel",
     group_name="ingestion",
     dlt_source=pixel_source(),
@@ -80,6 +107,10 @@ def pixel(context: dg.AssetExecutionContext, dlt: DagsterDltResource, warehouse:
         return
     pipeline = warehouse.pipeline("pixel")
     files, outdated = not_loaded(sealed, warehouse.data), outdated_user_agents(warehouse.data)
+    suppressed = suppress(warehouse.data, files, warehouse.shops)
+    if suppressed:
+        context.log.info("%d events of erased people were kept out.", suppressed)
+    files = [file for file in files if file.exists()]
     source = pixel_source(files, warehouse.workspace, outdated)
     yield from dlt.run(context=context, dlt_source=source, dlt_pipeline=pipeline)
     archive_loaded(sealed, warehouse.data)
@@ -99,10 +130,13 @@ def shopify(context: dg.AssetExecutionContext, dlt: DagsterDltResource, warehous
     if not apis and warehouse.unchanged():
         yield from _unchanged(context)
         return
+    suppressions, keep_orders = Suppressions(warehouse.data), keep_orders_of(warehouse.shops)
     settings = Settings(
         orders_of=frozenset(shop.domain for shop in warehouse.shops if shop.orders),
         known_products=lambda domain: known_products(warehouse.data, domain),
         workspace=warehouse.workspace,
+        without_erased=lambda table, rows: rows_without_suppressed(table, rows, suppressions, keep_orders),
+        erased_until=suppressions.shops,
     )
     source = shopify_source(apis, settings)
     yield from dlt.run(context=context, dlt_source=source, dlt_pipeline=warehouse.pipeline("shopify"))

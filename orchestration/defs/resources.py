@@ -17,7 +17,7 @@ from ingestion.data_folder import landing_folder, warehouse_file, workspace
 from ingestion.experiments import Experiment, experiments_file, load_experiments
 from ingestion.shops import Shop, load_shops
 from ingestion.sources.catalogue_files import CatalogueFiles, catalogue_files
-from ingestion.sources.shopify_api import AdminApi, admin_apis
+from ingestion.sources.shopify_api import AdminApi
 from ingestion.warehouse import open_pipeline
 from orchestration.build_state import raw_state
 from orchestration.dagster_dbt_alone import DbtCliResource
@@ -26,10 +26,12 @@ from orchestration.news import (
     CODE,
     EXPERIMENTS,
     LANDING,
+    PRIVACY,
     PUBLISHED,
     SHOPS,
     WAREHOUSE,
     LastRefresh,
+    fetched_apis,
     inputs_on_disk,
     last_refresh,
     remember,
@@ -82,7 +84,8 @@ class Warehouse(dg.ConfigurableResource):
         Anything else that has changed, the warehouse among it, may be what a build repairs.
         """
         self._raw = raw_state(self.file)
-        return self.unchanged(LANDING, SHOPS, EXPERIMENTS, CATALOGUES, PUBLISHED) and self._last.raw == self._raw
+        inputs = (LANDING, SHOPS, EXPERIMENTS, CATALOGUES, PRIVACY, PUBLISHED)
+        return self.unchanged(*inputs) and self._last.raw == self._raw
 
     def is_current(self) -> None:
         """Record that what is published is made of what was loaded."""
@@ -129,8 +132,8 @@ class Warehouse(dg.ConfigurableResource):
 
     @property
     def admin_apis(self) -> list[AdminApi]:
-        """The Admin APIs of the shops that have a token."""
-        return admin_apis(self.shops)
+        """The Admin APIs of the shops that have a token and the app installed."""
+        return fetched_apis(self.data, self.shops)
 
     @property
     def catalogue_files(self) -> list[CatalogueFiles]:
