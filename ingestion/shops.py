@@ -69,6 +69,9 @@ class Shop(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     a host that shoppers come back from, such as a payment provider.
     recommendations: products never shown, and products shown first.
     keep_orders_anonymous: when a person is erased, their orders stay without them, for the books; False: they go too.
+    keep_raw_days: how long received events stay in the landing archive. keep_events_days: how long events and sessions
+    stay; daily numbers stay for ever. keep_identity_days: how long the rows of a person stay after their last event.
+    None: for ever.
     """
 
     domain: str
@@ -83,6 +86,9 @@ class Shop(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     channels: dict[str, Channel] = {}
     recommendations: RecommendationRules = RecommendationRules()
     keep_orders_anonymous: bool = True
+    keep_raw_days: int | None = None
+    keep_events_days: int | None = None
+    keep_identity_days: int | None = None
 
     @property
     def catalogue_names(self) -> list[str]:

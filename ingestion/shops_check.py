@@ -16,6 +16,8 @@ PERMANENT_NAME = (
     "admin.shopify.com/store/NAME is NAME.myshopify.com"
 )
 
+MIN_KEPT_DAYS = 30
+
 _DOMAIN = re.compile(r"[a-z0-9][a-z0-9-]*\.myshopify\.com")
 _HOST = re.compile(r"(?=.{1,253}$)[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*(:\d{1,5})?")
 _KEY = re.compile(r"[A-Za-z0-9_-]{8,64}")
@@ -61,6 +63,9 @@ def _of_shop(shop: dict[str, Any], fields: Sequence[str], channels: Sequence[str
         "require_consent": _yes_or_no,
         "orders": _yes_or_no,
         "keep_orders_anonymous": _yes_or_no,
+        "keep_raw_days": _days,
+        "keep_events_days": _days,
+        "keep_identity_days": _days,
         "catalogue": _catalogue,
         "channels": lambda mapped: _channels(mapped, channels),
         "recommendations": _recommendations,
@@ -69,6 +74,12 @@ def _of_shop(shop: dict[str, Any], fields: Sequence[str], channels: Sequence[str
         problem = check(shop[name]) if name in shop else None
         if problem:
             yield f"{name} is {_quoted(shop[name])}: {problem}"
+
+
+def _days(days: Any) -> str | None:
+    if isinstance(days, int) and not isinstance(days, bool) and days >= MIN_KEPT_DAYS:
+        return None
+    return f"write a whole number of days, {MIN_KEPT_DAYS} or more: events may arrive that late."
 
 
 def _unknown(name: str, known: Sequence[str]) -> str:

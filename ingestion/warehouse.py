@@ -5,7 +5,8 @@ The pipeline of a source writes to the schema `raw_<source>` of data/warehouse.d
 
 import logging
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from datetime import date
 from pathlib import Path
 
 import dlt
@@ -184,8 +185,13 @@ def outdated_user_agents(data: Path) -> list[str]:
     return [user_agent for (user_agent,) in rows]
 
 
-def reset_ledger(data: Path) -> None:
-    """Empty the tables of landing files, so that the next load reads the whole archive. Shopify's tables stay."""
+def reset_ledger(data: Path, archived_since: Mapping[str, date] | None = None) -> None:
+    """Empty the tables of landing files, so that the next load reads the whole archive. Shopify's tables stay.
+
+    Args:
+        archived_since: of shops whose archive is limited, the first day received that it has; files with older events
+            stay as they are.
+    """
     open_pipeline("pixel", data)  # loads leftovers of a killed run now rather than later
     with connect(warehouse_file(data)) as connection:
         connection.begin()
@@ -193,8 +199,18 @@ def reset_ledger(data: Path) -> None:
             "select table_name from information_schema.tables where table_schema = 'raw_pixel' "
             "and table_name not like '\\_dlt%' escape '\\'"
         ).fetchall()
+        connection.execute("create temp table not_archived (landing_file varchar)")
+        for shop, since in (archived_since or {}).items():
+            connection.execute(
+                "insert into not_archived select distinct landing_file from raw_pixel.events "
+                "where shop = $shop and received_at < cast($since as timestamptz)",
+                {"shop": shop, "since": f"{since.isoformat()} 00:00:00+00"},
+            )
         for (table,) in tables:
-            connection.execute(f"delete from raw_pixel.{table}")
+            kept = (
+                " where landing_file not in (select landing_file from not_archived)" if table in LANDING_TABLES else ""
+            )
+            connection.execute(f"delete from raw_pixel.{table}{kept}")
         connection.commit()
 
 

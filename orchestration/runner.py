@@ -10,11 +10,12 @@ import os
 import traceback
 import uuid
 from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple, TextIO
 
 from ingestion.experiments import experiments_file, load_experiments
-from ingestion.shops import load_shops
+from ingestion.shops import Shop, load_shops
 from orchestration.build_warnings import BuildWarning, build_warnings
 from orchestration.dbt_manifest import MANIFEST, prepare_dbt
 from orchestration.disk_space import causes, disk_full
@@ -108,7 +109,7 @@ def refresh(
             with warehouse_lock():  # so that the log of another run is not overwritten
                 fail_killed_runs(instance)
                 if full:
-                    _start_over(data_folder())
+                    _start_over(data_folder(), shops)
             instance.add_event_listener(run_id, on_event)
             with _logging_to(log), _source_messages(on_message):
                 job.execute_in_process(
@@ -192,15 +193,16 @@ def _stderr_to(file: TextIO) -> Iterator[None]:
         os.close(terminal)
 
 
-def _start_over(data: Path) -> None:
+def _start_over(data: Path, shops: Sequence[Shop]) -> None:
     """Make the next run, this one or a later one, load and build everything from the landing archive."""
     from ingestion.data_folder import warehouse_file
+    from ingestion.privacy.retention import raw_kept_since
     from ingestion.warehouse import reset_ledger
     from orchestration.build_state import mark_for_rebuild
 
     if warehouse_file(data).exists():
         mark_for_rebuild(warehouse_file(data))
-        reset_ledger(data)
+        reset_ledger(data, raw_kept_since(shops, datetime.now(UTC)))
 
 
 @contextlib.contextmanager

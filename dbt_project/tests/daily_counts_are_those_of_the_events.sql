@@ -51,6 +51,9 @@ left join volume on events.shop = volume.shop
 left join days on events.shop = days.shop
 left join products on events.shop = products.shop
 where
-    events.events <> coalesce(volume.events, 0)
-    or events.product_views <> coalesce(days.product_views, 0)
-    or events.product_views_with_product <> coalesce(products.views, 0)
+    {{ counts_all_days('events.shop') }}
+    and (
+        events.events <> coalesce(volume.events, 0)
+        or events.product_views <> coalesce(days.product_views, 0)
+        or events.product_views_with_product <> coalesce(products.views, 0)
+    )

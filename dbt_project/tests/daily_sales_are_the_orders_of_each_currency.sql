@@ -43,6 +43,9 @@ from orders
 full outer join sales on orders.shop = sales.shop and orders.currency = sales.currency
 left join days on orders.shop = days.shop and orders.currency = days.currency
 where
-    orders.orders is distinct from sales.orders
-    or orders.gross_total_amount is distinct from sales.gross_total_amount
-    or days.gross_sales_amount <> orders.gross_total_amount
+    {{ counts_all_days('coalesce(orders.shop, sales.shop)') }}
+    and (
+        orders.orders is distinct from sales.orders
+        or orders.gross_total_amount is distinct from sales.gross_total_amount
+        or days.gross_sales_amount <> orders.gross_total_amount
+    )

@@ -50,7 +50,10 @@ left join sessions on events.shop = sessions.shop
 left join days on events.shop = days.shop
 left join funnel on events.shop = funnel.shop
 where
-    events.events <> coalesce(sessions.events, 0)
-    or coalesce(sessions.sessions, 0) <> coalesce(days.sessions, 0)
-    or coalesce(sessions.new_visitors, 0) <> coalesce(days.new_visitors, 0)
-    or coalesce(sessions.sessions, 0) <> coalesce(funnel.sessions, 0)
+    {{ counts_all_days('events.shop') }}
+    and (
+        events.events <> coalesce(sessions.events, 0)
+        or coalesce(sessions.sessions, 0) <> coalesce(days.sessions, 0)
+        or coalesce(sessions.new_visitors, 0) <> coalesce(days.new_visitors, 0)
+        or coalesce(sessions.sessions, 0) <> coalesce(funnel.sessions, 0)
+    )

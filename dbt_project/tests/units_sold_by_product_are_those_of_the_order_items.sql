@@ -25,4 +25,6 @@ products as (
 select items.shop
 from items
 left join products on items.shop = products.shop
-where coalesce(items.units, 0) <> coalesce(products.units, 0)
+where
+    {{ counts_all_days('items.shop') }}
+    and coalesce(items.units, 0) <> coalesce(products.units, 0)

@@ -5,14 +5,12 @@ the Admin API's order, so that both are still matched. Everything else is droppe
 """
 
 import json
-from collections.abc import Callable
-from datetime import datetime
 from typing import Any
 
 import msgspec
 
 from ingestion.landing import Envelope, encode_envelope
-from ingestion.privacy.identifiers import COMPLETED, ORDER, TOKEN, identifier, of_event, of_order
+from ingestion.privacy.identifiers import COMPLETED, ORDER, TOKEN, identifier
 from ingestion.privacy.suppression import Suppressions
 
 SOURCE = "anonymous"  # of an envelope: neither a pixel nor the replay of one
@@ -30,18 +28,6 @@ _NODE = (
 )
 
 Node = dict[str, Any]
-KeepOrders = Callable[[str], bool]  # whether a shop keeps anonymous orders
-
-
-def without_suppressed(
-    line: bytes, envelope: Envelope, suppressions: Suppressions, keep_orders: KeepOrders
-) -> bytes | None:
-    """What remains of a landing line: the line itself, an anonymous order, or nothing."""
-    if suppressions.covers(envelope.shop, envelope.received_at):
-        return None
-    if not suppressions.matches(envelope.shop, of_event(bytes(envelope.event))):
-        return line
-    return anonymous_order(envelope, suppressions) if keep_orders(envelope.shop) else None
 
 
 def anonymous_order(envelope: Envelope, suppressions: Suppressions) -> bytes | None:
@@ -89,31 +75,9 @@ def anonymous_order(envelope: Envelope, suppressions: Suppressions) -> bytes | N
     ).rstrip(b"\n")
 
 
-def rows_without_suppressed(
-    table: str, rows: list[Node], suppressions: Suppressions, keep_orders: KeepOrders
-) -> list[Node]:
-    """What remains of rows of raw_shopify.orders or .order_lines; rows of other tables remain unchanged.
-
-    An order that is recognized by its customer or checkout is suppressed from then on, so that its lines are too.
-    """
-    if table == "orders":
-        return [row for row in (_order(row, suppressions, keep_orders) for row in rows) if row]
-    if table == "order_lines":
-        return [row for row in (_order_line(row, suppressions, keep_orders) for row in rows) if row]
-    return rows
-
-
-def _order(row: Node, suppressions: Suppressions, keep_orders: KeepOrders) -> Node | None:
+def anonymous_order_row(row: Node, suppressions: Suppressions) -> Node:
+    """A row of raw_shopify.orders without its person."""
     node = json.loads(row["node"])
-    created_at = node.get("createdAt")
-    if created_at and suppressions.covers(row["shop"], datetime.fromisoformat(created_at)):
-        return None
-    identifiers = of_order(row["id"], node)
-    if not suppressions.matches(row["shop"], identifiers):
-        return row
-    suppressions.add(row["shop"], [one for one in identifiers if one.kind in (ORDER, TOKEN)])
-    if not keep_orders(row["shop"]):
-        return None
     gid, token = _gid(row["shop"], row["id"], suppressions), identifier(TOKEN, node.get("checkoutToken"))
     kept = {name: node[name] for name in _NODE if name in node}
     kept |= {
@@ -126,12 +90,8 @@ def _order(row: Node, suppressions: Suppressions, keep_orders: KeepOrders) -> No
     return {**row, "id": gid, "node": _text(kept)}
 
 
-def _order_line(row: Node, suppressions: Suppressions, keep_orders: KeepOrders) -> Node | None:
-    order = identifier(ORDER, row["parent_id"])
-    if order is None or not suppressions.matches(row["shop"], [order]):
-        return row
-    if not keep_orders(row["shop"]):
-        return None
+def anonymous_line_row(row: Node, suppressions: Suppressions) -> Node:
+    """A row of raw_shopify.order_lines that belongs to an anonymous order."""
     node = {**json.loads(row["node"]), "customAttributes": []}
     return {**row, "parent_id": _gid(row["shop"], row["parent_id"], suppressions), "node": _text(node)}
 

@@ -8,9 +8,8 @@ killed one.
 """
 
 import logging
-import os
 import shutil
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -19,21 +18,21 @@ import msgspec
 from ingestion.data_folder import landing_folder, warehouse_file, workspace
 from ingestion.landing import (
     archived_parts,
-    decode_envelope,
     landing_name,
-    read_lines,
     sealed_files,
     sync_folder,
     write_lines,
 )
-from ingestion.privacy.anonymous import KeepOrders, without_suppressed
 from ingestion.privacy.export import remove_packages
-from ingestion.privacy.files import erase_from_logs, erase_webhooks, mentions
+from ingestion.privacy.files import erase_from_logs, erase_webhooks
 from ingestion.privacy.identifiers import Identifier
 from ingestion.privacy.raw_tables import erase_rows, erase_shop, find_lines
 from ingestion.privacy.requests import ERASED, ERASURES, RECEIVED, read_requests, take_webhooks, write_request
+from ingestion.privacy.selection import Suppressed
+from ingestion.privacy.state import read_state, write_state
 from ingestion.privacy.subjects import subjects_of
 from ingestion.privacy.suppression import Suppressions, privacy_folder
+from ingestion.privacy.taking_out import KeepOrders, keep_orders_of, no_orders, remaining, rewrite
 from ingestion.shops import Shop
 from ingestion.warehouse import not_loaded, open_pipeline
 from ingestion.warehouse_connection import connect
@@ -67,7 +66,7 @@ def erase_pending(data: Path, shops: Sequence[Shop], mark_for_rebuild: Callable[
         mark_for_rebuild: makes the next build of the warehouse a full one.
     """
     take_webhooks(data)
-    batch = _unfinished(data) or _begin(data)
+    batch = read_state(_batch_file(data), Batch) or _begin(data)
     if batch is None:
         return 0
     suppressions = Suppressions(data)
@@ -96,7 +95,7 @@ def suppress(data: Path, files: Iterable[Path], shops: Sequence[Shop]) -> int:
     suppressions = Suppressions(data)
     if not suppressions:
         return 0
-    taken_out = sum(_rewrite(file, suppressions, keep_orders_of(shops)) for file in files)
+    taken_out = sum(rewrite(file, Suppressed(suppressions), keep_orders_of(shops)) for file in files)
     if taken_out:
         log.info("%d events of erased people were taken out of landing files", taken_out)
     return taken_out
@@ -115,41 +114,12 @@ def erase_everywhere(data: Path, shops: Sequence[Shop], mark_for_rebuild: Callab
         _erase_from_warehouse(data, batch, suppressions, keep_orders, mark_for_rebuild)
         mark_for_rebuild(warehouse_file(data))
     for file in files:
-        _rewrite(file, suppressions, _no_orders if landing_name(file) in loaded else keep_orders)
+        rewrite(file, Suppressed(suppressions), no_orders if landing_name(file) in loaded else keep_orders)
     _batch_file(data).unlink(missing_ok=True)
-
-
-def keep_orders_of(shops: Sequence[Shop]) -> KeepOrders:
-    """Whether a shop keeps anonymous orders, as shops.toml says; shops that are not in it do."""
-    kept = {shop.domain: shop.keep_orders_anonymous for shop in shops}
-    return lambda shop: kept.get(shop, True)
-
-
-def _no_orders(shop: str) -> bool:
-    """For loaded files, whose anonymous orders are in the file that _erase_from_warehouse writes."""
-    return False
 
 
 def _batch_file(data: Path) -> Path:
     return privacy_folder(data) / "erasing.json"
-
-
-def _unfinished(data: Path) -> Batch | None:
-    try:
-        return msgspec.json.decode(_batch_file(data).read_bytes(), type=Batch)
-    except FileNotFoundError:
-        return None
-
-
-def _save(data: Path, batch: Batch) -> None:
-    file = _batch_file(data)
-    unfinished = file.with_suffix(".tmp")
-    with unfinished.open("wb") as written:
-        written.write(msgspec.json.encode(batch))
-        written.flush()
-        os.fsync(written.fileno())
-    unfinished.replace(file)
-    sync_folder(file.parent)
 
 
 def _begin(data: Path) -> Batch | None:
@@ -168,7 +138,7 @@ def _begin(data: Path) -> Batch | None:
         write_request(data, request)
         batch.requests.append(request.request_id)
         batch.identifiers.setdefault(request.shop, []).extend(found)
-    _save(data, batch)
+    write_state(_batch_file(data), batch)
     return batch
 
 
@@ -185,8 +155,9 @@ def _erase_from_warehouse(
         lines = find_lines(connection, batch.identifiers, batch.whole_shops, suppressions)
         if lines.files:
             batch.files = sorted({*batch.files, *lines.files})
-            _save(data, batch)
-        kept = (without_suppressed(line, envelope, suppressions, keep_orders) for line, envelope in lines.orders)
+            write_state(_batch_file(data), batch)
+        selection = Suppressed(suppressions)
+        kept = (remaining(line, envelope, selection, keep_orders) for line, envelope in lines.orders)
         orders = [line for line in kept if line is not None]
         if orders:  # new facts in a file of their own, which a repetition writes again under the same name
             began = batch.began_at.astimezone(UTC)
@@ -195,7 +166,7 @@ def _erase_from_warehouse(
         if needs_rebuild:
             mark_for_rebuild(warehouse_file(data))
         connection.begin()
-        erase_rows(connection, batch.identifiers, suppressions, keep_orders, incrementally=not needs_rebuild)
+        erase_rows(connection, batch.identifiers, selection, keep_orders, incrementally=not needs_rebuild)
         for shop in batch.whole_shops:
             erase_shop(connection, shop)
         connection.commit()
@@ -207,27 +178,7 @@ def _erase_from_landing_files(data: Path, batch: Batch, suppressions: Suppressio
         shutil.rmtree(landing / "archive" / f"shop={shop}", ignore_errors=True)
     for file in [*sealed_files(landing), *archived_parts(landing)]:
         if landing_name(file) in names:
-            _rewrite(file, suppressions, _no_orders, mentioned)
-
-
-def _rewrite(file: Path, suppressions: Suppressions, keep_orders: KeepOrders, mentioned: Collection[str] = ()) -> int:
-    """Take suppressed lines out of a landing file or a part of one; returns how many were taken out or changed."""
-    before = list(read_lines(file))
-    after = [_without(line, suppressions, keep_orders, mentioned) for line in before]
-    changed = sum(old is not new for old, new in zip(before, after, strict=True))
-    if changed:
-        write_lines(file, [line for line in after if line is not None])
-    return changed
-
-
-def _without(
-    line: bytes, suppressions: Suppressions, keep_orders: KeepOrders, mentioned: Collection[str]
-) -> bytes | None:
-    try:
-        envelope = decode_envelope(line)
-    except ValueError:  # not an envelope: all that can be recognized are long identifiers
-        return None if mentions(line.decode(errors="replace"), mentioned) else line
-    return without_suppressed(line, envelope, suppressions, keep_orders)
+            rewrite(file, Suppressed(suppressions), no_orders, mentioned)
 
 
 def _fulfil(data: Path, batch: Batch) -> None:

@@ -5,16 +5,19 @@ tables of `intermediate` that a run would not replace.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 import duckdb
 import msgspec
 
 from ingestion.landing import ENVELOPE_VERSION, Consent, Envelope, encode_envelope
-from ingestion.privacy.anonymous import KeepOrders, rows_without_suppressed
+from ingestion.privacy.anonymous import SOURCE
 from ingestion.privacy.files import mentions
 from ingestion.privacy.identifiers import CLIENT, COMPLETED, CUSTOMER, ORDER, TOKEN, Identifier, identifier, of_event
+from ingestion.privacy.selection import Selection
 from ingestion.privacy.suppression import Suppressions
+from ingestion.privacy.taking_out import KeepOrders, remaining_rows
 
 MAX_SHARE = 0.2  # of all events; if more are erased, a full build is faster than an incremental one
 ORDER_TABLES = ("orders", "order_lines")
@@ -45,6 +48,28 @@ _ERASED = """
     """
     for kind in _PATHS
 )
+# By dbt's own view of the events, so that an event has the time that its rows have.
+_EXPIRED = f"""
+    create or replace temp table erased_lines as
+    with typed as (
+        select
+            typed.*,
+            raw.index
+        from staging.stg_pixel__events as typed
+        inner join raw_pixel.events as raw
+            on typed.landing_file = raw.landing_file and typed.request_id = raw.request_id
+            and typed.request_index = raw.index
+        where raw.source <> '{SOURCE}' and typed.shop in (select shop from expiring)
+    )
+    select distinct typed.shop, received_at, landing_file, request_id, index, typed.event_id, typed.event_name
+    from typed
+    inner join expiring on typed.shop = expiring.shop and (
+        (kind = 'time' and coalesce(event_at, received_at) < until)
+        or (kind = 'client' and client_id = value)
+        or (kind = 'token' and checkout_token = value)
+        or (kind = 'customer' and customer_id = value)
+    )
+"""
 # Copies that remain of an event of which one is erased: only a full build knows which of them counts now.
 _COPIES = """
     select count(*) from stated
@@ -108,6 +133,34 @@ def find_lines(
                 rows.append((shop, kind, text, None))
     _insert(connection, "suppressed", rows)
     connection.execute(_ERASED)
+    return _found(connection, identifiers, whole_shops)
+
+
+def find_expired(
+    connection: duckdb.DuckDBPyConnection,
+    before: Mapping[str, datetime],
+    inactive: Mapping[str, Sequence[Identifier]],
+) -> Lines:
+    """Find the raw events before a time, by shop, and those of inactive people; like `find_lines`."""
+    if not _has(connection, "staging", "stg_pixel__events"):
+        return Lines(set(), [], need_rebuild=False)
+    connection.execute(
+        "create or replace temp table expiring (shop varchar, kind varchar, value varchar, until timestamp)"
+    )
+    rows: list[tuple[Any, ...]] = [(shop, "time", None, until.astimezone(UTC)) for shop, until in before.items()]
+    rows += [(shop, kind, value, None) for shop, found in inactive.items() for kind, value in found]
+    _insert(connection, "expiring", rows)
+    connection.execute(_EXPIRED)
+    connection.execute("create or replace temp table stated as select * from erased_lines")
+    return _found(connection, {}, ())
+
+
+def _found(
+    connection: duckdb.DuckDBPyConnection,
+    identifiers: Mapping[str, Sequence[Identifier]],
+    whole_shops: Collection[str],
+) -> Lines:
+    """What is in the temporary table `erased_lines`."""
     [(erased, events)] = connection.execute(
         "select (select count(*) from erased_lines), (select count(*) from raw_pixel.events)"
     ).fetchall()
@@ -133,11 +186,11 @@ def find_lines(
 def erase_rows(
     connection: duckdb.DuckDBPyConnection,
     identifiers: Mapping[str, Sequence[Identifier]],
-    suppressions: Suppressions,
+    selection: Selection,
     keep_orders: KeepOrders,
     incrementally: bool,
 ) -> None:
-    """Erase what `find_lines` has found, and the orders of the Admin API.
+    """Erase what `find_lines` or `find_expired` has found, and the selected orders of the Admin API.
 
     Args:
         incrementally: also list the erased events in dbt's work set, so that the next run rebuilds what they were in.
@@ -149,7 +202,7 @@ def erase_rows(
         _erase_unreadable(connection, identifiers)
     for table in ORDER_TABLES:
         if _has(connection, "raw_shopify", table):
-            _change_orders(connection, table, sorted(identifiers), suppressions, keep_orders)
+            _change_orders(connection, table, sorted(identifiers), selection, keep_orders)
 
 
 def erase_shop(connection: duckdb.DuckDBPyConnection, shop: str) -> None:
@@ -166,6 +219,15 @@ def erase_shop(connection: duckdb.DuckDBPyConnection, shop: str) -> None:
         connection.execute(f"delete from {schema}.{table} where shop = $shop", {"shop": shop})
 
 
+def expire_unreadable(connection: duckdb.DuckDBPyConnection, before: Mapping[str, datetime]) -> None:
+    """Delete the quarantined lines of shops that were received before a time, UTC."""
+    for shop, until in before.items():
+        values = {"shop": shop, "until": until.astimezone(UTC)}
+        chosen = "shop = $shop and received_at < $until"
+        _count_down(connection, "unreadable_lines", chosen, values)
+        connection.execute(f"delete from raw_pixel.unreadable_lines where {chosen}", values)
+
+
 def _hand_to_dbt(connection: duckdb.DuckDBPyConnection) -> None:
     connection.execute(_CHANGED)
     connection.execute(
@@ -174,19 +236,9 @@ def _hand_to_dbt(connection: duckdb.DuckDBPyConnection) -> None:
     )
     connection.execute("delete from intermediate.int_events where event_key in (select event_key from erased_events)")
     connection.execute("drop table erased_events")
-    rejected = connection.execute("select rowid, shop, content from intermediate.int_events_rejected").fetchall()
-    stated = {
-        (shop, one)
-        for shop, kind, text in connection.execute("select shop, kind, value from suppressed").fetchall()
-        if text and (one := identifier(kind, text))
-    }
-    doomed = [
-        row
-        for row, shop, content in rejected
-        if not stated.isdisjoint((shop, one) for one in of_event(content.encode()))
-    ]
     connection.execute(
-        "delete from intermediate.int_events_rejected where rowid in (select unnest($rows::bigint[]))", {"rows": doomed}
+        "delete from intermediate.int_events_rejected where (landing_file, content) in (select (landing_file, "
+        f"event::varchar) from raw_pixel.events as events where {_IS_ERASED})"
     )
 
 
@@ -237,7 +289,7 @@ def _change_orders(
     connection: duckdb.DuckDBPyConnection,
     table: str,
     shops: Sequence[str],
-    suppressions: Suppressions,
+    selection: Selection,
     keep_orders: KeepOrders,
 ) -> None:
     rows = connection.execute(
@@ -247,7 +299,7 @@ def _change_orders(
     gone, changed = [], []
     for row_id, shop, node_id, parent_id, node in rows:
         row = {"shop": shop, "id": node_id, "parent_id": parent_id, "node": node}
-        [*left] = rows_without_suppressed(table, [row], suppressions, keep_orders)
+        [*left] = remaining_rows(table, [row], selection, keep_orders)
         if not left:
             gone.append((row_id,))
         elif left[0] is not row:

@@ -4,7 +4,6 @@ Takes the webhooks from data/landing/webhooks, which contain identifiers, into d
 fulfilled request keeps no identifier: only counts and a keyed hash of its subject remain, as proof.
 """
 
-import os
 import uuid
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
@@ -15,8 +14,9 @@ import msgspec
 
 from ingestion.collector.webhooks import Webhook
 from ingestion.data_folder import landing_folder
-from ingestion.landing import make_folder, sync_folder
+from ingestion.landing import sync_folder
 from ingestion.privacy.identifiers import CUSTOMER, ORDER, Identifier, identifier
+from ingestion.privacy.state import write_state
 from ingestion.privacy.suppression import Suppressions, privacy_folder
 
 REDACT, SHOP_REDACT, DATA_REQUEST = "customers/redact", "shop/redact", "customers/data_request"
@@ -64,17 +64,7 @@ def read_requests(data: Path) -> list[Request]:
 
 def write_request(data: Path, request: Request) -> None:
     """Write a request, or its new state, durably."""
-    folder = _folder(data)
-    make_folder(folder)
-    folder.chmod(0o700)
-    path = folder / f"{request.request_id}.json"
-    unfinished = path.with_suffix(".tmp")
-    with unfinished.open("wb") as file:
-        file.write(msgspec.json.format(msgspec.json.encode(request), indent=2) + b"\n")
-        file.flush()
-        os.fsync(file.fileno())
-    unfinished.replace(path)
-    sync_folder(folder)
+    write_state(_folder(data) / f"{request.request_id}.json", request)
 
 
 def new_request(

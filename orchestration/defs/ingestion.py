@@ -8,10 +8,12 @@ from dagster_dlt import DagsterDltResource, DagsterDltTranslator, dlt_assets
 from dagster_dlt.translator import DltResourceTranslatorData
 
 from ingestion.landing import sealed_files
-from ingestion.privacy.anonymous import rows_without_suppressed
-from ingestion.privacy.erase import erase_pending, keep_orders_of, suppress
+from ingestion.privacy.erase import erase_pending, suppress
 from ingestion.privacy.requests import read_requests
+from ingestion.privacy.retention import expire
+from ingestion.privacy.selection import Suppressed
 from ingestion.privacy.suppression import Suppressions
+from ingestion.privacy.taking_out import keep_orders_of, remaining_rows
 from ingestion.sources.catalogue import catalogue_source
 from ingestion.sources.experiments import experiments_source
 from ingestion.sources.pixel import pixel_source
@@ -83,6 +85,9 @@ def experiments(context: dg.AssetExecutionContext, dlt: DagsterDltResource, ware
 def privacy(context: dg.AssetExecutionContext, dlt: DagsterDltResource, warehouse: Warehouse) -> Iterator[Any]:
     """Requests about people; those for erasure are carried out first, in raw tables and files."""
     erased = erase_pending(warehouse.data, warehouse.shops, mark_for_rebuild)
+    expired = expire(warehouse.data, warehouse.shops, mark_for_rebuild)
+    if expired:
+        context.log.info("Expired events of %d shops.", expired)
     if erased:
         context.log.info("Erased the subjects of %d requests.", erased)
     elif warehouse.unchanged(PRIVACY):
@@ -135,7 +140,7 @@ def shopify(context: dg.AssetExecutionContext, dlt: DagsterDltResource, warehous
         orders_of=frozenset(shop.domain for shop in warehouse.shops if shop.orders),
         known_products=lambda domain: known_products(warehouse.data, domain),
         workspace=warehouse.workspace,
-        without_erased=lambda table, rows: rows_without_suppressed(table, rows, suppressions, keep_orders),
+        without_erased=lambda table, rows: remaining_rows(table, rows, Suppressed(suppressions), keep_orders),
         erased_until=suppressions.shops,
     )
     source = shopify_source(apis, settings)

@@ -40,16 +40,22 @@ steps as (
         {{ "union all" if not loop.last }}
     {% endfor %}
 
+),
+
+computed as (
+
+    select
+        {{ surrogate_key(['shop', 'local_date', 'currency', 'step']) }} as checkout_funnel_key,
+        shop,
+        local_date,
+        currency,
+        cast(step_number as bigint) as step_number,
+        step,
+        checkouts,
+        case when step = 'completed' then 0 else ended_here end as abandoned,
+        {{ total("case when step = 'completed' then 0 else coalesce(amount, 0) end") }} as value_at_risk
+    from steps
+
 )
 
-select
-    {{ surrogate_key(['shop', 'local_date', 'currency', 'step']) }} as checkout_funnel_key,
-    shop,
-    local_date,
-    currency,
-    cast(step_number as bigint) as step_number,
-    step,
-    checkouts,
-    case when step = 'completed' then 0 else ended_here end as abandoned,
-    {{ total("case when step = 'completed' then 0 else coalesce(amount, 0) end") }} as value_at_risk
-from steps
+{{ with_kept_days('computed') }}

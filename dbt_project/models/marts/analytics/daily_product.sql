@@ -96,26 +96,32 @@ days as (
         local_date
     from sold
 
+),
+
+computed as (
+
+    select
+        {{ surrogate_key(['days.shop', 'days.product_id', 'days.local_date']) }} as daily_product_key,
+        days.shop,
+        days.product_id,
+        days.local_date,
+        coalesce(seen.views, 0) as views,
+        coalesce(seen.viewers, 0) as viewers,
+        coalesce(seen.cart_adds, 0) as cart_adds,
+        coalesce(seen.cart_removes, 0) as cart_removes,
+        coalesce(sold.orders, 0) as orders,
+        coalesce(sold.units, 0) as units,
+        shops.currency,
+        {{ total('coalesce(sold.sales_amount, 0)') }} as sales_amount,
+        cast(seen.cart_adds as double) / nullif(seen.views, 0) as add_to_cart_rate,
+        cast(coalesce(sold.orders, 0) as double) / nullif(seen.views, 0) as purchase_rate
+    from days
+    left join seen
+        on days.shop = seen.shop and days.product_id = seen.product_id and days.local_date = seen.local_date
+    left join sold
+        on days.shop = sold.shop and days.product_id = sold.product_id and days.local_date = sold.local_date
+    left join shops on days.shop = shops.shop
+
 )
 
-select
-    {{ surrogate_key(['days.shop', 'days.product_id', 'days.local_date']) }} as daily_product_key,
-    days.shop,
-    days.product_id,
-    days.local_date,
-    coalesce(seen.views, 0) as views,
-    coalesce(seen.viewers, 0) as viewers,
-    coalesce(seen.cart_adds, 0) as cart_adds,
-    coalesce(seen.cart_removes, 0) as cart_removes,
-    coalesce(sold.orders, 0) as orders,
-    coalesce(sold.units, 0) as units,
-    shops.currency,
-    {{ total('coalesce(sold.sales_amount, 0)') }} as sales_amount,
-    cast(seen.cart_adds as double) / nullif(seen.views, 0) as add_to_cart_rate,
-    cast(coalesce(sold.orders, 0) as double) / nullif(seen.views, 0) as purchase_rate
-from days
-left join seen
-    on days.shop = seen.shop and days.product_id = seen.product_id and days.local_date = seen.local_date
-left join sold
-    on days.shop = sold.shop and days.product_id = sold.product_id and days.local_date = sold.local_date
-left join shops on days.shop = shops.shop
+{{ with_kept_days('computed') }}

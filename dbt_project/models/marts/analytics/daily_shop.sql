@@ -116,28 +116,34 @@ days as (
         local_date
     from sold
 
+),
+
+computed as (
+
+    select
+        {{ surrogate_key(['days.shop', 'days.local_date']) }} as daily_shop_key,
+        days.shop,
+        days.local_date,
+        coalesce(visited.sessions, 0) as sessions,
+        coalesce(visited.visitors, 0) as visitors,
+        coalesce(visited.new_visitors, 0) as new_visitors,
+        coalesce(visited.visitors - visited.new_visitors, 0) as repeat_visitors,
+        coalesce(visited.bot_sessions, 0) as bot_sessions,
+        coalesce(acted.product_views, 0) as product_views,
+        coalesce(acted.cart_adds, 0) as cart_adds,
+        coalesce(acted.checkouts_started, 0) as checkouts_started,
+        coalesce(sold.orders, 0) as orders,
+        coalesce(sold.repeat_orders, 0) as repeat_orders,
+        coalesce(sold.orders_in_other_currencies, 0) as orders_in_other_currencies,
+        shops.currency,
+        {{ total('coalesce(sold.gross_sales_amount, 0)') }} as gross_sales_amount,
+        cast(sold.gross_sales_amount as double) / nullif(sold.orders_valued, 0) as average_order_value
+    from days
+    left join visited on days.shop = visited.shop and days.local_date = visited.local_date
+    left join acted on days.shop = acted.shop and days.local_date = acted.local_date
+    left join sold on days.shop = sold.shop and days.local_date = sold.local_date
+    left join shops on days.shop = shops.shop
+
 )
 
-select
-    {{ surrogate_key(['days.shop', 'days.local_date']) }} as daily_shop_key,
-    days.shop,
-    days.local_date,
-    coalesce(visited.sessions, 0) as sessions,
-    coalesce(visited.visitors, 0) as visitors,
-    coalesce(visited.new_visitors, 0) as new_visitors,
-    coalesce(visited.visitors - visited.new_visitors, 0) as repeat_visitors,
-    coalesce(visited.bot_sessions, 0) as bot_sessions,
-    coalesce(acted.product_views, 0) as product_views,
-    coalesce(acted.cart_adds, 0) as cart_adds,
-    coalesce(acted.checkouts_started, 0) as checkouts_started,
-    coalesce(sold.orders, 0) as orders,
-    coalesce(sold.repeat_orders, 0) as repeat_orders,
-    coalesce(sold.orders_in_other_currencies, 0) as orders_in_other_currencies,
-    shops.currency,
-    {{ total('coalesce(sold.gross_sales_amount, 0)') }} as gross_sales_amount,
-    cast(sold.gross_sales_amount as double) / nullif(sold.orders_valued, 0) as average_order_value
-from days
-left join visited on days.shop = visited.shop and days.local_date = visited.local_date
-left join acted on days.shop = acted.shop and days.local_date = acted.local_date
-left join sold on days.shop = sold.shop and days.local_date = sold.local_date
-left join shops on days.shop = shops.shop
+{{ with_kept_days('computed') }}
