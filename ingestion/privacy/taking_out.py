@@ -31,6 +31,8 @@ def remaining(line: bytes, envelope: Envelope, selection: Selection, keep_orders
     """What remains of a landing line: the line itself, an anonymous order, or nothing."""
     if not selection.has_event(envelope):
         return line
+    if selection.suppressions.covers(envelope.shop, envelope.received_at):  # a whole shop keeps no books
+        return None
     return anonymous_order(envelope, selection.suppressions) if keep_orders(envelope.shop) else None
 
 

@@ -1,0 +1,120 @@
+"""Retention: old events go, the daily numbers of closed days stay, and incremental runs still equal a full build."""
+
+from datetime import date, timedelta
+
+import msgspec
+import pytest
+
+from ingestion.landing import archived_parts
+from ingestion.privacy.retention import DAILY, expire
+from ingestion.shops import ShopsFileError, load_shops
+from ingestion.warehouse import reset_ledger
+from orchestration.build_state import mark_for_rebuild
+from tests.landing_files import land
+from tests.privacy.people import DAN, FIRST, OTHER_SHOP, SHOP, SHOPS_FILE, events
+from tests.privacy.test_erasure import built, copy_of, rebuilt
+from tests.warehouse import Warehouse, differences
+
+NOW = FIRST + timedelta(days=33)  # the first three of 20 days are older than 30 days
+
+
+@pytest.fixture(scope="module")
+def shops_file(tmp_path_factory):
+    file = tmp_path_factory.mktemp("retention") / "shops.toml"
+    file.write_text(
+        SHOPS_FILE.replace('currency = "EUR"', 'currency = "EUR"\nkeep_events_days = 30\nkeep_raw_days = 30', 1)
+    )
+    return file
+
+
+@pytest.fixture(scope="module")
+def everyone(shops_file, tmp_path_factory) -> Warehouse:
+    return built(tmp_path_factory.mktemp("everyone") / "data", shops_file, lambda event: True)
+
+
+@pytest.fixture(scope="module")
+def expired(everyone, shops_file, tmp_path_factory) -> Warehouse:
+    """After the expiry of one store's first days."""
+    warehouse = copy_of(everyone, tmp_path_factory.mktemp("expired") / "data", shops_file)
+    assert expire(warehouse.data, load_shops(shops_file), mark_for_rebuild, NOW) == 1
+    assert expire(warehouse.data, load_shops(shops_file), mark_for_rebuild, NOW) == 0  # once a day
+    warehouse.load()
+    warehouse.build()
+    return warehouse
+
+
+def test_daily_rows_of_closed_days_stay(everyone, expired):
+    for table in DAILY:
+        rows = f"select * from {table} order by all"
+        assert expired.query(rows) == everyone.query(rows), table
+    first = f"select min(local_date) from core.sessions where shop = '{SHOP}'"
+    assert everyone.query(first) == [(date(2026, 10, 1),)]
+    assert expired.query(first) == [(date(2026, 10, 4),)]
+
+
+def test_events_of_other_stores_stay(everyone, expired):
+    count = f"select count(*), min(event_at) from core.pixel_events where shop = '{OTHER_SHOP}'"
+    assert expired.query(count) == everyone.query(count)
+
+
+def test_archive_has_no_older_day(expired):
+    days = {part.parent.name for part in archived_parts(expired.landing) if part.parent.parent.name == f"shop={SHOP}"}
+    assert min(days) == "received_date=2026-10-04"
+
+
+def test_incremental_run_equals_a_full_build(expired, shops_file, tmp_path):
+    different = differences(expired, rebuilt(expired, tmp_path / "whole", shops_file))
+    assert not different, different
+
+
+def test_full_refresh_keeps_what_the_archive_has_no_longer(expired, shops_file, tmp_path):
+    copy = copy_of(expired, tmp_path / "copy", shops_file)
+    count = "select shop, count(*), min(received_at) from raw_pixel.events group by shop order by shop"
+    before = copy.query(count)
+    reset_ledger(copy.data, {SHOP: date(2026, 10, 10)})
+    copy.load()
+    assert copy.query(count) == before
+
+
+def test_late_event_of_a_closed_day_changes_no_number_and_expires(expired, shops_file, tmp_path):
+    late = copy_of(expired, tmp_path / "late", shops_file)
+    [event, *_] = [event for event in events(SHOP) if event.person == DAN]
+    event.body["id"] = "another"
+    land(late.landing, [event.line()])
+    expire(late.data, load_shops(shops_file), mark_for_rebuild, NOW + timedelta(days=1))
+    late.load()
+    late.build()
+    for table in ("analytics.daily_shop", "operations.event_volume"):
+        rows = f"select * from {table} order by all"
+        assert late.query(rows) == expired.query(rows), table
+    assert expire(late.data, load_shops(shops_file), mark_for_rebuild, NOW + timedelta(days=2)) == 1
+    assert late.query("select count(*) from raw_pixel.events where event::varchar like '%another%'") == [(0,)]
+
+
+def test_inactive_people_expire_and_their_orders_stay_without_them(everyone, shops_file, tmp_path):
+    shops = [
+        msgspec.structs.replace(shop, keep_events_days=None, keep_raw_days=None) for shop in load_shops(shops_file)
+    ]
+    shops[0] = msgspec.structs.replace(shops[0], keep_identity_days=30)
+    copy = copy_of(everyone, tmp_path / "inactive", shops_file)
+    people = f"select count(distinct journey_id) from core.sessions where shop = '{SHOP}'"
+    money = f"select sum(gross_total_amount), count(*) from core.orders where shop = '{SHOP}'"
+    before, amounts = copy.query(people), copy.query(money)
+    expire(copy.data, shops, mark_for_rebuild, FIRST + timedelta(days=19 + 30))  # nobody has been away for so long
+    copy.load()
+    assert copy.query("select count(*) from raw_pixel.events") == everyone.query(
+        "select count(*) from raw_pixel.events"
+    )
+    expire(copy.data, shops, mark_for_rebuild, FIRST + timedelta(days=60))
+    copy.load()
+    copy.build()
+    assert before > [(3,)] and copy.query(people) == [(0,)]
+    assert copy.query(money) == amounts
+
+
+@pytest.mark.parametrize("days", ["0", "29", "true", '"30"', "30.5"])
+def test_days_are_checked(tmp_path, days):
+    file = tmp_path / "shops.toml"
+    file.write_text(SHOPS_FILE + f"keep_raw_days = {days}\n")
+    with pytest.raises(ShopsFileError, match=r"keep_raw_days is .*write a whole number of days, 30 or more"):
+        load_shops(file)
