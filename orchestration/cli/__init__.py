@@ -25,6 +25,7 @@ app = typer.Typer(
 connect_app = typer.Typer(help="Connect your own store.", no_args_is_help=True)
 experiments_app = typer.Typer()
 keys_app = typer.Typer(help="API keys of shops, for their numbers.", no_args_is_help=True)
+privacy_app = typer.Typer(help="Personal data in the data folder.", no_args_is_help=True)
 
 
 @app.callback()
@@ -72,6 +73,7 @@ keys_app.command("add")(keys.add)
 keys_app.command("list")(keys.list_keys)
 keys_app.command("revoke")(keys.revoke)
 app.add_typer(keys_app, name="keys")
+app.add_typer(privacy_app, name="privacy")
 
 
 def main() -> None:

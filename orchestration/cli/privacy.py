@@ -1,0 +1,1 @@
+"""The commands `privacy …`: find personal data in the data folder."""
