@@ -26,11 +26,13 @@ _Name = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
 class _Batch(msgspec.Struct):
     """The batch that our pixel and `pixelnova replay` send: events, and what applies to all of them.
 
+    gpc: the browser has Global Privacy Control, for senders that are not the browser or send no `Sec-GPC`.
     user_agent: the shopper's, if the sender is not the shopper's browser; null means unknown.
     """
 
     events: list[msgspec.Raw]
     consent: Consent | None = None
+    gpc: bool | None = None
     pixel_version: Annotated[str, msgspec.Meta(max_length=50)] | None = None
     user_agent: str | msgspec.UnsetType | None = msgspec.UNSET
 
@@ -209,7 +211,7 @@ def _landing_line(event: bytes, index: int, batch: _Batch, request: Request) -> 
             visitor_hash=request.visitor_hash,
             user_agent=request.user_agent if batch.user_agent is msgspec.UNSET else header_text(batch.user_agent),
             origin=request.origin,
-            gpc=request.gpc,
+            gpc=request.gpc or batch.gpc is True,
             host_ok=None if host is None else host == request.shop.domain or host in request.shop.hosts,
             consent=consent,
             pixel_version=batch.pixel_version and clean_text(batch.pixel_version),
