@@ -194,7 +194,8 @@ export function startPixelnova({analytics, browser, customerPrivacy, init}, {col
 
   async function forgetAll() {
     batch = newBatch();
-    for (const key of await keptKeys()) await forget(key);
+    // This page's own keys too: storage that changes while its keys are listed may hide one.
+    for (const key of new Set([...keptHere.splice(0), ...(await keptKeys())])) await forget(key);
   }
 
   customerPrivacy?.subscribe("visitorConsentCollected", (event) => {

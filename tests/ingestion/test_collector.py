@@ -72,6 +72,14 @@ def test_envelope_has_the_request_metadata(shop, tmp_path):
     assert envelope.consent.analyticsProcessingAllowed is True
 
 
+@pytest.mark.parametrize(("stated", "gpc"), [(True, True), (False, False), (None, False)])
+def test_senders_without_the_header_state_global_privacy_control(shop, tmp_path, stated, gpc):
+    _, [envelope] = collect(shop, tmp_path, {"gpc": stated, "events": [EVENT]})
+    assert envelope.gpc is gpc
+    _, [envelope] = collect(shop, tmp_path / "header", {"gpc": False, "events": [EVENT]}, headers={"sec-gpc": "1"})
+    assert envelope.gpc is True
+
+
 @pytest.mark.parametrize(("host", "host_ok"), [("elsewhere.example", False), (None, None)])
 def test_events_from_other_hosts_are_flagged_not_refused(shop, tmp_path, host, host_ok):
     answer, [envelope] = collect(shop, tmp_path, EVENT | {"context": {"document": {"location": {"host": host}}}})

@@ -38,20 +38,22 @@ identity_map as (
 latest_of_browsers as (
 
     select
-        identity_map.journey_id,
-        statements.client_id,
         {% for choice in choices %}
             {{ latest('statements.' ~ choice, event_order('statements')) }}
-            filter (where statements.{{ choice }} is not null) as {{ choice }}{{ "," if not loop.last }}
+            filter (where statements.{{ choice }} is not null) as {{ choice }},
         {% endfor %}
+        identity_map.journey_id,
+        statements.client_id
     from statements
     inner join identity_map
         on
             statements.shop = identity_map.shop
             and statements.identifier_kind = identity_map.identifier_kind
             and statements.identifier = identity_map.identifier
-    where {% for choice in choices %}statements.{{ choice }} is not null{{ " or " if not loop.last }}{% endfor %}
-
+    where
+        statements.is_marketing_allowed is not null
+        or statements.is_preferences_allowed is not null
+        or statements.is_sale_of_data_allowed is not null
     group by identity_map.journey_id, statements.client_id
 
 ),
@@ -59,10 +61,10 @@ latest_of_browsers as (
 latest as (
 
     select
-        journey_id,
         {% for choice in choices %}
-            min(case when {{ choice }} then 1 when not {{ choice }} then 0 end) = 1 as {{ choice }}{{ "," if not loop.last }}
+            min(case when {{ choice }} then 1 when not {{ choice }} then 0 end) = 1 as {{ choice }},
         {% endfor %}
+        journey_id
     from latest_of_browsers
     group by journey_id
 
