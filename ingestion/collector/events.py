@@ -4,6 +4,7 @@ Reads the bytes of a body; returns envelopes (the valid events) and rejections (
 """
 
 import re
+from collections import Counter
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Annotated, Literal, NamedTuple
@@ -118,11 +119,12 @@ class Rejection(NamedTuple):
 
 @dataclass
 class Parsed:
-    """A parsed body. `lines` are ready to write; `refused` counts events without consent."""
+    """A parsed body. `lines` are ready to write; `refused` counts events without consent, `removed` personal data."""
 
     lines: list[bytes] = field(default_factory=list)
     rejected: list[Rejection] = field(default_factory=list)
     refused: int = 0
+    removed: Counter[str] = field(default_factory=Counter)
 
 
 def parse_body(body: bytes, request: Request) -> Parsed:
@@ -144,7 +146,7 @@ def parse_body(body: bytes, request: Request) -> Parsed:
             parsed.refused += 1
             continue
         try:
-            line = _landing_line(event, index, batch, request)
+            line = _landing_line(event, index, batch, request, parsed.removed)
         except BodyError as error:
             parsed.rejected.append(Rejection(index, error.reason, str(error), event))
         else:
@@ -184,7 +186,7 @@ def _may_be_stored(consent: Consent | None, shop: Shop) -> bool:
     return not shop.require_consent if allowed is None else allowed
 
 
-def _landing_line(event: bytes, index: int, batch: _Batch, request: Request) -> bytes | None:
+def _landing_line(event: bytes, index: int, batch: _Batch, request: Request, removed: Counter[str]) -> bytes | None:
     """The line of one event, without personal data; None if its consent does not allow storing it.
 
     Raises:
@@ -197,7 +199,7 @@ def _landing_line(event: bytes, index: int, batch: _Batch, request: Request) -> 
         consent = batch.consent if own_consent is None else own_consent
         if not _may_be_stored(consent, request.shop):
             return None
-        event = strip_json(event)
+        event = strip_json(event, removed)
     except (msgspec.MsgspecError, RecursionError) as error:
         raise BodyError(str(error)) from error
     return encode_envelope(

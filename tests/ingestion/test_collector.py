@@ -265,13 +265,16 @@ def test_metrics_count_events_by_outcome(shop, tmp_path):
             await collector.post(json.dumps({"consent": {"analyticsProcessingAllowed": False}, "events": [EVENT]}))
             await collector.post(b"no json")
             await collector.post(json.dumps([EVENT, EVENT | {"x": "x" * 33_000}]))
+            await collector.post(json.dumps([EVENT | {"email": "a", "who": "a@b.example"}, EVENT | {"phone": 1}]))
             return (await collector.client.get("/metrics")).text
 
     text = asyncio.run(talk())
-    for line in ('stored"} 3.0', 'consent_refused"} 1.0'):
+    for line in ('stored"} 5.0', 'consent_refused"} 1.0'):
         assert f'pixelnova_collector_events_total{{outcome="{line}' in text
     for line in ('malformed"} 2.0', 'too_large"} 1.0'):
         assert f'pixelnova_collector_rejected_total{{reason="{line}' in text
+    for line in ('key"} 2.0', 'email"} 1.0', 'ip_v4"} 0.0'):
+        assert f'pixelnova_collector_personal_data_removed_total{{rule="{line}' in text
 
 
 @pytest.fixture
