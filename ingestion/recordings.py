@@ -29,6 +29,7 @@ class _Envelope(msgspec.Struct):
     shop: str | None = None
     event: msgspec.Raw = _NULL
     consent: msgspec.Raw = _NULL
+    gpc: msgspec.Raw = _NULL
     pixel_version: msgspec.Raw = _NULL
     user_agent: msgspec.Raw = _NULL
 
@@ -88,9 +89,11 @@ def _post(where: str, recorded: bytes, shops: list[Shop], default_shop: Shop) ->
         envelope = msgspec.json.decode(recorded, type=_Envelope)
     except msgspec.DecodeError as error:
         raise RecordingError(f"{where} is neither an event nor an envelope: {error}") from error
-    shop, event, user_agent = default_shop, recorded, _NULL
+    shop, event, user_agent, gpc = default_shop, recorded, _NULL, _NULL
     if envelope.shop is not None and envelope.event != _NULL:
-        shop, event, user_agent = find_shop(shops, envelope.shop), bytes(envelope.event), envelope.user_agent
+        shop, event = find_shop(shops, envelope.shop), bytes(envelope.event)
+        user_agent, gpc = envelope.user_agent, envelope.gpc
     # Also where it is null: the user agent of the program that replays is not the shopper's.
-    about = {"pixel_version": envelope.pixel_version, "consent": envelope.consent, "user_agent": user_agent}
+    said = {"pixel_version": envelope.pixel_version, "consent": envelope.consent, "gpc": gpc}
+    about = said | {"user_agent": user_agent}
     return Post(shop.ingest_keys[0], msgspec.json.encode(about)[:-1] + b',"events":[%b]}' % event, 1)

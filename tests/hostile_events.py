@@ -2,7 +2,7 @@
 
 Provides a Hypothesis strategy: landing lines of three shops in three time zones, around midnights, changes of the
 clock and gaps of exactly half an hour; with copies, late arrivals, bots, people who share and change browsers, and
-experiments that they see before, during and after a phase.
+experiments that they see before, during and after a phase; and with choices that they state and take back.
 """
 
 from dataclasses import dataclass, replace
@@ -12,6 +12,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from ingestion.assignment import assigned_bucket
+from ingestion.landing import Consent
 from ingestion.simulator.shoppers import BOTS, KINDS
 from tests.landing_files import line
 
@@ -89,6 +90,16 @@ NAMES = [
     *["pixelnova:experiment_exposed"] * 3,
 ]
 USER_AGENTS = [KINDS[0].user_agents[0], KINDS[1].user_agents[0], BOTS[0]]
+# Shopify's snapshot, and whether the browser has Global Privacy Control.
+CONSENTS = [
+    (None, False),
+    (Consent(analyticsProcessingAllowed=True), True),
+    (Consent(True, True, True, True), False),
+    (Consent(True, False, True, None), False),
+    (Consent(True, None, False, True), False),
+    (Consent(True, True, True, False), False),
+    (Consent(True, False, False, True), True),
+]
 REFERRERS = ["", "https://www.google.com/", "https://l.instagram.com/", "https://blog.example/"]
 
 
@@ -108,6 +119,7 @@ class StreamEvent:
     order: int
     copies: int
     referrer: int
+    consent: int = 0
 
 
 stream_events = st.builds(
@@ -124,6 +136,7 @@ stream_events = st.builds(
     order=st.integers(-1, 6),
     copies=st.sampled_from([0] * 8 + [1, 2]),
     referrer=st.integers(0, len(REFERRERS) - 1),
+    consent=st.sampled_from([0] * 8 + [2] * 12 + list(range(len(CONSENTS)))),
 )
 
 
@@ -139,7 +152,8 @@ def landing_lines(stream: list[StreamEvent]) -> list[bytes]:
             # A copy may differ in content and time, and may be received before or after.
             other = event if copy else _event(number, _another(one)) | {"timestamp": _text(happened + HALF_AN_HOUR)}
             earlier = received - timedelta(hours=number % 3 - 1)
-            lines.append(_line(one, other, earlier, number))
+            said = replace(one, consent=(one.consent + copy) % len(CONSENTS))
+            lines.append(_line(said, other, earlier, number))
     bot = StreamEvent(0, 0, "page_viewed", 4, 0, 0, 1, -1, -1, -1, 0, 0)
     for number in range(60):
         happened = MOMENTS[4] + timedelta(seconds=number / 3)
@@ -156,7 +170,9 @@ def _another(one: StreamEvent) -> StreamEvent:
 
 def _line(one: StreamEvent, event: dict[str, Any], received: datetime, number: int) -> bytes:
     shop = list(SHOPS)[one.shop]
-    return line(event, shop=shop, received_at=received, request_id=f"r{number}-{received:%d%H%M}")
+    consent, gpc = CONSENTS[one.consent]
+    request = f"r{number}-{received:%d%H%M}-{one.consent}"  # a request has one snapshot
+    return line(event, shop=shop, received_at=received, request_id=request, consent=consent, gpc=gpc)
 
 
 def _text(moment: datetime) -> str:

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from urllib.parse import quote
 
 _numbers = itertools.count(5000)
+_four_digits = itertools.cycle(range(5000, 9999))
 
 
 class Marked(NamedTuple):
@@ -23,12 +24,12 @@ class Marked(NamedTuple):
 
 def event(data: Any = None, location: dict[str, Any] | None = None, **document: Any) -> dict[str, Any]:
     """A page view with these parts."""
-    number = next(_numbers)
+    number = "".join("abcdefghij"[int(digit)] for digit in str(next(_numbers)))  # a mark may consist of digits
     page = {"href": "https://shop.example/", "pathname": "/", "search": "", **(location or {})}
     return {
         "id": f"e-{number}",
         "name": "page_viewed",
-        "clientId": "5f6b9a1e-0000-4000-8000-000000000001",
+        "clientId": "5f6b9a1e-0000-4000-a000-000000000001",
         "timestamp": "2026-11-22T10:00:00.000Z",
         "context": {"document": {"location": page, "referrer": "", "title": "A page", **document}},
         "data": data if data is not None else {},
@@ -92,7 +93,7 @@ reset_password_token sessionToken authToken customerAccessToken apiKey api_key j
 notes orderNote giftMessage gift_message deliveryInstructions engraving comment order_status_url orderStatusUrl
 resetUrl accountActivationUrl abandoned_checkout_url browser_ip trackingNumber customer user buyer shopper contact
 recipient checkout[email] customer[first_name] contact.phone billing_address shippingAddress default-address
-emailＡddress cartToken
+emailＡddress cartToken cartNote cart_note utm_email
 """
 KEYS = _KEYS.split()
 
@@ -121,6 +122,8 @@ PHONES = [
     "%2B4930901820{}",
     "%252B49%252030901820{}",
     "&#43;4930901820{}",
+    "%2B49+30+901820{}",
+    "%2B1+%28555%29+901-{}",
 ]
 PHONE_PLACES = ("customData", "list in customData", "search term", "title", "href query", "fragment")
 
@@ -166,6 +169,19 @@ ADDRESSES_WITH_SECRETS = [
     "/?mkt_tok={}",
     "/?hmac={}&shop=x",
     "/?multipass_token={}",
+    "/?shop_pay_token={}",
+    "/?sso_token={}&x=1",
+    "/apps/portal?customerPortalToken={}",
+    "/?verification_code={}",
+    "/?confirmationKey={}",
+    "/?login_hint={}",
+    "/?order_key={}",
+    "/?passwordReset={}",
+    "/?recovery={}",
+    "/?magic_link={}",
+    "/?utm_email={}",
+    "/pages/track?tracking_code={}",
+    "/pages/track?awb={}",
     "/?return_to=%2Faccount%3Ftoken%3D{}",
     "/?return_to=%252Faccount%252Freset%252F1%252F{}",
     "/?a=1&amp;token={}",
@@ -178,6 +194,24 @@ ADDRESS_PLACES: dict[str, Callable[[str], dict[str, Any]]] = {
     "href": lambda path: event(location={"href": f"https://shop.example{path}"}),
     "referrer": lambda path: event(referrer=f"https://shop.example{path}"),
     "customData": lambda path: event({"customData": {"url": f"https://shop.example{path}"}}),
+}
+
+
+# Bare numbers that are ids elsewhere, but not in a search box. The mark replaces the last digits.
+SEARCHED = {
+    "phone": "0170901{}",
+    "phone in the middle": "order of 0207901{} now",
+    "card": "411111111111{}",
+    "card of fifteen digits": "37828224631{}",
+    "bank account": "DE0212030000000020{}",
+    "bank account with letters": "GB29NWBK60161331{}",
+}
+SEARCH_PLACES: dict[str, Callable[[str], dict[str, Any]]] = {
+    "query": lambda text: event({"searchResult": {"query": text, "productVariants": []}}),
+    "search_term": lambda text: event({"customData": {"search_term": text}}),
+    "href": lambda text: event(location={"href": f"https://shop.example/search?q={quote(text)}&type=product"}),
+    "search": lambda text: event(location={"search": f"?type=product&q={text.replace(' ', '+')}"}),
+    "referrer": lambda text: event(referrer=f"https://shop.example/search?options%5Bprefix%5D=last&q={quote(text)}"),
 }
 
 
@@ -209,6 +243,9 @@ def _objects() -> Iterator[tuple[str, Callable[[str], Any]]]:
         "properties of a line as an object",
         lambda m: event({"customData": {"items": [{"quantity": 1, "properties": {"Engraving": m}}]}}),
     )
+    for key in ("line_item_properties", "lineProperties", "itemProperties", "lineItemAttributes", "line_attributes"):
+        yield f"{key} as an object", lambda m, key=key: event({"customData": {key: {"For": m}}})
+        yield f"{key} as a list", lambda m, key=key: event({"customData": {key: [{"name": "For", "value": m}]}})
     yield "field by name and value", lambda m: event({"customData": {"fields": [{"name": "firstName", "value": m}]}})
     yield "field by label and value", lambda m: event({"customData": {"fields": [{"label": "E-Mail", "value": m}]}})
     yield "field as a list", lambda m: event({"customData": {"fields": [["last_name", m]]}})
@@ -248,20 +285,23 @@ def marked_events() -> list[Marked]:
         word = mark()
         found.append(Marked(f"{key} deeper", event({"form": [{"fields": {key: {"is": [word]}}}]}), (word,)))
     for phone, place in itertools.product(PHONES, PHONE_PLACES):
-        digits = str(next(_numbers))
+        digits = str(next(_four_digits))
         text = phone.format(digits)
         if place in ("href query", "fragment"):
-            text = quote(text, safe="%&#;") if "&#" not in text else quote(text)
+            text = quote(text, safe="%&#;+" if "%2B" in text else "%&#;") if "&#" not in text else quote(text)
         found.append(Marked(f"phone {phone} in {place}", TEXT_PLACES[place](text), (digits,)))
     for address, (place, put) in itertools.product(ADDRESSES_WITH_SECRETS, ADDRESS_PLACES.items()):
         word = mark() + "0a1b2c"
         found.append(Marked(f"{address} in {place}", put(address.format(word)), (word,)))
+    for (what, text), (place, put) in itertools.product(SEARCHED.items(), SEARCH_PLACES.items()):
+        digits = str(next(_four_digits))
+        found.append(Marked(f"{what} in {place}", put(text.format(digits)), (digits,)))
     for ip, place in itertools.product(["203.0.113.{}", "from 203.0.113.{} today"], ["customData", "title"]):
         number = next(_numbers) % 200
         found.append(Marked(f"{ip} in {place}", TEXT_PLACES[place](ip.format(number)), (f"203.0.113.{number}",)))
     found.append(Marked("IPv6", event({"customData": {"v": "2001:db8:85a3::8a2e:370:7334"}}), ("370:7334",)))
     found.append(Marked("card", event({"customData": {"v": "4111 1111 1111 1111"}}), ("4111",)))
-    found.append(Marked("IBAN", event({"customData": {"v": "DE02 1203 0000 0000 2020 51"}}), ("2020 51",)))
+    found.append(Marked("IBAN", event({"customData": {"v": "DE02 1203 0000 0000 2020 51"}}), ("1203", "2020 51")))
     for what, put in _objects():
         word = mark()
         found.append(Marked(what, put(word), (word.replace("zq", "").strip("x"),) if "Admin" in what else (word,)))

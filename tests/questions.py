@@ -77,6 +77,7 @@ def lines_of(simulation: Simulation) -> Iterator[bytes]:
                     request_id=f"r{number}",
                     index=index,
                     consent=consent,
+                    gpc=delivery.gpc,
                 )
 
 

@@ -19,6 +19,7 @@ STAYS = [
     *["https://shop.example/products/555-123-4567-brick", "/collections/recovery/products/foam-roller-2"],
     *["/blogs/invite/5-ways-to-stretch", "/pages/verify", "/account/orders", "/account/login", "/account/register"],
     *["/checkouts/cn/Z2NwLWV1cm9wZS13ZXN0MTowMUo5/thank-you", "/checkouts/c/0123456789abcdef0123456789abcdef"],
+    *["/search?q=4006381333931", "/search?q=012345678905", "/?campaign=120208411111111111", "/?tokens=3", "?access=1"],
     *["/en-ca/products/mug?variant=40000000000001", "/search?q=red+mug+500+ml&type=product&_pos=1&_ss=r"],
     "https://shop.example/?utm_source=google&utm_medium=cpc&utm_campaign=Spring%20Sale%20%26%20More&utm_content=a%2Bb"
     "&utm_term=mug&gclid=Cj0KCQiA1234567890_abcDEF-xyz&gbraid=0AAAA&wbraid=1BBB&msclkid=0123456789abcdef0123456789abcdef",
@@ -83,6 +84,12 @@ STAYING_OBJECTS = [
         }
     },
     {"searchResult": {"query": "red mug 500 ml", "productVariants": []}},
+    {"searchResult": {"query": "4006381333931"}},  # EAN
+    {"searchResult": {"query": "012345678905"}},  # UPC
+    {"searchResult": {"query": "0306406152"}},  # ISBN
+    {"searchResult": {"query": "00012345678905"}},  # GTIN
+    {"searchResult": {"query": "SK12ABCD123456789"}},
+    {"customData": {"search_term": "iphone 15", "keyword": "1234567890"}},
     {
         "customData": {
             "v": 1,

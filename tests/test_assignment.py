@@ -40,7 +40,9 @@ def macros(tmp_path_factory):
     folders = ["--project-dir", str(PROJECT / "dbt_project"), "--profiles-dir", str(PROJECT / "dbt_project")]
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PIXELNOVA_DATA", str(tmp_path_factory.mktemp("assignment")))
-        query = "{{ assigned_bucket('seed', 'unit') }} AND THEN {{ takes_part('phase', 'unit', 'exposed_at >= phase.holdout_started_at') }}"
+        has_holdout = "exposed_at >= phase.holdout_started_at"
+        query = "{{ assigned_bucket('seed', 'unit') }} AND THEN "
+        query += f"{{{{ takes_part('phase', 'unit', '{has_holdout}') }}}}"
         done = dbtRunner().invoke(["--quiet", "compile", *folders, "--target-path", TARGET, "--inline", query])
     assert done.success, done.exception
     return done.result.results[0].node.compiled_code.split(" AND THEN ")

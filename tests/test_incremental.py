@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from ingestion.experiments import experiments_file
+from ingestion.landing import Consent
 from ingestion.sources.catalogue import catalogue_source
 from ingestion.sources.catalogue_files import CatalogueFiles
 from ingestion.warehouse import open_pipeline
@@ -43,7 +44,7 @@ def new_warehouse(tmp_path_factory):
 # wide that a few orders make bundles and rhythms.
 RULES = (
     "--vars",
-    "{max_identifiers_per_journey: 9, bot_session_hours: 3, ease_max_products: 4, cohort_min_people: 2, "
+    "{max_identifiers_per_journey: 9, bot_session_hours: 3, ease_max_products: 5, cohort_min_people: 2, "
     "bundle_min_orders: 1, reorder_min_intervals: 1, reorder_lapsed_after: 9999}",
 )
 
@@ -85,6 +86,31 @@ REGULAR = [
 ]
 
 
+# Persons with the same interests, of whom some may not have a list.
+UNLIKE = {
+    "agrees": (Consent(True, True, True, True), False),
+    "says nothing": (None, False),
+    "no lists": (Consent(preferencesProcessingAllowed=False), False),
+    "no profile": (None, True),
+}
+LIKE_MINDED = [
+    line(
+        {
+            "id": f"{client} {product}",
+            "name": "product_viewed",
+            "clientId": client,
+            "timestamp": f"2026-05-02T0{number}:00:00.000Z",
+            "data": {"productVariant": {"price": {"amount": 5}, "product": {"id": product, "title": product}}},
+        },
+        shop=list(SHOPS)[1],
+        consent=consent,
+        gpc=gpc,
+    )
+    for client, (consent, gpc) in UNLIKE.items()
+    for number, product in enumerate("1234"[: 4 if client == "agrees" else 2])
+]
+
+
 def shown(different: dict) -> str:
     return "\n".join(f"{table}:\n  " + "\n  ".join(map(str, rows)) for table, rows in different.items())
 
@@ -113,7 +139,7 @@ def test_any_sequence_of_runs_equals_one_full_build(new_warehouse, long):
     @examples(8 if long else 1)
     @given(stream=streams, rng=RNG)
     def holds(stream, rng):
-        lines = landing_lines(stream) + [line(event, shop=next(iter(SHOPS))) for event in REGULAR]
+        lines = landing_lines(stream) + [line(event, shop=next(iter(SHOPS))) for event in REGULAR] + LIKE_MINDED
         whole = new_warehouse()
         in_runs(whole, lines, 1, rng)
         for runs in (3, 17) if long else (8,):
@@ -138,7 +164,7 @@ def test_any_sequence_of_runs_equals_one_full_build(new_warehouse, long):
     assert compared | rare >= {
         *("ease", "item_similarity", "unit_metrics", "results", "verdicts", "due_to_reorder", "bundle_candidates"),
         *("counted", "unknown_experiment", "outside_phase", "wrong_variation", "no_client"),
-        *("collection", "product", "searches", "missed", "later sales"),
+        *("collection", "product", "searches", "missed", "later sales", "only lists refused", "not profiled"),
     }
 
 
@@ -158,6 +184,9 @@ REACHED = """
     select 'searches' from analytics.searches
     union
     select 'missed' from analytics.lost_demand where missed_orders_upper > 0
+    union
+    select case when may_be_profiled then 'only lists refused' else 'not profiled' end from intermediate.int_permissions
+    where not may_have_personal_lists
     union
     select 'later sales' from analytics.campaigns where sales_90_days_amount > 0
     union

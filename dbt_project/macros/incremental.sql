@@ -78,8 +78,8 @@
     {#- The columns of int_events except the session, which that model adds. -#}
     event_key, shop, event_id, event_name, event_type, event_at, local_date, event_sequence, client_id, page_url,
     page_path, page_query, page_title, referrer_url, user_agent, is_analytics_allowed, is_marketing_allowed,
-    has_global_privacy_control, is_own_host, pixel_version, visitor_hash, received_at, landing_file, request_id,
-    request_index, content_hash, product_id, variant_id, sku, product_title, vendor, product_type, product_url,
+    is_preferences_allowed, is_sale_of_data_allowed, has_global_privacy_control, is_own_host, pixel_version,
+    visitor_hash, received_at, landing_file, request_id, request_index, content_hash, product_id, variant_id, sku, product_title, vendor, product_type, product_url,
     image_url, price, quantity, line_amount, currency, checkout_token, order_gid, customer_id, is_first_order, country,
     subtotal_amount, discount_amount, shipping_amount, tax_amount, total_amount, lines, lines_complete, line_count,
     discount_applications, delivery_options, recommendation_data, is_available, collection_id, collection_title,

@@ -203,6 +203,8 @@ class Collector:
             except NotWritten as error:
                 return _problem(503, f"not stored, send again: {error}", [(b"retry-after", b"5")])
             self._metrics.stored.inc(len(parsed.lines))
+            for rule, count in parsed.removed.items():
+                self._metrics.personal_data_removed[rule].inc(count)
         if parsed.refused:
             self._metrics.consent_refused.inc(parsed.refused)
         if not parsed.rejected:

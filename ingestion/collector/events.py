@@ -4,6 +4,7 @@ Reads the bytes of a body; returns envelopes (the valid events) and rejections (
 """
 
 import re
+from collections import Counter
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Annotated, Literal, NamedTuple
@@ -26,11 +27,13 @@ _Name = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
 class _Batch(msgspec.Struct):
     """The batch that our pixel and `pixelnova replay` send: events, and what applies to all of them.
 
+    gpc: the browser has Global Privacy Control, for senders that are not the browser or send no `Sec-GPC`.
     user_agent: the shopper's, if the sender is not the shopper's browser; null means unknown.
     """
 
     events: list[msgspec.Raw]
     consent: Consent | None = None
+    gpc: bool | None = None
     pixel_version: Annotated[str, msgspec.Meta(max_length=50)] | None = None
     user_agent: str | msgspec.UnsetType | None = msgspec.UNSET
 
@@ -116,11 +119,12 @@ class Rejection(NamedTuple):
 
 @dataclass
 class Parsed:
-    """A parsed body. `lines` are ready to write; `refused` counts events without consent."""
+    """A parsed body. `lines` are ready to write; `refused` counts events without consent, `removed` personal data."""
 
     lines: list[bytes] = field(default_factory=list)
     rejected: list[Rejection] = field(default_factory=list)
     refused: int = 0
+    removed: Counter[str] = field(default_factory=Counter)
 
 
 def parse_body(body: bytes, request: Request) -> Parsed:
@@ -142,7 +146,7 @@ def parse_body(body: bytes, request: Request) -> Parsed:
             parsed.refused += 1
             continue
         try:
-            line = _landing_line(event, index, batch, request)
+            line = _landing_line(event, index, batch, request, parsed.removed)
         except BodyError as error:
             parsed.rejected.append(Rejection(index, error.reason, str(error), event))
         else:
@@ -182,7 +186,7 @@ def _may_be_stored(consent: Consent | None, shop: Shop) -> bool:
     return not shop.require_consent if allowed is None else allowed
 
 
-def _landing_line(event: bytes, index: int, batch: _Batch, request: Request) -> bytes | None:
+def _landing_line(event: bytes, index: int, batch: _Batch, request: Request, removed: Counter[str]) -> bytes | None:
     """The line of one event, without personal data; None if its consent does not allow storing it.
 
     Raises:
@@ -195,7 +199,7 @@ def _landing_line(event: bytes, index: int, batch: _Batch, request: Request) -> 
         consent = batch.consent if own_consent is None else own_consent
         if not _may_be_stored(consent, request.shop):
             return None
-        event = strip_json(event)
+        event = strip_json(event, removed)
     except (msgspec.MsgspecError, RecursionError) as error:
         raise BodyError(str(error)) from error
     return encode_envelope(
@@ -209,7 +213,7 @@ def _landing_line(event: bytes, index: int, batch: _Batch, request: Request) -> 
             visitor_hash=request.visitor_hash,
             user_agent=request.user_agent if batch.user_agent is msgspec.UNSET else header_text(batch.user_agent),
             origin=request.origin,
-            gpc=request.gpc,
+            gpc=request.gpc or batch.gpc is True,
             host_ok=None if host is None else host == request.shop.domain or host in request.shop.hosts,
             consent=consent,
             pixel_version=batch.pixel_version and clean_text(batch.pixel_version),

@@ -14,6 +14,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 from prometheus_client.core import GaugeMetricFamily
 
 from ingestion.collector.events import Reason
+from ingestion.collector.personal_data import REMOVAL_RULES
 from ingestion.landing import begun_at, open_files, sealed_files
 
 MULTIPROCESS_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
@@ -66,6 +67,13 @@ class Metrics:
             ["reason"],
             registry=registry,
         )
+        personal_data = Counter(
+            "pixelnova_collector_personal_data_removed",
+            "Values taken out of events before they are written, by rule.",
+            ["rule"],
+            registry=registry,
+        )
+        self.personal_data_removed = {rule: personal_data.labels(rule) for rule in REMOVAL_RULES}
         self.rejected = {reason: rejected.labels(reason) for reason in get_args(Reason)}
 
     def text(self) -> bytes:

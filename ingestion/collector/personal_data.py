@@ -7,13 +7,14 @@ personal. Ids of customers, orders and checkouts and country codes stay: journey
 
 import decimal
 import re
+from collections import Counter
 from functools import lru_cache
-from itertools import filterfalse
 from typing import Any
 
 import msgspec
 
 from ingestion.collector.broken_text import skeleton
+from ingestion.collector.harmless import is_harmless
 from ingestion.collector.personal_rules import (
     BESIDE_PERSONAL,
     FIELD_NAMES,
@@ -28,31 +29,39 @@ from ingestion.collector.personal_rules import (
     Key,
     key_of,
 )
-from ingestion.collector.personal_text import clean_text, greets_somebody, is_id, without_names
+from ingestion.collector.personal_text import (
+    TEXT_RULES,
+    clean_search,
+    clean_text,
+    greets_somebody,
+    without_names,
+)
 
 MAX_REMEMBERED_KEYS = 60  # of one object
-MAX_REMEMBERED = 20_000  # strings, of at most MAX_REMEMBERED_BYTES each
-MAX_REMEMBERED_BYTES = 200
-MAX_REMEMBERED_PARTS = 8_000  # of at most MAX_REMEMBERED_PART_BYTES each
-MAX_REMEMBERED_PART_BYTES = 800
+
+# The rules about keys and shapes, as the metrics name them; TEXT_RULES are those about texts.
+KEY, KEPT_WITHIN, ADDRESS, PERSON, PAIR, ALERT = "key", "kept_within", "address", "person", "line_property", "alert"
+TAGS, BESIDE, FIELD, TITLE, IDENTIFIER = "order_tags", "beside_personal", "named_field", "title_name", "identifier"
+REMOVAL_RULES = (KEY, KEPT_WITHIN, ADDRESS, PERSON, PAIR, ALERT, TAGS, BESIDE, FIELD, TITLE, IDENTIFIER, *TEXT_RULES)
 
 _decode = msgspec.json.Decoder(float_hook=decimal.Decimal).decode
 _encode = msgspec.json.Encoder(decimal_format="number").encode
 _STRING = re.compile(rb'"(?:[^"\\]|\\.)*"')
-_harmless: set[bytes] = set()
-_harmless_parts: set[bytes] = set()
 
 
-def strip_json(text: bytes) -> bytes:
+def strip_json(text: bytes, removed: Counter[str] | None = None) -> bytes:
     """A valid JSON document without personal data: the same bytes if it has none, else re-encoded.
+
+    Args:
+        removed: counts what was removed, by rule (REMOVAL_RULES).
 
     Raises:
         msgspec.DecodeError, UnicodeDecodeError, RecursionError: the text cannot be decoded.
     """
-    if _is_harmless(text):
+    if is_harmless(text):
         return text
     document = _decode(text)
-    stripped = without_personal_data(document)
+    stripped = without_personal_data(document, removed)
     if stripped != document:
         return _encode(stripped)
     # With duplicate keys, the decoded document lacks part of the text.
@@ -65,52 +74,16 @@ def _strings(text: bytes) -> int:
     return len(_STRING.findall(text)) if b"\\" in text else text.count(b'"') // 2
 
 
-def without_personal_data(document: Any) -> Any:
+def without_personal_data(document: Any, removed: Counter[str] | None = None) -> Any:
     """The document without personal data; removed values become null, which keeps the shape."""
-    if isinstance(document, dict):
-        return _object(document, None)
-    return _value(_NO_KEY, document, None)
+    counts = Counter() if removed is None else removed
+    return _object(document, None, counts) if isinstance(document, dict) else _value(_NO_KEY, document, None, counts)
 
 
-def _is_harmless(text: bytes) -> bool:
-    """Whether no string of a document can be or name personal data, so that it need not be decoded.
-
-    The text is checked part by part, from brace to brace: most parts of an event (the page, the browser, the product)
-    occurred in earlier events and are cached.
-    """
-    if b"\\" in text:  # an escaped string may differ from its bytes or contain quotes
-        return False
-    parts = text.split(b"{")
-    for part in filterfalse(_harmless_parts.__contains__, parts):
-        if part.count(b'"') % 2:  # it ends within a string, which contains the brace
-            return _has_only_harmless_strings(text)
-        if not _has_only_harmless_strings(part):
-            return False
-        if part not in parts[:2]:  # an event begins with its id and time: not worth caching
-            _remember(part, _harmless_parts, MAX_REMEMBERED_PARTS, MAX_REMEMBERED_PART_BYTES)
-    return True
-
-
-def _has_only_harmless_strings(part: bytes) -> bool:
-    for string in filterfalse(_harmless.__contains__, part.split(b'"')[1::2]):
-        content = string.decode()
-        if is_id(content):
-            continue  # different in each event: not worth caching
-        if not _is_neutral(content):
-            return False
-        _remember(string, _harmless, MAX_REMEMBERED, MAX_REMEMBERED_BYTES)
-    return True
-
-
-def _remember(found: bytes, cache: set[bytes], max_size: int, max_bytes: int) -> None:
-    if len(found) <= max_bytes:
-        if len(cache) >= max_size:
-            cache.clear()
-        cache.add(found)
-
-
-def _is_neutral(text: str) -> bool:
-    return key_of(text).is_neutral and clean_text(text) == text and not greets_somebody(text)
+def _none(value: Any, rule: str, removed: Counter[str]) -> None:
+    """Null in place of a value, counted if there was one."""
+    if value not in (None, "", [], {}):
+        removed[rule] += 1
 
 
 class _Shape:
@@ -128,7 +101,7 @@ class _Shape:
 _remembered_shape = lru_cache(1024)(_Shape)
 
 
-def _object(members: dict[str, Any], within: Key | None) -> dict[str, Any]:
+def _object(members: dict[str, Any], within: Key | None, removed: Counter[str]) -> dict[str, Any]:
     keys = tuple(members)
     shape = _remembered_shape(keys) if len(keys) <= MAX_REMEMBERED_KEYS else _Shape(keys)
     is_somebody = shape.may_be_somebody and within is not None and _is_somebody(shape, members)
@@ -137,16 +110,16 @@ def _object(members: dict[str, Any], within: Key | None) -> dict[str, Any]:
     for (key, known), value in zip(shape.keys, members.values(), strict=True):
         if value is None or value is True or value is False:
             stripped[key] = value
-        elif (
-            (shape.is_order and known.is_of_orders)
-            or (is_somebody and known.name in BESIDE_PERSONAL)
-            or (names_a_field and known.name in FIELD_VALUES)
-        ):
-            stripped[key] = None
+        elif shape.is_order and known.is_of_orders:
+            stripped[key] = _none(value, TAGS, removed)
+        elif is_somebody and known.name in BESIDE_PERSONAL:
+            stripped[key] = _none(value, BESIDE, removed)
+        elif names_a_field and known.name in FIELD_VALUES:
+            stripped[key] = _none(value, FIELD, removed)
         elif known.name in PAIRS_OR_OBJECTS and isinstance(value, dict) and not shape.holds_pairs:
-            stripped[key] = _object(value, known)
+            stripped[key] = _object(value, known, removed)
         else:
-            stripped[key] = _value(known, value, within)
+            stripped[key] = _value(known, value, within, removed)
     return stripped
 
 
@@ -169,96 +142,107 @@ def _is_special(label: str) -> bool:
     return known.is_personal or known.is_person or known.is_address or known.kept_within is not None
 
 
-def _value(key: Key, value: Any, within: Key | None) -> Any:
+def _value(key: Key, value: Any, within: Key | None, removed: Counter[str]) -> Any:
     """The value of a key without personal data; `within` is the key of the enclosing object."""
     if isinstance(value, bool) or value is None:
         return value
     if key.is_neutral:
         if type(value) is str:
-            return _text(key, value, within)
+            return _text(key, value, within, removed)
         if type(value) is dict:
-            return _object(value, key)
-        return _list(key, value, within) if type(value) is list else value
+            return _object(value, key, removed)
+        return _list(key, value, within, removed) if type(value) is list else value
     if key.is_address and isinstance(value, dict | list):
-        return _only(value, KEPT_OF_ADDRESSES)
+        return _only(value, KEPT_OF_ADDRESSES, ADDRESS, removed)
     if key.is_personal or (key.is_person and not isinstance(value, dict | list)):
-        return None
+        return _none(value, KEY, removed)
     if key.kept_within is not None and (within is None or within.name not in key.kept_within):
-        return None
+        return _none(value, KEPT_WITHIN, removed)
     if key.is_person:
-        return _only(value, KEPT_OF_PERSONS)
+        return _only(value, KEPT_OF_PERSONS, PERSON, removed)
     if key.is_alert:
-        return _only(value, KEPT_OF_ALERTS)
+        return _only(value, KEPT_OF_ALERTS, ALERT, removed)
     if key.is_pairs:
-        return _pairs(value)
+        return _pairs(value, removed)
     if isinstance(value, dict):
-        return _object(value, key)
+        return _object(value, key, removed)
     if isinstance(value, list):
-        return _list(key, value, within)
-    return _text(key, value, within) if isinstance(value, str) else value
+        return _list(key, value, within, removed)
+    return _text(key, value, within, removed) if isinstance(value, str) else value
 
 
-def _only(value: Any, kept: frozenset[str]) -> Any:
+def _only(value: Any, kept: frozenset[str], rule: str, removed: Counter[str]) -> Any:
     """Only the `kept` scalar members of an object, or of each object in a list."""
     if isinstance(value, list):
-        return [_only(element, kept) for element in value]
-    if isinstance(value, dict):
-        keys = {key: key_of(key) for key in value}
-        return {
-            key: _value(keys[key], inner, None)
-            for key, inner in value.items()
-            if keys[key].name in kept and not isinstance(inner, dict | list)
-        }
-    return None
+        return [_only(element, kept, rule, removed) for element in value]
+    if not isinstance(value, dict):
+        return _none(value, rule, removed)
+    stripped = {}
+    for key, inner in value.items():
+        known = key_of(key)
+        if known.name in kept and not isinstance(inner, dict | list):
+            stripped[key] = _value(known, inner, None, removed)
+        else:
+            _none(inner, rule, removed)
+    return stripped
 
 
-def _pairs(value: Any) -> Any:
+def _pairs(value: Any, removed: Counter[str]) -> Any:
     """Line properties and cart attributes without buyers' input; our own are kept."""
     if isinstance(value, dict):
-        return {key: inner if _is_ours(key, inner) else None for key, inner in value.items() if clean_text(key) == key}
-    if not isinstance(value, list):
-        return None
-    return [
-        {
-            part: inner if part in ("key", "name") or _is_ours(str(pair.get("key", pair.get("name"))), inner) else None
-            for part, inner in without_personal_data(pair).items()
+        return {
+            key: inner if _is_ours(key, inner) else _none(inner, PAIR, removed)
+            for key, inner in value.items()
+            if clean_text(key) == key
         }
-        if isinstance(pair, dict)
-        else None
-        for pair in value
-    ]
+    if not isinstance(value, list):
+        return _none(value, PAIR, removed)
+    return [_pair(pair, removed) if isinstance(pair, dict) else _none(pair, PAIR, removed) for pair in value]
+
+
+def _pair(pair: dict[str, Any], removed: Counter[str]) -> dict[str, Any]:
+    name = str(pair.get("key", pair.get("name")))
+    return {
+        part: inner if part in ("key", "name") or _is_ours(name, inner) else _none(inner, PAIR, removed)
+        for part, inner in _object(pair, None, removed).items()
+    }
 
 
 def _is_ours(key: str, value: Any) -> bool:
     return key.startswith(KEPT_PAIRS) and isinstance(value, str) and clean_text(value) == value
 
 
-def _list(key: Key, elements: list[Any], within: Key | None) -> list[Any]:
+def _list(key: Key, elements: list[Any], within: Key | None, removed: Counter[str]) -> list[Any]:
     if len(elements) == 2 and isinstance(elements[0], str) and _is_special(elements[0]):
-        return [elements[0], None]
-    return [_object(one, key) if isinstance(one, dict) else _value(key, one, within) for one in elements]
+        return [elements[0], _none(elements[1], FIELD, removed)]
+    return [
+        _object(one, key, removed) if isinstance(one, dict) else _value(key, one, within, removed) for one in elements
+    ]
 
 
-def _text(key: Key, text: str, within: Key | None) -> str | None:
+def _text(key: Key, text: str, within: Key | None, removed: Counter[str]) -> str | None:
     if text[:1] in ("{", "[") and text[-1:] in ("}", "]"):
-        inner = _json_text(text)
+        inner = _json_text(text, removed)
         if inner is not None:
             return inner
-    cleaned = clean_text(text, numbers=not key.without_numbers)
+    cleaned = clean_text(text, numbers=not key.without_numbers, removed=removed)
+    if key.is_searched:
+        cleaned = clean_search(cleaned, removed)
     if key.name == "title" and within is not None and within.name == "document" and greets_somebody(cleaned):
+        removed[TITLE] += 1
         return without_names(cleaned)
     if cleaned != text and key.is_identifier:
-        return None  # else all visitors with an email address as id would share one id
+        return _none(text, IDENTIFIER, removed)  # else all visitors with an email address as id would share one id
     return cleaned
 
 
-def _json_text(text: str) -> str | None:
+def _json_text(text: str, removed: Counter[str]) -> str | None:
     """JSON within a text, without personal data; None if it has none or is not JSON."""
     try:
         document = _decode(text)
     except (msgspec.DecodeError, RecursionError):
         return None
-    stripped = _value(_NO_KEY, document, None)
+    stripped = _value(_NO_KEY, document, None, removed)
     return None if stripped == document else _encode(stripped).decode()
 
 

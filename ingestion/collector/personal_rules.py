@@ -39,6 +39,7 @@ _PAIRS = any_of(_OBJECTS["pairs"])
 _ALERT = any_of(_OBJECTS["alerts"])
 _IDENTIFIER = any_of(RULES["identifiers"])
 _WITHOUT_NUMBERS = any_of(RULES["without_numbers"])
+_SEARCHED = any_of(RULES["searches"]["keys"])
 _OF_ORDERS = any_of(_OBJECTS["of_orders"])
 
 KEPT_WITHIN = {key: frozenset(parents) for key, parents in RULES["kept_within"].items()}
@@ -68,6 +69,7 @@ class Key:
         self.is_identifier = _IDENTIFIER.fullmatch(name) is not None
         self.is_of_orders = _OF_ORDERS.fullmatch(name) is not None
         self.without_numbers = _WITHOUT_NUMBERS.fullmatch(name) is not None
+        self.is_searched = _SEARCHED.fullmatch(name) is not None
         self.kept_within = KEPT_WITHIN.get(name)
         special = self.is_personal or self.is_address or self.is_person or self.is_pairs or self.is_alert
         self.is_neutral = not (special or self.is_of_orders or self.kept_within is not None)

@@ -9,18 +9,21 @@ import binascii
 import html
 import re
 import unicodedata
+from collections import Counter
 from collections.abc import Callable
-from functools import lru_cache
-from typing import NamedTuple
+from functools import lru_cache, partial
+from typing import Any, NamedTuple
 from urllib.parse import quote, unquote
 
 from ingestion.collector.personal_rules import REMEMBERED, RULES, any_of, is_personal_key, normalized
 
 REMOVED = "[removed]"
+SEARCH = "search"  # the kind of a URL parameter
 MAX_LAYERS = 5  # of nested encodings; text that is still encoded after these is removed
 MAX_REMEMBERED_CHARACTERS = 200
 
 _PARAMETER = any_of(RULES["parameters"])
+_SEARCH_PARAMETER = any_of(RULES["searches"]["parameters"])
 # Ids, timestamps and plain words cannot hold personal data; checked first because most texts are these.
 _ID = re.compile(
     r"(?:sh-)?[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}|\d{1,20}|[0-9a-f]{16,40}"
@@ -47,31 +50,69 @@ _SAFE_IN_ADDRESS = "/:[]@!$'()*,+-._~"
 
 
 class _Rule(NamedTuple):
+    name: str
     needs: str
     digits: bool
     find: re.Pattern[str]
     put: str
 
 
-_TEXTS = [
-    _Rule(rule.get("needs", ""), rule.get("digits", False), re.compile(rule["find"], re.IGNORECASE), rule["put"])
-    for rule in RULES["texts"]
-]
+def _rules(texts: list[dict[str, Any]]) -> list[_Rule]:
+    return [
+        _Rule(
+            rule["rule"],
+            rule.get("needs", ""),
+            rule.get("digits", False),
+            re.compile(rule["find"], re.IGNORECASE),
+            rule["put"],
+        )
+        for rule in texts
+    ]
 
 
-def clean_text(text: str, numbers: bool = True) -> str:
+_TEXTS = _rules(RULES["texts"])
+_SEARCHED_TEXTS = _rules(RULES["searches"]["texts"])
+PARAMETER, JSON_FIELD, BASE64, ENCODINGS = "url_parameter", "json_in_text", "email_in_base64", "too_many_encodings"
+TEXT_RULES = (*(rule.name for rule in (*_TEXTS, *_SEARCHED_TEXTS)), PARAMETER, JSON_FIELD, BASE64, ENCODINGS)
+
+
+def clean_text(text: str, numbers: bool = True, removed: Counter[str] | None = None) -> str:
     """The text without personal data; the same object if it has none.
 
-    numbers: whether to remove phone numbers and IP addresses (in a user agent, these are versions).
+    Args:
+        numbers: whether to remove phone numbers and IP addresses (in a user agent, these are versions).
+        removed: counts what was removed, by rule (TEXT_RULES).
     """
     if _WORDS.fullmatch(text) or is_id(text):
         return text
-    return _clean(text, numbers, 0) if len(text) > MAX_REMEMBERED_CHARACTERS else _clean_short(text, numbers)
+    cleaned, rules = (_cleaned if len(text) > MAX_REMEMBERED_CHARACTERS else _remembered)(text, numbers)
+    if removed is not None and rules:
+        removed.update(rules)
+    return cleaned
 
 
-@lru_cache(REMEMBERED)
-def _clean_short(text: str, numbers: bool) -> str:
-    return _clean(text, numbers, 0)
+def clean_search(text: str, removed: Counter[str]) -> str:
+    """What a shopper typed into a search box, without bare phone, card and account numbers."""
+    found: list[str] = []
+    cleaned = _replace(text, _SEARCHED_TEXTS, found)
+    removed.update(found)
+    return cleaned
+
+
+def holds_bare_number(text: str) -> bool:
+    """Whether a search would be cleaned of it. No rule matches Shopify's ids, which have 13 or 14 digits."""
+    if len(text) in (13, 14) and text.isdigit():
+        return False
+    return any(rule.find.search(text) is not None for rule in _SEARCHED_TEXTS)
+
+
+def _cleaned(text: str, numbers: bool) -> tuple[str, tuple[str, ...]]:
+    """The text without personal data, and the rule of each removal."""
+    found: list[str] = []
+    return _clean(text, numbers, 0, found), tuple(found)
+
+
+_remembered = lru_cache(REMEMBERED)(_cleaned)
 
 
 def is_id(text: str) -> bool:
@@ -89,81 +130,108 @@ def without_names(title: str) -> str:
     return _GREETING.sub(rf"\1{RULES['titles']['put']}", title)
 
 
-def _clean(text: str, numbers: bool, layer: int) -> str:
+def _clean(text: str, numbers: bool, layer: int, found: list[str]) -> str:
+    """The cleaned text; adds the rule of each removal to `found`."""
     if layer > MAX_LAYERS:
-        return REMOVED if _ENCODED.search(text) else text
+        if _ENCODED.search(text) is None:
+            return text
+        found.append(ENCODINGS)
+        return REMOVED
     for view in _VIEWS:
         seen = view(text)
         if seen is not text and seen != text:
-            cleaned = _clean(seen, numbers, layer + 1)
+            cleaned = _clean(seen, numbers, layer + 1, found)
             if cleaned != seen:
                 return cleaned
     if "=" not in text:
-        return _clean_piece(text, numbers, layer)
+        return _clean_piece(text, numbers, layer, found)
     pieces = _SEPARATOR.split(text)
     for index in range(0, len(pieces), 2):
-        pieces[index] = _clean_parameter(pieces[index], numbers, layer)
+        pieces[index] = _clean_parameter(pieces[index], numbers, layer, found)
     cleaned = "".join(pieces)
     return text if cleaned == text else cleaned
 
 
-def _clean_parameter(piece: str, numbers: bool, layer: int) -> str:
+def _clean_parameter(piece: str, numbers: bool, layer: int, found: list[str]) -> str:
     name, equals, value = piece.partition("=")
-    if equals and value and _is_parameter(name[-200:]):
-        return f"{_clean_piece(name, numbers, layer)}={REMOVED}"
     if not equals:
-        return _clean_piece(piece, numbers, layer)
-    return f"{_clean_piece(name, numbers, layer)}={_clean_piece(value, numbers, layer)}"
+        return _clean_piece(piece, numbers, layer, found)
+    kind = _parameter_kind(name[-200:]) if value else None
+    name = _clean_piece(name, numbers, layer, found)
+    if kind == PARAMETER:
+        if value != REMOVED:  # which an earlier run has put there
+            found.append(PARAMETER)
+        return f"{name}={REMOVED}"
+    if kind == SEARCH:
+        typed = unquote(value.replace("+", " "))
+        cleaned = _replace(typed, _SEARCHED_TEXTS, found)
+        value = value if cleaned == typed else quote(cleaned, safe=_SAFE_IN_ADDRESS)
+    return f"{name}={_clean_piece(value, numbers, layer, found)}"
 
 
 @lru_cache(4096)
-def _is_parameter(name: str) -> bool:
-    """Whether the URL parameter of this name holds personal data: `email`, `checkout%5Bemail%5D`."""
+def _parameter_kind(name: str) -> str | None:
+    """Whether the URL parameter of this name holds personal data (`email`, `checkout%5Bemail%5D`) or a search."""
     for _ in range(MAX_LAYERS):
         name = unquote(name)
     parts = [part for part in (*_BRACKETS.split(name), name) if part]
-    return any(is_personal_key(part) or _PARAMETER.fullmatch(normalized(part)) for part in parts)
+    if any(is_personal_key(part) or _PARAMETER.fullmatch(normalized(part)) for part in parts):
+        return PARAMETER
+    return SEARCH if any(_SEARCH_PARAMETER.fullmatch(normalized(part)) for part in parts) else None
 
 
-def _clean_piece(piece: str, numbers: bool, layer: int) -> str:
+def _clean_piece(piece: str, numbers: bool, layer: int, found: list[str]) -> str:
     """A piece without separators: apply the rules, then again to its decoded form."""
-    cleaned = _apply(piece, numbers)
+    cleaned = _apply(piece, numbers, found)
     if "%" in cleaned:
         decoded = unquote(cleaned)
         if decoded != cleaned:
-            clean = _clean(decoded, numbers, layer + 1)
+            clean = _clean(decoded, numbers, layer + 1, found)
             if clean != decoded:
                 return quote(clean, safe=_SAFE_IN_ADDRESS)
-    if "+" in cleaned and numbers:
-        spaced = cleaned.replace("+", " ")
-        if _apply(spaced, numbers) != spaced:
-            return _apply(spaced, numbers).replace(" ", "+")
+    if "+" in cleaned and numbers:  # a space, in forms
+        spaced = unquote(cleaned.replace("+", " "))
+        clean = _apply(spaced, numbers, found)
+        if clean != spaced:
+            return (quote(clean, safe=_SAFE_IN_ADDRESS + " ") if "%" in cleaned else clean).replace(" ", "+")
     return cleaned
 
 
-def _apply(text: str, numbers: bool) -> str:
+def _apply(text: str, numbers: bool, found: list[str]) -> str:
     if ":" in text and ('"' in text or "'" in text):
-        text = _FIELD.sub(_unless_it_is_personal, text)
+        text = _FIELD.sub(partial(_unless_it_is_personal, found), text)
     has_digits = numbers and _DIGITS.search(text) is not None
-    for needs, digits, find, put in _TEXTS:
+    text = _replace(text, _TEXTS, found, has_digits)
+    return _BASE64.sub(partial(_unless_it_hides_an_address, found), text) if len(text) > 15 else text
+
+
+def _replace(text: str, rules: list[_Rule], found: list[str], has_digits: bool = True) -> str:
+    for name, needs, digits, find, put in rules:
         if (not digits or has_digits) and needs in text:
-            text = find.sub(lambda found, put=put: found[1] + put, text)
-    return _BASE64.sub(_unless_it_hides_an_address, text) if len(text) > 15 else text
+            text, count = find.subn(lambda match, put=put: match[1] + put, text)
+            if count:
+                found += [name] * count
+    return text
 
 
-def _unless_it_is_personal(field: re.Match[str]) -> str:
+def _unless_it_is_personal(found: list[str], field: re.Match[str]) -> str:
     """A field of JSON or JSON-like text in the middle of a text."""
-    return f"{field[1]}null" if is_personal_key(field[3]) else field[0]
+    if not is_personal_key(field[3]):
+        return field[0]
+    found.append(JSON_FIELD)
+    return f"{field[1]}null"
 
 
-def _unless_it_hides_an_address(found: re.Match[str]) -> str:
-    text = found[0].rstrip("=").replace("-", "+").replace("_", "/")
+def _unless_it_hides_an_address(found: list[str], match: re.Match[str]) -> str:
+    text = match[0].rstrip("=").replace("-", "+").replace("_", "/")
     try:
         decoded = base64.b64decode(text + "=" * (-len(text) % 4))
     except (binascii.Error, ValueError):
-        return found[0]
-    hides = b"@" in decoded and _E_MAIL_BYTES.search(decoded) is not None
-    return "[e-mail]" if hides else found[0]
+        return match[0]
+    if b"@" not in decoded or _E_MAIL_BYTES.search(decoded) is None:
+        return match[0]
+    found.append(BASE64)
+    return "[e-mail]"
 
 
 def _without_entities(text: str) -> str:

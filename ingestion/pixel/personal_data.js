@@ -20,7 +20,9 @@ function personalDataRemover(rules) {
   const PERSON = anyOf(whose + group(rules.persons), of.containers);
   const [PAIRS, ALERT, OF_ORDERS] = [anyOf(of.pairs), anyOf(of.alerts), anyOf(of.of_orders)];
   const [IDENTIFIER, WITHOUT_NUMBERS, PARAMETER] = [rules.identifiers, rules.without_numbers, rules.parameters].map((list) => anyOf(list));
-  const TEXTS = rules.texts.map((rule) => ({...rule, find: new RegExp(rule.find, "gi")}));
+  const compiled = (texts) => texts.map((rule) => ({...rule, find: new RegExp(rule.find, "gi")}));
+  const [TEXTS, SEARCHED_TEXTS] = [compiled(rules.texts), compiled(rules.searches.texts)];
+  const [SEARCHED, SEARCH_PARAMETER] = [anyOf(rules.searches.keys), anyOf(rules.searches.parameters)];
   const GREETING = new RegExp(rules.titles.find, "gi");
   const ENTITIES = {commat: "@", period: ".", plus: "+", num: "#", equals: "=", quest: "?", amp: "&", sol: "/", colon: ":"};
   const VIEWS = [
@@ -52,9 +54,11 @@ function personalDataRemover(rules) {
     }
   }
 
-  function isParameter(name) {
+  function parameterKind(name) {
     for (let layer = 0; layer < MAX_LAYERS; layer++) name = decoded(name);
-    return [...name.split(/[[\].]+/), name].some((part) => part && (isPersonalKey(part) || PARAMETER.test(normalized(part))));
+    const parts = [...name.split(/[[\].]+/), name].filter(Boolean);
+    if (parts.some((part) => isPersonalKey(part) || PARAMETER.test(normalized(part)))) return "personal";
+    return parts.some((part) => SEARCH_PARAMETER.test(normalized(part))) ? "search" : null;
   }
 
   function hidesAnAddress(text) {
@@ -65,31 +69,47 @@ function personalDataRemover(rules) {
     }
   }
 
+  function replaced(text, texts, hasDigits = true) {
+    for (const {needs = "", digits, find, put} of texts) {
+      if ((!digits || hasDigits) && text.includes(needs)) text = text.replace(find, (_, before) => before + put);
+    }
+    return text;
+  }
+
   function apply(text, numbers) {
     text = text.replace(FIELD, (all, start, _, key) => (isPersonalKey(key) ? `${start}null` : all));
     const hasDigits = numbers && /\d(?:\D{0,3}\d){6}/.test(text);
-    for (const {needs = "", digits, find, put} of TEXTS) {
-      if ((!digits || hasDigits) && text.includes(needs)) text = text.replace(find, (_, before) => before + put);
-    }
+    text = replaced(text, TEXTS, hasDigits);
     return text.replace(/[A-Za-z0-9+_-]{12,}={0,2}/g, (found) => (hidesAnAddress(found) ? "[e-mail]" : found));
   }
+
+  const encoded = (text) => encodeURIComponent(text).replace(/%(?:2F|3A|5B|5D|40|24|2C|2B)/g, decodeURIComponent);
 
   function cleanPiece(piece, numbers, layer) {
     const cleaned = apply(piece, numbers);
     const plain = cleaned.includes("%") ? decoded(cleaned) : cleaned;
     if (plain !== cleaned) {
       const clean = cleanText(plain, numbers, layer + 1);
-      if (clean !== plain) return encodeURIComponent(clean).replace(/%(?:2F|3A|5B|5D|40|24|2C|2B)/g, decodeURIComponent);
+      if (clean !== plain) return encoded(clean);
     }
-    const spaced = numbers ? cleaned.replaceAll("+", " ") : cleaned;
-    return spaced !== cleaned && apply(spaced, numbers) !== spaced ? apply(spaced, numbers).replaceAll(" ", "+") : cleaned;
+    if (!numbers || !cleaned.includes("+")) return cleaned;
+    const spaced = decoded(cleaned.replaceAll("+", " ")); // in forms
+    const clean = apply(spaced, numbers);
+    return clean === spaced ? cleaned : (cleaned.includes("%") ? encoded(clean) : clean).replace(/ |%20/g, "+");
+  }
+
+  function cleanSearch(value) {
+    const typed = decoded(value.replaceAll("+", " "));
+    const clean = replaced(typed, SEARCHED_TEXTS);
+    return clean === typed ? value : encoded(clean);
   }
 
   function cleanParameter(piece, numbers, layer) {
     const at = piece.indexOf("=");
     if (at < 0) return cleanPiece(piece, numbers, layer);
     const [name, value] = [piece.slice(0, at), piece.slice(at + 1)];
-    const kept = value && isParameter(name.slice(-200)) ? REMOVED : cleanPiece(value, numbers, layer);
+    const kind = value && parameterKind(name.slice(-200));
+    const kept = kind === "personal" ? REMOVED : cleanPiece(kind === "search" ? cleanSearch(value) : value, numbers, layer);
     return `${cleanPiece(name, numbers, layer)}=${kept}`;
   }
 
@@ -115,7 +135,8 @@ function personalDataRemover(rules) {
         // Not JSON.
       }
     }
-    const cleaned = cleanText(text, !WITHOUT_NUMBERS.test(name));
+    const plain = cleanText(text, !WITHOUT_NUMBERS.test(name));
+    const cleaned = SEARCHED.test(name) ? replaced(plain, SEARCHED_TEXTS) : plain;
     if (name === "title" && within === "document") return cleaned.replace(GREETING, (_, before) => before + rules.titles.put);
     return cleaned !== text && IDENTIFIER.test(name) ? null : cleaned; // else all visitors with an email address as id would share one id
   }

@@ -1,7 +1,7 @@
 /**
  * Sends a storefront's web pixel events to a Pixelnova collector.
  *
- * Subscribes to Shopify's pixel API and sends requests `{pixel_version, shop, consent, events}` to
+ * Subscribes to Shopify's pixel API and sends requests `{pixel_version, shop, consent, gpc, events}` to
  * POST <collectorUrl>/v1/events/<ingestKey>. Sends nothing without consent to analytics and never a buyer's input; events
  * that could not be sent wait in the browser's storage for the next page.
  */
@@ -109,7 +109,8 @@ export function startPixelnova({analytics, browser, customerPrivacy, init}, {col
   }
 
   function bodyOf({texts}) {
-    const about = JSON.stringify({pixel_version: VERSION, shop, consent}).slice(0, -1);
+    const gpc = globalThis.navigator?.globalPrivacyControl === true; // some extensions set it without sending Sec-GPC
+    const about = JSON.stringify({pixel_version: VERSION, shop, consent, gpc}).slice(0, -1);
     return `${about},"events":[${texts.join(",")}]}`;
   }
 
@@ -193,7 +194,8 @@ export function startPixelnova({analytics, browser, customerPrivacy, init}, {col
 
   async function forgetAll() {
     batch = newBatch();
-    for (const key of await keptKeys()) await forget(key);
+    // This page's own keys too: storage that changes while its keys are listed may hide one.
+    for (const key of new Set([...keptHere.splice(0), ...(await keptKeys())])) await forget(key);
   }
 
   customerPrivacy?.subscribe("visitorConsentCollected", (event) => {

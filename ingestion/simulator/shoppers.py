@@ -110,11 +110,12 @@ class Delivery:
     sent_at: datetime
     consent: dict[str, bool]
     events: Sequence[Event]
+    gpc: bool = False
 
     @property
     def body(self) -> dict[str, Any]:
         """The request body, before it is encoded."""
-        return {"pixel_version": PIXEL_VERSION, "consent": self.consent, "events": self.events}
+        return {"pixel_version": PIXEL_VERSION, "consent": self.consent, "gpc": self.gpc, "events": self.events}
 
 
 @dataclass(frozen=True)
@@ -193,8 +194,9 @@ class _Visitor:
             "analyticsProcessingAllowed": consents,
             "marketingAllowed": consents and rng.random() < 0.8,
             "preferencesProcessingAllowed": consents,
-            "saleOfDataAllowed": consents and rng.random() < 0.6,
+            "saleOfDataAllowed": consents and (objection := rng.random()) < 0.95,
         }
+        self.gpc = not self.is_bot and consents and objection >= 0.975
         self.list_viewer = ListViewer(lists, list_rng, consents and not self.is_bot, self.is_bot, experiments)
         self.taste = rng.sample(list(COLLECTIONS), 2)
         self.browsers = [self._browser() for _ in range(1 if self.is_bot or rng.random() < 0.75 else 2)]
@@ -438,13 +440,13 @@ class _Visitor:
             if not begin <= sent_at < end:
                 continue
             for part in _chunks(events):  # with custom events it may exceed one request
-                delivery = Delivery(sent_at + delay if late else sent_at, self.consent, part)
+                delivery = Delivery(sent_at + delay if late else sent_at, self.consent, part, self.gpc)
                 yield delivery
                 if twice:
-                    yield Delivery(delivery.sent_at + timedelta(seconds=3), self.consent, part)
+                    yield Delivery(delivery.sent_at + timedelta(seconds=3), self.consent, part, self.gpc)
         for part in _chunks(next(published)):
             if begin <= _sent_at(part) < end:
-                yield Delivery(_sent_at(part), self.consent, part)
+                yield Delivery(_sent_at(part), self.consent, part, self.gpc)
 
 
 def _sent_at(events: Sequence[Event]) -> datetime:

@@ -134,14 +134,15 @@ def read_interests(
 
 
 def _ease_lists(connection: duckdb.DuckDBPyConnection, shop: str, settings: ListSettings) -> Iterator[pa.Table]:
-    """Lists for recently active persons; the others get the list of a segment."""
+    """Lists for recently active persons who permit them; what the others do counts for the weights only."""
     interests = read_interests(connection, "now", shop, settings)
     if interests is None:
         return
     groups = _groups(connection, shop, interests.products)
     weights = product_weights(interests.shown)
     weights[:, groups == MAY_NOT_BE_SHOWN] = 0
-    active = np.flatnonzero(interests.age <= settings.personal_active_days)
+    permitted = np.isin(interests.journeys, _permitted(connection, shop))
+    active = np.flatnonzero(permitted & (interests.age <= settings.personal_active_days))
     for begin in range(0, len(active), CHUNK):
         persons = active[begin : begin + CHUNK]
         products, scores = best_products(
@@ -164,6 +165,15 @@ def _similarity_lists(connection: duckdb.DuckDBPyConnection, shop: str, settings
     groups = _groups(connection, shop, names)
     scores = Scores(persons, products, np.asarray(rows["score"], dtype=float))
     yield _listed(shop, "item_similarity", journeys, names, short_lists(scores, groups, settings))
+
+
+def _permitted(connection: duckdb.DuckDBPyConnection, shop: str) -> np.ndarray:
+    """The journeys that may have personal lists."""
+    rows = connection.execute(
+        "select journey_id from intermediate.int_permissions where shop = $shop and may_have_personal_lists",
+        {"shop": shop},
+    ).fetchnumpy()
+    return rows["journey_id"].astype(str)
 
 
 def _groups(connection: duckdb.DuckDBPyConnection, shop: str, products: np.ndarray) -> np.ndarray:

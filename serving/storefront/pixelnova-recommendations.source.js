@@ -11,6 +11,8 @@
   const PRODUCT_PAGE = "product_page";
   const PROPERTY = "properties[_pixelnova_rec]";
   const UNIT = "pixelnova:unit";
+  const VIEWED = "pixelnova:viewed";
+  const CLICKED = "pixelnova:clicked";
 
   const shown = new Set(); // products already in this page's lists, so that no two lists show the same product
   let most = 1; // how many products these lists can show, plus one for the page's own product
@@ -20,7 +22,7 @@
 
   const mayStore = () => shopify.customerPrivacy?.preferencesProcessingAllowed?.() ?? true;
 
-  /** Find or make the unit, or remove it if consent is missing. */
+  /** Find or make the unit, or remove everything that is stored if consent is missing. */
   const identify = () => {
     unit = undefined;
     try {
@@ -28,7 +30,10 @@
         visitor = sessionStorage[UNIT] ??=
           location.search + " " + page.referrer.split("/")[2] + "\n" + navigator.userAgent;
         unit = localStorage[UNIT] ??= crypto.randomUUID();
-      } else delete localStorage[UNIT], delete sessionStorage[UNIT];
+      } else {
+        delete sessionStorage[UNIT];
+        for (const key of [UNIT, VIEWED, CLICKED]) delete localStorage[key];
+      }
     } catch {
       // Without storage the browser takes no part: a new unit on each page would be worse.
     }
@@ -56,7 +61,7 @@
 
   /** Clicks of the last 24 hours, newest first. rec: the value of `_pixelnova_rec`. */
   const clicks = (newest) =>
-    remember("pixelnova:clicked", (before) => [newest, before].flat().filter((click) => click?.at > Date.now() - 864e5));
+    remember(CLICKED, (before) => [newest, before].flat().filter((click) => click?.at > Date.now() - 864e5));
 
   /** The URL if it is http(s), so that it cannot run a script; else "". */
   const safe = (url, absolute = new URL(url ?? "x:", location)) => (/^https?:/.test(absolute) ? absolute : "");
@@ -76,7 +81,7 @@
     const {shop, product, placement = PRODUCT_PAGE, limit = 8, source} = element.dataset;
     const isApi = /v1$/.test(source);
     const enough = Math.min((most += +limit), 50); // enough to choose from after the lists above; 50 is the API's maximum
-    const viewed = remember("pixelnova:viewed", (before) =>
+    const viewed = remember(VIEWED, (before) =>
       (before ?? []).filter((id) => id != product).concat(product || []).slice(-5), // newest last
     );
 
@@ -176,6 +181,7 @@
         const now = new Date().toISOString();
         for (const of of (await experiments).experiments) {
           const variation =
+            unit && // consent may be withdrawn while the file is on its way
             now >= of.started_at &&
             !(now >= of.ended_at) && // never, if it is null
             (of.placements?.includes(placement) ?? true) &&

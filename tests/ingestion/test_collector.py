@@ -72,6 +72,14 @@ def test_envelope_has_the_request_metadata(shop, tmp_path):
     assert envelope.consent.analyticsProcessingAllowed is True
 
 
+@pytest.mark.parametrize(("stated", "gpc"), [(True, True), (False, False), (None, False)])
+def test_senders_without_the_header_state_global_privacy_control(shop, tmp_path, stated, gpc):
+    _, [envelope] = collect(shop, tmp_path, {"gpc": stated, "events": [EVENT]})
+    assert envelope.gpc is gpc
+    _, [envelope] = collect(shop, tmp_path / "header", {"gpc": False, "events": [EVENT]}, headers={"sec-gpc": "1"})
+    assert envelope.gpc is True
+
+
 @pytest.mark.parametrize(("host", "host_ok"), [("elsewhere.example", False), (None, None)])
 def test_events_from_other_hosts_are_flagged_not_refused(shop, tmp_path, host, host_ok):
     answer, [envelope] = collect(shop, tmp_path, EVENT | {"context": {"document": {"location": {"host": host}}}})
@@ -257,13 +265,16 @@ def test_metrics_count_events_by_outcome(shop, tmp_path):
             await collector.post(json.dumps({"consent": {"analyticsProcessingAllowed": False}, "events": [EVENT]}))
             await collector.post(b"no json")
             await collector.post(json.dumps([EVENT, EVENT | {"x": "x" * 33_000}]))
+            await collector.post(json.dumps([EVENT | {"email": "a", "who": "a@b.example"}, EVENT | {"phone": 1}]))
             return (await collector.client.get("/metrics")).text
 
     text = asyncio.run(talk())
-    for line in ('stored"} 3.0', 'consent_refused"} 1.0'):
+    for line in ('stored"} 5.0', 'consent_refused"} 1.0'):
         assert f'pixelnova_collector_events_total{{outcome="{line}' in text
     for line in ('malformed"} 2.0', 'too_large"} 1.0'):
         assert f'pixelnova_collector_rejected_total{{reason="{line}' in text
+    for line in ('key"} 2.0', 'email"} 1.0', 'ip_v4"} 0.0'):
+        assert f'pixelnova_collector_personal_data_removed_total{{rule="{line}' in text
 
 
 @pytest.fixture

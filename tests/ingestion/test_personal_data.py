@@ -9,6 +9,7 @@ import itertools
 import json
 import re
 import unicodedata
+from collections import Counter
 from urllib.parse import unquote
 
 import msgspec
@@ -17,7 +18,8 @@ from crawleruseragents import CRAWLER_USER_AGENTS_DATA
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ingestion.collector.personal_data import _is_harmless, redact_body, strip_json, without_personal_data
+from ingestion.collector.harmless import is_harmless
+from ingestion.collector.personal_data import REMOVAL_RULES, redact_body, strip_json, without_personal_data
 from ingestion.collector.personal_text import clean_text
 from tests.ingestion.test_collector import running
 from tests.odd_events import odd_events
@@ -106,10 +108,34 @@ def test_events_that_are_not_decoded_are_untouched_by_all_rules(shop):
     bodies += odd_events(shop)
     bodies = [body if isinstance(body, bytes) else json.dumps(body, ensure_ascii=False).encode() for body in bodies]
     for repeats in range(2):
-        harmless = [body for body in bodies if _is_harmless(body)]
+        harmless = [body for body in bodies if is_harmless(body)]
         assert len(harmless) > 1000
         wrong = [body for body in harmless if not is_untouched_by_all_rules(body)]
         assert wrong == [], repeats
+
+
+def test_removals_are_counted_by_rule():
+    removed = Counter()
+    for found in (*marked_events(), *marked_texts()):
+        strip_json(found.body if isinstance(found.body, bytes) else msgspec.json.encode(found.body), removed)
+    of_others = {"too_many_encodings", "order_tags"}
+    assert removed.keys() == set(REMOVAL_RULES) - of_others
+    order, nested = Counter(), Counter()
+    strip_json(json.dumps(order_webhook("zq9999x")).encode(), order)
+    strip_json(json.dumps(event(referrer="%25" * 20 + "a%25252525252540b.example")).encode(), nested)
+    assert (order["order_tags"], nested["too_many_encodings"]) == (1, 1)
+
+
+def test_each_removed_value_counts_once():
+    removed = Counter()
+    data = {"customData": {"email": "a@b.example", "phone": None, "address": {"city": "", "street": "x"}, "tel": ""}}
+    location = {"href": "https://shop.example/?who=a%40b.example&token=1&q=a%40b.example+or+c%40d.example"}
+    strip_json(json.dumps(event(data, location)).encode(), removed)
+    assert removed == {"key": 1, "address": 1, "email": 3, "url_parameter": 1}
+    before = removed.copy()
+    for harmless in map(event, STAYING_OBJECTS):
+        strip_json(json.dumps(harmless).encode(), removed)
+    assert removed == before
 
 
 PIECES = ["{", "}", "[", "]", '"', ": ", ", ", "\\", "email", "name", "value", "ada@b.example", "checkout", "token"]
@@ -128,7 +154,7 @@ def test_mutated_events_that_are_not_decoded_are_untouched_by_all_rules(data):
         document = msgspec.json.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError):
         return
-    if _is_harmless(body):
+    if is_harmless(body):
         assert without_personal_data(document) == document
 
 
@@ -144,7 +170,7 @@ def test_mutated_events_that_are_not_decoded_are_untouched_by_all_rules(data):
 )
 def test_any_document_that_is_not_decoded_is_untouched_by_all_rules(document):
     body = json.dumps(document, ensure_ascii=False).encode(errors="replace")
-    if _is_harmless(body):
+    if is_harmless(body):
         assert is_untouched_by_all_rules(body)
 
 

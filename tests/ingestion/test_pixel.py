@@ -113,10 +113,11 @@ def visit(request, chromium, storefront, collector, shop, tmp_path):
     context = chromium.new_context()
     page = context.new_page()
 
-    def open_page(consent=ALLOWED):
+    def open_page(consent=ALLOWED, before=""):
         init = {"data": {"shop": {"myshopifyDomain": shop.domain}}, "customerPrivacy": consent}
         page.goto("about:blank")
-        page.goto(f"{storefront}#{quote(json.dumps({**pixel, 'strict': strict, 'init': init}))}")
+        config = {**pixel, "pixel": before + pixel["pixel"], "strict": strict, "init": init}
+        page.goto(f"{storefront}#{quote(json.dumps(config))}")
         page.wait_for_function("window.pixelIsReady")
 
     def message(name, data=None, channel="all_standard_events", number=1):
@@ -327,13 +328,15 @@ def test_oversized_carts_are_cut_and_have_the_line_count(visit, collector):
     assert len(cart["lines"]) > 50
 
 
+OUTBOX = "Object.keys(localStorage).filter((key) => key.startsWith('pixelnova')).length"
+
+
 def test_the_outbox_of_a_page_is_bounded(visit, collector):
     collector.watched.shut = 1000
     visit.open()
     for number in range(60):
         visit.tell("checkout_completed", CHECKOUT, number=number)
-    kept = "Object.keys(localStorage).filter((key) => key.startsWith('pixelnova')).length"
-    eventually(lambda: visit.page.evaluate(kept), 20)
+    eventually(lambda: visit.page.evaluate(OUTBOX), 20)
 
 
 def test_events_right_before_navigation_arrive(visit, collector):
@@ -354,8 +357,7 @@ def test_the_next_page_sends_unsent_events(visit, collector):
     collector.watched.shut = 0
     visit.open()
     eventually(lambda: ids(collector), ["checkout_completed-1"])
-    left = "Object.keys(localStorage).filter((key) => key.startsWith('pixelnova')).length"
-    eventually(lambda: visit.page.evaluate(left), 0)
+    eventually(lambda: visit.page.evaluate(OUTBOX), 0)
 
 
 def test_withdrawing_consent_empties_the_outbox(visit, collector):
@@ -363,12 +365,24 @@ def test_withdrawing_consent_empties_the_outbox(visit, collector):
     visit.open()
     visit.tell("checkout_completed", CHECKOUT)
     eventually(lambda: len(collector.watched.bodies) > 0, True, settle_seconds=0)
-    visit.consents(DENIED)
-    visit.page.wait_for_timeout(300)
+    assert visit.page.evaluate(OUTBOX) == 1
+    visit.tell_together(visit.message("page_viewed"), visit.consent_message(DENIED), visit.message("page_viewed"))
+    eventually(lambda: visit.page.evaluate(OUTBOX), 0)
+    requests = len(collector.watched.bodies)
+    time.sleep(1.5)  # the first retry is due after a second
+    assert len(collector.watched.bodies) == requests
     collector.watched.shut = 0
     visit.open(ALLOWED)
     time.sleep(1.5)
     assert ids(collector) == []
+
+
+@pytest.mark.parametrize("signal", [True, False])
+def test_global_privacy_control_of_the_browser_is_sent(visit, collector, signal):
+    visit.open(before=f"Object.defineProperty(navigator, 'globalPrivacyControl', {{value: {json.dumps(signal)}}});")
+    visit.tell("page_viewed")
+    eventually(lambda: ids(collector), ["page_viewed-1"])
+    assert json.loads(collector.watched.bodies[0])["gpc"] is signal
 
 
 def test_pixel_and_collector_remove_the_same_data(chromium):

@@ -34,12 +34,14 @@ def test_json_and_jsonl_are_distinguished(tmp_path, text):
 def test_envelopes_go_to_their_own_shop_with_their_consent(tmp_path):
     file = tmp_path / "landing.jsonl"
     consent = {"analyticsProcessingAllowed": True}
-    file.write_text(json.dumps({"v": 1, "shop": B.domain, "consent": consent, "event": {"id": "1"}}) + "\n")
+    recorded = {"v": 1, "shop": B.domain, "consent": consent, "gpc": True, "event": {"id": "1"}}
+    file.write_text(json.dumps(recorded) + "\n")
     [post] = recorded_posts([file], [A, B], A)
     assert post.key == "key-of-shop-b"
     assert json.loads(post.body) == {
         "pixel_version": None,
         "consent": consent,
+        "gpc": True,
         "user_agent": None,
         "events": [{"id": "1"}],
     }

@@ -112,9 +112,8 @@ create table intermediate.int_recommendation_settings as
     select unnest(['model_version', 'max_per_vendor_and_type']) as name, unnest(['7', '3']) as value;
 create table intermediate.int_viewed_products as
     select unnest(['now', 'backtest']) as trained_for, 's' as shop, '2' as product_id, unnest([0.125, 0.25]) as again;
-create table intermediate.int_visits as
-    select unnest(['of a', 'of c']) as session_id, unnest(['journey-a', 'journey-c']) as journey_id;
-create table intermediate.int_events as select 'of a' as session_id, false as has_global_privacy_control;
+create table intermediate.int_permissions as
+    select shop, journey_id, true as may_have_personal_lists from core.user_journeys;
 create table intermediate.int_customer_segments as select 'journey-a' as journey_id, 'champion' as segment;
 create table intermediate.int_session_products as
     select 's' as shop, unnest(['new', 'new', 'new', 'old']) as session_id,

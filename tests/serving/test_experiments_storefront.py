@@ -171,14 +171,33 @@ def test_without_consent_there_is_no_unit_and_nothing_is_exposed(site, visit):
     assert f"/{shop_folder(site.shop)}/experiments.json" not in site.asked
 
 
-def test_withdrawn_consent_removes_the_unit(site, visit):
+WITHDRAW = (
+    "Shopify.customerPrivacy.preferencesProcessingAllowed = () => false;"
+    "document.dispatchEvent(new Event('visitorConsentCollected'))"
+)
+
+
+def test_withdrawn_consent_removes_everything_that_is_kept(site, visit):
     visit(None, HOLDOUT)
-    assert "pixelnova:unit" in site.kept()
-    site.page.evaluate(
-        "Shopify.customerPrivacy.preferencesProcessingAllowed = () => false;"
-        "document.dispatchEvent(new Event('visitorConsentCollected'))"
+    site.page.evaluate("addEventListener('click', (event) => event.preventDefault())")
+    site.page.locator("li a").first.click()
+    # The pixel's outbox is kept for analytics, not for preferences.
+    site.page.evaluate("localStorage['pixelnova:out:1:x'] = '{}'")
+    assert {"pixelnova:unit", "pixelnova:viewed", "pixelnova:clicked"} < site.kept().keys()
+    site.page.evaluate(WITHDRAW)
+    assert site.kept() == {"pixelnova:out:1:x": "{}"}
+
+
+@pytest.mark.parametrize("withdraw", [True, False])
+def test_consent_withdrawn_while_the_experiments_are_on_their_way_exposes_nothing(site, visit, withdraw):
+    site.context.add_init_script(
+        "const real = fetch; self.fetch = async (url, ...more) => {"
+        " const answer = await real(url, ...more);"
+        f" if ({json.dumps(withdraw)} && /experiments/.test(url)) {{ {WITHDRAW} }}"
+        " return answer; }"
     )
-    assert "pixelnova:unit" not in site.kept()
+    assert visit(TREATMENT, TEST) == ([] if withdraw else [("test", 1, "trending")])
+    assert len(site.shown()) == 8
 
 
 def test_consent_withdrawn_elsewhere_removes_the_unit_on_the_next_page(site, visit):

@@ -150,10 +150,16 @@ def test_visitor_list_prefers_session_then_personal_then_segment(tmp_path):
     assert visitor_shard(version, "client-2").clients["client-2"] == "journey-a"
 
 
-def test_global_privacy_control_disables_personal_lists(tmp_path):
-    version = published(tmp_path, "update intermediate.int_events set has_global_privacy_control = true;")
-    objecting = visitor_shard(version, "journey-a").journeys["journey-a"]
-    assert (objecting.segment, objecting.channel, objecting.items) == (None, None, [])
+def test_visitors_who_refuse_personal_lists_are_in_no_file(tmp_path):
+    refusal = "update intermediate.int_permissions set may_have_personal_lists = false where journey_id = 'journey-a';"
+    assert files_that_name(published(tmp_path), "journey-a", "client-1")
+    (tmp_path / "warehouse.duckdb").unlink()
+    assert not files_that_name(published(tmp_path, refusal), "journey-a", "client-1")
+
+
+def files_that_name(version: Published, *names: str) -> list[Path]:
+    files = [file for file in version.folder.rglob("*.*json") if file.is_file()]
+    return [file for file in files if any(name.encode() in file.read_bytes() for name in names)]
 
 
 def test_bots_are_excluded_from_visitors(tmp_path):

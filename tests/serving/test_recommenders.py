@@ -36,6 +36,8 @@ create table intermediate.int_interests as
 insert into intermediate.int_interests
     select 'backtest', * exclude (trained_for) from intermediate.int_interests
     where journey_id <> 'buyer' and not (journey_id like 'a%' and product_id = '3');
+create table intermediate.int_permissions as
+    select distinct shop, journey_id, true as may_have_personal_lists from intermediate.int_interests;
 create table intermediate.int_repurchased_products (shop varchar, product_id varchar);
 create table intermediate.int_personal_scores (shop varchar, journey_id varchar, product_id varchar, score double);
 create table recommendations.personal (
@@ -207,3 +209,16 @@ def test_shop_without_persons_has_no_lists(warehouse):
         change(warehouse, f"delete from intermediate.{table}")
     assert recommend(warehouse) == {}
     assert rows(warehouse, "select count(*) from recommendations.personal") == [(0,)]
+
+
+def test_persons_who_refuse_have_no_list_and_still_teach_the_others(warehouse):
+    recommend(warehouse)
+    before = listed(warehouse, "a1")
+    assert listed(warehouse, "a0") and before
+    change(
+        warehouse,
+        "update intermediate.int_permissions set may_have_personal_lists = false where journey_id = 'a0'",
+    )
+    recommend(warehouse)
+    assert listed(warehouse, "a0") == []
+    assert listed(warehouse, "a1") == before

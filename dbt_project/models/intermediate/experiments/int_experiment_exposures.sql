@@ -24,6 +24,7 @@ events as (
         session_id,
         user_agent,
         is_analytics_allowed,
+        is_preferences_allowed,
         {{ json_texts('recommendation_data', exposure_fields.values() | list) }} as texts
     from {{ ref('int_events') }}
     where event_name = 'pixelnova:experiment_exposed'
@@ -131,7 +132,7 @@ joined as (
         exposures.client_id,
         exposures.session_id,
         {{ browser('exposures.user_agent') }} as browser,
-        exposures.is_analytics_allowed,
+        {{ permits('experiment', 'exposures') }} as is_permitted,
         sessions.journey_id,
         sessions.device,
         sessions.channel,
@@ -172,7 +173,7 @@ select
     joined.is_new_visitor,
     case
         when joined.started_at is null then 'unknown_experiment'
-        when not joined.is_analytics_allowed then 'no_consent'
+        when not joined.is_permitted then 'no_consent'
         when joined.unit = '' then 'no_unit'
         when joined.journey_id is null then 'no_client'
         when joined.is_bot then 'bot'

@@ -10,7 +10,6 @@ visitors as (
         shop,
         journey_id
     from {{ ref('visitors') }}
-    where is_profiled
 
 ),
 

@@ -1,4 +1,7 @@
-{#- Customers: spending, RFM scores (quintiles of recency, frequency and monetary value) and the resulting segment. -#}
+{#-
+    Customers who may be profiled: spending, RFM scores (quintiles of recency, frequency and monetary value) and the
+    resulting segment.
+-#}
 
 {{ config(materialized='view') }}
 
@@ -12,7 +15,10 @@ as_of as (
 
 journeys as (
 
-    select * from {{ ref('user_journeys') }}
+    select journeys.*
+    from {{ ref('user_journeys') }} as journeys
+    inner join {{ ref('int_permissions') }} as permissions on journeys.journey_id = permissions.journey_id
+    where permissions.may_be_profiled
 
 ),
 

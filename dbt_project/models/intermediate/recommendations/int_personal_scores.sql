@@ -117,7 +117,7 @@ similarities as (
 
 ),
 
--- Inactive persons get the lists of their segment.
+-- Inactive persons get the lists of their segment; what others do counts for the similarities only.
 active as (
 
     select
@@ -131,7 +131,10 @@ active as (
     from interests
     inner join persons on interests.journey_number = persons.journey_number
     inner join today on interests.shop = today.shop
-    where persons.last_date > cast({{ dbt.dateadd('day', -var('personal_active_days'), 'today.today') }} as date)
+    inner join {{ ref('int_permissions') }} as permissions on interests.journey_id = permissions.journey_id
+    where
+        permissions.may_have_personal_lists
+        and persons.last_date > cast({{ dbt.dateadd('day', -var('personal_active_days'), 'today.today') }} as date)
 
 ),
 

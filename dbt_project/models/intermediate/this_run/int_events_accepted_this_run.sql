@@ -33,7 +33,8 @@ winners as (
             partition by received.event_key
             order by
                 received.user_agent, received.visitor_hash, received.pixel_version, received.is_analytics_allowed,
-                received.is_marketing_allowed, received.has_global_privacy_control, received.is_own_host
+                received.is_marketing_allowed, received.is_preferences_allowed, received.is_sale_of_data_allowed,
+                received.has_global_privacy_control, received.is_own_host
         ) as line_rank
     from received
     inner join copies

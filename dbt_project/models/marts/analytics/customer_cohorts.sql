@@ -11,7 +11,7 @@ with
 
 people as (
 
-    select * from {{ ref('customer_value') }}
+    select * from {{ ref('int_customer_value') }}
 
 ),
 

@@ -21,7 +21,10 @@ products as (
 
 journeys as (
 
-    select * from {{ ref('user_journeys') }}
+    select journeys.*
+    from {{ ref('user_journeys') }} as journeys
+    inner join {{ ref('int_permissions') }} as permissions on journeys.journey_id = permissions.journey_id
+    where permissions.may_be_contacted
 
 ),
 

@@ -27,9 +27,11 @@ sessions as (
         visits.session_id,
         visits.journey_id,
         sessions.channel,
-        coalesce(customers.segment, 'visitor') as segment
+        case when permissions.may_be_profiled then coalesce(customers.segment, 'visitor') else 'not profiled' end
+            as segment
     from {{ ref('int_sessions') }} as sessions
     inner join {{ ref('int_visits') }} as visits on sessions.session_id = visits.session_id
+    inner join {{ ref('int_permissions') }} as permissions on visits.journey_id = permissions.journey_id
     left join {{ ref('int_customer_segments') }} as customers on visits.journey_id = customers.journey_id
     where not sessions.is_bot
 
@@ -63,13 +65,18 @@ items as (
         lines.amount,
         coalesce(orders.currency, 'unknown') as currency,
         coalesce(sessions.channel, 'unknown') as channel,
-        coalesce(customers.segment, sessions.segment, 'visitor') as segment
+        case
+            when coalesce(permissions.may_be_profiled, true)
+                then coalesce(customers.segment, sessions.segment, 'visitor')
+            else 'not profiled'
+        end as segment
     from {{ ref('orders') }} as orders
     inner join {{ ref('int_order_lines') }} as lines on orders.event_key = lines.event_key
     inner join windows
         on orders.shop = windows.shop and orders.local_date between windows.first_date and windows.last_date
     left join sessions on orders.session_id = sessions.session_id
     left join {{ ref('int_customer_segments') }} as customers on orders.journey_id = customers.journey_id
+    left join {{ ref('int_permissions') }} as permissions on orders.journey_id = permissions.journey_id
     where not orders.is_test and not orders.is_bot and lines.product_id is not null
 
 ),

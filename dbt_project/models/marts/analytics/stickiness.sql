@@ -85,7 +85,7 @@ first_orders as (
     select distinct
         journey_id,
         days_to_first_order
-    from {{ ref('customer_value') }}
+    from {{ ref('int_customer_value') }}
     where days_to_first_order is not null
 
 ),

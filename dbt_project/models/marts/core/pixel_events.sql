@@ -50,6 +50,8 @@ select
         else 'unknown'
     end as consent,
     events.is_marketing_allowed,
+    events.is_preferences_allowed,
+    events.is_sale_of_data_allowed,
     events.has_global_privacy_control,
     events.is_own_host,
     events.page_url,

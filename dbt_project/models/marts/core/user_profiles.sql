@@ -6,7 +6,10 @@ with
 
 journeys as (
 
-    select * from {{ ref('user_journeys') }}
+    select journeys.*
+    from {{ ref('user_journeys') }} as journeys
+    inner join {{ ref('int_permissions') }} as permissions on journeys.journey_id = permissions.journey_id
+    where permissions.may_be_profiled
 
 ),
 

@@ -1,4 +1,7 @@
-{#- Session-kNN blended with the lists of the viewed products, as the read API does for a session in progress. -#}
+{#-
+    Session-kNN blended with the lists of the viewed products, as the read API does for a session in progress; for persons
+    who may have personal lists.
+-#}
 
 with
 
@@ -11,9 +14,11 @@ as_of as (
 visits as (
 
     select
-        session_id,
-        journey_id
-    from {{ ref('int_visits') }}
+        visits.session_id,
+        visits.journey_id
+    from {{ ref('int_visits') }} as visits
+    inner join {{ ref('int_permissions') }} as permissions on visits.journey_id = permissions.journey_id
+    where permissions.may_have_personal_lists
 
 ),
 

@@ -38,6 +38,12 @@ windows as (
 
 ),
 
+permissions as (
+
+    select * from {{ ref('int_permissions') }}
+
+),
+
 -- Views and purchases of the persons of a segment or channel: each person counts once per product.
 views as (
 
@@ -83,7 +89,9 @@ interests as (
         views.journey_id,
         1 as weight
     from views
+    inner join permissions on views.journey_id = permissions.journey_id
     left join segments on views.journey_id = segments.journey_id
+    where permissions.may_be_profiled
 
     union
 

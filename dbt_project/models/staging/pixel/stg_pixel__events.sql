@@ -18,10 +18,7 @@
     'browser_user_agent': '$.context.navigator.userAgent',
 } %}
 
-{% set consent_fields = {
-    'is_analytics_allowed': '$.analyticsProcessingAllowed',
-    'is_marketing_allowed': '$.marketingAllowed',
-} %}
+{% set consent_fields = consent_choices() %}
 
 {#- product_viewed has a variant, a cart line has merchandise: the same columns from two sets of paths. -#}
 {% set viewed_fields = {
@@ -284,6 +281,8 @@ select
     coalesce(browser_user_agent, request_user_agent) as user_agent,
     try_cast(is_analytics_allowed as boolean) as is_analytics_allowed,
     try_cast(is_marketing_allowed as boolean) as is_marketing_allowed,
+    try_cast(is_preferences_allowed as boolean) as is_preferences_allowed,
+    try_cast(is_sale_of_data_allowed as boolean) as is_sale_of_data_allowed,
     has_global_privacy_control,
     is_own_host,
     pixel_version,
