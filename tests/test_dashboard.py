@@ -129,7 +129,7 @@ def test_every_report_has_the_columns_and_units_that_it_declares(built_demo):
     shop = store.shop(DEMO_SHOP)
     period = named_period("28 days", shop.today, shop.first_date)
     for name, report in reports().items():
-        filters = {"product": "none"} if "product" in report.filters else {}
+        filters = {"product_id": "none"} if "product_id" in report.filters else {}
         found = run_report(store, DEMO_SHOP, name, period, filters)
         assert list(found.rows.columns) == [column.name for column in report.columns], name
         assert {column.unit for column in report.columns} <= set(UNITS), name

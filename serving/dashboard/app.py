@@ -26,6 +26,12 @@ from serving.errors import ServingError
 from serving.published import NothingPublished
 
 NEW_VERSION_SECONDS = 15
+NO_EVENTS = "No usable event of this shop has arrived yet."
+# Streamlit cuts long labels and amounts of cards; here they wrap.
+STYLE = """<style>
+[data-testid=stMetricLabel] *, [data-testid=stMetricValue] * { white-space: normal; overflow-wrap: anywhere; }
+[data-testid=stMetricValue] { font-size: 1.6rem; }
+</style>"""
 PAGES: dict[str, tuple[str, Callable[[View], None]]] = {
     "overview": ("Overview", overview.render),
     "funnel": ("Funnel", funnel.render),
@@ -41,6 +47,7 @@ PAGES: dict[str, tuple[str, Callable[[View], None]]] = {
 def main() -> None:
     """Show the page that the URL names, for the shops that the reader may see."""
     st.set_page_config("Pixelnova", page_icon="🛍️", layout="wide")
+    st.html(STYLE)
     page = st.navigation(  # its pages are not run as scripts: `render` needs the reader's choice
         [
             st.Page(f"screens/{path}.py", title=title, url_path=path, default=path == "overview")
@@ -61,7 +68,10 @@ def main() -> None:
     st.title(title)
     _follow(visible, store.version)
     try:
-        render(chosen_view(store, shops))
+        view = chosen_view(store, shops)
+        if not view.shop.has_events:
+            st.info(f"{NO_EVENTS} `pixelnova connect check {view.shop.shop}` says what is missing.")
+        render(view)
     except ServingError as error:
         st.error(str(error))
 

@@ -20,8 +20,8 @@ def render(view: View) -> None:
     manifest = view.store.published.manifest
     age = (datetime.now(UTC) - datetime.fromisoformat(manifest.published_at)).total_seconds()
     st.markdown(
-        f"Version **{manifest.version}** was published {number_text(age, 'seconds')} ago, with events until "
-        f"{view.shop.as_of:%Y-%m-%d %H:%M} UTC."
+        f"Version **{manifest.version}** was published {number_text(age, 'seconds')} ago, with "
+        f"{f'events until {view.shop.as_of:%Y-%m-%d %H:%M} UTC' if view.shop.has_events else 'no events'}."
     )
     cards(view, CARDS)
     series(view, "accepted_events")

@@ -2,10 +2,11 @@
 
 import streamlit as st
 
-from serving.dashboard.figures import cards, report_details, show_rows, table, title
+from serving.dashboard.figures import cards, report_details, series, show_rows, table, title
 from serving.dashboard.view import View
 
 CARDS = ("product_views", "cart_adds", "units", "product_sales")
+SERIES = ("product_sales", "product_views")  # of one product
 RANKINGS = {"viewed": "Most viewed", "converting": "Top converting", "abandoned": "Most abandoned"}
 
 
@@ -38,7 +39,11 @@ def _rankings(view: View) -> None:
 def _one_product(view: View, titles: dict[str, str]) -> None:
     st.markdown("#### One product")
     product = st.selectbox("Product", list(titles), format_func=titles.__getitem__, key="product", bind="query-params")
-    found = view.report("related-products", product=product)
+    of_product = view.only(product_id=product)
+    cards(of_product, CARDS)
+    for name in SERIES:
+        series(of_product, name)
+    found = of_product.report("related-products")
     names = [column.name for column in found.report.columns]
     strategies = list(dict.fromkeys(row[names.index("strategy")] for row in found.rows.rows))
     if not strategies:

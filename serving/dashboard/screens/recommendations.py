@@ -1,11 +1,13 @@
 """Recommendations: coverage, clicks, attributed and incremental sales, offline quality, and a preview."""
 
 from datetime import datetime
+from decimal import Decimal
 
 import streamlit as st
 
 from serving.dashboard.charts import FORMATS
 from serving.dashboard.figures import cards, report_details, series, show_rows, table, title
+from serving.dashboard.formats import UNKNOWN, number_text
 from serving.dashboard.view import View
 
 CARDS = (
@@ -100,7 +102,10 @@ def _preview(view: View) -> None:
         {
             "": [item.position for item in items],
             "Product": [item.title or item.product_id for item in items],
-            "Price": [f"{item.price.amount} {item.price.currency or ''}" if item.price else "" for item in items],
+            "Price": [
+                number_text(Decimal(item.price.amount), "money", item.price.currency) if item.price else UNKNOWN
+                for item in items
+            ],
             "Why": [item.reason.code.replace("_", " ") for item in items],
         },
         hide_index=True,
