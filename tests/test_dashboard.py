@@ -19,7 +19,8 @@ import httpx
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from serving.analytics.periods import named_period
+from serving.analytics.changes import sales_change
+from serving.analytics.periods import compared_period, named_period
 from serving.analytics.reports import FILTERS, UNITS, reports, run_report
 from serving.analytics.store import ShopNotVisible, Stores
 from serving.analytics.values import measure
@@ -134,6 +135,37 @@ def test_every_report_has_the_columns_and_units_that_it_declares(built_demo):
         assert list(found.rows.columns) == [column.name for column in report.columns], name
         assert {column.unit for column in report.columns} <= set(UNITS), name
         assert set(report.filters) <= set(FILTERS), name
+
+
+def test_what_changed_adds_up_by_segment_and_by_product(built_demo):
+    store = Stores(built_demo.data).newest()
+    shop = store.shop(DEMO_SHOP)
+    period = named_period("7 days", shop.today, shop.first_date)
+    earlier = compared_period(period, "previous")
+    change = sales_change(store, DEMO_SHOP, "USD", period, earlier)
+    assert sum(part.amount for part in change.parts) == pytest.approx(change.difference)
+    now, before = (measure(store, DEMO_SHOP, "product_sales", one).total("USD") for one in (period, earlier))
+    assert sum(part.amount for part in change.products) == pytest.approx(float(now - before))
+    part = change.products[0]
+    filters = {"product_id": part.product_id, "channel": part.segment[0], "device": part.segment[1]}
+    of_segment = [
+        measure(store, DEMO_SHOP, "product_sales", one, (), filters).total("USD") or 0 for one in (period, earlier)
+    ]
+    assert part.segment_amount == pytest.approx(float(of_segment[0] - of_segment[1]))
+
+
+def test_a_product_has_its_own_figures(page, built_demo):
+    store = Stores(built_demo.data).newest()
+    shop = store.shop(DEMO_SHOP)
+    period = named_period("28 days", shop.today, shop.first_date)
+    sales = measure(store, DEMO_SHOP, "product_sales", period, ["product_id"]).by_key("USD")
+    product = min(sales, key=lambda one: sales[one])
+    [(title,)] = built_demo.query(f"select title from core.products where product_id = '{product}'")
+    shown = page("products", product=title)
+    assert [card.value for card in shown.metric if card.label == "Product sales"] == [
+        number_text(sum(sales.values()), "money", "USD"),
+        number_text(sales[product], "money", "USD"),
+    ]
 
 
 def test_annotations_are_drawn_on_series(page, tmp_path, monkeypatch, built_demo):

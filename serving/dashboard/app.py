@@ -27,10 +27,13 @@ from serving.published import NothingPublished
 
 NEW_VERSION_SECONDS = 15
 NO_EVENTS = "No usable event of this shop has arrived yet."
-# Streamlit cuts long labels and amounts of cards; here they wrap.
+# Streamlit cuts long labels and amounts of cards, and breaks long titles within a word; here labels wrap.
 STYLE = """<style>
-[data-testid=stMetricLabel] *, [data-testid=stMetricValue] * { white-space: normal; overflow-wrap: anywhere; }
+[data-testid=stMetricLabel] *, [data-testid=stMetricValue] * {
+    white-space: normal !important; overflow-wrap: break-word;
+}
 [data-testid=stMetricValue] { font-size: 1.6rem; }
+h1 { font-size: clamp(1.9rem, 8vw, 2.75rem) !important; }
 </style>"""
 PAGES: dict[str, tuple[str, Callable[[View], None]]] = {
     "overview": ("Overview", overview.render),

@@ -19,6 +19,7 @@ from serving.dashboard.view import View
 DELTA_COLORS = {"up": "normal", "down": "inverse", "neutral": "off"}
 CARD_WIDTH = 165
 NUMBER_FORMATS = {"count": "localized", "ratio": "%.3f", "days": "%.1f"}
+SUNDAY = 6
 MIXED = "mixed"  # several currencies
 NOTHING_IN_PERIOD, NOTHING_YET = "Nothing in this period.", "Nothing yet."
 
@@ -40,8 +41,9 @@ def cards(view: View, names: Sequence[str]) -> None:
             )
             continue
         measured.append(total)
-        has_currency = view.store.catalogue().has_currency(metric)
-        for currency in view.currencies() if has_currency else [None]:
+        currencies = view.currencies() if view.store.catalogue().has_currency(metric) else [None]
+        known = [currency for currency in currencies if total.total(currency) is not None]
+        for currency in known or currencies[:1]:
             _card(grid, view, total, currency)
     details(measured)
 
@@ -72,7 +74,7 @@ def series(view: View, name: str) -> None:
     metric = find_metric(catalogue, name)
     by_step = view.measure(name, [view.step])
     before = view.measure(name, [view.step], view.earlier) if view.earlier else None
-    weekly = " by week" if view.step == WEEK else ""
+    weekly = _weekly(view)
     for currency in view.currencies() if by_step and catalogue.has_currency(metric) else [None]:
         st.markdown(
             f"**{metric.label}{weekly}**{f', {currency}' if currency else ''}",
@@ -94,6 +96,13 @@ def series(view: View, name: str) -> None:
         )
     if by_step:
         details([by_step])
+
+
+def _weekly(view: View) -> str:
+    """The addition to the heading of a series that is drawn by week."""
+    if view.step != WEEK:
+        return ""
+    return " by week" if view.period.last.weekday() == SUNDAY else " by week, the last one incomplete"
 
 
 def table(view: View, name: str, hidden: Sequence[str] = (), rows: Sequence[Sequence[Any]] | None = None) -> Table:

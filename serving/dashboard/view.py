@@ -4,6 +4,7 @@ Reads the published version through serving.analytics only; answers are cached b
 """
 
 import os
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -75,6 +76,16 @@ class View:
         found = {one.currency: one.value or 0 for one in measured.values if one.currency} if measured else {}
         ordered = sorted(found, key=lambda currency: (currency != self.shop.currency, -found[currency], currency))
         return ordered or ([self.shop.currency] if self.shop.currency else [])
+
+    def products(self) -> dict[str, str]:
+        """Ids of the period's products by title. Products of one title have their ids beside it, so that a link is
+        clear."""
+        found = self.report("products").rows.records()
+        count = Counter(one["title"] for one in found)
+        return {
+            one["title"] if count[one["title"]] == 1 else f"{one['title']} ({one['product_id']})": one["product_id"]
+            for one in found
+        }
 
     def annotations(self) -> list[Annotation]:
         """What happened in the shop in the period."""

@@ -15,14 +15,13 @@ def render(view: View) -> None:
     cards(view, CARDS)
     # The reader's browser fetches images from the shop's own address; nothing else leaves this machine.
     with_images = st.toggle("Product images, from Shopify", key="images", bind="query-params")
-    found = table(view, "products", hidden=("product_id",) if with_images else ("product_id", "image_url"))
+    table(view, "products", hidden=("product_id",) if with_images else ("product_id", "image_url"))
     _rankings(view)
     table(view, "lost-demand", hidden=("product_id",))
     for name in ("collections", "bundles", "reorder-intervals"):
         table(view, name)
-    titles = {row["product_id"]: row["title"] for row in found.rows.records()}
-    if titles:
-        _one_product(view, titles)
+    if products := view.products():
+        _one_product(view, products)
 
 
 def _rankings(view: View) -> None:
@@ -36,10 +35,10 @@ def _rankings(view: View) -> None:
     report_details(found)
 
 
-def _one_product(view: View, titles: dict[str, str]) -> None:
+def _one_product(view: View, products: dict[str, str]) -> None:
     st.markdown("#### One product")
-    product = st.selectbox("Product", list(titles), format_func=titles.__getitem__, key="product", bind="query-params")
-    of_product = view.only(product_id=product)
+    chosen = st.selectbox("Product", list(products), key="product", bind="query-params")
+    of_product = view.only(product_id=products[chosen])
     cards(of_product, CARDS)
     for name in SERIES:
         series(of_product, name)

@@ -85,15 +85,12 @@ def _quality(view: View) -> None:
 
 def _preview(view: View) -> None:
     st.markdown("#### What a shopper sees")
-    products = view.report("products").rows.records()
-    titles = {row["product_id"]: row["title"] for row in products}
-    if not titles:
+    products = view.products()
+    if not products:
         st.info("No product was viewed in this period.")
         return
-    product = st.selectbox(
-        "On the page of", list(titles), format_func=titles.__getitem__, key="preview", bind="query-params"
-    )
-    document = view.store.published.document(view.shop.shop, product)
+    chosen = st.selectbox("On the page of", list(products), key="preview", bind="query-params")
+    document = view.store.published.document(view.shop.shop, products[chosen])
     items = document.placements.get("product_page", []) if document else []
     if not items:
         st.info("This product has no list.")
