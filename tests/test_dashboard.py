@@ -2,16 +2,8 @@
 that leaves this machine, and tenants kept apart."""
 
 import asyncio
-import contextlib
-import os
-import queue
 import shutil
-import subprocess
-import sys
-import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
 from types import SimpleNamespace
 from urllib.parse import urlsplit
 
@@ -30,6 +22,7 @@ from serving.dashboard.formats import number_text
 from serving.publish import publish
 from serving.published import read_current
 from tests.conftest import PROJECT
+from tests.dashboard_process import IDLE, SHOWN, dashboard, proxy
 from tests.questions import DEMO_SHOP
 
 APP = PROJECT / "serving" / "dashboard" / "app.py"
@@ -204,51 +197,6 @@ def test_a_reader_without_shops_sees_no_figure_whatever_the_url_says(built_demo,
     assert "proxy" in shown.error[0].value
 
 
-@contextmanager
-def dashboard(data: Path, **environment: str) -> Iterator[str]:
-    """The dashboard in a process of its own; yields its address."""
-    command = [sys.executable, "-m", "orchestration.cli", "--data", str(data), "dashboard", "--port", "0"]
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith("PIXELNOVA_")}
-    process = subprocess.Popen(
-        command, cwd=PROJECT, env={**inherited, **environment}, stdout=subprocess.PIPE, text=True
-    )
-    address = process.stdout.readline().rpartition(" ")[2].strip()
-    threading.Thread(target=process.stdout.read, daemon=True).start()
-    assert address.startswith("http://127.0.0.1:"), address
-    yield address
-    process.terminate()
-    process.wait(30)
-
-
-@contextmanager
-def proxy(address: str, headers: str) -> Iterator[str]:
-    """A proxy that adds headers to the first request of each connection, such as a WebSocket; yields its address."""
-    target = urlsplit(address)
-
-    async def copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(ConnectionError):
-            while part := await reader.read(65536):
-                writer.write(part)
-                await writer.drain()
-        writer.close()
-
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        first = await reader.readline()
-        inside, outside = await asyncio.open_connection(target.hostname, target.port)
-        outside.write(first + headers.encode())
-        await asyncio.gather(copy(reader, outside), copy(inside, writer))
-
-    async def run() -> None:
-        server = await asyncio.start_server(serve, "127.0.0.1", 0)
-        ports.put(server.sockets[0].getsockname()[1])
-        async with server:
-            await server.serve_forever()
-
-    ports: queue.Queue[int] = queue.Queue()
-    threading.Thread(target=asyncio.run, args=(run(),), daemon=True).start()
-    yield f"http://127.0.0.1:{ports.get()}"
-
-
 @pytest.fixture(scope="module")
 def server(built_demo, tmp_path_factory) -> Iterator[SimpleNamespace]:
     """The dashboard over a copy of the demo's data folder."""
@@ -279,8 +227,8 @@ def browse(chromium, server):
         page = context.new_page()
         page.set_default_timeout(LOADED_SECONDS)
         page.goto(f"{server.address}/{'' if name == PAGES[0] else name}{query}")
-        page.wait_for_selector("[data-testid=stMetricValue], [data-testid=stDataFrame], [data-testid=stAlert]")
-        page.wait_for_function("!document.querySelector('[data-testid=stStatusWidget]')")
+        page.wait_for_selector(SHOWN)
+        page.wait_for_function(IDLE)
         return page
 
     yield browse
@@ -326,8 +274,8 @@ def test_the_proxy_says_who_asks_and_nobody_else_does(chromium, built_demo, tmp_
         page = chromium.new_page()
         page.set_default_timeout(LOADED_SECONDS)
         page.goto(f"{address}/?shop={DEMO_SHOP}")
-        page.wait_for_selector("[data-testid=stMetricValue], [data-testid=stAlert]")
-        page.wait_for_function("!document.querySelector('[data-testid=stStatusWidget]')")
+        page.wait_for_selector(SHOWN)
+        page.wait_for_function(IDLE)
         alerts = page.locator("[data-testid=stAlert]").all_inner_texts()
         found = page.locator("[data-testid=stMetricValue]").count(), " ".join(alerts)
         page.close()

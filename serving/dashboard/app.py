@@ -5,6 +5,7 @@ Reads who asks and what they chose, shows one page. `server.py` starts it.
 
 import os
 from collections.abc import Callable
+from importlib.util import find_spec
 
 import streamlit as st
 
@@ -90,14 +91,23 @@ def _visible_shops() -> Shops:
             st.error("This dashboard is reached through its proxy, which logs you in.")
             st.stop()
         return access.shops_of(identity)
-    if not st.user.is_logged_in:
+    return access.shops_of(_address_logged_in())
+
+
+def _address_logged_in() -> str | None:
+    """The e-mail address of who has logged in; None if the provider has not verified it, since it proves nothing."""
+    if "is_logged_in" not in st.user:
+        st.error("The login is not configured: describe the provider in Streamlit's secrets.toml (docs/operations.md).")
+        st.stop()
+    if not st.user["is_logged_in"]:
+        if find_spec("authlib") is None:
+            st.error("The login needs Authlib: install pixelnova[dashboard].")
+            st.stop()
         st.button("Log in", on_click=st.login)
         st.stop()
     with st.sidebar:
         st.button("Log out", on_click=st.logout)
-    # An address that the provider has not verified proves nothing.
-    verified = st.user.get("email_verified", False)
-    return access.shops_of(str(st.user.get("email") or "")) if verified else frozenset()
+    return str(st.user.get("email") or "") if st.user.get("email_verified") else None
 
 
 @st.fragment(run_every=NEW_VERSION_SECONDS)
