@@ -1,6 +1,6 @@
 """Keeps Dagster's run history correct and small: marks killed runs as failed, deletes old runs.
 
-Reads and writes Dagster's instance; reads the warehouse lock, which every live run holds.
+Also lists the newest runs. Reads and writes Dagster's instance; reads the warehouse lock, which every live run holds.
 """
 
 import os
@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import dagster as dg
+from dagster._core.execution.stats import StepEventStatus
 from dagster._core.launcher import DefaultRunLauncher
 from dagster._core.launcher.base import CheckRunHealthResult, WorkerStatus
 from dagster._core.storage.event_log.schema import AssetCheckExecutionsTable
@@ -18,9 +19,11 @@ from dagster._core.storage.event_log.sql_event_log import SqlEventLogStorage
 
 from orchestration.settings import data_folder
 from orchestration.warehouse_lock import is_held
+from serving.runs import Run
 
 DAYS_VARIABLE, MEGABYTES_VARIABLE = "PIXELNOVA_HISTORY_DAYS", "PIXELNOVA_HISTORY_MB"
 DEFAULT_DAYS, DEFAULT_MEGABYTES = 14.0, 300.0
+RUNS_SHOWN = 50  # on the dashboard
 BUILDS_KEPT = 3  # runs whose dbt artifacts are kept
 _ACTIVE = [dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING]
 _START_UP = timedelta(minutes=1)  # a run takes the lock once its code is loaded
@@ -59,6 +62,25 @@ class LockedRunLauncher(DefaultRunLauncher):
         if is_held(data_folder()) or self._instance.get_run_by_id(run.run_id).is_finished:
             return CheckRunHealthResult(WorkerStatus.SUCCESS)
         return CheckRunHealthResult(WorkerStatus.NOT_FOUND, "no process holds the warehouse lock")
+
+
+def recent_runs(instance: dg.DagsterInstance) -> list[Run]:
+    """The newest runs, the newest first."""
+    return [_run(instance, record) for record in instance.get_run_records(limit=RUNS_SHOWN)]
+
+
+def _run(instance: dg.DagsterInstance, record: dg.RunRecord) -> Run:
+    run, started, ended = record.dagster_run, record.start_time, record.end_time
+    failed = run.status == dg.DagsterRunStatus.FAILURE
+    steps = instance.get_run_step_stats(run.run_id) if failed else []
+    return Run(
+        job=run.job_name,
+        status=run.status.value.lower(),
+        started_at=started and datetime.fromtimestamp(started, UTC),
+        ended_at=ended and datetime.fromtimestamp(ended, UTC),
+        seconds=round(ended - started, 1) if started and ended else None,
+        failed_step=next((step.step_key for step in steps if step.status == StepEventStatus.FAILURE), None),
+    )
 
 
 def delete_old_runs(instance: dg.DagsterInstance, history: Path, keep: Sequence[str] = ()) -> list[str]:

@@ -25,10 +25,13 @@ from serving.published import (
     MANIFEST,
     METRICS_FILE,
     Manifest,
+    NothingPublished,
     Published,
     PublishedFile,
     published_folder,
+    read_current,
 )
+from serving.runs import RUNS_FILE, Run, encode_runs, published_runs
 
 MART_SCHEMAS = ("core", "analytics", "recommendations", "experiments", "operations")
 REMEMBERED = ("evaluation_history",)  # marts that a rebuild cannot recreate
@@ -42,8 +45,11 @@ class PublishError(ServingError):
     """There is nothing to publish, or the target is not writable; the message names the remedy."""
 
 
-def publish(warehouse: Path, data: Path) -> Published:
+def publish(warehouse: Path, data: Path, runs: Sequence[Run] | None = None) -> Published:
     """Write a new version from the warehouse and make it the current one.
+
+    Args:
+        runs: the pipeline's last runs, the newest first; None: those of the current version.
 
     Raises:
         PublishError: the warehouse has no marts, or the folder cannot be written; `current` stays as it was.
@@ -57,7 +63,8 @@ def publish(warehouse: Path, data: Path) -> Published:
     try:
         _remove_unfinished(folder)
         unfinished.mkdir(parents=True)
-        manifest = _write_version(warehouse, unfinished, version, published_at)
+        known = _runs_of_current(data) if runs is None else runs
+        manifest = _write_version(warehouse, unfinished, version, published_at, known)
         _sync_tree(unfinished)
         unfinished.rename(folder / version)
         _switch(folder, version)
@@ -69,7 +76,16 @@ def publish(warehouse: Path, data: Path) -> Published:
     return Published(folder / version, manifest)
 
 
-def _write_version(warehouse: Path, folder: Path, version: str, published_at: datetime) -> Manifest:
+def _runs_of_current(data: Path) -> list[Run]:
+    try:
+        return published_runs(read_current(data))
+    except NothingPublished:
+        return []
+
+
+def _write_version(
+    warehouse: Path, folder: Path, version: str, published_at: datetime, runs: Sequence[Run]
+) -> Manifest:
     with connect() as connection:
         connection.execute(f"set temp_directory = {_literal(str(folder / '.spilled'))}")
         connection.execute(f"attach {_literal(str(warehouse))} as warehouse (read_only)")
@@ -79,6 +95,7 @@ def _write_version(warehouse: Path, folder: Path, version: str, published_at: da
         as_of = None if newest is None else newest.replace(tzinfo=UTC).isoformat()
         exported = export(connection, folder, version)
     (folder / METRICS_FILE).write_bytes(encode_metrics(load_metrics()))
+    (folder / RUNS_FILE).write_bytes(encode_runs(runs))
     files = [
         PublishedFile(
             path=name,
@@ -86,7 +103,7 @@ def _write_version(warehouse: Path, folder: Path, version: str, published_at: da
             sha256=_sha256(folder / name),
             rows=exported.rows.get(name),
         )
-        for name in [ANALYSTS_FILE, METRICS_FILE, *sorted(exported.rows)]
+        for name in [ANALYSTS_FILE, METRICS_FILE, RUNS_FILE, *sorted(exported.rows)]
     ]
     manifest = Manifest(
         version=version,

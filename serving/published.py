@@ -3,6 +3,7 @@
 published/<version>/manifest.json                       list of files, with sizes and SHA-256
 published/<version>/pixelnova.duckdb                    every mart, for analysts
 published/<version>/metrics.json                        the catalogue of metrics, which defines every figure
+published/<version>/runs.json                           the pipeline's last runs
 published/<version>/recommendations/                    public, ready for a CDN: no shopper data
     <strategy>.ndjson, <strategy>.parquet               every list of one strategy, all shops
     shops/<shop>/products/<xx>.json                     `Shard`: a product's lists; <xx> by `shard_name`

@@ -3,8 +3,6 @@
 Reads the published version, writes docs/screenshots. Chromium may reach this machine only.
 """
 
-import subprocess
-import sys
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -13,6 +11,7 @@ from playwright.sync_api import Page, Route, sync_playwright
 from orchestration.settings import data_folder
 from tests.browser import ARGUMENTS, CHROMIUM
 from tests.conftest import PROJECT
+from tests.dashboard_process import IDLE, SHOWN, dashboard
 
 FOLDER = PROJECT / "docs" / "screenshots"
 SHOTS = {
@@ -36,8 +35,8 @@ def loopback_only(route: Route) -> None:
 def take(page: Page, url: str, file: Path) -> None:
     """Open a page, wait until it is drawn, and save it."""
     page.goto(url)
-    page.wait_for_selector("[data-testid=stMetricValue], [data-testid=stAlert], [data-testid=stDataFrame]")
-    page.wait_for_function("!document.querySelector('[data-testid=stStatusWidget]')")
+    page.wait_for_selector(SHOWN)
+    page.wait_for_function(IDLE)
     page.wait_for_timeout(2000)  # for charts, which are drawn after the script is idle
     page.screenshot(path=file)
 
@@ -45,22 +44,15 @@ def take(page: Page, url: str, file: Path) -> None:
 def main() -> None:
     """Take all of them."""
     FOLDER.mkdir(exist_ok=True)
-    command = [sys.executable, "-m", "orchestration.cli", "--data", str(data_folder()), "dashboard", "--port", "0"]
-    server = subprocess.Popen(command, cwd=PROJECT, stdout=subprocess.PIPE, text=True)
-    try:
-        address = server.stdout.readline().rpartition(" ")[2].strip()
-        with sync_playwright() as playwright:
-            browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-            context = browser.new_context(viewport={"width": WIDTH, "height": HEIGHT})
-            context.route("**/*", loopback_only)
-            context.set_default_timeout(SECONDS * 1000)
-            page = context.new_page()
-            for name, path in SHOTS.items():
-                take(page, f"{address}/{path}", FOLDER / f"{name}.png")
-            browser.close()
-    finally:
-        server.terminate()
-        server.wait(SECONDS)
+    with dashboard(data_folder()) as address, sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        context = browser.new_context(viewport={"width": WIDTH, "height": HEIGHT})
+        context.route("**/*", loopback_only)
+        context.set_default_timeout(SECONDS * 1000)
+        page = context.new_page()
+        for name, path in SHOTS.items():
+            take(page, f"{address}/{path}", FOLDER / f"{name}.png")
+        browser.close()
 
 
 if __name__ == "__main__":

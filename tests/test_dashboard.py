@@ -2,16 +2,8 @@
 that leaves this machine, and tenants kept apart."""
 
 import asyncio
-import contextlib
-import os
-import queue
 import shutil
-import subprocess
-import sys
-import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
 from types import SimpleNamespace
 from urllib.parse import urlsplit
 
@@ -19,7 +11,8 @@ import httpx
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from serving.analytics.periods import named_period
+from serving.analytics.changes import sales_change
+from serving.analytics.periods import compared_period, named_period
 from serving.analytics.reports import FILTERS, UNITS, reports, run_report
 from serving.analytics.store import ShopNotVisible, Stores
 from serving.analytics.values import measure
@@ -29,6 +22,7 @@ from serving.dashboard.formats import number_text
 from serving.publish import publish
 from serving.published import read_current
 from tests.conftest import PROJECT
+from tests.dashboard_process import IDLE, SHOWN, dashboard, proxy
 from tests.questions import DEMO_SHOP
 
 APP = PROJECT / "serving" / "dashboard" / "app.py"
@@ -129,11 +123,42 @@ def test_every_report_has_the_columns_and_units_that_it_declares(built_demo):
     shop = store.shop(DEMO_SHOP)
     period = named_period("28 days", shop.today, shop.first_date)
     for name, report in reports().items():
-        filters = {"product": "none"} if "product" in report.filters else {}
+        filters = {"product_id": "none"} if "product_id" in report.filters else {}
         found = run_report(store, DEMO_SHOP, name, period, filters)
         assert list(found.rows.columns) == [column.name for column in report.columns], name
         assert {column.unit for column in report.columns} <= set(UNITS), name
         assert set(report.filters) <= set(FILTERS), name
+
+
+def test_what_changed_adds_up_by_segment_and_by_product(built_demo):
+    store = Stores(built_demo.data).newest()
+    shop = store.shop(DEMO_SHOP)
+    period = named_period("7 days", shop.today, shop.first_date)
+    earlier = compared_period(period, "previous")
+    change = sales_change(store, DEMO_SHOP, "USD", period, earlier)
+    assert sum(part.amount for part in change.parts) == pytest.approx(change.difference)
+    now, before = (measure(store, DEMO_SHOP, "product_sales", one).total("USD") for one in (period, earlier))
+    assert sum(part.amount for part in change.products) == pytest.approx(float(now - before))
+    part = change.products[0]
+    filters = {"product_id": part.product_id, "channel": part.segment[0], "device": part.segment[1]}
+    of_segment = [
+        measure(store, DEMO_SHOP, "product_sales", one, (), filters).total("USD") or 0 for one in (period, earlier)
+    ]
+    assert part.segment_amount == pytest.approx(float(of_segment[0] - of_segment[1]))
+
+
+def test_a_product_has_its_own_figures(page, built_demo):
+    store = Stores(built_demo.data).newest()
+    shop = store.shop(DEMO_SHOP)
+    period = named_period("28 days", shop.today, shop.first_date)
+    sales = measure(store, DEMO_SHOP, "product_sales", period, ["product_id"]).by_key("USD")
+    product = min(sales, key=lambda one: sales[one])
+    [(title,)] = built_demo.query(f"select title from core.products where product_id = '{product}'")
+    shown = page("products", product=title)
+    assert [card.value for card in shown.metric if card.label == "Product sales"] == [
+        number_text(sum(sales.values()), "money", "USD"),
+        number_text(sales[product], "money", "USD"),
+    ]
 
 
 def test_annotations_are_drawn_on_series(page, tmp_path, monkeypatch, built_demo):
@@ -172,51 +197,6 @@ def test_a_reader_without_shops_sees_no_figure_whatever_the_url_says(built_demo,
     assert "proxy" in shown.error[0].value
 
 
-@contextmanager
-def dashboard(data: Path, **environment: str) -> Iterator[str]:
-    """The dashboard in a process of its own; yields its address."""
-    command = [sys.executable, "-m", "orchestration.cli", "--data", str(data), "dashboard", "--port", "0"]
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith("PIXELNOVA_")}
-    process = subprocess.Popen(
-        command, cwd=PROJECT, env={**inherited, **environment}, stdout=subprocess.PIPE, text=True
-    )
-    address = process.stdout.readline().rpartition(" ")[2].strip()
-    threading.Thread(target=process.stdout.read, daemon=True).start()
-    assert address.startswith("http://127.0.0.1:"), address
-    yield address
-    process.terminate()
-    process.wait(30)
-
-
-@contextmanager
-def proxy(address: str, headers: str) -> Iterator[str]:
-    """A proxy that adds headers to the first request of each connection, such as a WebSocket; yields its address."""
-    target = urlsplit(address)
-
-    async def copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(ConnectionError):
-            while part := await reader.read(65536):
-                writer.write(part)
-                await writer.drain()
-        writer.close()
-
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        first = await reader.readline()
-        inside, outside = await asyncio.open_connection(target.hostname, target.port)
-        outside.write(first + headers.encode())
-        await asyncio.gather(copy(reader, outside), copy(inside, writer))
-
-    async def run() -> None:
-        server = await asyncio.start_server(serve, "127.0.0.1", 0)
-        ports.put(server.sockets[0].getsockname()[1])
-        async with server:
-            await server.serve_forever()
-
-    ports: queue.Queue[int] = queue.Queue()
-    threading.Thread(target=asyncio.run, args=(run(),), daemon=True).start()
-    yield f"http://127.0.0.1:{ports.get()}"
-
-
 @pytest.fixture(scope="module")
 def server(built_demo, tmp_path_factory) -> Iterator[SimpleNamespace]:
     """The dashboard over a copy of the demo's data folder."""
@@ -247,8 +227,8 @@ def browse(chromium, server):
         page = context.new_page()
         page.set_default_timeout(LOADED_SECONDS)
         page.goto(f"{server.address}/{'' if name == PAGES[0] else name}{query}")
-        page.wait_for_selector("[data-testid=stMetricValue], [data-testid=stDataFrame], [data-testid=stAlert]")
-        page.wait_for_function("!document.querySelector('[data-testid=stStatusWidget]')")
+        page.wait_for_selector(SHOWN)
+        page.wait_for_function(IDLE)
         return page
 
     yield browse
@@ -294,8 +274,8 @@ def test_the_proxy_says_who_asks_and_nobody_else_does(chromium, built_demo, tmp_
         page = chromium.new_page()
         page.set_default_timeout(LOADED_SECONDS)
         page.goto(f"{address}/?shop={DEMO_SHOP}")
-        page.wait_for_selector("[data-testid=stMetricValue], [data-testid=stAlert]")
-        page.wait_for_function("!document.querySelector('[data-testid=stStatusWidget]')")
+        page.wait_for_selector(SHOWN)
+        page.wait_for_function(IDLE)
         alerts = page.locator("[data-testid=stAlert]").all_inner_texts()
         found = page.locator("[data-testid=stMetricValue]").count(), " ".join(alerts)
         page.close()

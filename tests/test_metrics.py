@@ -1,6 +1,6 @@
 """Every metric of the catalogue, by its formula and from the simulated shop's events and orders in plain Python."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -15,7 +15,7 @@ from ingestion.simulator.orders import PlacedOrder
 from ingestion.simulator.shoppers import Simulation
 from serving.analytics.periods import Period
 from serving.analytics.store import Stores
-from serving.analytics.values import measure
+from serving.analytics.values import measure, over_time
 from serving.metrics import Metric, load_metrics
 from tests.questions import DEMO_SHOP, demo_simulation
 from tests.test_effectiveness import Recomputed
@@ -387,3 +387,25 @@ def test_a_dimension_divides_a_metric(built_demo, metric):
         if metric.additive:
             [(total,)] = built_demo.query(f"select {metric.expression} from {metric.mart} where {where}")
             assert sum(value or 0 for _, value in rows) == (total or 0), name
+
+
+def test_metrics_by_week_and_of_one_product_equal_their_recomputation(built_demo, truth):
+    store, period = Stores(built_demo.data).newest(), Period(*PERIODS["all dates"])
+    visitors, units = defaultdict(set), defaultdict(int)
+    for session in truth.sessions:
+        if not session.is_bot:
+            visitors[_monday(session.date)].add(session.person)
+    lines = [(str(sold.id), sale.date, units) for sale in truth.sales for sold, _, units in sale.placed.lines]
+    [(product, _)] = Counter(sold for sold, _, _ in lines).most_common(1)
+    for sold, day, quantity in lines:
+        if sold == product:
+            units[_monday(day)] += quantity
+    by_week = measure(store, DEMO_SHOP, "visitors", period, ["week"])
+    assert by_week.by_key() == {week: len(persons) for week, persons in visitors.items()}
+    of_product = measure(store, DEMO_SHOP, "units", period, ["week"], {"product_id": product})
+    assert of_product.by_key() == units and len(units) > 1
+    assert [week for week, _ in over_time(of_product, period)] == period.weeks()
+
+
+def _monday(day: date) -> date:
+    return day - timedelta(days=day.weekday())

@@ -246,3 +246,18 @@
         else 0.01
     end
 {%- endmacro %}
+
+{% macro every_period(unit, spans) -%}
+    {#- One row per shop and week or month from the first to the last date of its span, named by its first day.
+    `spans` has one row per shop, with first_date and last_date. -#}
+    select distinct
+        shop,
+        cast({{ dbt.date_trunc(unit, 'element') }} as date) as period
+    from (
+        {{ numbered_elements(
+            '(select shop, ' ~ dates_between('first_date', 'last_date') ~ ' as dates from ' ~ spans ~ ') as spans',
+            'dates',
+            ['shop']
+        ) }}
+    ) as dates
+{%- endmacro %}

@@ -27,11 +27,13 @@ class Part:
 
 @dataclass(frozen=True)
 class ProductPart:
-    """The difference in sales of one product."""
+    """The difference in sales of one product, and that of the segment which contributes most to it."""
 
     product_id: str
     title: str
     amount: float
+    segment: Segment
+    segment_amount: float
 
 
 @dataclass(frozen=True)
@@ -132,15 +134,24 @@ def _factors(store: Store, shop: str, currency: str, period: Period, filters: Fi
 def _products(
     store: Store, shop: str, currency: str, period: Period, earlier: Period, filters: Filters | None
 ) -> tuple[ProductPart, ...]:
-    now, before = (
-        measure(store, shop, "product_sales", one, ("product_id",), filters).by_key(currency)
-        for one in (period, earlier)
-    )
+    now, before = (_product_sales(store, shop, currency, one, filters) for one in (period, earlier))
+    by_product: dict[str, dict[Segment, Decimal]] = {}
+    for product, channel, device in now.keys() | before.keys():
+        key = (product, channel, device)
+        by_product.setdefault(product, {})[channel, device] = now.get(key, Decimal(0)) - before.get(key, Decimal(0))
     titles = dict(store.query(shop, "select product_id, title from core.products where shop = $shop").rows)
-    parts = [
-        ProductPart(
-            product, titles.get(product) or product, float(now.get(product) or 0) - float(before.get(product) or 0)
-        )
-        for product in sorted(now.keys() | before.keys())
-    ]
+    parts = [_product_part(product, titles.get(product) or product, found) for product, found in by_product.items()]
     return tuple(sorted((part for part in parts if part.amount), key=lambda part: (-abs(part.amount), part.product_id)))
+
+
+def _product_sales(
+    store: Store, shop: str, currency: str, period: Period, filters: Filters | None
+) -> dict[tuple[str, str, str], Decimal]:
+    measured = measure(store, shop, "product_sales", period, ("product_id", "channel", "device"), filters)
+    return {one.keys: Decimal(one.value or 0) for one in measured.values if one.currency == currency}
+
+
+def _product_part(product_id: str, title: str, by_segment: Mapping[Segment, Decimal]) -> ProductPart:
+    amount = sum(by_segment.values())
+    segment = max(sorted(by_segment), key=lambda one: by_segment[one] if amount > 0 else -by_segment[one])
+    return ProductPart(product_id, title, float(amount), segment, float(by_segment[segment]))

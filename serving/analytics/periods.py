@@ -44,6 +44,11 @@ class Period:
         """Every date, in order."""
         return [self.first + timedelta(days=number) for number in range(self.days)]
 
+    def weeks(self) -> list[date]:
+        """The Mondays of every week of which the period has a date."""
+        monday = self.first - timedelta(days=self.first.weekday())
+        return [monday + timedelta(days=number) for number in range(0, (self.last - monday).days + 1, _WEEK)]
+
     def shifted(self, days: int) -> "Period":
         """The period that many days earlier."""
         return Period(self.first - timedelta(days=days), self.last - timedelta(days=days))

@@ -14,7 +14,7 @@ from serving.analytics.store import Rows, Store
 from serving.errors import ServingError
 
 FOLDER = Path(__file__).parent / "reports"
-FILTERS = ("channel", "device", "new_or_known", "product")
+FILTERS = ("channel", "device", "new_or_known", "product_id")
 UNITS = ("text", "count", "share", "money", "ratio", "days", "series", "image")
 
 

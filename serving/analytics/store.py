@@ -43,7 +43,10 @@ class Rows:
 
 @dataclass(frozen=True)
 class ShopInfo:
-    """A shop of the version. today: local date of its newest event; currency: None if no shop setting says one."""
+    """A shop of the version. today: local date of its newest event; currency: None if no shop setting says one.
+
+    A shop without usable events has the date of publication as its first and only one.
+    """
 
     shop: str
     name: str
@@ -52,6 +55,7 @@ class ShopInfo:
     first_date: date
     today: date
     as_of: datetime
+    has_events: bool
 
 
 @dataclass(frozen=True)
@@ -77,7 +81,8 @@ class Store:
                 continue
             as_of = (newest or self._published_at()).replace(tzinfo=UTC)
             today = as_of.astimezone(ZoneInfo(zone or "UTC")).date()
-            found.append(ShopInfo(shop, name or shop, zone or "UTC", currency, first_date or today, today, as_of))
+            dates = (first_date or today, today, as_of, first_date is not None)
+            found.append(ShopInfo(shop, name or shop, zone or "UTC", currency, *dates))
         return found
 
     def shop(self, shop: str) -> ShopInfo:

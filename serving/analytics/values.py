@@ -16,7 +16,8 @@ from serving.analytics.store import Store
 from serving.errors import ServingError
 from serving.metrics import Metric, MetricCatalogue
 
-DATE = "date"  # a dimension of every metric
+DATE, WEEK = "date", "week"  # dimensions of every metric; a week is named by its Monday
+TIMES = (DATE, WEEK)
 Number = int | float | Decimal
 Filters = Mapping[str, str]
 
@@ -77,7 +78,7 @@ def measure(
     """Compute a metric.
 
     Args:
-        by: dimensions of the metric, or `date`. Groups without rows have no value.
+        by: dimensions of the metric, `date` or `week`. Groups without rows have no value.
         filters: values by dimension.
 
     Raises:
@@ -90,8 +91,8 @@ def measure(
     filters = {key: value for key, value in (filters or {}).items() if value is not None}
     known = catalogue.dimensions(metric)
     for dimension in (*by, *filters):
-        if dimension not in known and not (dimension == DATE and dimension in by):
-            offered = f"by {', '.join((DATE, *known))}" if known else f"by {DATE} only"
+        if dimension not in known and not (dimension in TIMES and dimension in by):
+            offered = f"by {', '.join((*TIMES, *known))}"
             raise NotFilterable(f"{metric.label} cannot be split or filtered by {dimension}, but {offered}.")
     sql = _sql(catalogue, metric, tuple(by), tuple(filters))
     parameters = {
@@ -107,11 +108,13 @@ def measure(
     return Measured(metric, tuple(by), values, rows.sql, rows.parameters)
 
 
-def daily(measured: Measured, period: Period, currency: str | None = None) -> list[tuple[date, Number | None]]:
-    """A value for every date, of a metric measured by date. A count or sum of nothing is 0, everything else None."""
+def over_time(measured: Measured, period: Period, currency: str | None = None) -> list[tuple[date, Number | None]]:
+    """A value for every date or week, of a metric measured by it. A count or sum of nothing is 0, everything else
+    None."""
     found = measured.by_key(currency)
     empty = 0 if measured.metric.unit in ("count", "money") and not measured.metric.is_ratio else None
-    return [(day, found.get(day, empty)) for day in period.dates()]
+    dates = period.weeks() if measured.by == (WEEK,) else period.dates()
+    return [(day, found.get(day, empty)) for day in dates]
 
 
 def _sql(catalogue: MetricCatalogue, metric: Metric, by: tuple[str, ...], filters: tuple[str, ...]) -> str:
@@ -138,7 +141,8 @@ def _sql(catalogue: MetricCatalogue, metric: Metric, by: tuple[str, ...], filter
 
 def _aggregate(metric: Metric, by: tuple[str, ...], filters: tuple[str, ...], has_currency: bool) -> str:
     """The SQL of a metric over a mart: columns key_0 …, currency, value."""
-    groups = [metric.date if dimension == DATE else metric.dimensions[dimension] for dimension in by]
+    times = {DATE: metric.date, WEEK: f"cast(date_trunc('week', {metric.date}) as date)"}
+    groups = [times.get(dimension) or metric.dimensions[dimension] for dimension in by]
     currency = metric.currency if has_currency else "cast(null as varchar)"
     selected = [f"{sql} as key_{number}" for number, sql in enumerate(groups)]
     conditions = [

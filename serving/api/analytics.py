@@ -7,8 +7,8 @@ import asyncio
 import csv
 import io
 from collections.abc import Callable, Sequence
-from datetime import date, datetime
-from decimal import Decimal
+from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -22,114 +22,102 @@ from serving.analytics.reports import NotFilterable, Table, UnknownReport, run_r
 from serving.analytics.store import ShopInfo, ShopNotVisible, Store, Stores
 from serving.analytics.values import Measured, UnknownMetric, measure
 from serving.api.access import PRIVATE, Access
-from serving.api.documents import responses
+from serving.api.documents import (
+    MetricAnswer,
+    MetricDescription,
+    MetricList,
+    MetricValue,
+    ReportAnswer,
+    ReportColumn,
+    Status,
+    responses,
+)
 from serving.api.keys import Scope
 from serving.api.parameters import refuse_unknown_parameters
 from serving.api.refusals import Problem
-from serving.metrics import Metric
 from serving.published import NothingPublished
 
-SECURITY = {"security": [{"apiKey": []}]}
-KNOWN_PARAMETERS = [Depends(refuse_unknown_parameters)]
 MAX_DIMENSIONS = 3
 CSV = "text/csv"
 
-ShopName = Annotated[str, InPath(max_length=255, description="The shop's domain: my-store.myshopify.com")]
-From = Annotated[date | None, InQuery(alias="from", description="First local date; with `to`")]
-To = Annotated[date | None, InQuery(description="Last local date; with `from`")]
-PeriodName = Annotated[
-    str, InQuery(max_length=20, description="Instead of dates: today, 7 days, 28 days, 90 days, month, all")
-]
-Filter = Annotated[
-    list[str], InQuery(max_length=10, description="dimension:value, such as channel:email; several are combined")
-]
 Answer = TypeVar("Answer")
+ShopName = Annotated[str, InPath(max_length=255, description="The shop's domain: my-store.myshopify.com")]
 
 
-class MetricValue(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One value. keys: of the dimensions in `by`; earlier: of the period that is compared with, if one is."""
+@dataclass(frozen=True)
+class Selection:
+    """The dates and filters that a request asks for. first, last: None if it names a period instead."""
 
-    keys: list[str | int | float | bool | None]
-    value: Decimal | float | int | None
-    currency: str | None = None
-    earlier: Decimal | float | int | None = None
-
-
-class MetricAnswer(msgspec.Struct, frozen=True, kw_only=True):
-    """A metric's values in a period of local dates, and the SQL that computed them."""
-
-    shop: str
-    version: str
-    as_of: datetime
-    metric: Metric
-    first_date: date
-    last_date: date
-    earlier_first_date: date | None
-    earlier_last_date: date | None
-    by: list[str]
+    first: date | None
+    last: date | None
+    period: str
     filters: dict[str, str]
-    values: list[MetricValue]
-    sql: str
+
+    def dates(self, shop: ShopInfo) -> Period:
+        """The dates in the shop's calendar.
+
+        Raises:
+            InvalidPeriod: they are not a period.
+        """
+        if (self.first is None) != (self.last is None):
+            raise InvalidPeriod("Only one of `from` and `to` is given: send both, or a period.")
+        if self.first is not None and self.last is not None:
+            return Period(self.first, self.last)
+        return named_period(self.period, shop.today, shop.first_date)
 
 
-class MetricDescription(msgspec.Struct, frozen=True):
-    """A metric and what it can be split and filtered by."""
+def selection(
+    first: Annotated[date | None, InQuery(alias="from", description="First local date; with `to`")] = None,
+    to: Annotated[date | None, InQuery(description="Last local date; with `from`")] = None,
+    period: Annotated[
+        str, InQuery(max_length=20, description="Instead of dates: today, 7 days, 28 days, 90 days, month, all")
+    ] = "28 days",
+    filter: Annotated[
+        list[str], InQuery(max_length=10, description="dimension:value, such as channel:email; several are combined")
+    ] = (),
+) -> Selection:
+    """The parameters of metrics and reports.
 
-    metric: Metric
-    dimensions: list[str]
-
-
-class MetricList(msgspec.Struct, frozen=True):
-    """All metrics."""
-
-    version: str
-    metrics: list[MetricDescription]
-
-
-class ReportColumn(msgspec.Struct, frozen=True):
-    """A column of a report. unit: text, count, share, money, ratio, days or series."""
-
-    name: str
-    label: str
-    unit: str
-
-
-class ReportAnswer(msgspec.Struct, frozen=True, kw_only=True):
-    """A report's rows for a period of local dates, and the SQL that computed them."""
-
-    shop: str
-    version: str
-    as_of: datetime
-    report: str
-    title: str
-    description: str
-    first_date: date
-    last_date: date
-    columns: list[ReportColumn]
-    rows: list[list[Any]]
-    sql: str
+    Raises:
+        Problem: a filter is malformed, or two are of one dimension.
+    """
+    filters: dict[str, str] = {}
+    for text in filter:
+        dimension, separator, value = text.partition(":")
+        if not separator or dimension in filters:
+            raise Problem(422, f"{text!r} is not a filter.", "Send filter=channel:email, once per dimension.", PRIVATE)
+        filters[dimension] = value
+    return Selection(first, to, period, filters)
 
 
-class Status(msgspec.Struct, frozen=True, kw_only=True):
-    """How fresh a shop's data are. as_of: newest event received, UTC; today: its local date."""
+def dimensions(
+    by: Annotated[
+        str, InQuery(max_length=100, description="Dimensions, comma-separated; `date` for days, `week` for weeks")
+    ] = "",
+) -> list[str]:
+    """What a metric is split by.
 
-    shop: str
-    version: str
-    published_at: str
-    as_of: datetime
-    today: date
-    first_date: date
-    timezone: str
-    currency: str | None
-    model_version: str
-
-
-KINDS = (MetricAnswer, MetricList, ReportAnswer, Status)
+    Raises:
+        Problem: there are too many, or one twice.
+    """
+    found = [one.strip() for one in by.split(",") if one.strip()]
+    if len(found) > MAX_DIMENSIONS or len(set(found)) < len(found):
+        raise Problem(422, f"by has more than {MAX_DIMENSIONS} dimensions, or one twice.", "Send fewer.", PRIVATE)
+    return found
 
 
 def add_analytics_routes(app: FastAPI, data: Path, access: Access) -> None:
     """Add the routes to the application."""
     stores = Stores(data)
+
+    def get(path: str, kind: type, summary: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+        return app.get(
+            f"/v1/shops/{{shop}}/{path}",
+            summary=summary,
+            responses=responses(kind, 401, 403, 404),
+            dependencies=[Depends(refuse_unknown_parameters)],
+            openapi_extra={"security": [{"apiKey": []}]},
+        )
 
     async def answer(request: Request, shop: str, scope: Scope, compose: Callable[[Store, ShopInfo], Answer]) -> Answer:
         """Compose an answer in a thread, seeing this shop only."""
@@ -148,13 +136,7 @@ def add_analytics_routes(app: FastAPI, data: Path, access: Access) -> None:
         except NothingPublished as error:
             raise Problem(503, str(error), "Run `pixelnova refresh`.", {"retry-after": "30"}) from error
 
-    @app.get(
-        "/v1/shops/{shop}/analytics/metrics",
-        summary="The catalogue of metrics",
-        responses=responses(MetricList, 401, 403, 404),
-        dependencies=KNOWN_PARAMETERS,
-        openapi_extra=SECURITY,
-    )
+    @get("analytics/metrics", MetricList, "The catalogue of metrics")
     async def metrics(request: Request, shop: ShopName) -> Response:
         def compose(store: Store, _: ShopInfo) -> MetricList:
             catalogue = store.catalogue()
@@ -165,37 +147,27 @@ def add_analytics_routes(app: FastAPI, data: Path, access: Access) -> None:
 
         return _json(await answer(request, shop, "analytics", compose))
 
-    @app.get(
-        "/v1/shops/{shop}/analytics/reports/{report}",
-        summary="A report: funnel, products, cohorts, paths, lost-demand and others",
-        responses=responses(ReportAnswer, 401, 403, 404),
-        dependencies=KNOWN_PARAMETERS,
-        openapi_extra=SECURITY,
+    @get(
+        "analytics/reports/{report}",
+        ReportAnswer,
+        "A report: funnel, products, cohorts, paths, lost-demand and others",
     )
     async def report(
         request: Request,
         shop: ShopName,
         report: Annotated[str, InPath(max_length=60, description="Name of the report")],
-        first: From = None,
-        to: To = None,
-        period: PeriodName = "28 days",
-        filter: Filter = (),
+        selected: Annotated[Selection, Depends(selection)],
     ) -> Response:
         """JSON, or CSV with `Accept: text/csv`."""
-        filters = _filters(filter)
 
         def compose(store: Store, info: ShopInfo) -> tuple[ReportAnswer, Table]:
-            chosen = _period(info, first, to, period)
-            found = run_report(store, info.shop, report, chosen, filters)
+            period = selected.dates(info)
+            found = run_report(store, info.shop, report, period, selected.filters)
             return ReportAnswer(
-                shop=info.shop,
-                version=store.version,
-                as_of=info.as_of,
+                **_header(store, info, period),
                 report=report,
                 title=found.report.title,
                 description=found.report.description,
-                first_date=chosen.first,
-                last_date=chosen.last,
                 columns=[ReportColumn(column.name, column.label, column.unit) for column in found.report.columns],
                 rows=[list(row) for row in found.rows.rows],
                 sql=found.rows.sql,
@@ -204,65 +176,42 @@ def add_analytics_routes(app: FastAPI, data: Path, access: Access) -> None:
         composed, found = await answer(request, shop, "analytics", compose)
         return _csv(found.rows.columns, found.rows.rows) if _wants_csv(request) else _json(composed)
 
-    @app.get(
-        "/v1/shops/{shop}/analytics/{metric}",
-        summary="A metric",
-        responses=responses(MetricAnswer, 401, 403, 404),
-        dependencies=KNOWN_PARAMETERS,
-        openapi_extra=SECURITY,
-    )
+    @get("analytics/{metric}", MetricAnswer, "A metric")
     async def metric(
         request: Request,
         shop: ShopName,
         metric: Annotated[str, InPath(max_length=60, description="Name of the metric")],
-        first: From = None,
-        to: To = None,
-        period: PeriodName = "28 days",
-        by: Annotated[str, InQuery(max_length=100, description="Dimensions, comma-separated; `date` for days")] = "",
+        selected: Annotated[Selection, Depends(selection)],
+        by: Annotated[list[str], Depends(dimensions)],
         compare: Annotated[str, InQuery(max_length=20, description="previous, year or none")] = "none",
-        filter: Filter = (),
     ) -> Response:
         """JSON, or CSV with `Accept: text/csv`. Split by date, values of the earlier period are those of the same
         weekday; groups of the earlier period that are missing in this one are left out."""
-        filters = _filters(filter)
-        dimensions = [one.strip() for one in by.split(",") if one.strip()]
-        if len(dimensions) > MAX_DIMENSIONS or len(set(dimensions)) < len(dimensions):
-            raise Problem(422, f"by has more than {MAX_DIMENSIONS} dimensions, or one twice.", "Send fewer.", PRIVATE)
 
         def compose(store: Store, info: ShopInfo) -> MetricAnswer:
-            chosen = _period(info, first, to, period)
-            earlier = compared_period(chosen, compare)
-            now = measure(store, info.shop, metric, chosen, dimensions, filters)
-            before = measure(store, info.shop, metric, earlier, dimensions, filters) if earlier else None
+            period = selected.dates(info)
+            earlier = compared_period(period, compare)
+            now = measure(store, info.shop, metric, period, by, selected.filters)
+            before = measure(store, info.shop, metric, earlier, by, selected.filters) if earlier else None
             return MetricAnswer(
-                shop=info.shop,
-                version=store.version,
-                as_of=info.as_of,
+                **_header(store, info, period),
                 metric=now.metric,
-                first_date=chosen.first,
-                last_date=chosen.last,
                 earlier_first_date=earlier.first if earlier else None,
                 earlier_last_date=earlier.last if earlier else None,
-                by=dimensions,
-                filters=filters,
-                values=_values(now, before, chosen, earlier),
+                by=by,
+                filters=selected.filters,
+                values=_values(now, before, period, earlier),
                 sql=now.sql,
             )
 
         composed = await answer(request, shop, "analytics", compose)
         if not _wants_csv(request):
             return _json(composed)
-        header = [*dimensions, "currency", metric, *(["earlier"] if composed.earlier_first_date else [])]
+        header = [*by, "currency", metric, *(["earlier"] if composed.earlier_first_date else [])]
         rows = [[*one.keys, one.currency, one.value, one.earlier][: len(header)] for one in composed.values]
         return _csv(header, rows)
 
-    @app.get(
-        "/v1/shops/{shop}/status",
-        summary="How fresh the shop's data are",
-        responses=responses(Status, 401, 403, 404),
-        dependencies=KNOWN_PARAMETERS,
-        openapi_extra=SECURITY,
-    )
+    @get("status", Status, "How fresh the shop's data are")
     async def status(request: Request, shop: ShopName) -> Response:
         def compose(store: Store, info: ShopInfo) -> Status:
             manifest = store.published.manifest
@@ -281,22 +230,15 @@ def add_analytics_routes(app: FastAPI, data: Path, access: Access) -> None:
         return _json(await answer(request, shop, "status", compose))
 
 
-def _period(info: ShopInfo, first: date | None, last: date | None, name: str) -> Period:
-    if (first is None) != (last is None):
-        raise InvalidPeriod("Only one of `from` and `to` is given: send both, or a period.")
-    if first is not None and last is not None:
-        return Period(first, last)
-    return named_period(name, info.today, info.first_date)
-
-
-def _filters(given: Sequence[str]) -> dict[str, str]:
-    found = {}
-    for text in given:
-        dimension, separator, value = text.partition(":")
-        if not separator or dimension in found:
-            raise Problem(422, f"{text!r} is not a filter.", "Send filter=channel:email, once per dimension.", PRIVATE)
-        found[dimension] = value
-    return found
+def _header(store: Store, shop: ShopInfo, period: Period) -> dict[str, Any]:
+    """What every answer says: which data, and which dates of them."""
+    return {
+        "shop": shop.shop,
+        "version": store.version,
+        "as_of": shop.as_of,
+        "first_date": period.first,
+        "last_date": period.last,
+    }
 
 
 def _values(now: Measured, before: Measured | None, period: Period, earlier: Period | None) -> list[MetricValue]:

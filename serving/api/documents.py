@@ -3,7 +3,8 @@
 The description is generated from the types that are actually encoded and decoded.
 """
 
-from collections.abc import Sequence
+from datetime import date, datetime
+from decimal import Decimal
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -11,6 +12,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from serving.api.refusals import Refusal
+from serving.metrics import Metric
 from serving.published import Experiments, Header, Item, Seed
 
 DEFAULT_LIMIT = 12
@@ -58,11 +60,12 @@ def responses(kind: type, *statuses: int) -> dict[int | str, dict[str, Any]]:
     }
 
 
-def describe(app: FastAPI, more_kinds: Sequence[type]) -> dict[str, Any]:
-    """The OpenAPI description, with the schemas of the types that are encoded: those of this module, and more."""
+def describe(app: FastAPI) -> dict[str, Any]:
+    """The OpenAPI description, with the schemas of the types that are encoded."""
     if app.openapi_schema is None:
         description = get_openapi(title=app.title, version=app.version, description=DESCRIPTION, routes=app.routes)
-        kinds = (Experiments, Recommendations, ProductList, VisitorList, Health, Refusal, SessionSoFar, *more_kinds)
+        lists = (Experiments, Recommendations, ProductList, VisitorList, Health, Refusal, SessionSoFar)
+        kinds = (*lists, MetricAnswer, MetricList, ReportAnswer, Status)
         _, schemas = msgspec.json.schema_components(kinds, ref_template="#/components/schemas/{name}")
         description["components"] = {
             "schemas": schemas,
@@ -128,3 +131,81 @@ class SessionSoFar(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     products: Annotated[list[ProductId], msgspec.Meta(min_length=1, max_length=MAX_SESSION_PRODUCTS)]
     limit: Annotated[int, msgspec.Meta(ge=1, le=MAX_LIMIT)] | None = None
     exclude: Annotated[list[ProductId], msgspec.Meta(max_length=MAX_EXCLUDED)] = []
+
+
+class MetricValue(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One value. keys: of the dimensions in `by`; earlier: of the period that is compared with, if one is."""
+
+    keys: list[str | int | float | bool | None]
+    value: Decimal | float | int | None
+    currency: str | None = None
+    earlier: Decimal | float | int | None = None
+
+
+class MetricAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """A metric's values in a period of local dates, and the SQL that computed them."""
+
+    shop: str
+    version: str
+    as_of: datetime
+    metric: Metric
+    first_date: date
+    last_date: date
+    earlier_first_date: date | None
+    earlier_last_date: date | None
+    by: list[str]
+    filters: dict[str, str]
+    values: list[MetricValue]
+    sql: str
+
+
+class MetricDescription(msgspec.Struct, frozen=True):
+    """A metric and what it can be split and filtered by."""
+
+    metric: Metric
+    dimensions: list[str]
+
+
+class MetricList(msgspec.Struct, frozen=True):
+    """All metrics."""
+
+    version: str
+    metrics: list[MetricDescription]
+
+
+class ReportColumn(msgspec.Struct, frozen=True):
+    """A column of a report. unit: text, count, share, money, ratio, days or series."""
+
+    name: str
+    label: str
+    unit: str
+
+
+class ReportAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """A report's rows for a period of local dates, and the SQL that computed them."""
+
+    shop: str
+    version: str
+    as_of: datetime
+    report: str
+    title: str
+    description: str
+    first_date: date
+    last_date: date
+    columns: list[ReportColumn]
+    rows: list[list[Any]]
+    sql: str
+
+
+class Status(msgspec.Struct, frozen=True, kw_only=True):
+    """How fresh a shop's data are. as_of: newest event received, UTC; today: its local date."""
+
+    shop: str
+    version: str
+    published_at: str
+    as_of: datetime
+    today: date
+    first_date: date
+    timezone: str
+    currency: str | None
+    model_version: str

@@ -20,7 +20,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
 from serving.api.access import Access
-from serving.api.analytics import KINDS, add_analytics_routes
+from serving.api.analytics import add_analytics_routes
 from serving.api.documents import (
     DEFAULT_LIMIT,
     MAX_ID,
@@ -87,7 +87,7 @@ def create_api(data: Path, settings: "ApiSettings") -> FastAPI:
     _add_visitor_route(app, versions, settings.secrets, access)
     add_analytics_routes(app, data, access)
     _add_operations_routes(app, versions, metrics)
-    app.openapi = lambda: describe(app, KINDS)
+    app.openapi = lambda: describe(app)
     return app
 
 

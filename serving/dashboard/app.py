@@ -5,6 +5,7 @@ Reads who asks and what they chose, shows one page. `server.py` starts it.
 
 import os
 from collections.abc import Callable
+from importlib.util import find_spec
 
 import streamlit as st
 
@@ -26,6 +27,15 @@ from serving.errors import ServingError
 from serving.published import NothingPublished
 
 NEW_VERSION_SECONDS = 15
+NO_EVENTS = "No usable event of this shop has arrived yet."
+# Streamlit cuts long labels and amounts of cards, and breaks long titles within a word; here labels wrap.
+STYLE = """<style>
+[data-testid=stMetricLabel] *, [data-testid=stMetricValue] * {
+    white-space: normal !important; overflow-wrap: break-word;
+}
+[data-testid=stMetricValue] { font-size: 1.6rem; }
+h1 { font-size: clamp(1.9rem, 8vw, 2.75rem) !important; }
+</style>"""
 PAGES: dict[str, tuple[str, Callable[[View], None]]] = {
     "overview": ("Overview", overview.render),
     "funnel": ("Funnel", funnel.render),
@@ -41,6 +51,7 @@ PAGES: dict[str, tuple[str, Callable[[View], None]]] = {
 def main() -> None:
     """Show the page that the URL names, for the shops that the reader may see."""
     st.set_page_config("Pixelnova", page_icon="🛍️", layout="wide")
+    st.html(STYLE)
     page = st.navigation(  # its pages are not run as scripts: `render` needs the reader's choice
         [
             st.Page(f"screens/{path}.py", title=title, url_path=path, default=path == "overview")
@@ -61,7 +72,10 @@ def main() -> None:
     st.title(title)
     _follow(visible, store.version)
     try:
-        render(chosen_view(store, shops))
+        view = chosen_view(store, shops)
+        if not view.shop.has_events:
+            st.info(f"{NO_EVENTS} `pixelnova connect check {view.shop.shop}` says what is missing.")
+        render(view)
     except ServingError as error:
         st.error(str(error))
 
@@ -77,14 +91,23 @@ def _visible_shops() -> Shops:
             st.error("This dashboard is reached through its proxy, which logs you in.")
             st.stop()
         return access.shops_of(identity)
-    if not st.user.is_logged_in:
+    return access.shops_of(_address_logged_in())
+
+
+def _address_logged_in() -> str | None:
+    """The e-mail address of who has logged in; None if the provider has not verified it, since it proves nothing."""
+    if "is_logged_in" not in st.user:
+        st.error("The login is not configured: describe the provider in Streamlit's secrets.toml (docs/operations.md).")
+        st.stop()
+    if not st.user["is_logged_in"]:
+        if find_spec("authlib") is None:
+            st.error("The login needs Authlib: install pixelnova[dashboard].")
+            st.stop()
         st.button("Log in", on_click=st.login)
         st.stop()
     with st.sidebar:
         st.button("Log out", on_click=st.logout)
-    # An address that the provider has not verified proves nothing.
-    verified = st.user.get("email_verified", False)
-    return access.shops_of(str(st.user.get("email") or "")) if verified else frozenset()
+    return str(st.user.get("email") or "") if st.user.get("email_verified") else None
 
 
 @st.fragment(run_every=NEW_VERSION_SECONDS)

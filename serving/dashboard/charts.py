@@ -4,11 +4,13 @@ Takes rows, returns option dictionaries for `st.echarts_chart`. Colours come fro
 palette that colour-blind readers can tell apart; a second series also differs by its line.
 """
 
+from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import Any
 
 from serving.analytics.annotations import Annotation
+from serving.dashboard.formats import decimals
 
 WIDEST = 3  # lifts beyond it, of rare events, would hide the others
 Option = dict[str, Any]
@@ -24,16 +26,21 @@ FORMATS = {
 
 
 def line_chart(
-    label: str, points: Points, earlier: Points, unit: str, annotations: Sequence[Annotation] = ()
+    label: str,
+    points: Points,
+    earlier: Points,
+    unit: str,
+    currency: str | None = None,
+    annotations: Sequence[Annotation] = (),
 ) -> Option:
-    """A series by date, with the period that it is compared with as a dashed line on the same dates."""
+    """A series by date or week, with the period that it is compared with as a dashed line on the same dates."""
     series = [
         {
             "name": label,
             "type": "line",
             "data": [_plain(value, unit) for _, value in points],
-            "symbol": "circle" if len(points) == 1 else "none",
-            "symbolSize": 8,
+            "symbol": "circle" if _has_single_points([value for _, value in points]) else "none",
+            "symbolSize": 6,
             "lineStyle": {"width": 2},
             "areaStyle": {"opacity": 0.08},
             **_marks(points, annotations),
@@ -51,7 +58,7 @@ def line_chart(
         )
     return {
         "animation": False,
-        "tooltip": {"trigger": "axis", "valueFormatter": FORMATS.get(unit, "localized")},
+        "tooltip": {"trigger": "axis", "valueFormatter": value_format(unit, currency)},
         "legend": {"bottom": 0, "show": bool(earlier)},
         "grid": {"left": 8, "right": 12, "top": 24, "bottom": 36 if earlier else 8, "containLabel": True},
         "xAxis": {"type": "category", "data": [day.isoformat() for day, _ in points]},
@@ -75,7 +82,7 @@ def bar_chart(labels: Sequence[str], series: Mapping[str, Sequence[Any]], unit: 
             "axisLabel": {"width": 140, "overflow": "truncate"},
         },
         "series": [
-            {"name": name, "type": "bar", "data": [_plain(value, unit) for value in values]}
+            {"name": name, "type": "bar", "barMaxWidth": 28, "data": [_plain(value, unit) for value in values]}
             for name, values in series.items()
         ],
     }
@@ -93,6 +100,7 @@ def heat_map(rows: Sequence[str], columns: Sequence[str], cells: Sequence[tuple[
             "min": 0,
             "max": 100,
             "calculable": False,
+            "text": ["100 %", "0 %"],
             "orient": "horizontal",
             "left": "center",
             "bottom": 0,
@@ -176,13 +184,15 @@ def interval_chart(labels: Sequence[str], intervals: Sequence[tuple[float, float
 
 
 def _marks(points: Points, annotations: Sequence[Annotation]) -> Option:
-    """Dates of annotations as lines, ranges as areas."""
+    """Dates of annotations as lines, ranges as areas; by week, at the weeks that hold them."""
     days = [day for day, _ in points]
     if not days or not annotations:
         return {}
     lines, areas = [], []
     for one in annotations:
-        first, last = max(one.first, days[0]).isoformat(), min(one.last, days[-1]).isoformat()
+        first, last = (
+            days[max(bisect_right(days, day) - 1, 0)].isoformat() for day in (one.first, min(one.last, days[-1]))
+        )
         if first == last:
             lines.append({"xAxis": first, "name": one.text, "label": {"formatter": one.text}})
         else:
@@ -195,8 +205,26 @@ def _marks(points: Points, annotations: Sequence[Annotation]) -> Option:
     return found
 
 
+def value_format(unit: str, currency: str | None = None) -> str:
+    """How a chart shows a value; money with the decimals of its currency."""
+    if unit == "money" and currency:
+        return f"%,.{decimals(currency)}f"
+    return FORMATS.get(unit, "localized")
+
+
+def _has_single_points(values: Sequence[Any]) -> bool:
+    """Whether a value has no neighbour, so that no line would show it."""
+    padded = [None, *values, None]
+    return any(
+        value is not None and left is None and right is None
+        for left, value, right in zip(padded, values, padded[2:], strict=False)
+    )
+
+
 def _axis(unit: str) -> Option:
-    return {"axisLabel": {"formatter": "{value} %"}} if unit == "share" else {}
+    if unit == "share":
+        return {"axisLabel": {"formatter": "{value} %"}}
+    return {"minInterval": 1} if unit == "count" else {}
 
 
 def _plain(value: Any, unit: str) -> float | None:

@@ -31,7 +31,7 @@ def chosen_view(store: Store, shops: list[ShopInfo]) -> View:
         known = earlier if earlier and earlier.first >= shop.first_date else None
         filters = _chosen_filters(store, shop)
         st.caption(_caption(shop, period, known))
-        if earlier and not known:
+        if earlier and not known and shop.has_events:
             st.caption(f"Nothing is compared: the shop's first events are of {shop.first_date:%b %d, %Y}.")
     return View(store, shop, period, known, filters)
 
@@ -70,8 +70,14 @@ def _values(store: Store, shop: ShopInfo, dimension: str) -> list[str]:
 
 
 def _caption(shop: ShopInfo, period: Period, earlier: Period | None) -> str:
-    compared = f", compared with {earlier.first:%b %d} to {earlier.last:%b %d, %Y}" if earlier else ""
+    compared = f", compared with {_dates(earlier)}" if earlier else ""
     return (
-        f"{period.first:%b %d} to {period.last:%b %d, %Y}{compared}. Dates are the shop's ({shop.timezone}). "
-        f"Data until {shop.as_of:%Y-%m-%d %H:%M} UTC."
+        f"{_dates(period)}{compared}. Dates are the shop's ({shop.timezone}). "
+        f"{f'Data until {shop.as_of:%Y-%m-%d %H:%M} UTC' if shop.has_events else 'No data yet'}."
     )
+
+
+def _dates(period: Period) -> str:
+    """Oct 27 to Nov 23, 2026 · Dec 20, 2025 to Jan 16, 2026."""
+    year = "" if period.first.year == period.last.year else ", %Y"
+    return f"{period.first.strftime('%b %d' + year)} to {period.last:%b %d, %Y}"

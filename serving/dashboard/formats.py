@@ -3,12 +3,21 @@
 Takes values with their unit and currency, returns text; an unknown value is a dash.
 """
 
+import re
 from typing import Any
 
-from babel.numbers import format_currency, format_decimal, format_percent
+from babel.numbers import (
+    format_currency,
+    format_decimal,
+    format_percent,
+    get_currency_precision,
+    get_currency_symbol,
+)
 
 LOCALE = "en_US"
 UNKNOWN = "–"
+UNKNOWN_CURRENCY = "unknown"
+_MARKDOWN = re.compile(r"[\\`*_{}\[\]()<>#+\-.!|~$:&]")
 
 
 def number_text(value: Any, unit: str, currency: str | None = None) -> str:
@@ -16,7 +25,7 @@ def number_text(value: Any, unit: str, currency: str | None = None) -> str:
     if value is None:
         return UNKNOWN
     if unit == "money":
-        if currency and currency != "unknown":
+        if currency and currency != UNKNOWN_CURRENCY:
             return format_currency(value, currency, locale=LOCALE)
         return format_decimal(value, "#,##0.00", locale=LOCALE)
     if unit == "share":
@@ -28,6 +37,24 @@ def number_text(value: Any, unit: str, currency: str | None = None) -> str:
     if unit == "ratio":
         return format_decimal(value, "#,##0.00##", locale=LOCALE)
     return format_decimal(value, "#,##0.##", locale=LOCALE)
+
+
+def decimals(currency: str) -> int:
+    """How many decimals amounts of a currency have."""
+    return get_currency_precision(currency)
+
+
+def money_format(currency: str | None) -> str:
+    """The printf format of a column of amounts in one currency."""
+    if not currency or currency == UNKNOWN_CURRENCY:
+        return "%,.2f"
+    symbol = get_currency_symbol(currency, locale=LOCALE).replace("%", "%%")
+    return f"{symbol}%,.{decimals(currency)}f"
+
+
+def plain_text(text: str) -> str:
+    """A text from events, without effect as Markdown: a product's title must not place an image on a page."""
+    return _MARKDOWN.sub(r"\\\g<0>", " ".join(text.split()))
 
 
 def change_text(value: Any, earlier: Any, unit: str) -> str | None:

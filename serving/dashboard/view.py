@@ -4,8 +4,9 @@ Reads the published version through serving.analytics only; answers are cached b
 """
 
 import os
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import streamlit as st
@@ -15,10 +16,11 @@ from serving.analytics.changes import SalesChange, sales_change
 from serving.analytics.periods import Period
 from serving.analytics.reports import NotFilterable, Table, reports, run_report
 from serving.analytics.store import ShopInfo, Store, Stores
-from serving.analytics.values import Measured, measure
+from serving.analytics.values import DATE, WEEK, Measured, measure
 from serving.dashboard.environment import ANNOTATIONS_VARIABLE
 
 CACHED_ANSWERS = 2000
+MAX_DATES_DRAWN = 120
 
 Key = tuple[str, tuple[str, ...] | None]  # of the cache: version, and the shops that the reader may see
 Pairs = tuple[tuple[str, str], ...]
@@ -34,6 +36,15 @@ class View:
     earlier: Period | None
     filters: Mapping[str, str] = field(default_factory=dict)
 
+    @property
+    def step(self) -> str:
+        """What series are drawn by: `date`, or `week` in a period with more dates than a chart can show."""
+        return DATE if self.period.days <= MAX_DATES_DRAWN else WEEK
+
+    def only(self, **filters: str) -> "View":
+        """The same choice with further filters."""
+        return replace(self, filters={**self.filters, **filters})
+
     def measure(self, name: str, by: Sequence[str] = (), period: Period | None = None) -> Measured | None:
         """A metric; None if it does not exist for the chosen filters."""
         chosen = period or self.period
@@ -42,10 +53,10 @@ class View:
         except NotFilterable:
             return None
 
-    def report(self, name: str, **only: str) -> Table:
+    def report(self, name: str) -> Table:
         """A report with the filters that it applies; `ignored_filters` names the others."""
         applied = {name_: value for name_, value in self.filters.items() if name_ not in self.ignored_filters(name)}
-        return _report(self._key, self.store, self.shop.shop, name, self.period, _pairs({**applied, **only}))
+        return _report(self._key, self.store, self.shop.shop, name, self.period, _pairs(applied))
 
     def ignored_filters(self, name: str) -> list[str]:
         """The chosen filters that a report does not apply."""
@@ -61,10 +72,20 @@ class View:
 
     def currencies(self) -> list[str]:
         """The currencies of the period's orders, the shop's own first."""
-        measured = self.measure("gross_sales")
+        measured = self.measure("gross_sales") or replace(self, filters={}).measure("gross_sales")
         found = {one.currency: one.value or 0 for one in measured.values if one.currency} if measured else {}
         ordered = sorted(found, key=lambda currency: (currency != self.shop.currency, -found[currency], currency))
         return ordered or ([self.shop.currency] if self.shop.currency else [])
+
+    def products(self) -> dict[str, str]:
+        """Ids of the period's products by title. Products of one title have their ids beside it, so that a link is
+        clear."""
+        found = self.report("products").rows.records()
+        count = Counter(one["title"] for one in found)
+        return {
+            one["title"] if count[one["title"]] == 1 else f"{one['title']} ({one['product_id']})": one["product_id"]
+            for one in found
+        }
 
     def annotations(self) -> list[Annotation]:
         """What happened in the shop in the period."""

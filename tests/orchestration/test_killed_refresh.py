@@ -20,6 +20,7 @@ from orchestration import run_history
 from orchestration.run_history import LockedRunLauncher
 from orchestration.warehouse_lock import is_held, warehouse_lock
 from serving.published import read_current
+from serving.runs import published_runs
 from tests.conftest import PROJECT
 from tests.landing_files import land_events
 
@@ -193,6 +194,9 @@ def test_a_killed_refresh_holds_the_lock_as_long_as_dbt_writes_and_the_next_one_
         reader.wait()
     assert tables(data) == refreshed.tables
     assert statuses(data) == ["SUCCESS", "FAILURE", "SUCCESS"]
+    runs = published_runs(read_current(data))  # written by the newest run, which was not over
+    assert [run.status for run in runs] == ["started", "failure", "success"]
+    assert [run.ended_at is None for run in runs] == [True, False, False] and runs[2].seconds > 0
     builds = {path.name for path in (data / "dbt").iterdir()}
     assert len(builds) <= 4 and "of-long-ago" not in builds
 

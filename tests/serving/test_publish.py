@@ -1,6 +1,7 @@
 import hashlib
 import os
 import shutil
+from datetime import UTC, datetime
 from pathlib import Path
 
 import duckdb
@@ -9,6 +10,7 @@ import pytest
 from serving import publish as publishing
 from serving.publish import VERSIONS_KEPT, PublishError, publish
 from serving.published import ANALYSTS_FILE, CURRENT, NothingPublished, published_folder, read_current
+from serving.runs import Run, published_runs
 from tests.serving.marts import make_warehouse
 
 
@@ -50,6 +52,20 @@ def test_published_database_works_under_any_file_name_and_alias(data, tmp_path, 
         connection.execute(f"attach '{copy}' as shop (read_only)")
         assert connection.execute("select sessions from shop.analytics.funnel_daily").fetchall() == [(7,)]
         assert connection.execute("select sessions from shop.funnel_daily").fetchall() == [(7,)]
+
+
+def test_runs_are_published_and_kept_by_a_publication_without_a_run(data):
+    assert published_runs(run(data)) == []
+    at = datetime(2026, 11, 22, 12, tzinfo=UTC)
+    runs = [
+        Run(job="refresh", status="started", started_at=at),
+        Run(job="refresh", status="failure", started_at=at, ended_at=at, seconds=0.0, failed_step="pixel"),
+    ]
+    assert published_runs(publish(data / "warehouse.duckdb", data, runs)) == runs
+    again = run(data)
+    assert published_runs(again) == runs
+    (again.folder / "runs.json").unlink()  # as older code published it
+    assert published_runs(again) == []
 
 
 def test_manifest_matches_files(data):

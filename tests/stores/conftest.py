@@ -1,19 +1,21 @@
 """Lands the events of every test module of this folder and builds them once, whichever worker comes first.
 
 A module `test_<topic>.py` has `EVENTS`, a list of pixel events; they belong to the shop `<topic>.myshopify.com`
-(Europe/Berlin, EUR, unless the module overrides it in `SHOP`, lines of TOML). `EXPERIMENTS` are its experiments, lines
-of TOML with `{shop}` for the domain. All are received at RECEIVED_AT; a
-module's own `RECEIVED_AT` names exceptions, by event id. Its tests ask `store.query`.
+(Europe/Berlin, EUR, unless the module overrides it in `SHOP`, lines of TOML). `MORE_SHOPS` are further shops by domain,
+each with its lines of TOML and its events. `EXPERIMENTS` are its experiments, lines of TOML with `{shop}` for the
+domain. All are received at RECEIVED_AT; a module's own `RECEIVED_AT` names exceptions, by event id. Its tests ask
+`store.query`, or read `published_stores`.
 Events pass through the collector's own parser, so that what it takes out is missing here too.
 """
 
 import fcntl
 import importlib
 import os
+import shutil
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import msgspec
@@ -21,6 +23,9 @@ import pytest
 
 from ingestion.collector.events import Request, parse_body
 from ingestion.shops import Shop, load_shops
+from serving.experiments.results import write_results
+from serving.publish import publish
+from serving.recommenders.personal import recommend
 from tests.landing_files import land
 from tests.warehouse import Warehouse
 
@@ -39,13 +44,15 @@ class Store:
         return self.warehouse.query(sql.replace("{shop}", self.shop))
 
 
-def _modules() -> dict[str, ModuleType]:
-    """The test modules with events, by the domain of their shop."""
-    modules = {}
+def _modules() -> dict[str, ModuleType | SimpleNamespace]:
+    """The test modules with events, by the domain of their shop; one with several shops comes several times."""
+    modules: dict[str, ModuleType | SimpleNamespace] = {}
     for path in sorted(Path(__file__).parent.glob("test_*.py")):
         module = importlib.import_module(f"tests.stores.{path.stem}")
         if hasattr(module, "EVENTS"):
             modules[_domain(module.__name__)] = module
+            for domain, (lines, events) in getattr(module, "MORE_SHOPS", {}).items():
+                modules[domain] = SimpleNamespace(SHOP=lines, EVENTS=events)
     return modules
 
 
@@ -53,7 +60,7 @@ def _domain(module_name: str) -> str:
     return module_name.rpartition(".")[2].removeprefix("test_").replace("_", "-") + ".myshopify.com"
 
 
-def _lines(shop: Shop, module: ModuleType) -> Iterator[bytes]:
+def _lines(shop: Shop, module: ModuleType | SimpleNamespace) -> Iterator[bytes]:
     received_at = getattr(module, "RECEIVED_AT", {})
     for number, event in enumerate(module.EVENTS):
         received = received_at.get(event.get("id"), RECEIVED_AT)
@@ -94,6 +101,18 @@ def stores(tmp_path_factory: pytest.TempPathFactory) -> Warehouse:
             warehouse.build(with_tests=True)
             built.touch()
     return Warehouse(folder, shops_file, load=False)
+
+
+@pytest.fixture(scope="session")
+def published_stores(stores: Warehouse, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the data folder of all shops with what Python adds to the marts, published."""
+    data = tmp_path_factory.mktemp("published_stores")
+    warehouse = data / stores.file.name
+    shutil.copy(stores.file, warehouse)
+    recommend(warehouse)
+    write_results(warehouse)
+    publish(warehouse, data)
+    return data
 
 
 @pytest.fixture

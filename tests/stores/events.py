@@ -69,29 +69,36 @@ def viewed(product: Any, variant_id: Any = ..., **changes: Any) -> dict[str, Any
     return {"productVariant": variant(product, variant_id, **changes)}
 
 
-def cart_line(product: Any, quantity: int = 1, variant_id: Any = ..., price: float = 10) -> dict[str, Any]:
+def cart_line(
+    product: Any, quantity: int = 1, variant_id: Any = ..., price: float = 10, currency: str = "EUR"
+) -> dict[str, Any]:
     """The data of product_added_to_cart and product_removed_from_cart."""
-    cost = {"totalAmount": {"amount": price * quantity, "currencyCode": "EUR"}}
-    merchandise = variant(product, variant_id, price)
+    cost = {"totalAmount": {"amount": price * quantity, "currencyCode": currency}}
+    merchandise = variant(product, variant_id, price, currency)
     return {"cartLine": {"quantity": quantity, "cost": cost, "merchandise": merchandise}}
 
 
 def checkout(
-    token: Any = None, order: Any = None, customer: Any = None, product: Any = "1", amount: float = 10
+    token: Any = None,
+    order: Any = None,
+    customer: Any = None,
+    product: Any = "1",
+    amount: float = 10,
+    currency: str = "EUR",
 ) -> dict[str, Any]:
     """The data of checkout events: one line, no discounts."""
-    money = {"amount": amount, "currencyCode": "EUR"}
+    money = {"amount": amount, "currencyCode": currency}
     return {
         "checkout": {
             "token": token,
-            "currencyCode": "EUR",
+            "currencyCode": currency,
             "order": {"id": order, "customer": None if customer is None else {"id": customer, "isFirstOrder": None}},
             "lineItems": [
                 {
                     "id": "line-1",
                     "title": f"Product {product}",
                     "quantity": 1,
-                    "variant": variant(product, price=amount),
+                    "variant": variant(product, price=amount, currency=currency),
                     "finalLinePrice": money,
                     "discountAllocations": [],
                     "properties": [],

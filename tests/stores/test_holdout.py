@@ -1,7 +1,6 @@
 """A holdout of three thousand visitors: its results, weeks and long run against plain Python, and the command line."""
 
 import re
-import shutil
 from collections import defaultdict
 from datetime import date, datetime, timedelta
 
@@ -10,8 +9,6 @@ import pytest
 from scipy import stats
 
 from ingestion.assignment import assigned_bucket
-from serving.experiments.results import write_results
-from serving.publish import publish
 from tests.stores.events import NOON, checkout, event
 
 EXPERIMENTS = """
@@ -57,21 +54,10 @@ def visit(number: int) -> list[dict]:
 EVENTS = [one for number in range(VISITORS) for one in visit(number)]
 
 
-@pytest.fixture(scope="module")
-def written(stores, tmp_path_factory):
-    """A copy of the stores' data folder with results, published."""
-    data = tmp_path_factory.mktemp("holdout")
-    warehouse = data / stores.file.name
-    shutil.copy(stores.file, warehouse)
-    write_results(warehouse)
-    publish(warehouse, data)
-    return data
-
-
-def ask(written, sql: str) -> list[tuple]:
+def ask(data, sql: str) -> list[tuple]:
     import duckdb
 
-    with duckdb.connect(str(written / "warehouse.duckdb"), read_only=True) as connection:
+    with duckdb.connect(str(data / "warehouse.duckdb"), read_only=True) as connection:
         return connection.execute(sql.replace("{shop}", "holdout.myshopify.com")).fetchall()
 
 
@@ -92,13 +78,13 @@ def sales_by_variation(week: date | None = None) -> dict[str, list[int]]:
 
 
 @pytest.mark.parametrize("week", [None, date(2026, 11, 9), date(2026, 11, 16)])
-def test_incremental_sales_equal_plain_python(written, week):
+def test_incremental_sales_equal_plain_python(published_stores, week):
     sales = sales_by_variation(week)
     treatment, control = np.array(sales["treatment"], float), np.array(sales["control"], float)
     test = stats.ttest_ind(treatment, control, equal_var=False)
     interval = test.confidence_interval(0.95)
     [row] = ask(
-        written,
+        published_stores,
         "select control_units, variation_units, difference, lower, upper, p_value, currency from experiments.results "
         "where shop = '{shop}' and metric = 'incremental_sales' and not is_adjusted and not is_capped "
         f"and segment = '{week or 'all'}'",
@@ -111,7 +97,7 @@ def test_incremental_sales_equal_plain_python(written, week):
     assert row[6] == "EUR"
 
 
-def test_the_long_run_equals_plain_python(written):
+def test_the_long_run_equals_plain_python(published_stores):
     expected: dict[tuple[str, int], list[int]] = defaultdict(lambda: [0, 0, 0, 0])
     for number in range(VISITORS):
         exposed_at = (NOON + timedelta(minutes=first_minute(number))).replace(tzinfo=None)
@@ -125,26 +111,28 @@ def test_the_long_run_equals_plain_python(written):
             row[2] += bool(of_week)
             row[3] += sum(of_week)
     assert {key for key, _ in expected} == {"control", "treatment"}
-    rows = ask(written, "select variation, week, units, returned_units, buyers, sales from experiments.long_run")
+    rows = ask(
+        published_stores, "select variation, week, units, returned_units, buyers, sales from experiments.long_run"
+    )
     assert {row[:2]: list(row[2:]) for row in rows} == expected
 
 
-def test_the_command_shows_the_sentence_and_the_metrics(written, pixelnova):
-    output = pixelnova("experiments", "--shop", "holdout.myshopify.com", data=written).stdout
+def test_the_command_shows_the_sentence_and_the_metrics(published_stores, pixelnova):
+    output = pixelnova("experiments", "--shop", "holdout.myshopify.com", data=published_stores).stdout
     assert "Holdout (holdout.myshopify.com, phase 1): Recommendations brought" in output
     assert f"{VISITORS:,} visitors in" in output
     assert re.search(r"revenue_per_visitor +│ primary", output)
     assert "device: desktop" not in output
-    assert "device: desktop" in pixelnova("experiments", "--segments", data=written).stdout
+    assert "device: desktop" in pixelnova("experiments", "--segments", data=published_stores).stdout
 
 
-def test_power_plans_from_the_shop_or_from_given_figures(written, pixelnova, tmp_path):
+def test_power_plans_from_the_shop_or_from_given_figures(published_stores, pixelnova, tmp_path):
     shops = tmp_path / "shops.toml"
     shops.write_text(
         '[[shops]]\ndomain = "holdout.myshopify.com"\nname = "h"\ntimezone = "Europe/Berlin"\ncurrency = "EUR"\n'
         'ingest_keys = ["key-of-holdout"]\n'
     )
-    own = pixelnova("--shops", str(shops), "power", data=written).stdout
+    own = pixelnova("--shops", str(shops), "power", data=published_stores).stdout
     assert "EUR" in own
     assert "the last 28 days of holdout.myshopify.com" in own
     # Half a million visitors for 5 % of 2 %, as every table of sample sizes has it.

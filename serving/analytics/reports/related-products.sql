@@ -1,6 +1,6 @@
 -- title: Viewed and bought together
 -- description: The lists of one product, in the order in which they are shown.
--- filters: product
+-- filters: product_id
 -- strategy: List
 -- position: Position | count
 -- product_id: Product id
@@ -21,7 +21,7 @@ lists as (
         support,
         reason
     from recommendations.related_products
-    where shop = $shop and product_id = $product
+    where shop = $shop and product_id = $product_id
 
     union all
 
@@ -34,7 +34,7 @@ lists as (
         support,
         reason
     from recommendations.product_page
-    where shop = $shop and product_id = $product
+    where shop = $shop and product_id = $product_id
 
 )
 

@@ -1,13 +1,14 @@
-"""Pipeline: whether the numbers are fresh and whole: events, quarantine, fetches, reconciliation, versions."""
+"""Pipeline: whether the numbers are fresh and whole: events, quarantine, fetches, reconciliation, runs, versions."""
 
 from datetime import UTC, datetime
 
 import streamlit as st
 
-from serving.dashboard.figures import cards, series, table
-from serving.dashboard.formats import number_text
+from serving.dashboard.figures import NOTHING_YET, cards, series, table
+from serving.dashboard.formats import UNKNOWN, number_text
 from serving.dashboard.view import View
 from serving.published import published_folder
+from serving.runs import published_runs
 
 CARDS = (
     *("accepted_events", "quarantined_events", "unknown_consent_share", "late_event_share"),
@@ -20,14 +21,38 @@ def render(view: View) -> None:
     manifest = view.store.published.manifest
     age = (datetime.now(UTC) - datetime.fromisoformat(manifest.published_at)).total_seconds()
     st.markdown(
-        f"Version **{manifest.version}** was published {number_text(age, 'seconds')} ago, with events until "
-        f"{view.shop.as_of:%Y-%m-%d %H:%M} UTC."
+        f"Version **{manifest.version}** was published {number_text(age, 'seconds')} ago, with "
+        f"{f'events until {view.shop.as_of:%Y-%m-%d %H:%M} UTC' if view.shop.has_events else 'no events'}."
     )
     cards(view, CARDS)
     series(view, "accepted_events")
     for name in ("event-volume", "quarantine", "fetches", "reconciliation", "reconciliation-causes"):
         table(view, name)
+    _runs(view)
     _versions(view)
+
+
+def _runs(view: View) -> None:
+    st.markdown(
+        "#### Recent runs", help="Runs of the pipeline until this version was published, which the first one did."
+    )
+    runs = published_runs(view.store.published)
+    if not runs:
+        st.info(NOTHING_YET)
+        return
+    st.dataframe(
+        {
+            "Started, UTC": [run.started_at for run in runs],
+            "Ended, UTC": [run.ended_at for run in runs],
+            "Took": [number_text(run.seconds, "seconds") for run in runs],
+            "Job": [run.job for run in runs],
+            "Status": [run.status for run in runs],
+            "Failed step": [run.failed_step for run in runs],
+        },
+        hide_index=True,
+        width="stretch",
+        placeholder=UNKNOWN,
+    )
 
 
 def _versions(view: View) -> None:

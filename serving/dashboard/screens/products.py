@@ -2,10 +2,11 @@
 
 import streamlit as st
 
-from serving.dashboard.figures import cards, report_details, show_rows, table, title
+from serving.dashboard.figures import cards, report_details, series, show_rows, table, title
 from serving.dashboard.view import View
 
 CARDS = ("product_views", "cart_adds", "units", "product_sales")
+SERIES = ("product_sales", "product_views")  # of one product
 RANKINGS = {"viewed": "Most viewed", "converting": "Top converting", "abandoned": "Most abandoned"}
 
 
@@ -14,14 +15,13 @@ def render(view: View) -> None:
     cards(view, CARDS)
     # The reader's browser fetches images from the shop's own address; nothing else leaves this machine.
     with_images = st.toggle("Product images, from Shopify", key="images", bind="query-params")
-    found = table(view, "products", hidden=("product_id",) if with_images else ("product_id", "image_url"))
+    table(view, "products", hidden=("product_id",) if with_images else ("product_id", "image_url"))
     _rankings(view)
     table(view, "lost-demand", hidden=("product_id",))
     for name in ("collections", "bundles", "reorder-intervals"):
         table(view, name)
-    titles = {row["product_id"]: row["title"] for row in found.rows.records()}
-    if titles:
-        _one_product(view, titles)
+    if products := view.products():
+        _one_product(view, products)
 
 
 def _rankings(view: View) -> None:
@@ -35,10 +35,14 @@ def _rankings(view: View) -> None:
     report_details(found)
 
 
-def _one_product(view: View, titles: dict[str, str]) -> None:
+def _one_product(view: View, products: dict[str, str]) -> None:
     st.markdown("#### One product")
-    product = st.selectbox("Product", list(titles), format_func=titles.__getitem__, key="product", bind="query-params")
-    found = view.report("related-products", product=product)
+    chosen = st.selectbox("Product", list(products), key="product", bind="query-params")
+    of_product = view.only(product_id=products[chosen])
+    cards(of_product, CARDS)
+    for name in SERIES:
+        series(of_product, name)
+    found = of_product.report("related-products")
     names = [column.name for column in found.report.columns]
     strategies = list(dict.fromkeys(row[names.index("strategy")] for row in found.rows.rows))
     if not strategies:

@@ -1,11 +1,13 @@
 """Recommendations: coverage, clicks, attributed and incremental sales, offline quality, and a preview."""
 
 from datetime import datetime
+from decimal import Decimal
 
 import streamlit as st
 
 from serving.dashboard.charts import FORMATS
 from serving.dashboard.figures import cards, report_details, series, show_rows, table, title
+from serving.dashboard.formats import UNKNOWN, number_text
 from serving.dashboard.view import View
 
 CARDS = (
@@ -83,15 +85,12 @@ def _quality(view: View) -> None:
 
 def _preview(view: View) -> None:
     st.markdown("#### What a shopper sees")
-    products = view.report("products").rows.records()
-    titles = {row["product_id"]: row["title"] for row in products}
-    if not titles:
+    products = view.products()
+    if not products:
         st.info("No product was viewed in this period.")
         return
-    product = st.selectbox(
-        "On the page of", list(titles), format_func=titles.__getitem__, key="preview", bind="query-params"
-    )
-    document = view.store.published.document(view.shop.shop, product)
+    chosen = st.selectbox("On the page of", list(products), key="preview", bind="query-params")
+    document = view.store.published.document(view.shop.shop, products[chosen])
     items = document.placements.get("product_page", []) if document else []
     if not items:
         st.info("This product has no list.")
@@ -100,7 +99,10 @@ def _preview(view: View) -> None:
         {
             "": [item.position for item in items],
             "Product": [item.title or item.product_id for item in items],
-            "Price": [f"{item.price.amount} {item.price.currency or ''}" if item.price else "" for item in items],
+            "Price": [
+                number_text(Decimal(item.price.amount), "money", item.price.currency) if item.price else UNKNOWN
+                for item in items
+            ],
             "Why": [item.reason.code.replace("_", " ") for item in items],
         },
         hide_index=True,

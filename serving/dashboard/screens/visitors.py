@@ -6,7 +6,16 @@ from typing import Any
 import streamlit as st
 
 from serving.dashboard.charts import bar_chart, heat_map
-from serving.dashboard.figures import cards, details, report_details, show_rows, table, title
+from serving.dashboard.figures import (
+    NOTHING_IN_PERIOD,
+    NOTHING_YET,
+    cards,
+    details,
+    report_details,
+    show_rows,
+    table,
+    title,
+)
 from serving.dashboard.view import View
 
 CARDS = (
@@ -17,6 +26,9 @@ CARDS = (
     "session_duration",
     "repeat_order_share",
 )
+
+
+COHORTS_DRAWN = 26  # the newest
 
 
 def render(view: View) -> None:
@@ -35,6 +47,9 @@ def _channels(view: View) -> None:
     if sessions is None or conversion is None:
         return
     st.markdown("#### Channels", help=sessions.metric.description)
+    if not sessions.values:
+        st.info(NOTHING_IN_PERIOD)
+        return
     values = sorted(sessions.by_key().items(), key=lambda pair: -(pair[1] or 0))
     st.echarts_chart(
         bar_chart([channel for channel, _ in values], {"Sessions": [value for _, value in values]}, "count"),
@@ -69,6 +84,8 @@ def _retention(view: View) -> None:
 def _cohorts(view: View) -> None:
     found = view.report("cohorts")
     title(view, found)
+    if not found.rows.rows:
+        st.info(NOTHING_YET)
     names = [column.name for column in found.report.columns]
     for kind in ("visitors", "customers"):
         rows = [row for row in found.rows.rows if row[names.index("cohort_kind")] == kind]
@@ -81,7 +98,8 @@ def _cohorts(view: View) -> None:
 
 
 def _heat_map(records: Sequence[dict[str, Any]], cohort: str, age: str, key: str) -> None:
-    cohorts = sorted({record[cohort] for record in records})
+    cohorts = sorted({record[cohort] for record in records})[-COHORTS_DRAWN:]
+    records = [record for record in records if record[cohort] in cohorts]
     ages = sorted({record[age] for record in records})
     cells = [(ages.index(record[age]), cohorts.index(record[cohort]), record["retention_rate"]) for record in records]
     st.echarts_chart(

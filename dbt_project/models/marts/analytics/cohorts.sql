@@ -86,25 +86,17 @@ spans as (
 
     select
         sizes.shop,
-        {{ dates_between('min(sizes.cohort_month)', 'min(today.this_month)') }} as dates
+        min(sizes.cohort_month) as first_date,
+        min(today.this_month) as last_date
     from sizes
     inner join today on sizes.shop = today.shop
     group by sizes.shop
 
 ),
 
-dates as (
-
-    {{ numbered_elements('spans', 'dates', ['shop']) }}
-
-),
-
 calendar as (
 
-    select distinct
-        shop,
-        cast({{ dbt.date_trunc('month', 'element') }} as date) as activity_month
-    from dates
+    {{ every_period('month', 'spans') }}
 
 ),
 
@@ -112,9 +104,9 @@ periods as (
 
     select
         sizes.*,
-        calendar.activity_month
+        calendar.period as activity_month
     from sizes
-    inner join calendar on sizes.shop = calendar.shop and sizes.cohort_month <= calendar.activity_month
+    inner join calendar on sizes.shop = calendar.shop and sizes.cohort_month <= calendar.period
 
 ),
 

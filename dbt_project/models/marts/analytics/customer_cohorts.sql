@@ -160,15 +160,15 @@ sizes as (
 ),
 
 -- The Admin API may know orders after the last event.
-last_months as (
+spans as (
 
     select
         people.shop,
-        min(people.cohort_month) as first_month,
+        min(people.cohort_month) as first_date,
         greatest(
             max(months.activity_month),
             cast({{ dbt.date_trunc('month', 'coalesce(min(today.today), max(months.activity_month))') }} as date)
-        ) as last_month
+        ) as last_date
     from people
     inner join months on people.journey_id = months.journey_id and people.currency = months.currency
     left join today on people.shop = today.shop
@@ -176,27 +176,9 @@ last_months as (
 
 ),
 
-spans as (
-
-    select
-        shop,
-        {{ dates_between('first_month', 'last_month') }} as dates
-    from last_months
-
-),
-
-dates as (
-
-    {{ numbered_elements('spans', 'dates', ['shop']) }}
-
-),
-
 calendar as (
 
-    select distinct
-        shop,
-        cast({{ dbt.date_trunc('month', 'element') }} as date) as activity_month
-    from dates
+    {{ every_period('month', 'spans') }}
 
 ),
 
@@ -204,9 +186,9 @@ periods as (
 
     select
         sizes.*,
-        calendar.activity_month
+        calendar.period as activity_month
     from sizes
-    inner join calendar on sizes.shop = calendar.shop and sizes.cohort_month <= calendar.activity_month
+    inner join calendar on sizes.shop = calendar.shop and sizes.cohort_month <= calendar.period
 
 ),
 

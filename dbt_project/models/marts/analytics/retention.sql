@@ -42,25 +42,17 @@ spans as (
 
     select
         sizes.shop,
-        {{ dates_between('min(sizes.cohort_week)', 'min(today.today)') }} as dates
+        min(sizes.cohort_week) as first_date,
+        min(today.today) as last_date
     from sizes
     inner join {{ ref('int_shop_today') }} as today on sizes.shop = today.shop
     group by sizes.shop
 
 ),
 
-dates as (
-
-    {{ numbered_elements('spans', 'dates', ['shop']) }}
-
-),
-
 calendar as (
 
-    select distinct
-        shop,
-        cast({{ dbt.date_trunc('week', 'element') }} as date) as activity_week
-    from dates
+    {{ every_period('week', 'spans') }}
 
 ),
 
@@ -80,20 +72,20 @@ activity as (
 )
 
 select
-    {{ surrogate_key(['sizes.shop', 'sizes.cohort_week', 'calendar.activity_week']) }} as retention_key,
+    {{ surrogate_key(['sizes.shop', 'sizes.cohort_week', 'calendar.period']) }} as retention_key,
     sizes.shop,
     sizes.cohort_week,
-    calendar.activity_week,
-    cast({{ elapsed('day', 'sizes.cohort_week', 'calendar.activity_week') }} / 7 as bigint) as weeks_since,
+    calendar.period as activity_week,
+    cast({{ elapsed('day', 'sizes.cohort_week', 'calendar.period') }} / 7 as bigint) as weeks_since,
     sizes.members,
     coalesce(activity.active_members, 0) as active_members,
     cast(coalesce(activity.active_members, 0) as double) / sizes.members as retention_rate,
     coalesce(activity.sessions, 0) as sessions,
     coalesce(activity.product_views, 0) as product_views
 from sizes
-inner join calendar on sizes.shop = calendar.shop and sizes.cohort_week <= calendar.activity_week
+inner join calendar on sizes.shop = calendar.shop and sizes.cohort_week <= calendar.period
 left join activity
     on
         sizes.shop = activity.shop
         and sizes.cohort_week = activity.cohort_week
-        and calendar.activity_week = activity.activity_week
+        and calendar.period = activity.activity_week
