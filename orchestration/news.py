@@ -8,7 +8,6 @@ import hashlib
 import json
 from collections.abc import Iterable
 from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,15 +17,13 @@ from ingestion.landing import archived_parts, sealed_files
 from ingestion.shops import load_shops
 from ingestion.sources.catalogue_files import catalogue_files
 from ingestion.sources.shopify_api import admin_apis
-from orchestration.settings import PROJECT_ROOT, project_files
+from orchestration.code_version import fingerprint
 from serving.published import CURRENT, published_folder
 
 FILE = "last_refresh.json"
 LANDING, SHOPS, CATALOGUES, CODE = "landing files", "shops.toml", "catalogue files", "code"
 EXPERIMENTS = "experiments.toml"
 WAREHOUSE, PUBLISHED, SHOPIFY = "the warehouse", "the published version", "Shopify's answers"
-_LIBRARIES = ("duckdb", "dbt-core", "dbt-duckdb", "dlt", "numpy", "scipy")
-_LIBRARIES += ("user-agents", "ua-parser-builtins", "crawler-user-agents")
 
 
 class LastRefresh(NamedTuple):
@@ -52,7 +49,7 @@ def inputs_on_disk(data: Path, shops_file: Path) -> dict[str, str]:
         SHOPS: _digest([shops_file.read_bytes()]),
         EXPERIMENTS: _digest([_content(experiments_file(shops_file))]),
         CATALOGUES: _digest(content for path in files for content in (str(path).encode(), _content(path))),
-        CODE: _code(),
+        CODE: fingerprint(),
         WAREHOUSE: f"{stat.st_size} bytes, {stat.st_mtime_ns}" if stat else "none",
         PUBLISHED: (published_folder(data) / CURRENT).resolve().name,
     }
@@ -94,20 +91,6 @@ def news(data: Path, shops_file: Path) -> list[str]:
     if admin_apis(load_shops(shops_file)):
         changed.append(SHOPIFY)  # unknown until it is queried
     return changed
-
-
-def _code() -> str:
-    """A digest of the code that turns inputs into tables and files: SQL, seeds, Python, and the relevant libraries."""
-    python = sorted(path for package in ("ingestion", "serving", "orchestration") for path in _sources(package))
-    files = [*sorted(project_files()), *python]
-    versions = ", ".join(f"{name} {version(name)}" for name in _LIBRARIES)
-    return _digest(
-        content for path in files for content in (str(path.relative_to(PROJECT_ROOT)).encode(), path.read_bytes())
-    ) + _digest([versions.encode()])
-
-
-def _sources(package: str) -> Iterable[Path]:
-    return (path for path in (PROJECT_ROOT / package).rglob("*.py") if path.is_file())
 
 
 def _content(path: Path) -> bytes:

@@ -14,7 +14,17 @@ from rich.console import Console
 from rich.text import Text
 
 from ingestion.landing import keep_files_private
-from orchestration.cli import collector, connect, demo, experiment_results, experiments, keys, refresh, servers
+from orchestration.cli import (
+    collector,
+    connect,
+    demo,
+    experiment_results,
+    experiments,
+    keys,
+    refresh,
+    servers,
+    versions,
+)
 from orchestration.settings import DAGSTER_VARIABLE, DATA_VARIABLE, SHOPS_VARIABLE, data_folder
 
 app = typer.Typer(
@@ -53,6 +63,7 @@ for command in (
     collector.replay,
     refresh.refresh,
     refresh.publish,
+    versions.rollback,
     collector.pixel,
     collector.app_pixel,
     servers.api,

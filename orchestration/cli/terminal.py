@@ -1,5 +1,6 @@
 """Output to the terminal: one console, progress bars, short paths."""
 
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,3 +31,21 @@ def progress_bar() -> "Progress":
 def short(path: Path) -> Path:
     """The path relative to the working directory, where it is below it."""
     return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
+
+
+def age_text(age: timedelta) -> str:
+    """An age in its largest unit: 3 days, 5 hours, 12 minutes."""
+    seconds = max(0, int(age.total_seconds()))
+    for unit, length in (("day", 86_400), ("hour", 3_600), ("minute", 60)):
+        if seconds >= length:
+            count = seconds // length
+            return f"{count:,} {unit}{'' if count == 1 else 's'}"
+    return f"{seconds} seconds"
+
+
+def size_text(size: int) -> str:
+    """A number of bytes in decimal units: 1.2 GB."""
+    for unit, length in (("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
+        if size >= length:
+            return f"{size / length:,.1f} {unit}"
+    return f"{size} bytes"
