@@ -19,7 +19,9 @@ from orchestration.build_warnings import BuildWarning, build_warnings
 from orchestration.dbt_manifest import MANIFEST, prepare_dbt
 from orchestration.disk_space import causes, disk_full
 from orchestration.errors import OrchestrationError
+from orchestration.log_files import logging_to
 from orchestration.news import news
+from orchestration.run_log import COMPONENT
 from orchestration.settings import (
     DAGSTER_VARIABLE,
     EXECUTABLES,
@@ -33,6 +35,8 @@ from orchestration.warehouse_lock import WarehouseBusy, warehouse_lock
 HOME_VARIABLE = "DAGSTER_HOME"  # the folder of dagster.yaml
 LOG = "refresh.log"
 PUBLISHED_ASSET = "published/version"
+
+messages = logging.getLogger(__name__)
 
 
 class RefreshFailed(OrchestrationError):
@@ -76,6 +80,8 @@ def refresh(
     load_experiments(experiments_file(shops_file()), shops)
     log = make_data_folder() / "dagster" / LOG
     if not full and not news(data_folder(), shops_file()):
+        with logging_to(data_folder(), COMPONENT, str(uuid.uuid4())):
+            messages.info("nothing has changed since the last refresh, so nothing was built")
         return Refreshed(is_news=False)
     prepare_dbt()
     import dagster as dg

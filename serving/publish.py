@@ -5,6 +5,7 @@ mixture. An interrupted publication leaves only an unused folder, which the next
 """
 
 import hashlib
+import logging
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,6 +24,8 @@ from serving.published import ANALYSTS_FILE, METRICS_FILE, Published, published_
 MART_SCHEMAS = ("core", "analytics", "recommendations", "experiments", "operations")
 REMEMBERED = ("evaluation_history",)  # marts that a rebuild cannot recreate
 STORAGE_VERSION = "v1.4.0"  # so that older DuckDB tools open the file too
+
+log = logging.getLogger(__name__)
 
 
 class PublishError(ServingError):
@@ -57,6 +60,7 @@ def publish(warehouse: Path, data: Path, code: Code | None = None) -> Published:
         raise PublishError(
             f"{warehouse} cannot be published to {folder} ({error}): fix that, then run `pixelnova publish`."
         ) from error
+    log.info("published version %s", version)
     return read_version(folder / version)
 
 

@@ -18,9 +18,11 @@ from orchestration.cli import (
     collector,
     connect,
     demo,
+    doctor,
     experiment_results,
     experiments,
     keys,
+    logs,
     refresh,
     servers,
     versions,
@@ -71,6 +73,8 @@ for command in (
     servers.storefront,
     servers.dev,
     refresh.status,
+    logs.logs,
+    doctor.doctor,
     experiment_results.power,
 ):
     app.command()(command)

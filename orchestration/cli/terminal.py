@@ -5,9 +5,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Console
+from rich.markup import escape
+from rich.text import Text
 
-if TYPE_CHECKING:  # only long commands show progress
+if TYPE_CHECKING:  # slow to import
     from rich.progress import Progress
+
+    from ingestion.connection import Finding
 
 console = Console()
 
@@ -26,6 +30,14 @@ def progress_bar() -> "Progress":
         redirect_stdout=False,
         redirect_stderr=False,
     )
+
+
+def print_finding(finding: "Finding", unknown: str = "?") -> None:
+    """A mark, the part and what was found; then the remedy. unknown: the mark of what is neither right nor wrong."""
+    mark = {"ok": "[green]✓[/green]", "failed": "[red]✗[/red]", "unknown": f"[yellow]{unknown}[/yellow]"}
+    console.print(f"{mark[finding.verdict]} [bold]{escape(finding.part)}[/bold]", Text(finding.found), soft_wrap=True)
+    if finding.remedy:
+        console.print(Text(f"    {finding.remedy}"), soft_wrap=True)
 
 
 def short(path: Path) -> Path:

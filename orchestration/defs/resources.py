@@ -35,6 +35,7 @@ from orchestration.news import (
     remember,
 )
 from orchestration.run_history import delete_old_builds, delete_old_runs
+from orchestration.run_log import RunLog, logged_run
 from orchestration.settings import DATA_VARIABLE, DBT_PROJECT, EXECUTABLES, data_folder, shops_file
 from orchestration.warehouse_lock import inherited_by_children, warehouse_lock
 
@@ -49,7 +50,7 @@ class Warehouse(dg.ConfigurableResource):
     _last: LastRefresh | None = PrivateAttr()
     _raw: str = PrivateAttr("")
     _is_complete_run: bool = PrivateAttr()
-    _is_current: bool = PrivateAttr(False)
+    _log: RunLog = PrivateAttr()
 
     @contextmanager
     def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator["Warehouse"]:
@@ -59,16 +60,19 @@ class Warehouse(dg.ConfigurableResource):
             WarehouseBusy: another run holds it.
             DataFolderError: the folder cannot be written.
         """
-        with warehouse_lock() as self._lock:
+        run = context.run
+        self._is_complete_run = run.job_name == REFRESH and not run.asset_selection and not run.parent_run_id
+        with (
+            warehouse_lock() as self._lock,
+            logged_run(self.data, context.instance, run, self._is_complete_run) as self._log,
+        ):
             os.environ[DATA_VARIABLE] = str(self.data)  # dbt's profile reads it
-            run = context.run
             delete_old_runs(context.instance, self.data / "dagster", keep=[run.run_id])
             delete_old_builds(self.builds)
             self._inputs = inputs_on_disk(self.data, shops_file())
             self._last = last_refresh(self.data)
-            self._is_complete_run = run.job_name == REFRESH and not run.asset_selection and not run.parent_run_id
             yield self
-            if self._is_complete_run and self._is_current:
+            if self._is_complete_run and self._log.is_done:
                 remember(self.data, shops_file(), self._inputs, self._raw)
 
     def unchanged(self, *inputs: str) -> bool:
@@ -86,7 +90,7 @@ class Warehouse(dg.ConfigurableResource):
 
     def is_current(self) -> None:
         """Record that what is published is made of what was loaded."""
-        self._is_current = True
+        self._log.is_done = True
 
     def held_by_children(self) -> AbstractContextManager[None]:
         """Child processes started within the block may write the warehouse, and hold its lock until they end."""
