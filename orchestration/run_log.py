@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from ingestion.collector.personal_text import clean_text
 from orchestration.log_files import logging_to
 
 LAST_RUN = "last_run.json"
@@ -54,7 +55,7 @@ class RunLog:
             seconds = round(event.step_success_data.duration_ms / 1000, 1)
             log.info("step %s finished", event.step_key, extra={"step": event.step_key, "seconds": seconds})
         elif event.is_step_failure:
-            reason = f"{event.step_key}: {_reason(event.step_failure_data.error)}"
+            reason = f"{event.step_key}: {clean_text(_reason(event.step_failure_data.error))}"
             self.failures.append(reason)
             log.error("step failed: %s", reason, extra={"step": event.step_key})
 
@@ -84,7 +85,7 @@ def logged_run(data: Path, instance: Any, run: Any, is_refresh: bool) -> Iterato
             yield run_log
             error = "; ".join(run_log.failures) or (None if run_log.is_done or not is_refresh else interrupted)
         except Exception as problem:
-            error = f"{type(problem).__name__}: {problem}"[:MAX_CHARACTERS]
+            error = clean_text(f"{type(problem).__name__}: {problem}"[:MAX_CHARACTERS])
             raise
         finally:
             run_log.end(run.job_name, error)

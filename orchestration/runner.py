@@ -10,6 +10,7 @@ import os
 import traceback
 import uuid
 from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple, TextIO
 
@@ -19,6 +20,7 @@ from orchestration.build_warnings import BuildWarning, build_warnings
 from orchestration.dbt_manifest import MANIFEST, prepare_dbt
 from orchestration.disk_space import causes, disk_full
 from orchestration.errors import OrchestrationError
+from orchestration.health_report import report_after_refresh
 from orchestration.log_files import logging_to
 from orchestration.news import news
 from orchestration.run_log import COMPONENT
@@ -80,8 +82,10 @@ def refresh(
     load_experiments(experiments_file(shops_file()), shops)
     log = make_data_folder() / "dagster" / LOG
     if not full and not news(data_folder(), shops_file()):
-        with logging_to(data_folder(), COMPONENT, str(uuid.uuid4())):
+        run_id = str(uuid.uuid4())
+        with logging_to(data_folder(), COMPONENT, run_id):
             messages.info("nothing has changed since the last refresh, so nothing was built")
+        report_after_refresh(data_folder(), shops_file(), run_id, datetime.now(UTC))
         return Refreshed(is_news=False)
     prepare_dbt()
     import dagster as dg

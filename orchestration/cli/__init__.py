@@ -15,6 +15,7 @@ from rich.text import Text
 
 from ingestion.landing import keep_files_private
 from orchestration.cli import (
+    alerts,
     collector,
     connect,
     demo,
@@ -36,6 +37,7 @@ app = typer.Typer(
 )
 connect_app = typer.Typer(help="Connect your own store.", no_args_is_help=True)
 experiments_app = typer.Typer()
+alerts_app = typer.Typer(help="Alerts about this installation.", no_args_is_help=True)
 keys_app = typer.Typer(help="API keys of shops, for their numbers.", no_args_is_help=True)
 
 
@@ -87,6 +89,8 @@ keys_app.command("add")(keys.add)
 keys_app.command("list")(keys.list_keys)
 keys_app.command("revoke")(keys.revoke)
 app.add_typer(keys_app, name="keys")
+alerts_app.command("check")(alerts.check)
+app.add_typer(alerts_app, name="alerts")
 
 
 def main() -> None:

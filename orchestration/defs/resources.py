@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import IO
@@ -21,6 +22,7 @@ from ingestion.sources.shopify_api import AdminApi, admin_apis
 from ingestion.warehouse import open_pipeline
 from orchestration.build_state import raw_state
 from orchestration.dagster_dbt_alone import DbtCliResource
+from orchestration.health_report import report_after_refresh
 from orchestration.news import (
     CATALOGUES,
     CODE,
@@ -62,6 +64,14 @@ class Warehouse(dg.ConfigurableResource):
         """
         run = context.run
         self._is_complete_run = run.job_name == REFRESH and not run.asset_selection and not run.parent_run_id
+        try:
+            yield from self._held(context)
+        finally:
+            if self._is_complete_run:
+                report_after_refresh(self.data, shops_file(), run.run_id, datetime.now(UTC))
+
+    def _held(self, context: dg.InitResourceContext) -> Iterator["Warehouse"]:
+        run = context.run
         with (
             warehouse_lock() as self._lock,
             logged_run(self.data, context.instance, run, self._is_complete_run) as self._log,
