@@ -1,6 +1,6 @@
 """What follows each refresh, and `pixelnova alerts check`: the state of the installation is reported.
 
-Reads the data folder and the published version, sends alerts.
+Reads the data folder and the published version, writes metrics, sends alerts.
 """
 
 import logging
@@ -10,6 +10,7 @@ from pathlib import Path
 from orchestration.alerts import report, sender
 from orchestration.health import read_health
 from orchestration.log_files import logging_to
+from orchestration.metrics_file import write_metrics
 from orchestration.problems import Problem, Thresholds, problems
 from orchestration.run_log import COMPONENT
 
@@ -17,13 +18,15 @@ log = logging.getLogger(__name__)
 
 
 def report_health(data: Path, shops_file: Path, now: datetime) -> list[Problem]:
-    """Send alerts about what is wrong or over; returns all problems.
+    """Write the metrics, and send alerts about what is wrong or over; returns all problems.
 
     Raises:
         AlertsError: alerts cannot be sent.
         SettingError: a threshold is not a number.
     """
-    found = problems(read_health(data, shops_file), Thresholds.of_environment(), now)
+    health = read_health(data, shops_file)
+    found = problems(health, Thresholds.of_environment(), now)
+    write_metrics(data, health, found, now)
     send = sender()
     if send is not None:
         notification = report(data, found, now, send)
