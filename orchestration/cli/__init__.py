@@ -16,6 +16,7 @@ from rich.text import Text
 from ingestion.landing import keep_files_private
 from orchestration.cli import (
     alerts,
+    backup,
     collector,
     connect,
     demo,
@@ -77,6 +78,8 @@ for command in (
     refresh.status,
     logs.logs,
     doctor.doctor,
+    backup.backup,
+    backup.restore,
     experiment_results.power,
 ):
     app.command()(command)
