@@ -73,7 +73,7 @@ def _put_aside_events_of(warehouse: Path, failed: Sequence[Failure]) -> bool:
         keys = [] if failure.is_test else _events_at_fault(warehouse, failure.compiled_code)
         if keys:
             lines = put_aside_events(warehouse, keys, f"the event cannot be built: {_headline(failure)}")
-            log.info("%d events were put aside: %s", lines, _headline(failure))
+            log.warning("%d events were put aside: %s", lines, _headline(failure))
             if lines:
                 return True
     return False
@@ -125,7 +125,8 @@ def _put_aside_shops_of(warehouse: Path, failed: Sequence[Failure]) -> bool:
     if not reasons.keys() - put_aside.keys() or not _all_shops(warehouse) - put_aside.keys() - reasons.keys():
         return False
     put_aside_shops(warehouse, {**put_aside, **reasons})
-    log.info("Shops were put aside: %s", reasons)
+    for shop, reason in reasons.items():
+        log.warning("The shop was put aside: %s", reason, extra={"shop": shop})
     return True
 
 
@@ -163,7 +164,8 @@ def _put_aside_shops_by_trial(
         put_aside_shops(warehouse, before)
         return failed
     put_aside_shops(warehouse, {**before, **dict.fromkeys(culprits, reason)})
-    log.info("Shops were put aside: %s", ", ".join(culprits))
+    for shop in culprits:
+        log.warning("The shop was put aside: %s", reason, extra={"shop": shop})
     return build()
 
 

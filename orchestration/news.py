@@ -8,7 +8,6 @@ import hashlib
 import json
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,15 +18,13 @@ from ingestion.privacy.requests import request_files, uninstalled_shops
 from ingestion.shops import Shop, load_shops
 from ingestion.sources.catalogue_files import catalogue_files
 from ingestion.sources.shopify_api import AdminApi, admin_apis
-from orchestration.settings import PROJECT_ROOT, project_files
+from orchestration.code_version import fingerprint
 from serving.published import CURRENT, published_folder
 
 FILE = "last_refresh.json"
 LANDING, SHOPS, CATALOGUES, CODE = "landing files", "shops.toml", "catalogue files", "code"
 EXPERIMENTS, PRIVACY = "experiments.toml", "requests about people"
 WAREHOUSE, PUBLISHED, SHOPIFY = "the warehouse", "the published version", "Shopify's answers"
-_LIBRARIES = ("duckdb", "dbt-core", "dbt-duckdb", "dlt", "numpy", "scipy")
-_LIBRARIES += ("user-agents", "ua-parser-builtins", "crawler-user-agents")
 
 
 class LastRefresh(NamedTuple):
@@ -54,7 +51,7 @@ def inputs_on_disk(data: Path, shops_file: Path) -> dict[str, str]:
         EXPERIMENTS: _digest([_content(experiments_file(shops_file))]),
         CATALOGUES: _digest(content for path in files for content in (str(path).encode(), _content(path))),
         PRIVACY: _digest(content for path in request_files(data) for content in (path.name.encode(), _content(path))),
-        CODE: _code(),
+        CODE: fingerprint(),
         WAREHOUSE: f"{stat.st_size} bytes, {stat.st_mtime_ns}" if stat else "none",
         PUBLISHED: (published_folder(data) / CURRENT).resolve().name,
     }
@@ -102,20 +99,6 @@ def fetched_apis(data: Path, shops: Sequence[Shop]) -> list[AdminApi]:
     """The Admin APIs to fetch from: those with a token, except of shops that have uninstalled the app."""
     uninstalled = uninstalled_shops(data)
     return [api for api in admin_apis(shops) if api.shop not in uninstalled]
-
-
-def _code() -> str:
-    """A digest of the code that turns inputs into tables and files: SQL, seeds, Python, and the relevant libraries."""
-    python = sorted(path for package in ("ingestion", "serving", "orchestration") for path in _sources(package))
-    files = [*sorted(project_files()), *python]
-    versions = ", ".join(f"{name} {version(name)}" for name in _LIBRARIES)
-    return _digest(
-        content for path in files for content in (str(path.relative_to(PROJECT_ROOT)).encode(), path.read_bytes())
-    ) + _digest([versions.encode()])
-
-
-def _sources(package: str) -> Iterable[Path]:
-    return (path for path in (PROJECT_ROOT / package).rglob("*.py") if path.is_file())
 
 
 def _content(path: Path) -> bytes:

@@ -20,7 +20,10 @@ from orchestration.build_warnings import BuildWarning, build_warnings
 from orchestration.dbt_manifest import MANIFEST, prepare_dbt
 from orchestration.disk_space import causes, disk_full
 from orchestration.errors import OrchestrationError
+from orchestration.health_report import report_after_refresh
+from orchestration.log_files import logging_to
 from orchestration.news import news
+from orchestration.run_log import COMPONENT
 from orchestration.settings import (
     DAGSTER_VARIABLE,
     EXECUTABLES,
@@ -34,6 +37,8 @@ from orchestration.warehouse_lock import WarehouseBusy, warehouse_lock
 HOME_VARIABLE = "DAGSTER_HOME"  # the folder of dagster.yaml
 LOG = "refresh.log"
 PUBLISHED_ASSET = "published/version"
+
+messages = logging.getLogger(__name__)
 
 
 class RefreshFailed(OrchestrationError):
@@ -77,6 +82,10 @@ def refresh(
     load_experiments(experiments_file(shops_file()), shops)
     log = make_data_folder() / "dagster" / LOG
     if not full and not news(data_folder(), shops_file()):
+        run_id = str(uuid.uuid4())
+        with logging_to(data_folder(), COMPONENT, run_id):
+            messages.info("nothing has changed since the last refresh, so nothing was built")
+        report_after_refresh(data_folder(), shops_file(), run_id, datetime.now(UTC))
         return Refreshed(is_news=False)
     prepare_dbt()
     import dagster as dg

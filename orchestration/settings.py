@@ -25,6 +25,10 @@ class DataFolderError(OrchestrationError):
     """The data folder cannot be used; the message names the remedy."""
 
 
+class SettingError(OrchestrationError):
+    """A setting in the environment is malformed; the message names it."""
+
+
 def data_folder() -> Path:
     """The data folder: landing files, warehouse, published versions, run history."""
     return Path(os.environ.get(DATA_VARIABLE, PROJECT_ROOT / "data")).resolve()
@@ -62,3 +66,19 @@ def project_files() -> Iterator[Path]:
     yield from (DBT_PROJECT / "dbt_project.yml", DBT_PROJECT / "profiles.yml")
     for folder in ("models", "macros", "seeds", "tests"):
         yield from (path for path in (DBT_PROJECT / folder).rglob("*") if path.is_file())
+
+
+def number_setting(variable: str, default: float) -> float:
+    """A number of at least 0 that the environment sets.
+
+    Raises:
+        SettingError: it is not such a number.
+    """
+    text = os.environ.get(variable, str(default))
+    try:
+        number = float(text)
+    except ValueError:
+        number = -1.0
+    if not number >= 0:
+        raise SettingError(f"{variable} is {text!r}, not a number of at least 0: correct it, or remove it.")
+    return number

@@ -25,8 +25,10 @@ class WarehouseBusy(OrchestrationError):
 
 
 @contextmanager
-def warehouse_lock() -> Iterator[IO[str]]:
+def warehouse_lock(wait_seconds: float = WAIT_SECONDS) -> Iterator[IO[str]]:
     """Hold the warehouse while the block runs; yields the lock for `inherited_by_children`.
+
+    wait_seconds: how long to wait for another process that holds it.
 
     Raises:
         WarehouseBusy: another process holds it.
@@ -34,7 +36,7 @@ def warehouse_lock() -> Iterator[IO[str]]:
     """
     data = make_data_folder()
     with (data / LOCK).open("a+") as lock:
-        _take(lock, data)
+        _take(lock, data, wait_seconds)
         yield lock
 
 
@@ -71,8 +73,8 @@ def is_held(data: Path) -> bool:
     return False
 
 
-def _take(lock: IO[str], data: Path) -> None:
-    until = time.monotonic() + WAIT_SECONDS
+def _take(lock: IO[str], data: Path, wait_seconds: float) -> None:
+    until = time.monotonic() + wait_seconds
     while True:
         try:
             return fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -5,9 +5,7 @@ mixture. An interrupted publication leaves only an unused folder, which the next
 """
 
 import hashlib
-import os
-import re
-import shutil
+import logging
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,62 +16,64 @@ import msgspec
 from serving.duckdb_settings import connect
 from serving.errors import ServingError
 from serving.export import export
+from serving.kept_versions import UNFINISHED, Limits, remove_old_versions, remove_unfinished, switch, sync
+from serving.manifest import MANIFEST, Code, Data, Manifest, PublishedFile
 from serving.metrics import encode_metrics, load_metrics
 from serving.published import (
     ANALYSTS_FILE,
-    CURRENT,
-    MANIFEST,
     METRICS_FILE,
-    Manifest,
     NothingPublished,
     Published,
-    PublishedFile,
     published_folder,
     read_current,
+    read_version,
 )
 from serving.runs import RUNS_FILE, Run, encode_runs, published_runs
 
 MART_SCHEMAS = ("core", "analytics", "recommendations", "experiments", "operations")
 REMEMBERED = ("evaluation_history",)  # marts that a rebuild cannot recreate
-VERSIONS_KEPT = 5
-VERSION = re.compile(r"\d{8}T\d{6}\.\d{3}Z")
-UNFINISHED = ".unfinished-"
 STORAGE_VERSION = "v1.4.0"  # so that older DuckDB tools open the file too
+
+log = logging.getLogger(__name__)
 
 
 class PublishError(ServingError):
     """There is nothing to publish, or the target is not writable; the message names the remedy."""
 
 
-def publish(warehouse: Path, data: Path, runs: Sequence[Run] | None = None) -> Published:
-    """Write a new version from the warehouse and make it the current one.
+def publish(warehouse: Path, data: Path, code: Code | None = None, runs: Sequence[Run] | None = None) -> Published:
+    """Write a new version from the warehouse, make it the current one, and remove old ones.
 
     Args:
+        code: the code that built the warehouse, for the manifest.
         runs: the pipeline's last runs, the newest first; None: those of the current version.
 
     Raises:
+        VersionError: a limit in the environment is not a number.
         PublishError: the warehouse has no marts, or the folder cannot be written; `current` stays as it was.
     """
     if not warehouse.exists():
         raise PublishError(f"{warehouse} does not exist: run `pixelnova refresh` first.")
+    limits = Limits.of_environment()
     folder = published_folder(data)
     published_at = datetime.now(UTC)
     version = f"{published_at:%Y%m%dT%H%M%S}.{published_at.microsecond // 1000:03d}Z"
     unfinished = folder / f"{UNFINISHED}{version}"
     try:
-        _remove_unfinished(folder)
+        remove_unfinished(folder)
         unfinished.mkdir(parents=True)
         known = _runs_of_current(data) if runs is None else runs
-        manifest = _write_version(warehouse, unfinished, version, published_at, known)
+        _write_version(warehouse, unfinished, version, published_at, code or Code(), known)
         _sync_tree(unfinished)
         unfinished.rename(folder / version)
-        _switch(folder, version)
-        _remove_old_versions(folder)
+        switch(folder, version)
+        remove_old_versions(data, limits, published_at)
     except (OSError, duckdb.Error) as error:
         raise PublishError(
             f"{warehouse} cannot be published to {folder} ({error}): fix that, then run `pixelnova publish`."
         ) from error
-    return Published(folder / version, manifest)
+    log.info("published version %s", version)
+    return read_version(folder / version)
 
 
 def _runs_of_current(data: Path) -> list[Run]:
@@ -84,14 +84,17 @@ def _runs_of_current(data: Path) -> list[Run]:
 
 
 def _write_version(
-    warehouse: Path, folder: Path, version: str, published_at: datetime, runs: Sequence[Run]
-) -> Manifest:
+    warehouse: Path, folder: Path, version: str, published_at: datetime, code: Code, runs: Sequence[Run]
+) -> None:
     with connect() as connection:
         connection.execute(f"set temp_directory = {_literal(str(folder / '.spilled'))}")
         connection.execute(f"attach {_literal(str(warehouse))} as warehouse (read_only)")
         connection.execute("use warehouse")  # views resolve their tables in the current database
         rows_by_table = _copy_marts(connection, folder / ANALYSTS_FILE)
-        [(newest,)] = connection.execute("select max(newest_received_at) from warehouse.operations.loads").fetchall()
+        [(newest, load, landing_files)] = connection.execute(
+            "select max(newest_received_at), max_by(load_id, (loaded_at, load_id)), coalesce(sum(landing_files), 0) "
+            "from warehouse.operations.loads"
+        ).fetchall()
         as_of = None if newest is None else newest.replace(tzinfo=UTC).isoformat()
         exported = export(connection, folder, version)
     (folder / METRICS_FILE).write_bytes(encode_metrics(load_metrics()))
@@ -114,9 +117,10 @@ def _write_version(
         model_version=exported.settings.model_version,
         settings=exported.settings,
         ineligible_dropped=exported.ineligible_dropped,
+        data=Data(newest_load=load, landing_files=int(landing_files)),
+        code=code,
     )
     (folder / MANIFEST).write_bytes(msgspec.json.format(msgspec.json.encode(manifest), indent=2) + b"\n")
-    return manifest
 
 
 def _copy_marts(connection: duckdb.DuckDBPyConnection, target: Path) -> dict[str, int]:
@@ -172,44 +176,4 @@ def _sha256(file: Path) -> str:
 
 def _sync_tree(folder: Path) -> None:
     for path in [*folder.rglob("*"), folder]:
-        _sync(path)
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _switch(folder: Path, version: str) -> None:
-    link = folder / f"{UNFINISHED}{CURRENT}"
-    link.symlink_to(version)
-    link.replace(folder / CURRENT)
-    _sync(folder)
-
-
-def _remove_unfinished(folder: Path) -> None:
-    for path in folder.glob(f"{UNFINISHED}*"):
-        if path.is_symlink():
-            path.unlink()
-        else:
-            shutil.rmtree(path)
-
-
-def remove_other_versions(data: Path) -> None:
-    """Remove every published version except the current one."""
-    folder = published_folder(data)
-    current = (folder / CURRENT).resolve()
-    for path in folder.iterdir():
-        if VERSION.fullmatch(path.name) and path != current:
-            shutil.rmtree(path)
-
-
-def _remove_old_versions(folder: Path) -> None:
-    versions = sorted(path for path in folder.iterdir() if VERSION.fullmatch(path.name))
-    current = (folder / CURRENT).resolve()
-    for path in versions[:-VERSIONS_KEPT]:
-        if path != current:
-            shutil.rmtree(path)
+        sync(path)

@@ -15,21 +15,22 @@ published/<version>/recommendations/                    public, ready for a CDN:
 published/<version>/private/shops/<shop>/               for the read API alone
     visitors/<xx>.json                                  `VisitorShard`: lists by person, and persons by browser
     sessions.parquet                                    past sessions, compared with the session in progress
-published/current ▶ the newest version, named after its creation time: 20261122T160455.123Z
+published/current ▶ the newest version, or an older one after `pixelnova rollback`. Versions are named after their
+creation time: 20261122T160455.123Z
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import duckdb
 import msgspec
 
 from serving.errors import ServingError
+from serving.leases import Lease
+from serving.manifest import MANIFEST, Manifest
 from serving.metrics import MetricCatalogue, decode_metrics
-from serving.settings import DEFAULTS, ListSettings
 
 CURRENT = "current"
-MANIFEST = "manifest.json"
 ANALYSTS_FILE = "pixelnova.duckdb"  # not the name of a schema: DuckDB would report it as ambiguous
 METRICS_FILE = "metrics.json"
 RECOMMENDATIONS = "recommendations"
@@ -39,33 +40,6 @@ SCHEMA = 1  # version of the document format; incremented on incompatible change
 
 class NothingPublished(ServingError):
     """There is no published version yet; the message names the remedy."""
-
-
-class PublishedFile(msgspec.Struct):
-    """One file of a version. path: relative to the version's folder; rows: row count, if the file has rows."""
-
-    path: str
-    bytes: int
-    sha256: str
-    rows: int | None = None
-
-
-class Manifest(msgspec.Struct):
-    """Metadata of a version.
-
-    as_of: newest received_at included, UTC; rows_by_table: of pixelnova.duckdb; model_version: of the recommendations;
-    ineligible_dropped: items removed by the eligibility check before the export, anything but 0 is a defect; settings:
-    used to build the lists, and by the read API to combine them.
-    """
-
-    version: str
-    published_at: str
-    as_of: str | None
-    rows_by_table: dict[str, int]
-    files: list[PublishedFile]
-    model_version: str = ""
-    ineligible_dropped: int = 0
-    settings: ListSettings = DEFAULTS
 
 
 class Price(msgspec.Struct, frozen=True):
@@ -238,10 +212,11 @@ def shard_name(identifier: str) -> str:
 
 @dataclass(frozen=True)
 class Published:
-    """One published version; immutable."""
+    """One published version; immutable. lease: keeps its files from being removed while this object exists."""
 
     folder: Path
     manifest: Manifest
+    lease: Lease | None = field(default=None, repr=False, compare=False)
 
     def connect(self) -> duckdb.DuckDBPyConnection:
         """Open the marts, read-only."""
@@ -288,13 +263,28 @@ def published_folder(data: Path) -> Path:
 
 
 def read_current(data: Path) -> Published:
-    """The newest version, by its resolved path, so that a switch of `current` does not affect an open reader.
+    """The current version, by its resolved path, so that a switch of `current` does not affect an open reader.
 
     Raises:
         NothingPublished: there is none.
+        FileNotFoundError: its files were removed by hand.
     """
     current = published_folder(data) / CURRENT
-    if not current.exists():
-        raise NothingPublished(f"Nothing is published in {data} yet: run `pixelnova refresh`.")
-    folder = current.resolve()
-    return Published(folder, msgspec.json.decode((folder / MANIFEST).read_bytes(), type=Manifest))
+    while current.exists():
+        folder = current.resolve()
+        try:
+            return read_version(folder)
+        except FileNotFoundError:
+            if current.resolve() == folder:
+                raise
+    raise NothingPublished(f"Nothing is published in {data} yet: run `pixelnova refresh`.")
+
+
+def read_version(folder: Path) -> Published:
+    """The version in this folder, with a lease on it.
+
+    Raises:
+        FileNotFoundError: there is no version, or no longer.
+    """
+    lease = Lease(folder)
+    return Published(folder, msgspec.json.decode((folder / MANIFEST).read_bytes(), type=Manifest), lease)

@@ -28,8 +28,9 @@ from ingestion.sources.shopify_api import URL_VARIABLE, admin_apis
 from ingestion.sources.shopify_token import token_variable
 from ingestion.warehouse import open_pipeline
 from serving.experiments.results import write_results
+from serving.manifest import MANIFEST
 from serving.publish import publish
-from serving.published import ANALYSTS_FILE, MANIFEST, read_current
+from serving.published import ANALYSTS_FILE, read_current
 from serving.recommenders.personal import recommend
 from tests.hostile_events import EXPERIMENTS_FILE, SHOPS_FILE, StreamEvent, landing_lines, streams
 from tests.landing_files import land, land_events

@@ -109,7 +109,7 @@ class Collector:
         try:
             status, body, extra = await self._answer(scope, headers, receive)
         except Exception:  # a bug of ours; the response still needs the CORS headers
-            log.exception("failed to answer %s %s", scope["method"], scope["path"])
+            log.exception("failed to answer a %s request", scope["method"])  # the path is the sender's text
             status, body, extra = self._counted(_problem(500, "internal error; see the log of the collector"))
         await send({"type": "http.response.start", "status": status, "headers": _cors(headers) + extra})
         await send({"type": "http.response.body", "body": body})
@@ -120,12 +120,14 @@ class Collector:
             if message["type"] == "lifespan.startup":
                 await self._writer.start()
                 self._tasks = [asyncio.create_task(self._keep_house()), asyncio.create_task(self._shops.follow())]
+                log.info("collecting events of %d shops", len(self._shops.domains))
                 await send({"type": "lifespan.startup.complete"})
             else:
                 for task in self._tasks:
                     task.cancel()
                 await self._writer.close()
                 await asyncio.to_thread(self._rejects.close)
+                log.info("the collector has stopped")
                 await send({"type": "lifespan.shutdown.complete"})
                 return
 
@@ -133,6 +135,7 @@ class Collector:
         while True:
             with contextlib.suppress(OSError):
                 self._visitor_hash.forget(datetime.now(UTC))
+            self._rejects.log_counts()
             await asyncio.sleep(HOUSEKEEPING_SECONDS)
 
     async def _answer(self, scope: Message, headers: dict[bytes, bytes], receive: Receive) -> Answer:
@@ -192,7 +195,7 @@ class Collector:
             parsed = parse_body(body, request)
         except BodyError as error:
             self._metrics.rejected[error.reason].inc()
-            self._reject(request, None, str(error), b"" if _may_lack_consent(body, shop) else body)
+            self._reject(request, None, error.reason, str(error), b"" if _may_lack_consent(body, shop) else body)
             return _problem(413 if isinstance(error, TooLarge) else 400, str(error))
         return await self._store(parsed, request)
 
@@ -211,14 +214,14 @@ class Collector:
             return 204, b"", []
         for index, reason, error, event in parsed.rejected:
             self._metrics.rejected[reason].inc()
-            self._reject(request, index, error, b"" if _may_lack_consent(event, request.shop) else event)
+            self._reject(request, index, reason, error, b"" if _may_lack_consent(event, request.shop) else event)
         rejected = [{"index": index, "error": error} for index, _, error, _ in parsed.rejected]
         answer = {"accepted": len(parsed.lines), "rejected": rejected}
         return 200 if parsed.lines else 400, msgspec.json.encode(answer), [_JSON]
 
-    def _reject(self, request: Request, index: int | None, reason: str, body: bytes) -> None:
+    def _reject(self, request: Request, index: int | None, kind: str, reason: str, body: bytes) -> None:
         reject = Reject(request.received_at, request.shop.domain, request.request_id, index, reason)
-        self._rejects.add(reject, body)
+        self._rejects.add(reject, kind, body)
 
     async def _take_webhook(self, headers: dict[bytes, bytes], receive: Receive) -> Answer:
         client_secrets = self._settings.webhook_secrets
@@ -241,6 +244,7 @@ class Collector:
             except (OSError, BudgetSpent) as error:
                 return _problem(503, f"not kept, send again: {error}", [(b"retry-after", b"5")])
         self._metrics.webhooks.labels(path.parent.name).inc()
+        log.info("kept a webhook: %s", path.parent.name, extra={"shop": _text(headers.get(b"x-shopify-shop-domain"))})
         return 200, b"", []
 
 

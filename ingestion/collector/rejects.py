@@ -5,6 +5,8 @@ spool keeps the first kilobytes of each body, without personal data, in at most 
 """
 
 import contextlib
+import logging
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from pathlib import Path
@@ -16,6 +18,8 @@ from ingestion.collector.personal_data import redact_body
 MAX_BODY_BYTES = 4 * 1024
 MAX_FILE_BYTES = 8 * 1024 * 1024
 MAX_WAITING = 256  # rejects waiting for the disk; further ones are counted but not kept
+
+log = logging.getLogger(__name__)
 
 
 class Reject(msgspec.Struct):
@@ -39,15 +43,24 @@ class RejectSpool:
         self._max_file_bytes = max_file_bytes
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="rejects")  # senders do not wait for this disk
         self._waiting = 0
+        self._counts: Counter[tuple[str, str]] = Counter()  # by shop and kind, since the last log line
 
-    def add(self, reject: Reject, body: bytes) -> None:
-        """Queue a reject for writing by another thread."""
+    def add(self, reject: Reject, kind: str, body: bytes) -> None:
+        """Queue a reject for writing by another thread. kind: of a few, for the log; its reason may quote the event."""
+        self._counts[reject.shop, kind] += 1
         if self._waiting < MAX_WAITING:
             self._waiting += 1
             self._thread.submit(self._write, reject, body)
 
+    def log_counts(self) -> None:
+        """Log how many were added since the last call, a line per shop and kind."""
+        counts, self._counts = self._counts, Counter()
+        for (shop, kind), count in sorted(counts.items()):
+            log.warning("%d events or bodies were rejected: %s", count, kind, extra={"shop": shop, "count": count})
+
     def close(self) -> None:
         """Wait until everything is written."""
+        self.log_counts()
         self._thread.shutdown()
 
     def _write(self, reject: Reject, body: bytes) -> None:

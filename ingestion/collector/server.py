@@ -12,9 +12,11 @@ import sys
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import uvicorn
 from prometheus_client.multiprocess import mark_process_dead
+from uvicorn.config import LOGGING_CONFIG
 from uvicorn.supervisors import Multiprocess
 
 from ingestion.collector.metrics import MULTIPROCESS_VARIABLE
@@ -67,13 +69,20 @@ def webhook_secrets(environment: Mapping[str, str] = os.environ) -> list[bytes]:
 
 
 def serve(
-    host: str, port: int, shops_file: Path, data: Path, workers: int = 1, requests_per_second: float = 50.0
+    host: str,
+    port: int,
+    shops_file: Path,
+    data: Path,
+    workers: int = 1,
+    requests_per_second: float = 50.0,
+    log_config: dict[str, Any] = LOGGING_CONFIG,
 ) -> None:
     """Collect until SIGINT or SIGTERM; seals all acknowledged events before it returns.
 
     Args:
         port: 0 takes a free one.
         requests_per_second: per key, address and worker; 0 is unlimited.
+        log_config: for logging.config.dictConfig, applied in every worker.
 
     Raises:
         ShopsFileError: shops.toml is not usable.
@@ -96,6 +105,7 @@ def serve(
         http=GuardedProtocol,
         ws="none",
         lifespan="on",
+        log_config=log_config,
         log_level="warning",
         access_log=False,
         server_header=False,

@@ -77,7 +77,8 @@ class LandingWriter:
 
     async def start(self) -> None:
         """Seal leftovers of earlier processes and start committing."""
-        await asyncio.to_thread(recover, self._folder)
+        for file in await asyncio.to_thread(recover, self._folder):
+            log.info("sealed the landing file of a dead process: %s", file.name)
         self._committer = asyncio.create_task(self._commit_forever())
         self._committer.add_done_callback(self._ended)
 
@@ -156,10 +157,14 @@ class LandingWriter:
         failure: NotWritten | None = None
         try:
             await self._in_thread(self._write, lines)
+            if self.problem:
+                log.warning("landing files can be written again")
             self.problem = None
         except Exception as error:  # whatever failed: answer the waiting requests and go on
-            log.error("cannot write to %s: %r", self._folder, error)
-            self.problem, self._failed_at = str(error) or repr(error), time.monotonic()
+            problem = str(error) or repr(error)
+            if problem != self.problem:  # not for each of a thousand requests while the disk is full
+                log.error("cannot write to %s: %r", self._folder, error)
+            self.problem, self._failed_at = problem, time.monotonic()
             failure = NotWritten(self.problem)
         self._pending_bytes -= len(lines)
         self._metrics.commit_seconds.observe(time.perf_counter() - started)
@@ -204,7 +209,9 @@ class LandingWriter:
         if self._file:
             sealing, self._file = self._file, None
             try:
-                sealing.seal()
+                size, file = sealing.size, sealing.seal()
+                if size:
+                    log.info("sealed %s", file.name, extra={"bytes": size})
             except OSError as error:  # the file is complete, and is sealed when the next one is created
                 log.error("cannot seal a landing file in %s: %s", self._folder, error)
                 sealing.abandon()

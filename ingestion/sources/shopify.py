@@ -160,13 +160,13 @@ def _fetch_shop(api: AdminApi, settings: Settings, state: dict[str, Any]) -> Ite
             for part in fetch(api, settings, place):
                 rows += len(part)
                 yield part
-                log.info("%s: %s rows of %s", api.shop, f"{rows:,}", subject)
+                log.info("%s: %s rows of %s", api.shop, f"{rows:,}", subject, extra={"shop": api.shop})
         except ShopifyError as error:
             problem, reachable = str(error), not isinstance(error, Unreachable)
-            log.error("%s", problem)
+            log.error("%s", problem, extra={"shop": api.shop})
         except Exception as error:  # an unexpected response must not stop the other shops
             problem = f"The {subject} of {api.shop} cannot be read; this is a bug in Pixelnova: {error!r}. Report it."
-            log.exception("%s", problem)
+            log.exception("%s", problem, extra={"shop": api.shop})
         fetch_row = {"shop": api.shop, "subject": subject, "began_at": began_at, "ended_at": _now()}
         yield _Part("fetches", [{**fetch_row, "rows": rows, "error": problem}])
         if not reachable:
@@ -241,7 +241,7 @@ def _own_attributes(attributes: list[Node]) -> list[Node]:
 def _bulk_parts(api: AdminApi, workspace: Path, query: str, seen: "_Seen") -> Iterator[_Part]:
     """The result of a bulk operation, as a Parquet file of parents and one of children."""
     file = api.bulk(query, workspace)
-    log.info("%s: reading %s", api.shop, file.path.name)
+    log.info("%s: reading %s", api.shop, file.path.name, extra={"shop": api.shop})
     # Parents and children share one fetched_at: dbt matches them by it.
     parents = _ParquetLog(file.path.with_suffix(".parents.parquet"), api.shop, file.asked_at)
     children = _ParquetLog(file.path.with_suffix(".children.parquet"), api.shop, file.asked_at)

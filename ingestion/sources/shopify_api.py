@@ -125,7 +125,8 @@ class AdminApi:
                 )
             if time.monotonic() > deadline:
                 raise ShopifyError(f"The bulk operation of {self.shop} has run for {BULK_SECONDS / 3600:.0f} hours.")
-            log.info("%s: Shopify has gathered %s objects", self.shop, operation["objectCount"])
+            gathered = operation["objectCount"]
+            log.info("%s: Shopify has gathered %s objects", self.shop, gathered, extra={"shop": self.shop})
             time.sleep(pause)
             pause = min(pause * 1.5, BULK_POLL_SECONDS[1])
 
@@ -186,7 +187,7 @@ class _Session(requests.Session):
                     return answer
                 problem, pause = self._transient_failure(answer, errors)
                 if _codes(errors) == {"THROTTLED"} and throttled < MAX_THROTTLED_SECONDS:
-                    log.info("%s: throttled for %.1f s", self._shop, pause)
+                    log.info("%s: throttled for %.1f s", self._shop, pause, extra={"shop": self._shop})
                     throttled += pause
                     time.sleep(pause)
                     continue

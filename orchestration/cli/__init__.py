@@ -14,7 +14,22 @@ from rich.console import Console
 from rich.text import Text
 
 from ingestion.landing import keep_files_private
-from orchestration.cli import collector, connect, demo, experiment_results, experiments, keys, privacy, refresh, servers
+from orchestration.cli import (
+    alerts,
+    backup,
+    collector,
+    connect,
+    demo,
+    doctor,
+    experiment_results,
+    experiments,
+    keys,
+    logs,
+    privacy,
+    refresh,
+    servers,
+    versions,
+)
 from orchestration.settings import DAGSTER_VARIABLE, DATA_VARIABLE, SHOPS_VARIABLE, data_folder
 
 app = typer.Typer(
@@ -24,6 +39,7 @@ app = typer.Typer(
 )
 connect_app = typer.Typer(help="Connect your own store.", no_args_is_help=True)
 experiments_app = typer.Typer()
+alerts_app = typer.Typer(help="Alerts about this installation.", no_args_is_help=True)
 keys_app = typer.Typer(help="API keys of shops, for their numbers.", no_args_is_help=True)
 privacy_app = typer.Typer(help="Personal data in the data folder.", no_args_is_help=True)
 
@@ -54,6 +70,7 @@ for command in (
     collector.replay,
     refresh.refresh,
     refresh.publish,
+    versions.rollback,
     collector.pixel,
     collector.app_pixel,
     servers.api,
@@ -61,6 +78,10 @@ for command in (
     servers.storefront,
     servers.dev,
     refresh.status,
+    logs.logs,
+    doctor.doctor,
+    backup.backup,
+    backup.restore,
     experiment_results.power,
 ):
     app.command()(command)
@@ -77,6 +98,8 @@ privacy_app.command("erase")(privacy.erase)
 privacy_app.command("export")(privacy.export)
 privacy_app.command("requests")(privacy.requests)
 app.add_typer(privacy_app, name="privacy")
+alerts_app.command("check")(alerts.check)
+app.add_typer(alerts_app, name="alerts")
 
 
 def main() -> None:

@@ -49,8 +49,10 @@ def collect(
 ) -> None:
     """Receive pixel events and webhooks and append them to landing files, until Ctrl-C."""
     from ingestion.collector.server import serve
+    from orchestration.log_files import server_logging
 
-    serve(host, port, shops_file(), data_folder(), workers, requests_per_second)
+    log_config = server_logging(data_folder(), "collector")
+    serve(host, port, shops_file(), data_folder(), workers, requests_per_second, log_config)
 
 
 def simulate(

@@ -3,13 +3,10 @@
 from typing import Annotated
 
 import typer
-from rich.text import Text
 
-from orchestration.cli.terminal import console
+from orchestration.cli.terminal import print_finding
 from orchestration.errors import OrchestrationError
 from orchestration.settings import shops_file
-
-MARKS = {"ok": "[green]✓[/green]", "failed": "[red]✗[/red]", "unknown": "[yellow]?[/yellow]"}
 
 
 class NotConnected(OrchestrationError):
@@ -29,8 +26,6 @@ def check(
     failed = 0
     for finding in check_connection(load_shops(shops_file()), shop, collector_url):
         failed += finding.verdict == "failed"
-        console.print(f"{MARKS[finding.verdict]} [bold]{finding.part}[/bold]", Text(finding.found), soft_wrap=True)
-        if finding.remedy:
-            console.print(Text(f"    {finding.remedy}"), soft_wrap=True)
+        print_finding(finding)
     if failed:
         raise NotConnected(f"{shop} is not connected: {failed} failed. Follow the remedies above, then run this again.")

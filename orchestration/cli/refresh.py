@@ -32,11 +32,12 @@ def refresh(
 def publish() -> None:
     """Publish the marts as they are, without loading or building."""
     from ingestion.data_folder import warehouse_file
+    from orchestration.code_version import running_code
     from orchestration.warehouse_lock import warehouse_lock
     from serving.publish import publish
 
     with warehouse_lock():
-        published = publish(warehouse_file(data_folder()), data_folder())
+        published = publish(warehouse_file(data_folder()), data_folder(), running_code())
     console.print(f"Published {published.manifest.version} in {short(published.folder)}.")
 
 

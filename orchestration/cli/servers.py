@@ -32,9 +32,10 @@ def api(
     ] = 50,
 ) -> None:
     """Serve recommendations from the published files, until Ctrl-C."""
+    from orchestration.log_files import server_logging
     from serving.api import serve
 
-    serve(host, port, data_folder(), workers, requests_per_second)
+    serve(host, port, data_folder(), workers, requests_per_second, server_logging(data_folder(), "api"))
 
 
 def dashboard(host: Host = "127.0.0.1", port: Port = DASHBOARD_PORT) -> None:

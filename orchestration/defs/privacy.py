@@ -11,7 +11,7 @@ from ingestion.privacy.purge import purge
 from ingestion.privacy.suppression import Suppressions, privacy_folder
 from orchestration.defs.publication import published_version
 from orchestration.defs.resources import Warehouse
-from serving.publish import remove_other_versions
+from serving.kept_versions import remove_other_versions
 
 LOOK_EVERY = timedelta(days=1)
 

@@ -4,6 +4,7 @@ from datetime import timedelta
 
 import dagster as dg
 
+from orchestration.code_version import running_code
 from orchestration.defs.experimentation import RESULTS
 from orchestration.defs.recommendation import HISTORY
 from orchestration.defs.resources import Warehouse
@@ -23,7 +24,7 @@ published = [key for key in models.keys if key.path[0] in (*MART_SCHEMAS, "expor
 )
 def published_version(context: dg.AssetExecutionContext, warehouse: Warehouse) -> dg.MaterializeResult:
     """Files for analysts and the storefront, in a new folder; then `current` switches to it."""
-    manifest = publish(warehouse.file, warehouse.data, recent_runs(context.instance)).manifest
+    manifest = publish(warehouse.file, warehouse.data, running_code(), recent_runs(context.instance)).manifest
     warehouse.is_current()
     return dg.MaterializeResult(
         metadata={"version": manifest.version, "as_of": manifest.as_of or "", "rows": dict(manifest.rows_by_table)}

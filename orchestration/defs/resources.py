@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import IO
@@ -21,6 +22,7 @@ from ingestion.sources.shopify_api import AdminApi
 from ingestion.warehouse import open_pipeline
 from orchestration.build_state import raw_state
 from orchestration.dagster_dbt_alone import DbtCliResource
+from orchestration.health_report import report_after_refresh
 from orchestration.news import (
     CATALOGUES,
     CODE,
@@ -37,6 +39,7 @@ from orchestration.news import (
     remember,
 )
 from orchestration.run_history import delete_old_builds, delete_old_runs
+from orchestration.run_log import RunLog, logged_run
 from orchestration.settings import DATA_VARIABLE, DBT_PROJECT, EXECUTABLES, data_folder, shops_file
 from orchestration.warehouse_lock import inherited_by_children, warehouse_lock
 
@@ -51,7 +54,7 @@ class Warehouse(dg.ConfigurableResource):
     _last: LastRefresh | None = PrivateAttr()
     _raw: str = PrivateAttr("")
     _is_complete_run: bool = PrivateAttr()
-    _is_current: bool = PrivateAttr(False)
+    _log: RunLog = PrivateAttr()
 
     @contextmanager
     def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator["Warehouse"]:
@@ -61,16 +64,27 @@ class Warehouse(dg.ConfigurableResource):
             WarehouseBusy: another run holds it.
             DataFolderError: the folder cannot be written.
         """
-        with warehouse_lock() as self._lock:
+        run = context.run
+        self._is_complete_run = run.job_name == REFRESH and not run.asset_selection and not run.parent_run_id
+        try:
+            yield from self._held(context)
+        finally:
+            if self._is_complete_run:
+                report_after_refresh(self.data, shops_file(), run.run_id, datetime.now(UTC))
+
+    def _held(self, context: dg.InitResourceContext) -> Iterator["Warehouse"]:
+        run = context.run
+        with (
+            warehouse_lock() as self._lock,
+            logged_run(self.data, context.instance, run, self._is_complete_run) as self._log,
+        ):
             os.environ[DATA_VARIABLE] = str(self.data)  # dbt's profile reads it
-            run = context.run
             delete_old_runs(context.instance, self.data / "dagster", keep=[run.run_id])
             delete_old_builds(self.builds)
             self._inputs = inputs_on_disk(self.data, shops_file())
             self._last = last_refresh(self.data)
-            self._is_complete_run = run.job_name == REFRESH and not run.asset_selection and not run.parent_run_id
             yield self
-            if self._is_complete_run and self._is_current:
+            if self._is_complete_run and self._log.is_done:
                 remember(self.data, shops_file(), self._inputs, self._raw)
 
     def unchanged(self, *inputs: str) -> bool:
@@ -89,7 +103,7 @@ class Warehouse(dg.ConfigurableResource):
 
     def is_current(self) -> None:
         """Record that what is published is made of what was loaded."""
-        self._is_current = True
+        self._log.is_done = True
 
     def held_by_children(self) -> AbstractContextManager[None]:
         """Child processes started within the block may write the warehouse, and hold its lock until they end."""

@@ -95,7 +95,8 @@ class Gate:
         except ClientDisconnect:
             pass
         except Exception:  # a bug; the path is not logged because it may contain a visitor id
-            log.exception("request to %s failed", _template(scope))
+            shop = scope.get("path_params", {}).get("shop")
+            log.exception("request to %s failed", _template(scope), extra={"shop": shop})
             if not status:
                 await refusal(500, "Internal error.", "See the API's log, and report it.", {})(scope, receive, send_on)
         finally:

@@ -6,6 +6,7 @@ Reads requests, writes JSON responses with cache headers.
 import asyncio
 import contextlib
 import hashlib
+import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
@@ -50,6 +51,8 @@ CACHE_PUBLIC = "public, max-age=60, stale-while-revalidate=600"
 CACHE_PRIVATE = "private, no-store"
 KNOWN_PARAMETERS = [Depends(refuse_unknown_parameters)]
 
+log = logging.getLogger(__name__)
+
 ShopName = Annotated[str, InPath(max_length=255, description="The shop's domain: my-store.myshopify.com")]
 Limit = Annotated[int, InQuery(ge=1, le=MAX_LIMIT)]
 Excluded = Annotated[set[str], Depends(excluded_ids)]
@@ -67,8 +70,10 @@ def create_api(data: Path, settings: "ApiSettings") -> FastAPI:
         with contextlib.suppress(Problem):  # requests report it while nothing is published
             await versions.current()
         watch = asyncio.create_task(versions.watch())
+        log.info("the API has started")
         yield
         watch.cancel()
+        log.info("the API has stopped")
 
     app = FastAPI(
         title="Pixelnova",

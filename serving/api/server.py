@@ -10,9 +10,11 @@ import socket
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import uvicorn
 from fastapi import FastAPI
+from uvicorn.config import LOGGING_CONFIG
 from uvicorn.supervisors import Multiprocess
 
 from serving.api.middleware import MULTIPROCESS_VARIABLE
@@ -25,12 +27,20 @@ WORKER_SECONDS = 30.0
 GRACE_SECONDS = 10
 
 
-def serve(host: str, port: int, data: Path, workers: int = 1, requests_per_second: int = 50) -> None:
+def serve(
+    host: str,
+    port: int,
+    data: Path,
+    workers: int = 1,
+    requests_per_second: int = 50,
+    log_config: dict[str, Any] = LOGGING_CONFIG,
+) -> None:
     """Serve until SIGINT or SIGTERM.
 
     Args:
         port: 0 takes a free one.
         requests_per_second: limit per address and worker; 0 is unlimited.
+        log_config: for logging.config.dictConfig, applied in every worker.
 
     Raises:
         CannotListen: the port is taken.
@@ -40,6 +50,7 @@ def serve(host: str, port: int, data: Path, workers: int = 1, requests_per_secon
         factory=True,
         ws="none",
         lifespan="on",
+        log_config=log_config,
         log_level="warning",
         access_log=False,  # it would contain visitor ids
         server_header=False,

@@ -172,9 +172,10 @@ class Shop:
 
 
 class Version:
-    """A published version in memory, with its cached responses."""
+    """A published version in memory, with its cached responses and its lease."""
 
     def __init__(self, published: Published) -> None:
+        self._published = published  # its lease keeps the files until the last request is answered
         manifest = published.manifest
         self.name, self.model_version, self.as_of = published.folder.name, manifest.model_version, manifest.as_of
         files = {file.path for file in manifest.files}

@@ -121,6 +121,7 @@ class Versions:
                     published = read_current(self._data)
                     name = published.folder.name
                     self.served = Version(published)
+                    log.info("serving version %s", name)
                     return
             self._unreadable = (name, time.monotonic() + RETRY_SECONDS)
             log.error("version %s has missing files: run `pixelnova publish`", name)

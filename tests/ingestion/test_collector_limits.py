@@ -476,7 +476,7 @@ def test_rejects_are_dropped_when_the_disk_is_slow(tmp_path, monkeypatch):
     monkeypatch.setattr(RejectSpool, "_write", lambda *_: disk.wait(20))
     spool = RejectSpool(tmp_path)
     for number in range(1000):
-        spool.add(Reject(datetime.now(UTC), "s", "r", number, "why"), b"x")
+        spool.add(Reject(datetime.now(UTC), "s", "r", number, "why"), "malformed", b"x")
     assert spool._thread._work_queue.qsize() <= MAX_WAITING
     disk.set()
     spool.close()
@@ -485,7 +485,7 @@ def test_rejects_are_dropped_when_the_disk_is_slow(tmp_path, monkeypatch):
 def test_reject_spool_is_bounded(tmp_path):
     spool = RejectSpool(tmp_path / "rejected", max_file_bytes=20_000)
     for number in range(200):
-        spool.add(Reject(datetime.now(UTC), "s", "r", number, "why"), b"x" * 10_000)
+        spool.add(Reject(datetime.now(UTC), "s", "r", number, "why"), "malformed", b"x" * 10_000)
     spool.close()
     assert sum(path.stat().st_size for path in (tmp_path / "rejected").iterdir()) < 50_000
 

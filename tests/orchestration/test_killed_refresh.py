@@ -1,6 +1,8 @@
 """A refresh of two stores; then one that is killed while dbt works, with its data damaged; then another."""
 
+import json
 import os
+import re
 import signal
 import sqlite3
 import subprocess
@@ -18,6 +20,7 @@ from dagster._core.launcher.base import WorkerStatus
 from ingestion.data_folder import landing_folder, warehouse_file
 from orchestration import run_history
 from orchestration.run_history import LockedRunLauncher
+from orchestration.run_log import last_run
 from orchestration.warehouse_lock import is_held, warehouse_lock
 from serving.published import read_current
 from serving.runs import published_runs
@@ -124,6 +127,31 @@ def test_a_warning_of_a_dbt_test_reaches_the_summary_with_its_rows_and_its_query
     assert query.name in "".join(warnings.replace("│", "").split())  # the cell is narrow
 
 
+def log_lines(data) -> list[dict]:
+    return [json.loads(line) for line in (data / "logs" / "refresh.jsonl").read_text().splitlines()]
+
+
+def test_the_log_has_a_line_per_step_with_the_run(refreshed):
+    lines = log_lines(refreshed.data)
+    assert {"shops", "pixel", "models", "published__version"} <= {line.get("step") for line in lines}
+    last = last_run(refreshed.data)
+    assert {line["run"] for line in lines} == {last.run}
+    assert lines[0]["message"] == "refresh started" and lines[-1]["message"] == "refresh finished"
+    version = read_current(refreshed.data).manifest.version
+    assert f"published version {version}" in [line["message"] for line in lines]
+    assert last.ended_at >= last.began_at and last.error is None
+
+
+def test_the_manifest_names_the_load_and_the_code(refreshed):
+    published = read_current(refreshed.data)
+    with published.connect() as connection:
+        loads = connection.execute("select load_id, landing_files from operations.loads").fetchall()
+    data, code = published.manifest.data, published.manifest.code
+    assert [(data.newest_load, data.landing_files)] == loads
+    assert re.fullmatch("[0-9a-f]{64}", code.fingerprint)
+    assert code.commit is None or re.fullmatch("[0-9a-f]{40}(-dirty)?", code.commit)
+
+
 def test_nothing_is_written_into_the_checkout_but_the_manifest(refreshed):
     assert not list((PROJECT / "dbt_project" / "target").glob("models-*"))
     assert not (PROJECT / ".nux").exists()
@@ -165,6 +193,9 @@ def test_a_refresh_that_fails_while_it_loads_says_why_on_the_terminal_and_in_the
     assert "The refresh failed at pixel: NotADirectoryError: " in done.stderr
     log = (tmp_path / "dagster" / "refresh.log").read_text()
     assert "Traceback" in log and "NotADirectoryError" in log
+    [failed] = [line for line in log_lines(tmp_path) if line["message"].startswith("step failed")]
+    assert failed["step"] == "pixel" and failed["level"] == "error"
+    assert last_run(tmp_path).error.startswith("pixel: NotADirectoryError")
 
 
 def test_a_killed_refresh_holds_the_lock_as_long_as_dbt_writes_and_the_next_one_makes_all_whole(refreshed, pixelnova):
@@ -180,6 +211,7 @@ def test_a_killed_refresh_holds_the_lock_as_long_as_dbt_writes_and_the_next_one_
     wait_until(lambda: not alive(dbt))
     wait_until(lambda: not is_held(data))
     assert statuses(data) == ["SUCCESS", "STARTED"]
+    assert last_run(data).ended_at is None
 
     with duckdb.connect(str(warehouse_file(data))) as connection:  # as after a kill between two steps of a load
         connection.execute("insert into raw_pixel.events select * from raw_pixel.events where shop like 'eur%'")
@@ -197,6 +229,7 @@ def test_a_killed_refresh_holds_the_lock_as_long_as_dbt_writes_and_the_next_one_
     runs = published_runs(read_current(data))  # written by the newest run, which was not over
     assert [run.status for run in runs] == ["started", "failure", "success"]
     assert [run.ended_at is None for run in runs] == [True, False, False] and runs[2].seconds > 0
+    assert last_run(data).error is None
     builds = {path.name for path in (data / "dbt").iterdir()}
     assert len(builds) <= 4 and "of-long-ago" not in builds
 

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from orchestration import news as news_module
+from orchestration import code_version
 from orchestration.news import (
     CATALOGUES,
     CODE,
@@ -120,8 +120,8 @@ def test_each_input_that_changes_is_news(data, shops, change, changed):
 def test_other_code_is_news(data, shops, tmp_path, monkeypatch):
     model = tmp_path / "model.sql"
     model.write_text("select 1")
-    monkeypatch.setattr(news_module, "project_files", lambda: [model])
-    monkeypatch.setattr(news_module, "PROJECT_ROOT", tmp_path)
+    monkeypatch.setattr(code_version, "project_files", lambda: [model])
+    monkeypatch.setattr(code_version, "PROJECT_ROOT", tmp_path)
     assert news(data, shops) == [CODE]
 
 

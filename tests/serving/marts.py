@@ -48,7 +48,9 @@ MARTS = """
 create schema core; create schema analytics; create schema recommendations; create schema operations;
 create schema staging; create schema intermediate; create schema raw_shops; create schema exports;
 create table staging.secret (client_id varchar);
-create table operations.loads as select timestamp '2026-11-22 12:00:00' as newest_received_at;
+create table operations.loads as select
+    'load-2' as load_id, timestamp '2026-11-22 12:01:00' as loaded_at, 3 as landing_files,
+    timestamp '2026-11-22 12:00:00' as newest_received_at;
 create table analytics.funnel_daily as select 's' as shop, 7 as sessions;
 comment on table analytics.funnel_daily is 'One row per shop''s day.';
 comment on column analytics.funnel_daily.sessions is 'All sessions.';

@@ -15,18 +15,16 @@ import msgspec
 import pyarrow
 from pyarrow import parquet
 
+from serving.manifest import MANIFEST, Manifest, PublishedFile
 from serving.published import (
     CURRENT,
-    MANIFEST,
     Catalogue,
     Document,
     Experiments,
     Item,
-    Manifest,
     Price,
     Product,
     Published,
-    PublishedFile,
     Reason,
     Seed,
     Shard,

@@ -1,0 +1,151 @@
+"""Alerts: reports problems once, and that they are over, to the channels of PIXELNOVA_ALERTS.
+
+Takes the problems found now, compares them with data/alerts.json, sends one notification through apprise.
+"""
+
+import fcntl
+import os
+import socket
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import msgspec
+
+from orchestration.errors import OrchestrationError
+from orchestration.problems import Problem
+from orchestration.settings import number_setting
+
+URLS_VARIABLE = "PIXELNOVA_ALERTS"  # apprise URLs, separated by spaces
+REPEAT_VARIABLE = "PIXELNOVA_ALERT_REPEAT_HOURS"
+REPEAT_HOURS = 6.0
+STATE, LOCK = "alerts.json", "alerts.lock"
+
+
+class AlertsError(OrchestrationError):
+    """Alerts cannot be sent; the message names the remedy, and no secret."""
+
+
+class Alert(msgspec.Struct):
+    """A problem that was reported within the window, or lasts. since: when it began, or came back.
+
+    sent_at: when it was last reported. is_reported: whether it was since it began; if so, its end is reported too.
+    """
+
+    what: str
+    since: datetime
+    sent_at: datetime | None = None
+    lasts: bool = True
+    is_reported: bool = False
+
+
+class Notification(msgspec.Struct, frozen=True):
+    """is_bad: whether it reports a problem, rather than ends only."""
+
+    title: str
+    body: str
+    is_bad: bool
+
+
+Send = Callable[[Notification], None]
+
+
+def report(data: Path, found: Sequence[Problem], now: datetime, send: Send) -> Notification | None:
+    """Send what is new or over, or lasts longer than the window since it was last sent; returns what was sent.
+
+    A problem is sent at most once in a window, even if it was over in between. If sending fails, the next call tries
+    again.
+
+    Raises:
+        AlertsError: sending failed.
+    """
+    window = timedelta(hours=number_setting(REPEAT_VARIABLE, REPEAT_HOURS))
+    with (data / LOCK).open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        alerts = _read(data)
+        over = _update(alerts, found, now)
+        due = [problem for problem in found if _is_due(alerts[problem.key], now, window)]
+        notification = _notification(due, over, alerts, now) if due or over else None
+        if notification is not None:
+            send(notification)
+        for problem in due:
+            alert = alerts[problem.key]
+            alert.what, alert.sent_at, alert.is_reported = problem.what, now, True
+        _write(data, {key: alert for key, alert in alerts.items() if alert.lasts or not _is_due(alert, now, window)})
+    return notification
+
+
+def _update(alerts: dict[str, Alert], found: Sequence[Problem], now: datetime) -> list[Alert]:
+    """Add the problems that have begun, and mark those that are over; returns those whose end must be reported."""
+    for problem in found:
+        alert = alerts.setdefault(problem.key, Alert(problem.what, problem.since or now))
+        if not alert.lasts:
+            alerts[problem.key] = Alert(problem.what, problem.since or now, alert.sent_at)
+    ended = [alert for key, alert in alerts.items() if alert.lasts and key not in {problem.key for problem in found}]
+    for alert in ended:
+        alert.lasts = False
+    return [alert for alert in ended if alert.is_reported]
+
+
+def _is_due(alert: Alert, now: datetime, window: timedelta) -> bool:
+    return alert.sent_at is None or now - alert.sent_at >= window
+
+
+def _notification(
+    due: Sequence[Problem], over: Sequence[Alert], alerts: dict[str, Alert], now: datetime
+) -> Notification:
+    counts = [f"{len(due)} problem{'s' if len(due) > 1 else ''}"] if due else []
+    counts += [f"{len(over)} over"] if over else []
+    parts = [f"{problem.what}\nSince {_time(alerts[problem.key].since)}.\nRemedy: {problem.remedy}" for problem in due]
+    parts += [f"Over: {alert.what}\nIt lasted from {_time(alert.since)} to {_time(now)}." for alert in over]
+    return Notification(f"Pixelnova on {socket.gethostname()}: {', '.join(counts)}", "\n\n".join(parts), bool(due))
+
+
+def sender() -> Send | None:
+    """Sends through apprise to all URLs of PIXELNOVA_ALERTS; None if the variable is not set.
+
+    Raises:
+        AlertsError: apprise is not installed, or does not know a URL.
+    """
+    urls = os.environ.get(URLS_VARIABLE, "").split()
+    if not urls:
+        return None
+    try:
+        import apprise
+    except ImportError:
+        raise AlertsError(
+            f"{URLS_VARIABLE} needs apprise: install pixelnova[alerts], or remove the variable."
+        ) from None
+    channels = apprise.Apprise()
+    for number, url in enumerate(urls, 1):
+        if not channels.add(url):
+            raise AlertsError(
+                f"URL {number} of {URLS_VARIABLE} is not one that apprise knows: see its documentation of services."
+            )
+
+    def send(notification: Notification) -> None:
+        kind = apprise.NotifyType.FAILURE if notification.is_bad else apprise.NotifyType.SUCCESS
+        if not channels.notify(title=notification.title, body=notification.body, notify_type=kind):
+            raise AlertsError(f"An alert could not be sent: check the URLs of {URLS_VARIABLE} and the network.")
+
+    return send
+
+
+def _read(data: Path) -> dict[str, Alert]:
+    try:
+        return msgspec.json.decode((data / STATE).read_bytes(), type=dict[str, Alert])
+    except (FileNotFoundError, msgspec.MsgspecError):  # damaged: problems are reported once more
+        return {}
+
+
+def _write(data: Path, alerts: dict[str, Alert]) -> None:
+    unfinished = data / f"{STATE}.tmp"
+    with unfinished.open("wb") as file:
+        file.write(msgspec.json.format(msgspec.json.encode(alerts), indent=2) + b"\n")
+        file.flush()
+        os.fsync(file.fileno())
+    unfinished.replace(data / STATE)
+
+
+def _time(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%d %H:%M} UTC"

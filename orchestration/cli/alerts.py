@@ -1,0 +1,33 @@
+"""The commands `alerts …`: evaluate the conditions of alerts, and send what is new or over."""
+
+from datetime import UTC, datetime
+from typing import Annotated
+
+import typer
+from rich.text import Text
+
+from orchestration.cli.terminal import console
+from orchestration.settings import data_folder, make_data_folder, shops_file
+
+
+def check(
+    test: Annotated[bool, typer.Option("--test", help="Send a test message to PIXELNOVA_ALERTS instead.")] = False,
+) -> None:
+    """Print what is wrong, and send alerts about what is new or over. Run it every few minutes."""
+    from orchestration.alerts import URLS_VARIABLE, AlertsError, Notification, sender
+    from orchestration.health_report import report_health
+
+    if test:
+        send = sender()
+        if send is None:
+            raise AlertsError(f"{URLS_VARIABLE} is not set: set it to the apprise URLs of your channels.")
+        send(Notification("Pixelnova: a test", "If you read this, alerts arrive.", is_bad=False))
+        console.print("A test message was sent.")
+        return
+    make_data_folder()
+    found = report_health(data_folder(), shops_file(), datetime.now(UTC))
+    for problem in found:
+        console.print("[red]✗[/red]", Text(problem.what), soft_wrap=True)
+        console.print(Text(f"    {problem.remedy}"), soft_wrap=True)
+    if not found:
+        console.print("Nothing is wrong.")

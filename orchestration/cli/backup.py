@@ -1,0 +1,41 @@
+"""The commands `backup` and `restore`."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from orchestration.cli.terminal import console, size_text
+from orchestration.settings import data_folder, shops_file
+
+
+def backup(
+    target: Annotated[Path, typer.Argument(help="The folder of all backups, on another disk.")],
+    wait: Annotated[float, typer.Option(min=0, help="Minutes to wait for a refresh in progress.")] = 60.0,
+) -> None:
+    """Back up landing files, warehouse, published version and configuration, while the collector runs."""
+    from orchestration.backup import back_up, read_backup
+
+    with console.status("Backing up"):
+        folder = back_up(data_folder(), shops_file(), target, datetime.now(UTC), wait * 60)
+    files = read_backup(folder).files
+    size = size_text(sum(file.bytes for file in files))
+    console.print(f"Backed up {len(files):,} files, {size}, in {folder}.", soft_wrap=True)
+
+
+def restore(
+    source: Annotated[Path, typer.Argument(help="A backup, or the folder of all backups for the newest.")],
+) -> None:
+    """Restore a backup into an empty data folder (--data), and configuration files where there are none."""
+    from orchestration.restoration import restore
+
+    with console.status("Restoring"):
+        restored, kept = restore(source, data_folder(), shops_file())
+    console.print(
+        f"Restored the backup of {restored.made_at:%Y-%m-%d %H:%M} UTC in {data_folder()}. Before the next refresh, "
+        "repeat the erasures that were made since then.",
+        soft_wrap=True,
+    )
+    for file in kept:
+        console.print(f"{file} was kept as it is; the backup has another one in {source}.", soft_wrap=True)

@@ -1,0 +1,44 @@
+"""What follows each refresh, and `pixelnova alerts check`: the state of the installation is reported.
+
+Reads the data folder and the published version, writes metrics, sends alerts.
+"""
+
+import logging
+from datetime import datetime
+from pathlib import Path
+
+from orchestration.alerts import report, sender
+from orchestration.health import read_health
+from orchestration.log_files import logging_to
+from orchestration.metrics_file import write_metrics
+from orchestration.problems import Problem, Thresholds, problems
+from orchestration.run_log import COMPONENT
+
+log = logging.getLogger(__name__)
+
+
+def report_health(data: Path, shops_file: Path, now: datetime) -> list[Problem]:
+    """Write the metrics, and send alerts about what is wrong or over; returns all problems.
+
+    Raises:
+        AlertsError: alerts cannot be sent.
+        SettingError: a threshold is not a number.
+    """
+    health = read_health(data, shops_file)
+    found = problems(health, Thresholds.of_environment(), now)
+    write_metrics(data, health, found, now)
+    send = sender()
+    if send is not None:
+        notification = report(data, found, now, send)
+        if notification is not None:
+            log.info("sent an alert: %s", notification.title)
+    return found
+
+
+def report_after_refresh(data: Path, shops_file: Path, run: str, now: datetime) -> None:
+    """The same after a refresh, which it must not fail: errors go to the log."""
+    with logging_to(data, COMPONENT, run):
+        try:
+            report_health(data, shops_file, now)
+        except Exception:
+            log.exception("the state after the refresh was not reported")

@@ -1,0 +1,90 @@
+"""Restores a backup into an empty data folder.
+
+Reads what orchestration/backup.py wrote, checks every file, and moves all of it into place at the end.
+"""
+
+import shutil
+from pathlib import Path
+
+from ingestion.data_folder import landing_folder
+from orchestration.backup import CONFIG, DATA, LIST, BackedUpFile, Backup, BackupError, backups, read_backup, sha256
+from orchestration.settings import make_data_folder
+from orchestration.warehouse_lock import warehouse_lock
+from serving.kept_versions import sync
+from serving.published import CURRENT
+
+RESTORING = ".restoring"
+RESTORED = ("landing", "warehouse.duckdb", "warehouse.duckdb.wal", "published", "api_keys.json")
+
+
+def restore(source: Path, data: Path, shops_file: Path) -> tuple[Backup, list[Path]]:
+    """Restore a backup into an empty data folder; configuration files only where there is none.
+
+    source: a backup, or a folder of backups, of which the newest is taken. An interrupted restoration starts over.
+
+    Erasures of persons that were made after the backup are not in it: whoever restores must repeat them before the next
+    refresh (docs/operations.md).
+
+    Returns:
+        The backup, and the configuration files that were kept as they were although the backup has other ones.
+
+    Raises:
+        BackupError: there is no backup, it is damaged, or the data folder is not empty.
+        WarehouseBusy: a run uses the data folder.
+    """
+    folder = source if (source / LIST).exists() else next(reversed(backups(source)), None)
+    if folder is None:
+        raise BackupError(f"{source} is not a backup and has none: name the folder that `pixelnova backup` wrote to.")
+    backup = read_backup(folder)
+    damaged = [file.path for file in backup.files if not _is_whole(folder / file.path, file)]
+    if damaged:
+        raise BackupError(f"The backup {folder} is damaged ({damaged[0]}): restore another one.")
+    make_data_folder()
+    with warehouse_lock():
+        _refuse_unless_empty(data, backup)
+        unfinished = data / RESTORING
+        shutil.copytree(folder / DATA, unfinished)
+        if backup.published is not None:
+            (unfinished / "published" / CURRENT).symlink_to(backup.published)
+        for path in [*unfinished.rglob("*"), unfinished]:
+            if not path.is_symlink():
+                sync(path)
+        for entry in sorted(unfinished.iterdir()):
+            entry.rename(data / entry.name)
+        unfinished.rmdir()
+        sync(data)
+    return backup, _restore_configuration(folder / CONFIG, shops_file.parent)
+
+
+def _refuse_unless_empty(data: Path, backup: Backup) -> None:
+    """Remove what an interrupted restoration left; any other content is refused."""
+    if (data / RESTORING).exists():
+        known = {file.path.removeprefix(f"{DATA}/") for file in backup.files}
+        landed = [path for path in landing_folder(data).rglob("events-*") if path.is_file()]
+        newer = [path for path in landed if path.relative_to(data).as_posix() not in known]
+        if newer:
+            raise BackupError(f"{newer[0]} is not in the backup: move data/landing away, restore, then move it back.")
+        for name in (*RESTORED, RESTORING):
+            path = data / name
+            shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+    found = [name for name in RESTORED if (data / name).exists()]
+    if found:
+        raise BackupError(
+            f"{data} is not empty (it has {found[0]}): choose another folder with --data, or move it away."
+        )
+
+
+def _restore_configuration(source: Path, target: Path) -> list[Path]:
+    kept = []
+    for file in sorted(path for path in source.rglob("*") if path.is_file()):
+        place = target / file.relative_to(source)
+        if not place.exists():
+            place.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(file, place)
+        elif place.read_bytes() != file.read_bytes():
+            kept.append(place)
+    return kept
+
+
+def _is_whole(path: Path, file: BackedUpFile) -> bool:
+    return path.is_file() and path.stat().st_size == file.bytes and sha256(path) == file.sha256

@@ -1,0 +1,107 @@
+"""`pixelnova doctor`, run as a user runs it: a line for each part, and exit code 1 if one is wrong."""
+
+import json
+import socket
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from ingestion.simulator.admin_api import AdminApi, running_admin_api
+from ingestion.simulator.admin_store import AdminStore
+from ingestion.simulator.token_grant import TokenGrant
+from orchestration import doctor
+from orchestration.run_log import LAST_RUN
+from tests.orchestration.test_connect import CLIENT_ID, CLIENT_SECRET, DOMAIN, GRANTED, SCOPES, SHOPS
+from tests.serving.published_version import write_version
+
+
+@pytest.fixture
+def run(pixelnova, tmp_path):
+    """Runs the command over tmp_path/data; returns its exit code, its output by part, and its error."""
+    shops = tmp_path / "shops.toml"
+    shops.write_text(SHOPS)
+
+    def run(**environment):
+        env = {"PIXELNOVA_SHOPS": str(shops), "COLUMNS": "500"} | environment
+        done = pixelnova("doctor", data=tmp_path / "data", check=False, env=env)
+        assert "Traceback" not in done.stderr and CLIENT_SECRET not in done.stdout + done.stderr
+        return done.returncode, done.stdout, done.stderr
+
+    return run
+
+
+def marks(output: str, part: str) -> list[str]:
+    return [text[0] for text in output.splitlines() if text[2:].startswith(part)]
+
+
+def test_an_empty_data_folder_is_fine(run, tmp_path):
+    code, output, errors = run()
+    assert (code, errors) == (0, "")
+    assert not (tmp_path / "data").exists()
+    assert "✗" not in output
+    assert marks(output, "data folder") == ["!"] and marks(output, "published version") == ["!"]
+    assert marks(output, "packages") == ["✓"] and marks(output, "tokens") == ["!"]
+
+
+def test_everything_that_is_wrong_has_a_line_with_its_remedy(run, tmp_path):
+    data = tmp_path / "data"
+    version = write_version(data).folder
+    version.rename(version.with_name(f"{datetime.now(UTC) + timedelta(days=1):%Y%m%dT%H%M%S}.000Z"))
+    (data / "warehouse.duckdb").touch()
+    (data / "warehouse.duckdb").chmod(0o644)
+    (data / "api_keys.json").write_text("{")
+    failed = {"run": "r", "began_at": "2026-11-22T11:00:00+00:00", "ended_at": "", "error": "pixel: no table"}
+    (data / LAST_RUN).write_text(json.dumps(failed))
+    (tmp_path / "experiments.toml").write_text("[[experiments")
+    code, output, errors = run()
+    assert code == 1
+    assert "4 checks failed: follow the remedies above" in errors
+    assert marks(output, "clock") == ["✗"] and "set the clock" in output
+    assert marks(output, "API keys") == ["✗"] and "make new keys" in output
+    assert marks(output, "configuration") == ["✗"]
+    assert marks(output, "freshness") == ["✗"] and "The last refresh failed: pixel: no table." in output
+    assert marks(output, "permissions") == ["!"] and f"chmod -R o-rwx {data}" in output
+
+
+def test_tokens_and_scopes_of_connected_shops_are_checked(run):
+    api = AdminApi(AdminStore(DOMAIN), "static", grant=TokenGrant(CLIENT_ID, CLIENT_SECRET))
+    api.scopes = set(SCOPES)
+    with running_admin_api(api) as url:
+        code, output, _ = run(PIXELNOVA_SHOPIFY_URL=url, **GRANTED)
+        assert code == 0 and marks(output, f"token of {DOMAIN}") == ["✓"] == marks(output, f"scopes of {DOMAIN}")
+        assert "webhooks" not in output.replace("webhook secrets", "")
+        api.scopes.remove("read_orders")
+        code, output, _ = run(PIXELNOVA_SHOPIFY_URL=url, **GRANTED)
+    assert code == 1 and marks(output, f"scopes of {DOMAIN}") == ["✗"] and "missing: read_orders" in output
+
+
+@contextmanager
+def listening():
+    """A program on some port that does not speak HTTP; yields the port."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        yield taken.getsockname()[1]
+
+
+def test_a_port_used_by_another_program_is_named(monkeypatch):
+    monkeypatch.setattr(doctor, "ANSWER_SECONDS", 0.2)
+    with listening() as port:
+        monkeypatch.setattr(doctor, "PORTS", {"collector": (port, "/readyz")})
+        [finding] = doctor._ports()
+    assert finding.verdict == "unknown" and "used by something else than the collector" in finding.found
+    [finding] = doctor._ports()
+    assert finding.verdict == "ok" and "no collector runs here" in finding.found
+
+
+def test_a_nearly_full_disk_fails(tmp_path):
+    health = doctor.read_health(tmp_path, tmp_path / "shops.toml")
+    [finding] = doctor._disk(tmp_path, doctor.Health(**{**vars(health), "disk_free": 1}))
+    assert finding.verdict == "failed" and "make room" in finding.remedy
+
+
+def test_other_versions_of_packages_are_named():
+    assert doctor._unmet(doctor.Requirement("duckdb<1")).startswith("duckdb is ")
+    assert doctor._unmet(doctor.Requirement("no-such-package>=1")) == "no-such-package is missing"
+    assert doctor._unmet(doctor.Requirement("duckdb>=1")) == ""
