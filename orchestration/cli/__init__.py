@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.text import Text
 
 from ingestion.landing import keep_files_private
-from orchestration.cli import collector, connect, demo, experiment_results, experiments, keys, refresh, servers
+from orchestration.cli import collector, connect, demo, experiment_results, experiments, keys, privacy, refresh, servers
 from orchestration.settings import DAGSTER_VARIABLE, DATA_VARIABLE, SHOPS_VARIABLE, data_folder
 
 app = typer.Typer(
@@ -73,6 +73,7 @@ keys_app.command("add")(keys.add)
 keys_app.command("list")(keys.list_keys)
 keys_app.command("revoke")(keys.revoke)
 app.add_typer(keys_app, name="keys")
+privacy_app.command("scan")(privacy.scan)
 app.add_typer(privacy_app, name="privacy")
 
 
