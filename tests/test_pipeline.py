@@ -20,6 +20,7 @@ from crawleruseragents import is_crawler
 
 from ingestion.experiments import load_experiments
 from ingestion.landing import decode_envelope, read_lines
+from ingestion.privacy.scan import files_of, scan
 from ingestion.shops import load_shops
 from ingestion.simulator.catalogue import build_catalogue
 from ingestion.simulator.orders import PlacedOrder
@@ -91,6 +92,13 @@ def test_the_data_folder_is_private(demo):
     files = [path for path in demo.data.rglob("*") if path.is_file() and "salts" not in path.parts]
     assert {oct(path.stat().st_mode & 0o777) for path in files} == {"0o640"}
     assert {"landing", "published", "dagster"} <= {path.relative_to(demo.data).parts[0] for path in files}
+
+
+def test_the_data_folder_holds_nothing_personal(demo):
+    """Of every kind of file; tests/ingestion/test_privacy_scan.py shows that each would be found."""
+    kinds = {file.suffix for file in files_of(demo.data)}
+    assert {".zst", ".duckdb", ".parquet", ".json", ".ndjson", ".db", ".log", ".pickle"} <= kinds
+    assert scan(demo.data) == []
 
 
 def test_sessions_equal_plain_python(demo, shop, sessions):

@@ -1,13 +1,17 @@
-"""The commands `privacy …`: erase people, hand out what is held about them, list requests.
+"""The commands `privacy …`: erase people, hand out what is held about them, list requests, search for personal data.
 
-Reads shops.toml; writes requests and carries them out by a refresh, as those of Shopify's webhooks are.
+Reads shops.toml and the data folder; writes requests, and carries them out by a refresh like those of Shopify's
+webhooks.
 """
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.markup import escape
+from rich.table import Table
 
-from orchestration.cli.terminal import console, short
+from orchestration.cli.terminal import console, progress_bar, short
 from orchestration.errors import OrchestrationError
 from orchestration.settings import data_folder, make_data_folder, shops_file
 
@@ -24,6 +28,10 @@ class SubjectMissing(OrchestrationError):
     """The options name nobody, or several; the message says which to use."""
 
     exit_code = 2
+
+
+class NoData(OrchestrationError):
+    """There is no data folder."""
 
 
 def erase(
@@ -74,8 +82,6 @@ def export(
 
 def requests() -> None:
     """List the requests about people and stores, of Shopify and of the operator, with their deadlines."""
-    from rich.table import Table
-
     from ingestion.privacy.requests import read_requests, waiting_webhooks
 
     table = Table("store", "topic", "received", "due", "status", "detail")
@@ -86,6 +92,35 @@ def requests() -> None:
     waiting = len(waiting_webhooks(data_folder()))
     if waiting:
         console.print(f"{waiting:,} more wait for the next refresh.")
+
+
+def scan(
+    json: Annotated[Path | None, typer.Option(help="Also write what was found to this file, as JSON.")] = None,
+) -> None:
+    """Search the data folder for e-mail and IP addresses, phone, card and account numbers and access tokens.
+
+    Exit code 0 if there are none, 1 if there are. Values are shown masked.
+    """
+    from ingestion.privacy.scan import files_of, write_report
+    from ingestion.privacy.scan import scan as scan_data
+    from orchestration.warehouse_lock import warehouse_lock
+
+    data = data_folder()
+    if not data.is_dir():
+        raise NoData(f"{data} does not exist: choose the data folder with --data.")
+    with warehouse_lock(), progress_bar() as progress:
+        task = progress.add_task("Searching", total=len(files_of(data)))
+        hits = scan_data(data, on_file=lambda file: progress.advance(task))
+    if json is not None:
+        write_report(json, hits)
+    if not hits:
+        console.print(f"No personal data in {escape(str(short(data)))}.")
+        return
+    table = Table("Where", "What", "How often", "Example")
+    for hit in hits:
+        table.add_row(escape(hit.where), hit.kind, f"{hit.count:,}", escape(hit.example))
+    console.print(table)
+    raise typer.Exit(1)
 
 
 def _subject(

@@ -64,7 +64,7 @@ def test_runs_are_published_and_kept_by_a_publication_without_a_run(data):
         Run(job="refresh", status="started", started_at=at),
         Run(job="refresh", status="failure", started_at=at, ended_at=at, seconds=0.0, failed_step="pixel"),
     ]
-    assert published_runs(publish(data / "warehouse.duckdb", data, runs)) == runs
+    assert published_runs(publish(data / "warehouse.duckdb", data, runs=runs)) == runs
     again = run(data)
     assert published_runs(again) == runs
     (again.folder / "runs.json").unlink()  # as older code published it
