@@ -142,6 +142,7 @@ class _Copy:
         if known is None:
             target.unlink(missing_ok=True)
             shutil.copy2(source, target)
+            target.chmod(state.st_mode & 0o770)  # whatever the source allows, others may not read backups
             known = BackedUpFile(name, target.stat().st_size, sha256(target), state.st_mtime_ns)
         elif name not in self._files:
             os.link(self._before / name, target)

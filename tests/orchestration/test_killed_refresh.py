@@ -140,6 +140,8 @@ def test_the_log_has_a_line_per_step_with_the_run(refreshed):
     version = read_current(refreshed.data).manifest.version
     assert f"published version {version}" in [line["message"] for line in lines]
     assert last.ended_at >= last.began_at and last.error is None
+    metrics = (refreshed.data / "metrics" / "pixelnova.prom").read_text()
+    assert "pixelnova_refresh_failed 0.0" in metrics and 'pixelnova_problems{kind="stale"} 0.0' in metrics
 
 
 def test_the_manifest_names_the_load_and_the_code(refreshed):
