@@ -31,6 +31,7 @@ from serving.published import (
 from serving.runs import RUNS_FILE, Run, encode_runs, published_runs
 
 MART_SCHEMAS = ("core", "analytics", "recommendations", "experiments", "operations")
+SORTED_BY = {"core.sessions": "shop, started_at"}  # so that a query for a period reads only a part of a large table
 REMEMBERED = ("evaluation_history",)  # marts that a rebuild cannot recreate
 STORAGE_VERSION = "v1.4.0"  # so that older DuckDB tools open the file too
 
@@ -144,9 +145,10 @@ def _copy_marts(connection: duckdb.DuckDBPyConnection, target: Path) -> dict[str
     for schema, table, comment in marts:
         published = f"published.{schema}.{table}"
         connection.execute(f"create schema if not exists published.{schema}")
-        connection.execute(f"create table {published} as from warehouse.{schema}.{table}")
+        order = f" order by {SORTED_BY[name]}" if (name := f"{schema}.{table}") in SORTED_BY else ""
+        connection.execute(f"create table {published} as from warehouse.{name}{order}")
         connection.execute(f"comment on table {published} is {_literal(comment or '')}")
-        rows[f"{schema}.{table}"] = connection.execute(f"select count(*) from {published}").fetchone()[0]
+        rows[name] = connection.execute(f"select count(*) from {published}").fetchone()[0]
     for schema, table, column, comment in columns:
         connection.execute(f'comment on column published.{schema}.{table}."{column}" is {_literal(comment)}')
     connection.execute("detach published")

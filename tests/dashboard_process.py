@@ -15,7 +15,8 @@ from urllib.parse import urlsplit
 from tests.conftest import PROJECT
 
 SHOWN = "[data-testid=stMetricValue], [data-testid=stDataFrame], [data-testid=stAlert]"
-IDLE = "!document.querySelector('[data-testid=stStatusWidget]')"
+# The status that a reader sees appears only some time after a run has begun.
+IDLE = "document.querySelector('[data-testid=stApp]').dataset.testScriptState === 'notRunning'"
 
 
 @contextmanager

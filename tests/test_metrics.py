@@ -377,16 +377,27 @@ def test_an_additive_metric_is_the_sum_of_its_dates(built_demo, name):
 @pytest.mark.parametrize("metric", CATALOGUE.values(), ids=lambda metric: metric.name)
 def test_a_dimension_divides_a_metric(built_demo, metric):
     """Every row has one value of each dimension, so that counts and sums of the values are those of all."""
-    for name, sql in metric.dimensions.items():
-        where = f"shop = '{DEMO_SHOP}'" + (f" and ({metric.where})" if metric.where else "")
-        rows = built_demo.query(
-            f"select {sql} as value, {metric.expression} from {metric.mart} where {where} group by 1 order by 1"
-        )
-        assert rows
-        assert None not in {value for value, _ in rows}, name
+    store, period = Stores(built_demo.data).newest(), Period(*PERIODS["a week"])
+    total = measure(store, DEMO_SHOP, metric.name, period)
+    for name in metric.dimensions:
+        found = measure(store, DEMO_SHOP, metric.name, period, [name])
+        assert found.values
+        assert None not in {value.keys[0] for value in found.values}, name
         if metric.additive:
-            [(total,)] = built_demo.query(f"select {metric.expression} from {metric.mart} where {where}")
-            assert sum(value or 0 for _, value in rows) == (total or 0), name
+            currency = total.values[0].currency
+            parts = found.by_key(currency).values()
+            assert sum(part or 0 for part in parts) == (total.total(currency) or 0), name
+
+
+def test_a_dimension_of_sessions_finds_the_session_of_every_row(built_demo):
+    """Also of those that begin before the period: it is a single day."""
+    day = PERIODS["a week"][0]
+    found = measure(Stores(built_demo.data).newest(), DEMO_SHOP, "product_views", Period(day, day), ["channel"])
+    joined = built_demo.query(
+        "select sessions.channel, count(*) from core.product_views as views inner join core.sessions as sessions "
+        f"using (session_id) where views.local_date = '{day}' and not views.is_bot group by all"
+    )
+    assert found.by_key() == dict(joined)
 
 
 def test_metrics_by_week_and_of_one_product_equal_their_recomputation(built_demo, truth):

@@ -4,6 +4,7 @@ Takes a metric's name, a period, dimensions and filters; returns one value per g
 computed it.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -18,6 +19,21 @@ from serving.metrics import Metric, MetricCatalogue
 
 DATE, WEEK = "date", "week"  # dimensions of every metric; a week is named by its Monday
 TIMES = (DATE, WEEK)
+# What dimensions read as `sessions`. Joining those of all time would take most of a query's time. Two days are more
+# than time zones differ.
+_SESSIONS = """sessions as (
+    select
+        session_id,
+        channel,
+        device,
+        is_new_visitor
+    from core.sessions
+    where
+        shop = $shop
+        and started_at < $last + interval 2 days
+        and ended_at >= $first - interval 2 days
+)"""
+_READS_SESSIONS = re.compile(r"\b(from|join) sessions\b")
 Number = int | float | Decimal
 Filters = Mapping[str, str]
 
@@ -119,8 +135,10 @@ def over_time(measured: Measured, period: Period, currency: str | None = None) -
 
 def _sql(catalogue: MetricCatalogue, metric: Metric, by: tuple[str, ...], filters: tuple[str, ...]) -> str:
     parts = catalogue.parts(metric)
+    aggregates = [_aggregate(part, by, filters, bool(part.currency)) for part in parts]
+    tables = [_SESSIONS] if any(_READS_SESSIONS.search(sql) for sql in aggregates) else []
     if len(parts) == 1:
-        return f"{_aggregate(metric, by, filters, bool(metric.currency))}\norder by all"
+        return f"{_with(tables)}{aggregates[0]}\norder by all"
     numerator, denominator = parts
     keys = [f"key_{number}" for number in range(len(by))]
     both = bool(numerator.currency and denominator.currency)
@@ -132,11 +150,14 @@ def _sql(catalogue: MetricCatalogue, metric: Metric, by: tuple[str, ...], filter
     selected = ",\n    ".join(
         [*keys, f"{currency} as currency", "cast(numerator.value as double) / nullif(denominator.value, 0) as value"]
     )
-    return (
-        f"with\n\nnumerator as (\n{_indented(_aggregate(numerator, by, filters, bool(numerator.currency)))}\n),\n\n"
-        f"denominator as (\n{_indented(_aggregate(denominator, by, filters, bool(denominator.currency)))}\n)\n\n"
-        f"select\n    {selected}\nfrom denominator\n{join} numerator {joined}\norder by all"
-    )
+    tables += [
+        f"{name} as (\n{_indented(sql)}\n)" for name, sql in zip(("numerator", "denominator"), aggregates, strict=True)
+    ]
+    return f"{_with(tables)}select\n    {selected}\nfrom denominator\n{join} numerator {joined}\norder by all"
+
+
+def _with(tables: Sequence[str]) -> str:
+    return "with\n\n" + ",\n\n".join(tables) + "\n\n" if tables else ""
 
 
 def _aggregate(metric: Metric, by: tuple[str, ...], filters: tuple[str, ...], has_currency: bool) -> str:

@@ -1,4 +1,4 @@
-from datetime import date
+from datetime import date, timedelta
 
 import pytest
 from hypothesis import given
@@ -22,6 +22,12 @@ def test_comparison_keeps_weekdays_and_length_and_does_not_overlap(period, compa
     if comparison == "previous":
         assert earlier.last < period.first
         assert (period.first - earlier.last).days <= 7
+
+
+@given(periods)
+def test_every_date_is_in_one_week_and_weeks_begin_on_mondays(period):
+    weeks = period.weeks()
+    assert list(dict.fromkeys(day - timedelta(days=day.weekday()) for day in period.dates())) == weeks
 
 
 def test_numbers_of_days_end_yesterday():

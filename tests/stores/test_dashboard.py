@@ -1,13 +1,17 @@
 """Every page of the dashboard for odd shops: nothing yet, one day, two years, no decimals, several currencies."""
 
 import json
+import shutil
 from datetime import timedelta
+from pathlib import Path
 
+import duckdb
 import pytest
 from streamlit.testing.v1 import AppTest
 
 from serving.analytics.changes import ProductPart, SalesChange
 from serving.dashboard.screens.overview import sentences
+from serving.published import ANALYSTS_FILE, MANIFEST, read_current
 from tests.conftest import PROJECT
 from tests.stores.conftest import RECEIVED_AT
 from tests.stores.events import NOON, cart_line, checkout, event, viewed
@@ -63,9 +67,9 @@ MORE_SHOPS = {
 @pytest.fixture
 def page(published_stores, monkeypatch):
     """Opens a page of a shop."""
-    monkeypatch.setenv("PIXELNOVA_DATA", str(published_stores))
 
-    def page(domain: str, name: str = "overview", **choices: str) -> AppTest:
+    def page(domain: str, name: str = "overview", data: Path = published_stores, **choices: str) -> AppTest:
+        monkeypatch.setenv("PIXELNOVA_DATA", str(data))
         shown = AppTest.from_file(str(APP), default_timeout=120)
         for parameter, value in {"shop": domain, **choices}.items():
             shown.query_params[parameter] = value
@@ -132,6 +136,24 @@ def test_amounts_of_several_currencies_are_never_added(page):
         "Gross sales, JPY": "¥300",
         "Gross sales, KWD": "KWD500.000",
     }
+
+
+def test_privacy_requests_of_a_shop_are_on_its_pipeline_page_once_there_are_any(page, published_stores, tmp_path):
+    shutil.copytree(published_stores / "published", tmp_path / "published", symlinks=True)
+    version = read_current(tmp_path).folder
+    manifest = json.loads((version / MANIFEST).read_text())
+    manifest["rows_by_table"]["operations.privacy_requests"] = 2
+    (version / MANIFEST).write_text(json.dumps(manifest))
+    with duckdb.connect(str(version / ANALYSTS_FILE)) as connection:
+        connection.execute(
+            f"create or replace table operations.privacy_requests as select '{TWO_YEARS}' as shop, "
+            "unnest(['customers/redact', 'customers/data_request']) as topic, timestamp '2026-11-20' as requested_at, "
+            "timestamp '2026-12-20' as due_at, 'received' as status, cast(null as timestamp) as fulfilled_at"
+        )
+    for domain, requests in ((TWO_YEARS, 2), (MIXED, 0)):
+        shown = page(domain, "pipeline", data=tmp_path)
+        assert sum(len(table.value) for table in shown.dataframe if "Topic" in table.value) == requests
+        assert ("Privacy requests" in texts(shown)) == (requests > 0)
 
 
 def test_a_title_has_no_effect_as_markdown():

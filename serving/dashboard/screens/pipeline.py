@@ -14,6 +14,17 @@ CARDS = (
     *("accepted_events", "quarantined_events", "unknown_consent_share", "late_event_share"),
     *("longest_delay", "missing_order_share"),
 )
+PRIVACY_REQUESTS = """
+select
+    topic as "Topic",
+    requested_at as "Requested, UTC",
+    due_at as "Due, UTC",
+    status as "Status",
+    fulfilled_at as "Fulfilled, UTC"
+from operations.privacy_requests
+where shop = $shop
+order by requested_at desc
+"""
 
 
 def render(view: View) -> None:
@@ -28,8 +39,27 @@ def render(view: View) -> None:
     series(view, "accepted_events")
     for name in ("event-volume", "quarantine", "fetches", "reconciliation", "reconciliation-causes"):
         table(view, name)
+    _privacy_requests(view)
     _runs(view)
     _versions(view)
+
+
+def _privacy_requests(view: View) -> None:
+    """Requests about persons; nothing if there are none, or if older code published the version."""
+    if not view.store.published.manifest.rows_by_table.get("operations.privacy_requests"):
+        return
+    found = view.store.query(view.shop.shop, PRIVACY_REQUESTS)
+    if not found.rows:
+        return
+    st.markdown(
+        "#### Privacy requests", help="Requests to erase or hand out data of a person, by Shopify or the operator."
+    )
+    st.dataframe(
+        dict(zip(found.columns, zip(*found.rows, strict=True), strict=True)),
+        hide_index=True,
+        width="stretch",
+        placeholder=UNKNOWN,
+    )
 
 
 def _runs(view: View) -> None:
