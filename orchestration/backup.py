@@ -20,6 +20,8 @@ from ingestion.data_folder import landing_folder, warehouse_file
 from ingestion.errors import IngestionError
 from ingestion.experiments import experiments_file
 from ingestion.landing import archived_parts, sealed_files
+from ingestion.privacy.export import exports_folder
+from ingestion.privacy.suppression import privacy_folder
 from ingestion.shops import load_shops
 from ingestion.sources.catalogue_files import catalogue_files
 from orchestration.code_version import running_code
@@ -97,6 +99,7 @@ def _back_up(data: Path, shops_file: Path, target: Path, now: datetime, wait_sec
         log = warehouse.with_name(f"{warehouse.name}.wal")  # of a killed run
         copy.files(DATA, data, [file for file in (warehouse, log) if file.exists()])
         copy.files(DATA, data, [file for file in landing.glob("webhooks/*/*") if file.is_file()])
+        copy.files(DATA, data, _privacy_files(data))
         if published is not None:
             copy.files(DATA, data, [file for file in published.folder.rglob("*") if file.is_file()])
     copy.files(CONFIG, shops_file.parent, _configuration(shops_file))
@@ -176,6 +179,13 @@ def read_backup(folder: Path) -> Backup:
 def backups(folder: Path) -> list[Path]:
     """The complete backups in a folder, oldest first."""
     return sorted(file.parent for file in folder.glob(f"[0-9]*/{LIST}"))
+
+
+def _privacy_files(data: Path) -> list[Path]:
+    """The suppression list with its key, and the requests, but not the packages for people."""
+    exports = exports_folder(data)
+    files = privacy_folder(data).rglob("*")
+    return sorted(file for file in files if file.is_file() and not file.is_relative_to(exports))
 
 
 def _configuration(shops_file: Path) -> list[Path]:

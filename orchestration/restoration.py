@@ -5,28 +5,41 @@ Reads what orchestration/backup.py wrote, checks every file, and moves all of it
 
 import shutil
 from pathlib import Path
+from typing import NamedTuple
 
-from ingestion.data_folder import landing_folder
+from ingestion.data_folder import landing_folder, warehouse_file
+from ingestion.privacy.erase import erase_everywhere
+from ingestion.privacy.purge import compact
+from ingestion.privacy.suppression import Suppressions, privacy_folder
+from ingestion.shops import load_shops
 from orchestration.backup import CONFIG, DATA, LIST, BackedUpFile, Backup, BackupError, backups, read_backup, sha256
+from orchestration.build_state import mark_for_rebuild
 from orchestration.settings import make_data_folder
 from orchestration.warehouse_lock import warehouse_lock
 from serving.kept_versions import sync
-from serving.published import CURRENT
+from serving.published import CURRENT, published_folder
 
 RESTORING = ".restoring"
 RESTORED = ("landing", "warehouse.duckdb", "warehouse.duckdb.wal", "published", "api_keys.json")
 
 
-def restore(source: Path, data: Path, shops_file: Path) -> tuple[Backup, list[Path]]:
+class Restored(NamedTuple):
+    """What was restored. kept: configuration files that stayed although the backup has other ones.
+
+    erased_again: people erased since the backup were taken out of it; then there is no published version.
+    """
+
+    backup: Backup
+    kept: list[Path]
+    erased_again: bool
+
+
+def restore(source: Path, data: Path, shops_file: Path) -> Restored:
     """Restore a backup into an empty data folder; configuration files only where there is none.
 
     source: a backup, or a folder of backups, of which the newest is taken. An interrupted restoration starts over.
 
-    Erasures of persons that were made after the backup are not in it: whoever restores must repeat them before the next
-    refresh (docs/operations.md).
-
-    Returns:
-        The backup, and the configuration files that were kept as they were although the backup has other ones.
+    The data folder may have the folder `privacy` of the lost one: whoever is on its suppression list is erased again.
 
     Raises:
         BackupError: there is no backup, it is damaged, or the data folder is not empty.
@@ -49,11 +62,37 @@ def restore(source: Path, data: Path, shops_file: Path) -> tuple[Backup, list[Pa
         for path in [*unfinished.rglob("*"), unfinished]:
             if not path.is_symlink():
                 sync(path)
+        erased_since = _join_privacy(data, unfinished)
         for entry in sorted(unfinished.iterdir()):
             entry.rename(data / entry.name)
         unfinished.rmdir()
         sync(data)
-    return backup, _restore_configuration(folder / CONFIG, shops_file.parent)
+        kept = _restore_configuration(folder / CONFIG, shops_file.parent)
+        if erased_since:
+            erase_everywhere(data, load_shops(shops_file), mark_for_rebuild)
+            if warehouse_file(data).exists():
+                compact(warehouse_file(data))
+            shutil.rmtree(published_folder(data), ignore_errors=True)
+    return Restored(backup, kept, erased_since)
+
+
+def _join_privacy(data: Path, unfinished: Path) -> bool:
+    """Add the backup's suppression list and requests to those of the data folder; whether that had newer ones."""
+    ours, theirs = privacy_folder(data), privacy_folder(unfinished)
+    if not ours.exists():
+        return False
+    if not theirs.exists():
+        return bool(Suppressions(data))
+    before = Suppressions(data)
+    erased_since = not before <= Suppressions(unfinished)
+    before.merge(unfinished)
+    for request in sorted((theirs / "requests").glob("*.json")):
+        place = ours / "requests" / request.name
+        place.parent.mkdir(exist_ok=True)
+        if not place.exists():
+            shutil.copy2(request, place)
+    shutil.rmtree(theirs)
+    return erased_since
 
 
 def _refuse_unless_empty(data: Path, backup: Backup) -> None:

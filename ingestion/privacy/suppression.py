@@ -54,6 +54,10 @@ class Suppressions:
         """Whether anything is suppressed."""
         return bool(self._hashes or self.shops)
 
+    def __le__(self, other: "Suppressions") -> bool:
+        """Whether the other list has all of this one's entries."""
+        return self._hashes <= other._hashes and self.shops.keys() <= other.shops.keys()
+
     def hash(self, shop: str, identifier: Identifier) -> str:
         """The keyed hash of an identifier of a shop."""
         return self._mac("suppressed", shop, *identifier)

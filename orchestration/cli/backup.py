@@ -31,11 +31,12 @@ def restore(
     from orchestration.restoration import restore
 
     with console.status("Restoring"):
-        restored, kept = restore(source, data_folder(), shops_file())
-    console.print(
-        f"Restored the backup of {restored.made_at:%Y-%m-%d %H:%M} UTC in {data_folder()}. Before the next refresh, "
-        "repeat the erasures that were made since then.",
-        soft_wrap=True,
-    )
-    for file in kept:
+        restored = restore(source, data_folder(), shops_file())
+    made_at = f"{restored.backup.made_at:%Y-%m-%d %H:%M} UTC"
+    console.print(f"Restored the backup of {made_at} in {data_folder()}.", soft_wrap=True)
+    if restored.erased_again:
+        console.print("People erased since then were taken out again: refresh now, to publish.")
+    else:
+        console.print("Before the next refresh, repeat the erasures made since then (`privacy erase`).")
+    for file in restored.kept:
         console.print(f"{file} was kept as it is; the backup has another one in {source}.", soft_wrap=True)

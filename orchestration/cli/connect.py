@@ -6,7 +6,7 @@ import typer
 
 from orchestration.cli.terminal import print_finding
 from orchestration.errors import OrchestrationError
-from orchestration.settings import shops_file
+from orchestration.settings import data_folder, shops_file
 
 
 class NotConnected(OrchestrationError):
@@ -21,11 +21,14 @@ def check(
 ) -> None:
     """Check every part of a store's connection, and print a remedy for each part that fails."""
     from ingestion.connection import check_connection
+    from ingestion.privacy.requests import connected_again
     from ingestion.shops import load_shops
 
     failed = 0
     for finding in check_connection(load_shops(shops_file()), shop, collector_url):
         failed += finding.verdict == "failed"
+        if (finding.verdict, finding.subject) == ("ok", "token"):
+            connected_again(data_folder(), shop)  # fetched again, if its app had been uninstalled
         print_finding(finding)
     if failed:
         raise NotConnected(f"{shop} is not connected: {failed} failed. Follow the remedies above, then run this again.")
