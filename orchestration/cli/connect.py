@@ -27,7 +27,7 @@ def check(
     failed = 0
     for finding in check_connection(load_shops(shops_file()), shop, collector_url):
         failed += finding.verdict == "failed"
-        if (finding.verdict, finding.subject) == ("ok", "token"):
+        if (finding.verdict, finding.part) == ("ok", "token"):
             connected_again(data_folder(), shop)  # fetched again, if its app had been uninstalled
         print_finding(finding)
     if failed:

@@ -10,6 +10,8 @@ import pytest
 
 from ingestion.data_folder import landing_folder, warehouse_file
 from ingestion.landing import archive, archived_parts, read_lines, sealed_files
+from ingestion.privacy.identifiers import CLIENT, Identifier
+from ingestion.privacy.suppression import Suppressions, privacy_folder
 from ingestion.warehouse import not_loaded
 from orchestration import backup as backing_up
 from orchestration import restoration
@@ -91,6 +93,23 @@ def test_all_files_are_restored_but_the_salts(data, shops, tmp_path, monkeypatch
     assert contents(copy) == before
     assert read_current(copy).folder.name == read_current(data).folder.name
     assert sorted(path.name for path in (tmp_path / "elsewhere").iterdir()) == ["annotations.toml", "shops.toml"]
+
+
+def test_whoever_was_erased_after_the_backup_is_erased_again(data, shops, tmp_path, monkeypatch):
+    gone, stays = (Identifier(CLIENT, name) for name in ("gone-4711", "stays-4711"))
+    for person in (gone, stays):
+        archive(land(landing_folder(data), [line({"id": f"of {person.value}", "clientId": person.value})]))
+    Suppressions(data).add("a.myshopify.com", [Identifier(CLIENT, "before-4711")])
+    backup = back_up(data, shops, tmp_path / "backups", NOON, 0)
+    Suppressions(data).add("a.myshopify.com", [gone])
+    shutil.copytree(privacy_folder(data), privacy_folder(tmp_path / "restored"))
+    monkeypatch.setenv("PIXELNOVA_DATA", str(tmp_path / "restored"))
+    assert restore(backup, tmp_path / "restored", shops).erased_again
+    lines = [text for part in archived_parts(landing_folder(tmp_path / "restored")) for text in read_lines(part)]
+    assert any(b"stays-4711" in text for text in lines) and not any(b"gone-4711" in text for text in lines)
+    assert not (tmp_path / "restored" / "published").exists()  # it may show the person
+    restored = Suppressions(tmp_path / "restored")
+    assert restored.contains("a.myshopify.com", Identifier(CLIENT, "before-4711"))
 
 
 def test_an_empty_data_folder_can_be_backed_up(shops, tmp_path, monkeypatch):
@@ -244,5 +263,5 @@ def test_configuration_that_exists_is_kept_and_named(data, shops, tmp_path, monk
     backup = back_up(data, shops, tmp_path / "backups", NOON, 0)
     shops.write_text(shops.read_text() + "# edited\n")
     monkeypatch.setenv("PIXELNOVA_DATA", str(tmp_path / "restored"))
-    _, kept = restore(backup, tmp_path / "restored", shops)
+    kept = restore(backup, tmp_path / "restored", shops).kept
     assert kept == [shops] and shops.read_text().endswith("# edited\n")
