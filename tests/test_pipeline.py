@@ -27,6 +27,7 @@ from ingestion.simulator.orders import PlacedOrder
 from ingestion.simulator.shoppers import simulate
 from serving.published import read_current
 from tests.comparison import differing_tables
+from tests.privacy.test_erasure import places
 from tests.questions import questions
 
 PROJECT = Path(__file__).resolve().parent.parent
@@ -490,3 +491,26 @@ def test_the_rules_of_the_models_hold(demo):
     assert done.returncode == 0, done.stdout
     assert "ERROR=0" in done.stdout
     assert "PASS=0" not in done.stdout
+
+
+def test_erased_customer_is_in_no_file_of_the_data_folder(demo, pixelnova):
+    """Last: it removes the published version that other tests read."""
+    [(customer,)] = query(
+        demo.published,
+        "select customer_id from core.orders where customer_id is not null group by all order by count(*) desc, 1 limit 1",
+    )
+    identifiers = {
+        identifier
+        for (identifier,) in query(
+            demo.published,
+            "select others.identifier from core.identity_map as known inner join core.identity_map as others "
+            f"using (shop, journey_id) where known.identifier = '{customer}' and known.identifier_kind = 'customer'",
+        )
+    }
+    assert {value for _, value in places(demo.data, identifiers)} == identifiers
+    output = pixelnova("privacy", "erase", "--shop", DEMO_SHOP, "--customer", customer, data=demo.data).stdout
+    assert "Erased: " in output and "1 customer," in output
+    assert places(demo.data, identifiers) == []
+    assert "done" in pixelnova("privacy", "requests", data=demo.data).stdout
+    [(events, erased_at)] = query(read_current(demo.data), "select events, erased_at from operations.erasures")
+    assert events > 10 and erased_at is not None
