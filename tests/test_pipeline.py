@@ -497,7 +497,8 @@ def test_erased_customer_is_in_no_file_of_the_data_folder(demo, pixelnova):
     """Last: it removes the published version that other tests read."""
     [(customer,)] = query(
         demo.published,
-        "select customer_id from core.orders where customer_id is not null group by all order by count(*) desc, 1 limit 1",
+        "select customer_id from core.orders where customer_id is not null "
+        "group by customer_id order by count(*) desc, customer_id limit 1",
     )
     identifiers = {
         identifier

@@ -52,17 +52,11 @@ def erase(
     request = new_request(make_data_folder(), shop, ERASE, subject, whole_shop=everything)
     run_refresh()
     [done] = [one for one in read_requests(data_folder()) if one.request_id == request.request_id]
-    names = {
-        "events": "events",
-        "clients": "browsers",
-        "tokens": "checkouts",
-        "customers": "customers",
-        "orders": "orders",
-    }
-    counts = ", ".join(f"{done.counts[name]:,} {label}" for name, label in names.items() if done.counts.get(name))
-    console.print(
-        f"Erased: {counts or ('everything' if everything else 'nothing was held')}. Request {done.request_id}."
-    )
+    names = {"events": "event", "clients": "browser", "tokens": "checkout", "customers": "customer", "orders": "order"}
+    found = [(done.counts[kind], name) for kind, name in names.items() if done.counts.get(kind)]
+    counts = ", ".join(f"{count:,} {name}{'s' * (count != 1)}" for count, name in found)
+    what = counts or ("everything" if everything else "nothing was held")
+    console.print(f"Erased: {what}. Request {done.request_id}.", soft_wrap=True)
 
 
 def export(
