@@ -156,7 +156,7 @@ def test_document_and_code_agree():
         "preferences": "is_preferences_allowed",
         "sale of data": "is_sale_of_data_allowed",
     }
-    document = (PROJECT / "docs/privacy.md").read_text().split("| use | needs |")[1]
+    document = (PROJECT / "docs/privacy.md").read_text().split("| use | needs |")[1].split("\n\n")[0]
     rows = re.findall(r"^\| `(\w+)` \| ([\w, ]+) \|", document, re.MULTILINE)
     assert {use: {names[choice] for choice in needs.split(", ")} for use, needs in rows} == {
         use: set(choices) for use, choices in uses.items()

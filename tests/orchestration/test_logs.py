@@ -200,5 +200,5 @@ def test_followed_logs_continue_after_a_rotation(tmp_path, rotated):
         assert time.monotonic() < deadline
         assert [line.split()[-1] for line in found] == ["after", "file"]
     finally:
-        process.send_signal(signal.SIGINT)
+        process.terminate()  # not SIGINT, which background processes of a shell ignore
         process.communicate(timeout=30)
