@@ -17,6 +17,7 @@ from orchestration.dagster_dbt_alone import (
 )
 from orchestration.dbt_manifest import PARTIAL_PARSE, prepare_dbt
 from orchestration.defs.resources import Warehouse
+from orchestration.defs.stages import TRANSFORMATION
 from orchestration.fence import RESULTS, Failure, failures_of, put_aside_what_fails
 from orchestration.settings import DBT_PROJECT
 
@@ -43,7 +44,8 @@ class Models(DagsterDbtTranslator):
     def get_asset_spec(self, manifest: Mapping[str, Any], unique_id: str, project: DbtProject | None) -> dg.AssetSpec:
         """dbt's lineage, except that views of personal lists do not depend on the recommenders, which run after dbt."""
         spec = super().get_asset_spec(manifest, unique_id, project)
-        return spec.replace_attributes(deps=[dep for dep in spec.deps if dep.asset_key != PERSONAL])
+        deps = [dep for dep in spec.deps if dep.asset_key != PERSONAL]
+        return TRANSFORMATION.of(spec).replace_attributes(deps=deps)
 
 
 @dbt_assets(manifest=project.manifest_path, project=project, name="models", dagster_dbt_translator=Models())
