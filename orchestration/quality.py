@@ -16,7 +16,7 @@ LATE_DAYS = 2  # newest days of a shop
 
 
 class Fates(NamedTuple):
-    """What became of the lines of landing files. waiting: of files that are still to be loaded."""
+    """What became of the lines of landing files. quarantined: also events put aside. waiting: of files to be loaded."""
 
     acknowledged: int
     loaded: int
@@ -38,12 +38,12 @@ class Volume(NamedTuple):
     usual: float
 
 
-def fates(connection: duckdb.DuckDBPyConnection, lines: Mapping[str, int], on_disk: set[str]) -> Fates:
+def fates(connection: duckdb.DuckDBPyConnection, lines: Mapping[str, int], sealed: set[str]) -> Fates:
     """What became of the lines of these landing files.
 
     Args:
         lines: of each file, by its name.
-        on_disk: names of the landing files that exist, sealed or archived.
+        sealed: names of the landing files that wait to be loaded.
     """
     ledger = {
         name: (events, unreadable)
@@ -57,7 +57,7 @@ def fates(connection: duckdb.DuckDBPyConnection, lines: Mapping[str, int], on_di
         acknowledged=sum(lines.values()),
         loaded=sum(events for events, _ in ledger.values()),
         quarantined=sum(unreadable for _, unreadable in ledger.values()),
-        waiting=sum(count for name, count in lines.items() if name not in ledger and name in on_disk),
+        waiting=sum(count for name, count in lines.items() if name not in ledger and name in sealed),
     )
 
 
@@ -83,7 +83,7 @@ def late_shares(connection: duckdb.DuckDBPyConnection) -> list[Share]:
     return [Share(*row) for row in connection.execute(_LATE).fetchall()]
 
 
-# The newest event of all shops tells the day: a shop that has stopped sending has a last day without events.
+# By the newest event of all shops, so that a shop that has stopped sending has a last day without events.
 _VOLUMES = f"""
 with last_days as (
     select
