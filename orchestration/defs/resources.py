@@ -57,7 +57,7 @@ class Warehouse(dg.ConfigurableResource):
     _raw: str = PrivateAttr("")
     _is_complete_run: bool = PrivateAttr()
     _log: RunLog = PrivateAttr()
-    _lines: dict[str, int] = PrivateAttr(default_factory=dict)
+    _lines: dict[str, int] = PrivateAttr()
 
     @contextmanager
     def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator["Warehouse"]:
@@ -84,6 +84,7 @@ class Warehouse(dg.ConfigurableResource):
             os.environ[DATA_VARIABLE] = str(self.data)  # dbt's profile reads it
             delete_old_runs(context.instance, self.data / "dagster", keep=[run.run_id])
             delete_old_builds(self.builds)
+            self._lines = {}
             self._inputs = inputs_on_disk(self.data, shops_file())
             self._last = None if run.job_name == FULL_REBUILD else last_refresh(self.data)
             yield self

@@ -200,9 +200,8 @@ def test_dagster_has_the_checks_of_a_refresh_and_the_rows_of_every_mart(refreshe
             for table in published.rows_by_table
         }
     failed = {result.check_name for result in results if not result.passed}
-    assert failed - {"disk_has_room"} == {
-        "every_rule_of_the_merchant_does_something"
-    }  # this machine's disk may be full
+    failed -= {"disk_has_room"}  # it depends on this machine
+    assert failed == {"every_rule_of_the_merchant_does_something"}
     results = {result.check_name: result for result in results}
     counts = results["acknowledged_events_are_loaded_quarantined_or_waiting"].metadata
     assert counts["acknowledged"].value == counts["loaded"].value == 18
