@@ -5,7 +5,7 @@ The pipeline of a source writes to the schema `raw_<source>` of data/warehouse.d
 
 import logging
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from datetime import date
 from pathlib import Path
 
@@ -185,12 +185,26 @@ def outdated_user_agents(data: Path) -> list[str]:
     return [user_agent for (user_agent,) in rows]
 
 
-def reset_ledger(data: Path, archived_since: Mapping[str, date] | None = None) -> None:
-    """Empty the tables of landing files, so that the next load reads the whole archive. Shopify's tables stay.
+def files_of_days(data: Path, shop: str, first: date, last: date) -> set[str]:
+    """The names of the archived landing files with events that a shop sent on these days (received, UTC)."""
+    folders = (landing_folder(data) / "archive" / f"shop={shop}").glob("received_date=*")
+    days = {folder.name.partition("=")[2]: folder for folder in folders}
+    within = [folder for day, folder in days.items() if first.isoformat() <= day <= last.isoformat()]
+    return {landing_name(part) for folder in within for part in folder.glob("events-*.jsonl.zst")}
+
+
+def reset_ledger(
+    data: Path, archived_since: Mapping[str, date] | None = None, files: Collection[str] | None = None
+) -> int:
+    """Delete the rows of landing files, so that the next load reads them from the archive. Shopify's tables stay.
 
     Args:
         archived_since: of shops whose archive is limited, the first day received that it has; files with older events
             stay as they are.
+        files: names of landing files; None: all, with everything else that was loaded from them.
+
+    Returns:
+        The number of files that will be loaded again.
     """
     open_pipeline("pixel", data)  # loads leftovers of a killed run now rather than later
     with connect(warehouse_file(data)) as connection:
@@ -206,12 +220,19 @@ def reset_ledger(data: Path, archived_since: Mapping[str, date] | None = None) -
                 "where shop = $shop and received_at < cast($since as timestamptz)",
                 {"shop": shop, "since": f"{since.isoformat()} 00:00:00+00"},
             )
+        again = "landing_file not in (select landing_file from not_archived)"
+        if files is not None:
+            connection.execute("create temp table chosen as select unnest($files) as landing_file", {"files": [*files]})
+            again += " and landing_file in (select landing_file from chosen)"
+        deleted = 0
         for (table,) in tables:
-            kept = (
-                " where landing_file not in (select landing_file from not_archived)" if table in LANDING_TABLES else ""
-            )
-            connection.execute(f"delete from raw_pixel.{table}{kept}")
+            if table in LANDING_TABLES:
+                done = connection.execute(f"delete from raw_pixel.{table} where {again}").fetchall()
+                deleted = done[0][0] if table == "landing_files" else deleted
+            elif files is None:
+                connection.execute(f"delete from raw_pixel.{table}")
         connection.commit()
+    return deleted
 
 
 def archive_loaded(files: Iterable[Path], data: Path) -> list[Path]:

@@ -5,6 +5,7 @@ Reads the project's files; writes the manifest and a seal (a hash of it and of t
 
 import fcntl
 import hashlib
+import json
 import os
 import shutil
 import subprocess
@@ -35,6 +36,12 @@ def prepare_dbt(target: Path = TARGET) -> Path:
         if not _is_whole(target):
             _parse(target)
     return target
+
+
+def source_descriptions(manifest: Path) -> dict[tuple[str, str], str]:
+    """The descriptions of dbt's source tables, by names of source and table."""
+    sources = json.loads(manifest.read_bytes())["sources"].values()
+    return {(source["source_name"], source["name"]): source["description"] for source in sources}
 
 
 def _parse(target: Path) -> None:

@@ -70,11 +70,21 @@ def read_health(data: Path, shops_file: Path) -> Health:
             return _health(
                 *read,
                 tuple(failed_fetches(connection, of_admin_api, of_files)),
-                tuple(Share(*row) for row in connection.execute(_QUARANTINED).fetchall()),
-                tuple(Share(*row) for row in connection.execute(_MISSING_ORDERS).fetchall()),
+                tuple(quarantined_shares(connection)),
+                tuple(missing_order_shares(connection)),
             )
     except duckdb.Error:  # published by older code, without one of these marts
         return _health(*read)
+
+
+def quarantined_shares(connection: duckdb.DuckDBPyConnection) -> list[Share]:
+    """The share of each shop's newest events that cannot be processed. connection: to a file with the marts."""
+    return [Share(*row) for row in connection.execute(_QUARANTINED).fetchall()]
+
+
+def missing_order_shares(connection: duckdb.DuckDBPyConnection) -> list[Share]:
+    """The share of each shop's newest orders that the pixel missed. connection: to a file with the marts."""
+    return [Share(*row) for row in connection.execute(_MISSING_ORDERS).fetchall()]
 
 
 def _fetched_shops(shops_file: Path) -> tuple[list[str], list[str]]:

@@ -3,7 +3,7 @@
 Takes its health and thresholds, returns problems; `alerts` and `doctor` report them.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -107,7 +107,7 @@ def _fetches(health: Health) -> Iterator[Problem]:
 
 
 def _shares(health: Health, thresholds: Thresholds) -> Iterator[Problem]:
-    for share in _significant(health.quarantined, thresholds.quarantined_share):
+    for share in significant(health.quarantined, thresholds.quarantined_share):
         of = f"events of {share.shop}" if share.shop else "lines without a shop"
         yield Problem(
             f"quarantine {share.shop}",
@@ -115,7 +115,7 @@ def _shares(health: Health, thresholds: Thresholds) -> Iterator[Problem]:
             f"{QUARANTINE_DAYS} days.",
             "See operations.quarantined_events for the reasons; send corrected events again with `pixelnova replay`.",
         )
-    for share in _significant(health.missing_orders, thresholds.missing_orders_share):
+    for share in significant(health.missing_orders, thresholds.missing_orders_share):
         yield Problem(
             f"orders {share.shop}",
             f"The pixel missed {share.part:,} of {share.whole:,} orders ({share.value:.0%}) of {share.shop} in the "
@@ -125,5 +125,6 @@ def _shares(health: Health, thresholds: Thresholds) -> Iterator[Problem]:
         )
 
 
-def _significant(shares: tuple[Share, ...], limit: float) -> Iterator[Share]:
+def significant(shares: Iterable[Share], limit: float) -> Iterator[Share]:
+    """The shares over a limit that are not of a few events or orders only."""
     return (share for share in shares if share.part >= MIN_COUNT and share.value > limit)

@@ -1,4 +1,4 @@
-"""Runs the job `refresh` in this process, without Dagster's web server.
+"""Runs the job `refresh` or `full_rebuild` in this process, without Dagster's web server.
 
 Reads the data folder, writes a new published version; the run appears in Dagster's history like any other. Dagster is
 imported only when a run starts: loading it takes seconds.
@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, TextIO
 
 from ingestion.experiments import experiments_file, load_experiments
-from ingestion.shops import Shop, load_shops
+from ingestion.shops import load_shops
 from orchestration.build_warnings import BuildWarning, build_warnings
 from orchestration.dbt_manifest import MANIFEST, prepare_dbt
 from orchestration.disk_space import causes, disk_full
@@ -93,7 +93,7 @@ def refresh(
     from orchestration.definitions import defs
     from orchestration.run_history import fail_killed_runs
 
-    job = defs().resolve_job_def("refresh")
+    job = defs().resolve_job_def("full_rebuild" if full else "refresh")
     on_plan(len(job.asset_layer.executable_asset_keys))
     steps_failed = []
     published = []
@@ -117,14 +117,15 @@ def refresh(
         with dg.DagsterInstance.get() as instance:
             with warehouse_lock():  # so that the log of another run is not overwritten
                 fail_killed_runs(instance)
-                if full:
-                    _start_over(data_folder(), shops)
             instance.add_event_listener(run_id, on_event)
             with _logging_to(log), _source_messages(on_message):
                 job.execute_in_process(
                     instance=instance,
                     run_id=run_id,
-                    run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
+                    run_config={
+                        "loggers": {"console": {"config": {"log_level": "CRITICAL"}}},
+                        "ops": {"pixel": {"config": {"everything": full}}},
+                    },
                 )
     except (KeyboardInterrupt, dg.DagsterExecutionInterruptedError):
         raise RefreshInterrupted(
@@ -200,18 +201,6 @@ def _stderr_to(file: TextIO) -> Iterator[None]:
     finally:
         os.dup2(terminal, 2)
         os.close(terminal)
-
-
-def _start_over(data: Path, shops: Sequence[Shop]) -> None:
-    """Make the next run, this one or a later one, load and build everything from the landing archive."""
-    from ingestion.data_folder import warehouse_file
-    from ingestion.privacy.retention import raw_kept_since
-    from ingestion.warehouse import reset_ledger
-    from orchestration.build_state import mark_for_rebuild
-
-    if warehouse_file(data).exists():
-        mark_for_rebuild(warehouse_file(data))
-        reset_ledger(data, raw_kept_since(shops, datetime.now(UTC)))
 
 
 @contextlib.contextmanager

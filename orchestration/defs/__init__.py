@@ -1,1 +1,1 @@
-"""The asset graph, one file per stage (ingestion ▶ transformation ▶ publication), schedules and resources."""
+"""The asset graph, one file per stage (ingestion ▶ transformation ▶ publication); checks, jobs and what starts them."""

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import dagster as dg
 
 from orchestration.defs.resources import Warehouse
+from orchestration.defs.stages import EXPERIMENTATION
 from orchestration.defs.transformation import models
 
 DESCRIPTIONS = {
@@ -29,6 +30,7 @@ READ = ("exposures", "shops", "effectiveness")
             ],
             description=DESCRIPTIONS[key.path[-1]],
             kinds={"scipy"},
+            **EXPERIMENTATION.attributes,
         )
         for key in RESULTS
     ],

@@ -1,6 +1,8 @@
 """Raw tables as assets, loaded by dlt from shops.toml, experiments.toml, landing files, Admin API, catalogue files."""
 
+import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import Any
 
 import dagster as dg
@@ -23,9 +25,12 @@ from ingestion.sources.shops import shops_source
 from ingestion.warehouse import archive_loaded, known_products, not_loaded, outdated_user_agents
 from ingestion.warehouse_connection import connect
 from orchestration.build_state import mark_for_rebuild
+from orchestration.dbt_manifest import MANIFEST, prepare_dbt, source_descriptions
 from orchestration.defs.resources import Warehouse
+from orchestration.defs.stages import CONFIGURATION, INGESTION
 from orchestration.failed_fetches import failed_fetches
 from orchestration.news import CATALOGUES, EXPERIMENTS, LANDING, PRIVACY, SHOPS
+from orchestration.reload import reload_days, reload_everything
 
 
 class RawTables(DagsterDltTranslator):
@@ -33,14 +38,31 @@ class RawTables(DagsterDltTranslator):
 
     def get_asset_spec(self, data: DltResourceTranslatorData) -> dg.AssetSpec:
         """Key: source name, table name. People are erased before anything of them is loaded."""
-        spec = super().get_asset_spec(data)
-        deps = [REQUESTS] if data.resource.source_name in ("pixel", "shopify") else []
-        return spec.replace_attributes(key=[data.resource.source_name, data.resource.name], deps=deps)
+        source, table = data.resource.source_name, data.resource.name
+        stage = INGESTION if source in ERASED_BEFORE else CONFIGURATION
+        deps = [REQUESTS] if source in ERASED_BEFORE else []
+        return stage.of(super().get_asset_spec(data)).replace_attributes(
+            key=[source, table], deps=deps, description=descriptions[source, table], kinds={"dlt", "duckdb"}
+        )
+
+
+class Reload(dg.Config):
+    """Archived landing files to load again before new ones: all, or those with events of a shop and some days.
+
+    first_day, last_day: received, UTC, such as 2026-11-22.
+    """
+
+    everything: bool = False
+    shop: str = ""
+    first_day: str = ""
+    last_day: str = ""
 
 
 # dlt's pipelines are opened in a run, not while definitions load: opening one writes to the data folder.
 NO_PIPELINE: Any = None
 REQUESTS = dg.AssetKey(["privacy", "requests"])
+ERASED_BEFORE = ("pixel", "shopify")  # sources with data about people, loaded after erasures
+descriptions = source_descriptions(prepare_dbt() / MANIFEST)
 
 
 @dlt_assets(
@@ -56,7 +78,7 @@ def shops(context: dg.AssetExecutionContext, dlt: DagsterDltResource, warehouse:
         yield from _unchanged(context)
         return
     source = shops_source(warehouse.shops)
-    yield from dlt.run(context=context, dlt_source=source, dlt_pipeline=warehouse.pipeline("shops"))
+    yield from _load(context, dlt, source, warehouse.pipeline("shops"))
 
 
 @dlt_assets(
@@ -72,7 +94,7 @@ def experiments(context: dg.AssetExecutionContext, dlt: DagsterDltResource, ware
         yield from _unchanged(context)
         return
     source = experiments_source(warehouse.experiments)
-    yield from dlt.run(context=context, dlt_source=source, dlt_pipeline=warehouse.pipeline("experiments"))
+    yield from _load(context, dlt, source, warehouse.pipeline("experiments"))
 
 
 @dlt_assets(
@@ -94,7 +116,7 @@ def privacy(context: dg.AssetExecutionContext, dlt: DagsterDltResource, warehous
         yield from _unchanged(context)
         return
     source = privacy_source(read_requests(warehouse.data))
-    yield from dlt.run(context=context, dlt_source=source, dlt_pipeline=warehouse.pipeline("privacy"))
+    yield from _load(context, dlt, source, warehouse.pipeline("privacy"))
 
 
 @dlt_assets(
@@ -104,10 +126,12 @@ def privacy(context: dg.AssetExecutionContext, dlt: DagsterDltResource, warehous
     dlt_pipeline=NO_PIPELINE,
     dagster_dlt_translator=RawTables(),
 )
-def pixel(context: dg.AssetExecutionContext, dlt: DagsterDltResource, warehouse: Warehouse) -> Iterator[Any]:
+def pixel(
+    context: dg.AssetExecutionContext, dlt: DagsterDltResource, warehouse: Warehouse, config: Reload
+) -> Iterator[Any]:
     """Sealed landing files; they move to the archive once the load has committed."""
-    sealed = sealed_files(warehouse.landing)
-    if not sealed and warehouse.unchanged(LANDING):
+    sealed, again = sealed_files(warehouse.landing), _reload(context, warehouse, config)
+    if not sealed and not again and warehouse.unchanged(LANDING):
         yield from _unchanged(context)
         return
     pipeline = warehouse.pipeline("pixel")
@@ -116,8 +140,10 @@ def pixel(context: dg.AssetExecutionContext, dlt: DagsterDltResource, warehouse:
     if suppressed:
         context.log.info("%d events of erased people were kept out.", suppressed)
     files = [file for file in files if file.exists()]
+    warehouse.count_lines(files)
+    size = sum(file.stat().st_size for file in files)
     source = pixel_source(files, warehouse.workspace, outdated)
-    yield from dlt.run(context=context, dlt_source=source, dlt_pipeline=pipeline)
+    yield from _load(context, dlt, source, pipeline, bytes=size)
     archive_loaded(sealed, warehouse.data)
 
 
@@ -144,7 +170,7 @@ def shopify(context: dg.AssetExecutionContext, dlt: DagsterDltResource, warehous
         erased_until=suppressions.shops,
     )
     source = shopify_source(apis, settings)
-    yield from dlt.run(context=context, dlt_source=source, dlt_pipeline=warehouse.pipeline("shopify"))
+    yield from _load(context, dlt, source, warehouse.pipeline("shopify"))
 
 
 @dlt_assets(
@@ -161,7 +187,31 @@ def catalogue(context: dg.AssetExecutionContext, dlt: DagsterDltResource, wareho
         yield from _unchanged(context)
         return
     source = catalogue_source(warehouse.catalogue_files)
-    yield from dlt.run(context=context, dlt_source=source, dlt_pipeline=warehouse.pipeline("catalogue"))
+    yield from _load(context, dlt, source, warehouse.pipeline("catalogue"))
+
+
+def _load(
+    context: dg.AssetExecutionContext, resource: DagsterDltResource, source: Any, pipeline: Any, **figures: float
+) -> Iterator[dg.MaterializeResult]:
+    """Run dlt, and add the seconds of the load and these figures to each table; Dagster draws them over time."""
+    began = time.monotonic()
+    for result in resource.run(context=context, dlt_source=source, dlt_pipeline=pipeline):
+        figures["seconds"] = time.monotonic() - began
+        yield dg.MaterializeResult(asset_key=result.asset_key, metadata={**result.metadata, **figures})
+
+
+def _reload(context: dg.AssetExecutionContext, warehouse: Warehouse, config: Reload) -> bool:
+    """Forget the landing files that the configuration names; whether it names any."""
+    now = datetime.now(UTC)
+    if config.everything:
+        files = reload_everything(warehouse.data, warehouse.shops, now)
+    elif config.shop:
+        days = (config.first_day, config.last_day)
+        files = reload_days(warehouse.data, warehouse.shops, config.shop, days, now)
+    else:
+        return False
+    context.log.info("%d landing files are loaded again.", files)
+    return True
 
 
 def _unchanged(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult]:

@@ -11,12 +11,19 @@ from ingestion.privacy.purge import purge
 from ingestion.privacy.suppression import Suppressions, privacy_folder
 from orchestration.defs.publication import published_version
 from orchestration.defs.resources import Warehouse
+from orchestration.defs.stages import PUBLICATION
 from serving.kept_versions import remove_other_versions
 
 LOOK_EVERY = timedelta(days=1)
 
 
-@dg.asset(key=["privacy", "fulfilled"], deps=[published_version], group_name="publication", kinds={"file"})
+@dg.asset(
+    key=["privacy", "fulfilled"],
+    deps=[published_version],
+    group_name="publication",
+    kinds={"file"},
+    **PUBLICATION.attributes,
+)
 def fulfilled_requests(warehouse: Warehouse) -> dg.MaterializeResult:
     """Removes older versions and free space with erased people; writes packages for people who asked for their data."""
     erased = purge(warehouse.data, lambda: remove_other_versions(warehouse.data))

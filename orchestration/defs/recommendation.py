@@ -5,6 +5,7 @@ from typing import Any
 import dagster as dg
 
 from orchestration.defs.resources import Warehouse
+from orchestration.defs.stages import RECOMMENDATION
 from orchestration.defs.transformation import PERSONAL, models
 
 HISTORY = dg.AssetKey(["recommendations", "evaluation_history"])
@@ -20,12 +21,14 @@ READ = ("eligibility", "evaluation")
             deps=[key for key in models.keys if key.path[-1].startswith("int_") or key.path[-1] in READ],
             description="Personal recommendations, by closed-form regression (EASE) or product similarity.",
             kinds={"numpy"},
+            **RECOMMENDATION.attributes,
         ),
         dg.AssetSpec(
             HISTORY,
             deps=[key for key in models.keys if key.path[-1] in READ],
             description="Backtest results of every strategy, one set per refresh.",
             kinds={"numpy"},
+            **RECOMMENDATION.attributes,
         ),
     ],
 )

@@ -1,6 +1,7 @@
 """Resources of the assets: the warehouse, which a run holds exclusively, and the dbt and dlt runners."""
 
 import os
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime
@@ -16,6 +17,7 @@ from pydantic import PrivateAttr
 
 from ingestion.data_folder import landing_folder, warehouse_file, workspace
 from ingestion.experiments import Experiment, experiments_file, load_experiments
+from ingestion.landing import landing_name, read_lines
 from ingestion.shops import Shop, load_shops
 from ingestion.sources.catalogue_files import CatalogueFiles, catalogue_files
 from ingestion.sources.shopify_api import AdminApi
@@ -43,7 +45,7 @@ from orchestration.run_log import RunLog, logged_run
 from orchestration.settings import DATA_VARIABLE, DBT_PROJECT, EXECUTABLES, data_folder, shops_file
 from orchestration.warehouse_lock import inherited_by_children, warehouse_lock
 
-REFRESH = "refresh"  # the job over all assets
+REFRESH, FULL_REBUILD, BACKFILL = COMPLETE = ("refresh", "full_rebuild", "backfill")  # the jobs over all assets
 
 
 class Warehouse(dg.ConfigurableResource):
@@ -55,6 +57,7 @@ class Warehouse(dg.ConfigurableResource):
     _raw: str = PrivateAttr("")
     _is_complete_run: bool = PrivateAttr()
     _log: RunLog = PrivateAttr()
+    _lines: dict[str, int] = PrivateAttr()
 
     @contextmanager
     def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator["Warehouse"]:
@@ -65,7 +68,7 @@ class Warehouse(dg.ConfigurableResource):
             DataFolderError: the folder cannot be written.
         """
         run = context.run
-        self._is_complete_run = run.job_name == REFRESH and not run.asset_selection and not run.parent_run_id
+        self._is_complete_run = run.job_name in COMPLETE and not run.asset_selection and not run.parent_run_id
         try:
             yield from self._held(context)
         finally:
@@ -81,8 +84,9 @@ class Warehouse(dg.ConfigurableResource):
             os.environ[DATA_VARIABLE] = str(self.data)  # dbt's profile reads it
             delete_old_runs(context.instance, self.data / "dagster", keep=[run.run_id])
             delete_old_builds(self.builds)
+            self._lines = {}
             self._inputs = inputs_on_disk(self.data, shops_file())
-            self._last = last_refresh(self.data)
+            self._last = None if run.job_name == FULL_REBUILD else last_refresh(self.data)
             yield self
             if self._is_complete_run and self._log.is_done:
                 remember(self.data, shops_file(), self._inputs, self._raw)
@@ -100,6 +104,18 @@ class Warehouse(dg.ConfigurableResource):
         self._raw = raw_state(self.file)
         inputs = (LANDING, SHOPS, EXPERIMENTS, CATALOGUES, PRIVACY, PUBLISHED)
         return self.unchanged(*inputs) and self._last.raw == self._raw
+
+    def count_lines(self, files: Sequence[Path]) -> None:
+        """Remember how many lines these landing files, or parts of some, have before they are loaded."""
+        lines = Counter[str]()
+        for file in files:
+            lines[landing_name(file)] += sum(1 for _ in read_lines(file))
+        self._lines = dict(lines)
+
+    @property
+    def lines_before_load(self) -> dict[str, int]:
+        """The lines of each landing file that this run has loaded, by name, counted before the load."""
+        return self._lines
 
     def is_current(self) -> None:
         """Record that what is published is made of what was loaded."""

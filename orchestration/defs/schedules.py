@@ -1,16 +1,10 @@
-"""The job `refresh` over all assets, and its hourly schedule."""
+"""When the job `refresh` runs: every hour."""
 
 import dagster as dg
 
-from orchestration.defs.resources import REFRESH
+from orchestration.defs.jobs import refresh
 from orchestration.news import news
 from orchestration.settings import data_folder, shops_file
-
-refresh = dg.define_asset_job(
-    REFRESH,
-    selection=dg.AssetSelection.all(),
-    description="Load what has landed and Shopify's catalogue, build every model, publish.",
-)
 
 
 @dg.schedule(

@@ -17,6 +17,7 @@ from orchestration.dagster_dbt_alone import (
 )
 from orchestration.dbt_manifest import PARTIAL_PARSE, prepare_dbt
 from orchestration.defs.resources import Warehouse
+from orchestration.defs.stages import TRANSFORMATION
 from orchestration.fence import RESULTS, Failure, failures_of, put_aside_what_fails
 from orchestration.settings import DBT_PROJECT
 
@@ -33,6 +34,10 @@ project = DbtProject(project_dir=DBT_PROJECT, profiles_dir=DBT_PROJECT, target_p
 class Models(DagsterDbtTranslator):
     """Groups models by folder, and keeps the graph such that dbt runs once."""
 
+    def __init__(self) -> None:
+        super().__init__()
+        self._specs: dict[str, dg.AssetSpec] = {}
+
     def get_group_name(self, dbt_resource_props: Mapping[str, Any]) -> str:
         """The folder under models/intermediate or models/marts; `staging`; `seeds`."""
         _, *folders, _ = dbt_resource_props["fqn"]
@@ -42,8 +47,11 @@ class Models(DagsterDbtTranslator):
 
     def get_asset_spec(self, manifest: Mapping[str, Any], unique_id: str, project: DbtProject | None) -> dg.AssetSpec:
         """dbt's lineage, except that views of personal lists do not depend on the recommenders, which run after dbt."""
-        spec = super().get_asset_spec(manifest, unique_id, project)
-        return spec.replace_attributes(deps=[dep for dep in spec.deps if dep.asset_key != PERSONAL])
+        if unique_id not in self._specs:  # dagster-dbt asks for each about six times
+            spec = super().get_asset_spec(manifest, unique_id, project)
+            deps = [dep for dep in spec.deps if dep.asset_key != PERSONAL]
+            self._specs[unique_id] = TRANSFORMATION.of(spec).replace_attributes(deps=deps)
+        return self._specs[unique_id]
 
 
 @dbt_assets(manifest=project.manifest_path, project=project, name="models", dagster_dbt_translator=Models())

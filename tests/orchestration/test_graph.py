@@ -1,10 +1,15 @@
 """The asset graph as Dagster loads it. Loading takes seconds, so the module does it once."""
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from ingestion.data_folder import landing_folder, warehouse_file
+from ingestion.warehouse_connection import connect
 from orchestration.runner import prepare_dbt
+from orchestration.warehouse_lock import warehouse_lock
+from tests.landing_files import land, line
 
 PROJECT = Path(__file__).resolve().parents[2]
 SOURCES = {
@@ -101,6 +106,14 @@ EXPORTS = {
     "exports/visitor_items",
     "exports/visitors",
 }
+SHOPS = """
+[[shops]]
+domain = "a.myshopify.com"
+name = "A"
+timezone = "UTC"
+currency = "EUR"
+ingest_keys = ["key-of-shop-a"]
+"""
 RECOMMENDERS = {"recommendations/evaluation_history", "recommendations/personal"}
 RESULTS = {"experiments/results", "experiments/sample_ratios", "experiments/verdicts"}
 
@@ -174,6 +187,129 @@ def test_job_runs_hourly_in_one_process(definitions):
     assert schedule.job_name == "refresh"
     assert schedule.cron_schedule == "5 * * * *"
     assert definitions.resolve_job_def("refresh").executor_def.name == "in_process"
+
+
+def test_other_jobs_materialize_what_they_need(definitions, graph):
+    def assets_of(job: str) -> set[str]:
+        return names(definitions.resolve_job_def(job).asset_layer.executable_asset_keys)
+
+    everything = names(graph.get_all_asset_keys())
+    shopify = {f"shopify/{table}" for table in SOURCES["shopify"]}
+    shops = {f"shops/{table}" for table in SOURCES["shops"]}
+    assert assets_of("full_rebuild") == assets_of("backfill") == everything
+    assert assets_of("shopify_sync") == shopify | shops | {"privacy/requests"}
+    assert assets_of("privacy") == everything - shopify
+
+
+def test_every_asset_has_an_owner_a_kind_a_stage_and_a_description(graph):
+    stages = set()
+    for key in graph.get_all_asset_keys():
+        asset = graph.get(key)
+        assert asset.owners and asset.kinds and asset.description, key
+        stages.add(asset.tags["stage"])
+        edited = key.path[0] in ("shops", "experiments", "catalogue", "privacy") and "dlt" in asset.kinds
+        assert (asset.freshness_policy is None) == edited, key
+    stages_of_the_flow = {"ingestion", "transformation", "recommendation", "experimentation", "publication"}
+    assert stages == stages_of_the_flow | {"configuration"}
+
+
+def test_raw_tables_are_described_one_by_one(graph):
+    from dagster import AssetKey
+
+    assert graph.get(AssetKey(["shops", "hosts"])).description.startswith("One row per shop and host name")
+
+
+def test_what_dbt_cannot_see_is_checked(graph):
+    checked = {("/".join(check.asset_key.path), check.name) for check in graph.asset_check_keys}
+    assert checked >= {
+        ("pixel/landing_files", "acknowledged_events_are_loaded_quarantined_or_waiting"),
+        ("published/version", "published_rows_are_the_rows_of_the_marts"),
+        ("published/version", "disk_has_room"),
+        ("operations/event_volume", "last_day_has_the_usual_number_of_events"),
+        ("operations/event_volume", "events_arrive_within_an_hour"),
+        ("operations/quarantined_events", "few_events_are_quarantined"),
+        ("operations/order_reconciliation", "the_pixel_sees_most_orders"),
+        ("operations/fetches", "every_shop_was_fetched"),
+        ("privacy/fulfilled", "no_suppressed_identifier_is_left"),
+    }
+
+
+def test_waiting_files_start_a_refresh_unless_a_run_is_active(definitions, tmp_path, monkeypatch):
+    import dagster as dg
+
+    monkeypatch.setenv("PIXELNOVA_DATA", str(tmp_path))
+    sensor = definitions.resolve_sensor_def("waiting_files")
+    assert sensor.job_name == "refresh" and sensor.default_status == dg.DefaultSensorStatus.RUNNING
+    with dg.DagsterInstance.ephemeral() as instance:
+
+        def evaluate() -> dg.RunRequest | str:
+            data = sensor.evaluate_tick(dg.build_sensor_context(instance))
+            return data.run_requests[0] if data.run_requests else data.skip_message
+
+        assert evaluate() == "No landing file waits."
+        land(landing_folder(tmp_path), [line({"id": "1"})])
+        assert evaluate().startswith("1 landing files")
+        monkeypatch.setenv("PIXELNOVA_REFRESH_MINUTES", "0")
+        assert "wait, the oldest for 0 minutes." in evaluate().tags["started_because"]
+        with warehouse_lock():
+            assert evaluate() == "A run is active."
+        run = instance.create_run_for_job(definitions.resolve_job_def("refresh"), status=dg.DagsterRunStatus.STARTED)
+        assert evaluate() == "A run is active."
+        instance.delete_run(run.run_id)
+        assert isinstance(evaluate(), dg.RunRequest)
+
+
+@pytest.fixture
+def load_pixel(definitions, tmp_path, monkeypatch):
+    """Materializes the raw tables of the pixel in a job; the result, and when each landing file was loaded."""
+    import dagster as dg
+
+    monkeypatch.setenv("PIXELNOVA_DATA", str(tmp_path))
+    monkeypatch.setenv("PIXELNOVA_SHOPS", str(tmp_path / "shops.toml"))
+    (tmp_path / "shops.toml").write_text(SHOPS)
+
+    def run(job: str, **arguments) -> tuple[dg.ExecuteInProcessResult, list]:
+        result = definitions.resolve_job_def(job).execute_in_process(
+            asset_selection=[dg.AssetKey(["pixel", table]) for table in SOURCES["pixel"]],
+            raise_on_error=False,
+            **arguments,
+        )
+        with connect(warehouse_file(tmp_path)) as connection:
+            loads = "select landing_file, _dlt_load_id from raw_pixel.landing_files order by all"
+            return result, connection.execute(loads).fetchall()
+
+    return run
+
+
+def test_jobs_load_the_archive_again_in_whole_or_in_part(load_pixel, tmp_path):
+    for day in (20, 21):
+        received_at = datetime(2026, 11, day, 12, tzinfo=UTC)
+        land(landing_folder(tmp_path), [line({"id": f"{day}", "name": "n"}, received_at=received_at)])
+    first, loaded = load_pixel("refresh")
+    [check] = first.get_asset_check_evaluations()
+    counts = {name: value.value for name, value in check.metadata.items()}
+    assert check.passed and counts == {"acknowledged": 2, "loaded": 2, "quarantined": 0, "waiting": 0}
+    figures = first.asset_materializations_for_node("pixel")[0].metadata
+    assert figures["bytes"].value > 0 and figures["seconds"].value > 0
+
+    days = {"shop": "a.myshopify.com", "first_day": "2026-11-21", "last_day": "2026-11-21"}
+    backfill, in_part = load_pixel("backfill", run_config=days)
+    assert backfill.success
+    assert [before == after for before, after in zip(loaded, in_part, strict=True)] == [True, False]
+    full_rebuild, in_whole = load_pixel("full_rebuild")
+    assert full_rebuild.success and len(set(in_whole) - {*loaded, *in_part}) == 2
+
+    nothing, unchanged = load_pixel("backfill", run_config={**days, "last_day": "2026-11-19"})
+    [failure] = nothing.get_step_failure_events()
+    assert "The archive has no landing files of a.myshopify.com" in str(failure.event_specific_data)
+    assert unchanged == in_whole
+
+
+def test_a_backfill_names_its_days(definitions):
+    import dagster as dg
+
+    with pytest.raises(dg.DagsterInvalidConfigError, match="shop"):
+        definitions.resolve_job_def("backfill").execute_in_process()
 
 
 def test_tables_of_one_source_are_materialized_together(definitions, graph, tmp_path, monkeypatch):

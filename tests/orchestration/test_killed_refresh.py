@@ -187,6 +187,29 @@ def test_monitoring_finds_out_by_the_lock_whether_a_run_lives(refreshed, monkeyp
         instance.delete_run(killed.run_id)
 
 
+def test_dagster_has_the_checks_of_a_refresh_and_the_rows_of_every_mart(refreshed, monkeypatch):
+    monkeypatch.setenv("PIXELNOVA_DAGSTER", str(refreshed.data / "dagster"))
+    published = read_current(refreshed.data).manifest
+    with dg.DagsterInstance.from_ref(InstanceRef.from_dir(str(PROJECT))) as instance:
+        [record] = instance.get_run_records()
+        run_id = record.dagster_run.run_id
+        entries = instance.get_records_for_run(run_id, of_type=dg.DagsterEventType.ASSET_CHECK_EVALUATION).records
+        results = [entry.event_log_entry.dagster_event.asset_check_evaluation_data for entry in entries]
+        rows = {
+            table: instance.fetch_observations(dg.AssetKey(table.split(".")), limit=1).records[0]
+            for table in published.rows_by_table
+        }
+    failed = {result.check_name for result in results if not result.passed}
+    failed -= {"disk_has_room"}  # it depends on this machine
+    assert failed == {"every_rule_of_the_merchant_does_something"}
+    results = {result.check_name: result for result in results}
+    counts = results["acknowledged_events_are_loaded_quarantined_or_waiting"].metadata
+    assert counts["acknowledged"].value == counts["loaded"].value == 18
+    assert results.keys() >= {"published_rows_are_the_rows_of_the_marts", "disk_has_room", "few_events_are_quarantined"}
+    observed = {table: record.asset_observation.metadata["dagster/row_count"].value for table, record in rows.items()}
+    assert observed == published.rows_by_table
+
+
 def test_a_refresh_that_fails_while_it_loads_says_why_on_the_terminal_and_in_the_log(pixelnova, tmp_path):
     (tmp_path / "dlt").mkdir()
     (tmp_path / "dlt" / "pixel").write_text("a file where dlt keeps a folder")

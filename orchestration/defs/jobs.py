@@ -1,0 +1,54 @@
+"""The jobs. All but `shopify_sync` end with a published version."""
+
+from typing import Any
+
+import dagster as dg
+
+from orchestration.defs.ingestion import REQUESTS, Reload, shopify, shops
+from orchestration.defs.resources import BACKFILL, FULL_REBUILD, REFRESH
+
+EVERYTHING = dg.AssetSelection.all()
+SHOPIFY = dg.AssetSelection.assets(*shopify.keys)
+
+
+class Days(dg.Config):
+    """A shop's domain, and days received, UTC, such as 2026-11-22."""
+
+    shop: str
+    first_day: str
+    last_day: str
+
+
+@dg.config_mapping
+def days_to_load_again(days: Days) -> dict[str, Any]:
+    """The configuration of a backfill as that of its assets."""
+    return {"ops": {"pixel": {"config": days.model_dump()}}}
+
+
+refresh = dg.define_asset_job(
+    REFRESH, EVERYTHING, description="Load what has landed and what Shopify answers, build what has changed, publish."
+)
+full_rebuild = dg.define_asset_job(
+    FULL_REBUILD,
+    EVERYTHING,
+    config=dg.RunConfig(ops={"pixel": Reload(everything=True)}),
+    description="The same as `refresh --full`: load the whole landing archive again, rebuild every table, publish.",
+)
+backfill = dg.define_asset_job(
+    BACKFILL,
+    EVERYTHING,
+    config=days_to_load_again,
+    description="Load the landing files of a shop and some days again from the archive, rebuild every table, publish.",
+)
+shopify_sync = dg.define_asset_job(
+    "shopify_sync",
+    SHOPIFY | dg.AssetSelection.assets(REQUESTS, *shops.keys),
+    description="Fetch from Shopify only, such as the first catalogue of a large store; the next refresh builds it.",
+)
+privacy = dg.define_asset_job(
+    "privacy",
+    EVERYTHING - SHOPIFY,
+    description="Carry out requests about people and retention now, even while Shopify is unavailable: erase, build, "
+    "publish, remove older versions.",
+)
+JOBS = [refresh, full_rebuild, backfill, shopify_sync, privacy]
