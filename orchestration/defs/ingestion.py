@@ -98,7 +98,7 @@ def experiments(context: dg.AssetExecutionContext, dlt: DagsterDltResource, ware
 
 
 @dlt_assets(
-    name="privacy",
+    name="privacy_requests",  # a job is called privacy
     group_name="ingestion",
     dlt_source=privacy_source(),
     dlt_pipeline=NO_PIPELINE,

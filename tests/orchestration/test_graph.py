@@ -189,6 +189,12 @@ def test_job_runs_hourly_in_one_process(definitions):
     assert definitions.resolve_job_def("refresh").executor_def.name == "in_process"
 
 
+def test_all_definitions_can_be_loaded_together(definitions):
+    """Names of jobs and of steps must differ, which Dagster's servers find out when they start."""
+    jobs = {job.name for job in definitions.get_repository_def().get_all_jobs()}
+    assert jobs >= {"refresh", "full_rebuild", "backfill", "privacy", "shopify_sync"}
+
+
 def test_other_jobs_materialize_what_they_need(definitions, graph):
     def assets_of(job: str) -> set[str]:
         return names(definitions.resolve_job_def(job).asset_layer.executable_asset_keys)
