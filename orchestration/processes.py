@@ -67,6 +67,7 @@ def run_together(commands: Sequence[Sequence[str | Path]], folder: Path) -> int:
     Returns:
         The exit code of the command that ended on its own, else 0.
     """
+    former = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     processes = [subprocess.Popen(command, cwd=folder, start_new_session=True) for command in commands]
     try:
@@ -77,6 +78,8 @@ def run_together(commands: Sequence[Sequence[str | Path]], folder: Path) -> int:
         return 0
     finally:
         _end(processes)
+        for number, handler in former.items():
+            signal.signal(number, handler)
 
 
 def _end(processes: Sequence[subprocess.Popen[bytes]]) -> None:

@@ -15,9 +15,11 @@ from pathlib import Path
 from types import SimpleNamespace
 from zoneinfo import ZoneInfo
 
+import duckdb
 import pytest
 from crawleruseragents import is_crawler
 
+from ingestion.data_folder import warehouse_file
 from ingestion.experiments import load_experiments
 from ingestion.landing import decode_envelope, read_lines
 from ingestion.privacy.scan import files_of, scan
@@ -29,6 +31,7 @@ from serving.published import read_current
 from tests.comparison import differing_tables
 from tests.privacy.test_erasure import places
 from tests.questions import questions
+from tests.warehouse import WORK_SETS
 
 PROJECT = Path(__file__).resolve().parent.parent
 DEMO_SHOP = "pixelnova-demo.myshopify.com"
@@ -452,6 +455,13 @@ def test_a_build_without_new_data_changes_no_row_and_does_not_block_readers(demo
     assert again.manifest.version > demo.published.manifest.version
     assert differing_tables(demo.published, again) == {}
     assert again.manifest.as_of == demo.published.manifest.as_of
+    with duckdb.connect(str(warehouse_file(demo.data)), read_only=True) as warehouse:
+        for work_set in WORK_SETS:  # else every later run would rebuild the same rows again
+            assert warehouse.execute(f"select count(*) from intermediate.{work_set}").fetchall() == [(0,)], work_set
+        assert warehouse.execute(
+            "select count(*) from raw_pixel.landing_files "
+            "where landing_file not in (select landing_file from intermediate.int_landing_files_processed)"
+        ).fetchall() == [(0,)]
 
 
 def test_rebuild_from_the_archive_with_duplicates_changes_no_number(demo, pixelnova, tmp_path):

@@ -142,9 +142,15 @@
 {%- endmacro %}
 
 {% macro built_whole_project(results) -%}
-    {#- True if no model or test failed or was skipped, and every model was built. -#}
+    {#-
+        True if no model or test failed or was skipped, and every model was built. An incremental run may leave out views,
+        which change only with the rules.
+    -#}
     {%- set failed = results | map(attribute='status') | select('in', ['error', 'fail', 'skipped', 'runtime error']) -%}
     {%- set built = results | selectattr('status', 'equalto', 'success') | map(attribute='node.unique_id') | list -%}
-    {%- set models = graph.nodes.values() | selectattr('resource_type', 'equalto', 'model') | map(attribute='unique_id') -%}
-    {{ return(not failed | list and not models | reject('in', built) | list) }}
+    {%- set models = graph.nodes.values() | selectattr('resource_type', 'equalto', 'model') | list -%}
+    {%- if not first_build() -%}
+        {%- set models = models | rejectattr('config.materialized', 'equalto', 'view') | list -%}
+    {%- endif -%}
+    {{ return(not failed | list and not models | map(attribute='unique_id') | reject('in', built) | list) }}
 {%- endmacro %}

@@ -277,8 +277,8 @@ import duckdb, sys, time
 while True:
     try:
         with duckdb.connect(sys.argv[1], read_only=True):
-            time.sleep(1)
-        time.sleep(0.5)
+            time.sleep(0.5)
+        time.sleep(1)
     except duckdb.IOException:
         time.sleep(0.05)
 """

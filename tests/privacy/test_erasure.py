@@ -32,6 +32,11 @@ RICHEST = """
     having count(distinct pixel_events.client_id) > 1
     order by count(distinct orders.order_key) desc, count(*) desc, orders.customer_id limit 1
 """
+ADMIN_ONLY = """
+    select customer_id from staging.stg_shopify__orders
+    where customer_id not in (select customer_id from core.orders where customer_id is not null)
+    group by customer_id order by count(*) desc, customer_id limit 1
+"""
 ANNA_HERSELF = Identifier(CUSTOMER, PEOPLE[ANNA].customer)
 
 
@@ -78,14 +83,19 @@ def places(data: Path, values: Iterable[str]) -> list[tuple[str, str]]:
 
 @pytest.fixture(scope="module")
 def demo(built_demo, tmp_path_factory):
-    """The demo before and after the erasure of its richest person, and that person's identifiers and orders."""
-    [(customer,)] = built_demo.query(RICHEST)
+    """The demo before and after the erasure of its richest person, and of a customer whom only the Admin API knows.
+
+    With their identifiers and orders.
+    """
+    [(customer,)], [(unseen,)] = built_demo.query(RICHEST), built_demo.query(ADMIN_ONLY)
     rows = built_demo.query(
         "select others.identifier from core.identity_map as known inner join core.identity_map as others "
         f"using (shop, journey_id) where known.identifier = '{customer}' and known.identifier_kind = 'customer' "
-        f"union all select order_id from core.orders where customer_id = '{customer}'"
+        f"union all select order_id from core.orders where customer_id = '{customer}' union all "
+        f"select unnest([customer_id, order_id]) from staging.stg_shopify__orders where customer_id = '{unseen}'"
     )
     erased = copy_of(built_demo, tmp_path_factory.mktemp("demo") / "erased", PROJECT / "shops.toml")
+    new_request(erased.data, DEMO, ERASE, [Identifier(CUSTOMER, unseen)])
     erase(erased, load_shops(PROJECT / "shops.toml"), Identifier(CUSTOMER, customer), shop=DEMO)
     return built_demo, erased, {value for (value,) in rows}
 
