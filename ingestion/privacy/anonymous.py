@@ -24,7 +24,7 @@ _DISCOUNT = ("type", "value", "targetType", "targetSelection", "allocationMethod
 _NODE = (
     *("sourceName", "test", "createdAt", "processedAt", "updatedAt", "cancelledAt"),
     *("currencyCode", "presentmentCurrencyCode", "originalTotalPriceSet", "totalPriceSet", "netPaymentSet"),
-    *("subtotalPriceSet", "totalDiscountsSet", "totalShippingPriceSet", "totalTaxSet", "totalRefundedSet", "refunds"),
+    *("subtotalPriceSet", "totalDiscountsSet", "totalShippingPriceSet", "totalTaxSet", "totalRefundedSet"),
 )
 
 Node = dict[str, Any]
@@ -82,6 +82,7 @@ def anonymous_order_row(row: Node, suppressions: Suppressions) -> Node:
     kept = {name: node[name] for name in _NODE if name in node}
     kept |= {
         "id": gid,
+        "refunds": [_refund(row["shop"], refund, suppressions) for refund in _listed(node, "refunds")],
         "customer": None,
         "checkoutToken": token and suppressions.pseudonym(row["shop"], *token),
         "cartToken": None,
@@ -94,6 +95,10 @@ def anonymous_line_row(row: Node, suppressions: Suppressions) -> Node:
     """A row of raw_shopify.order_lines that belongs to an anonymous order."""
     node = {**json.loads(row["node"]), "customAttributes": []}
     return {**row, "parent_id": _gid(row["shop"], row["parent_id"], suppressions), "node": _text(node)}
+
+
+def _refund(shop: str, refund: Node, suppressions: Suppressions) -> Node:
+    return {**refund, "id": f"gid://shopify/Refund/{suppressions.pseudonym(shop, ORDER, str(refund.get('id')))}"}
 
 
 def _gid(shop: str, gid: str, suppressions: Suppressions) -> str:
