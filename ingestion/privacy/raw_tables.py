@@ -63,13 +63,18 @@ _EXPIRED = f"""
     )
     select distinct typed.shop, received_at, landing_file, request_id, index, typed.event_id, typed.event_name
     from typed
-    inner join expiring on typed.shop = expiring.shop and (
-        (kind = 'time' and coalesce(event_at, received_at) < until)
-        or (kind = 'client' and client_id = value)
-        or (kind = 'token' and checkout_token = value)
-        or (kind = 'customer' and customer_id = value)
-    )
-"""
+    inner join expiring on typed.shop = expiring.shop
+    where kind = 'time' and coalesce(event_at, received_at) < until
+""" + "".join(
+    f"""
+    union
+    select distinct typed.shop, received_at, landing_file, request_id, index, typed.event_id, typed.event_name
+    from typed
+    inner join expiring on typed.shop = expiring.shop and typed.{column} = expiring.value
+    where kind = '{kind}'
+    """
+    for kind, column in ((CLIENT, "client_id"), (TOKEN, "checkout_token"), (CUSTOMER, "customer_id"))
+)
 # Copies that remain of an event of which one is erased: only a full build knows which of them counts now.
 _COPIES = """
     select count(*) from stated

@@ -30,17 +30,21 @@ _JOURNEY = f"""
         on subjects.shop = known.shop and subjects.kind = known.identifier_kind and subjects.value = known.identifier
     inner join {_JOURNEYS} as others on known.shop = others.shop and known.journey_id = others.journey_id
 """
-_EVENTS = """
-    select subjects.request_id, count(distinct event_key)
-    from subjects
-    inner join intermediate.int_events as events on
-        subjects.shop = events.shop and (
-            (kind = 'client' and value = events.client_id)
-            or (kind = 'token' and value = events.checkout_token)
-            or (kind = 'customer' and value = events.customer_id)
-        )
-    group by subjects.request_id
-"""
+# A join per kind: one with `or` would compare every subject with every event.
+_EVENTS = (
+    "select request_id, count(distinct event_key) from ("
+    + " union all ".join(
+        f"""
+        select subjects.request_id, events.event_key
+        from subjects
+        inner join intermediate.int_events as events
+            on subjects.shop = events.shop and subjects.value = events.{_COLUMNS[kind]}
+        where subjects.kind = '{kind}'
+        """
+        for kind in (CLIENT, TOKEN, CUSTOMER)
+    )
+    + ") group by request_id"
+)
 
 
 def subjects_of(
