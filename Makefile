@@ -24,7 +24,8 @@ check: .venv/dev
 	sqlfluff lint --disable-progress-bar --processes 0 dbt_project/models dbt_project/tests && \
 	dg check defs
 
-# bench-collector (needs wrk, nginx-light, libnginx-mod-http-echo), -shopify, -warehouse, -recommendations (wrk), -refresh.
+# bench-collector (needs wrk, nginx-light, libnginx-mod-http-echo), -shopify, -warehouse, -recommendations (wrk), -refresh,
+# -experiments, -dashboard, -privacy.
 bench-%: .venv/dev
 	python -m tests.benchmarks.$* --json docs/benchmark-$*.json
 
