@@ -15,6 +15,7 @@ from ingestion.data_folder import landing_folder, warehouse_file
 from ingestion.experiments import experiments_file
 from ingestion.landing import archived_parts, sealed_files
 from ingestion.privacy.requests import request_files, uninstalled_shops
+from ingestion.privacy.retention import is_due
 from ingestion.shops import Shop, load_shops
 from ingestion.sources.catalogue_files import catalogue_files
 from ingestion.sources.shopify_api import AdminApi, admin_apis
@@ -92,6 +93,8 @@ def news(data: Path, shops_file: Path) -> list[str]:
         changed.append(LANDING)
     if fetched_apis(data, load_shops(shops_file)):
         changed.append(SHOPIFY)  # unknown until it is queried
+    if PRIVACY not in changed and is_due(data, load_shops(shops_file), datetime.now(UTC)):
+        changed.append(PRIVACY)
     return changed
 
 

@@ -70,10 +70,10 @@ def expire(
     applied = read_state(_folder_file(data, "retention"), _Applied) or _Applied()
     due = [shop for shop in shops if _limits(shop) and applied.days.get(shop.domain) != _today(shop, now)]
     expiry = read_state(_folder_file(data, "expiring"), Expiry)
-    if expiry is None and due and warehouse_file(data).exists():
-        expiry = _begin(data, due, now)
+    if not (expiry or due) or not _has_daily_rows(data):
+        return 0  # the next run closes the days, when their rows are built again
     if expiry is None:
-        return 0
+        expiry = _begin(data, due, now)
     _close_days(data, expiry)
     _expire_rows(data, shops, expiry, mark_for_rebuild)
     selection = Expired(Suppressions(data), expiry.before, expiry.inactive)
@@ -87,6 +87,12 @@ def expire(
     write_state(_folder_file(data, "retention"), applied)
     _folder_file(data, "expiring").unlink()
     return len(due)
+
+
+def is_due(data: Path, shops: Sequence[Shop], now: datetime) -> bool:
+    """Whether a shop's data has not expired today yet."""
+    applied = read_state(_folder_file(data, "retention"), _Applied) or _Applied()
+    return any(_limits(shop) and applied.days.get(shop.domain) != _today(shop, now) for shop in shops)
 
 
 def raw_kept_since(shops: Sequence[Shop], now: datetime) -> dict[str, date]:
@@ -120,7 +126,7 @@ def _begin(data: Path, due: Sequence[Shop], now: datetime) -> Expiry:
     inactive = {}
     with connect(warehouse_file(data)) as connection:
         for shop in due:
-            if shop.keep_identity_days is not None and _has_marts(connection):
+            if shop.keep_identity_days is not None:
                 limit = _midnight(shop, now, shop.keep_identity_days).replace(tzinfo=None)
                 rows = connection.execute(_INACTIVE, {"shop": shop.domain, "before": limit}).fetchall()
                 inactive[shop.domain] = [Identifier(*row) for row in rows]
@@ -138,10 +144,18 @@ def _has_marts(connection: duckdb.DuckDBPyConnection) -> bool:
     return found == [(len(DAILY) + 1,)]
 
 
+def _has_daily_rows(data: Path) -> bool:
+    """Whether the marts are built: not before the first run, nor after one that has dropped them to build all."""
+    if not warehouse_file(data).exists():
+        return False
+    with connect(warehouse_file(data)) as connection:
+        return _has_marts(connection)
+
+
 def _close_days(data: Path, expiry: Expiry) -> None:
     """Keep the daily rows of days that have closed since the last time, before their events expire."""
     with connect(warehouse_file(data)) as connection:
-        if not expiry.closed or not _has_marts(connection):
+        if not expiry.closed:
             return
         connection.begin()
         connection.execute("create schema if not exists kept")
