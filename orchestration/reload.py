@@ -1,7 +1,7 @@
 """Makes the next load read archived landing files again: all of them, or those of one shop and some days.
 
 Reads the landing archive; deletes the rows of these files and their ledger entries, and marks the warehouse for a full
-build, which also removes rows whose event is no longer in the archive. Each step can be repeated: if the run dies, the
+build, which also removes rows whose event has left the archive. Each step can be repeated: if the run dies, the
 next one loads and builds what is missing.
 """
 

@@ -26,7 +26,7 @@ RESTORED = ("landing", "warehouse.duckdb", "warehouse.duckdb.wal", "published", 
 class Restored(NamedTuple):
     """What was restored. kept: configuration files that stayed although the backup has other ones.
 
-    erased_again: people erased since the backup were taken out of it; then there is no published version.
+    erased_again: people erased since the backup were taken out of it, and nothing is published until the next refresh.
     """
 
     backup: Backup

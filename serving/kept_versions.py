@@ -114,11 +114,13 @@ def roll_back(data: Path, name: str) -> Published:
     """Make an older version the current one; the caller must hold the warehouse lock, so that nothing is published.
 
     Raises:
-        VersionError: there is no such version, or its files are damaged.
+        VersionError: the version does not exist, or its files are damaged.
     """
     folder = published_folder(data) / name
     if not VERSION.fullmatch(name) or not folder.is_dir():
-        raise VersionError(f"There is no version {name} in {folder.parent}: `pixelnova rollback` lists all versions.")
+        raise VersionError(
+            f"Version {name} is not in {folder.parent}: `pixelnova rollback` lists all versions."
+        )
     try:
         published = read_version(folder)
         missing = [file.path for file in published.manifest.files if not _is_whole(folder / file.path, file.bytes)]

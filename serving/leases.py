@@ -20,7 +20,7 @@ class Lease:
         """Take a lease on the version in this folder; waits if it is being removed.
 
         Raises:
-            FileNotFoundError: there is no version, or no longer.
+            FileNotFoundError: the version does not exist, or was removed.
         """
         self._descriptor: int | None = None
         self._descriptor = os.open(folder / MANIFEST, os.O_RDONLY)

@@ -284,7 +284,7 @@ def read_version(folder: Path) -> Published:
     """The version in this folder, with a lease on it.
 
     Raises:
-        FileNotFoundError: there is no version, or no longer.
+        FileNotFoundError: the version does not exist, or was removed.
     """
     lease = Lease(folder)
     return Published(folder, msgspec.json.decode((folder / MANIFEST).read_bytes(), type=Manifest), lease)

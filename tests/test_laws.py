@@ -9,6 +9,7 @@ import msgspec
 import pytest
 import yaml
 
+from ingestion.privacy.retention import DAILY
 from serving.settings import DEFAULTS, EXPERIMENT_DEFAULTS
 from tests.warehouse import WORK_SETS
 
@@ -94,6 +95,11 @@ def test_constraints_name_no_host():
     project = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]
     wanted = [re.split(r"[\[><=]", requirement)[0] for requirement in project["dependencies"]]
     assert [name for name in wanted if f"\n{name}==" not in f"\n{constraints}"] == []
+
+
+def test_daily_rows_that_retention_keeps_are_those_that_models_take_from_it():
+    keeping = {f"{model.parent.name}.{model.stem}" for model in MODELS if "with_kept_days(" in model.read_text()}
+    assert keeping == set(DAILY)
 
 
 def test_steps_after_dbt_take_their_settings_from_dbt():

@@ -12,14 +12,14 @@ from pathlib import Path
 import duckdb
 
 from ingestion.data_folder import warehouse_file
-from ingestion.privacy.identifiers import CLIENT, CUSTOMER, ORDER, TOKEN, Identifier
+from ingestion.errors import IngestionError
+from ingestion.privacy.identifiers import COLUMNS, Identifier
 from ingestion.privacy.requests import ACCESS, DONE, RECEIVED, Request, read_requests, write_request
 from ingestion.privacy.subjects import subjects_of
 from ingestion.privacy.suppression import Suppressions, privacy_folder
 
 SCHEMAS = ("core", "analytics", "recommendations", "experiments", "operations", "exports")
 _SUBJECTS = ".subjects"  # keyed hashes of the person's identifiers
-_COLUMNS = {CLIENT: "client_id", TOKEN: "checkout_token", CUSTOMER: "customer_id", ORDER: "order_id"}
 # Keys of rows about a person that are not identifiers, and the rows that they are taken from.
 _KEYS = {
     "journey_id": (
@@ -53,6 +53,10 @@ Each other file is one table, both as .csv (for a spreadsheet) and as .json:
 """
 
 
+class NothingBuilt(IngestionError):
+    """There is nothing to write a package from; the message names the remedy."""
+
+
 def exports_folder(data: Path) -> Path:
     """The folder of all packages."""
     return privacy_folder(data) / "exports"
@@ -73,7 +77,13 @@ def export_pending(data: Path) -> int:
 
 
 def write_package(data: Path, request: Request, folder: Path) -> dict[str, int]:
-    """Write the package of a request; returns the number of rows by file, of files that are not empty."""
+    """Write the package of a request; returns the number of rows by file, of files that are not empty.
+
+    Raises:
+        NothingBuilt: no refresh has built the tables.
+    """
+    if not _is_built(data):
+        raise NothingBuilt(f"{warehouse_file(data)} has no tables yet: run `pixelnova refresh` first.")
     unfinished = folder.with_name(f"{folder.name}.tmp")
     shutil.rmtree(unfinished, ignore_errors=True)
     unfinished.mkdir(parents=True)
@@ -109,6 +119,14 @@ def write_package(data: Path, request: Request, folder: Path) -> dict[str, int]:
     return rows
 
 
+def _is_built(data: Path) -> bool:
+    if not warehouse_file(data).exists():
+        return False
+    with duckdb.connect(str(warehouse_file(data)), read_only=True) as connection:
+        tables = "select 1 from information_schema.tables where table_schema = 'core' and table_name = 'identity_map'"
+        return bool(connection.execute(tables).fetchall())
+
+
 def remove_packages(data: Path, shop: str, identifiers: Iterable[Identifier]) -> None:
     """Remove the packages about people with any of these identifiers."""
     suppressions = Suppressions(data)
@@ -121,9 +139,9 @@ def remove_packages(data: Path, shop: str, identifiers: Iterable[Identifier]) ->
 def _select(connection: duckdb.DuckDBPyConnection, request: Request, identifiers: Sequence[Identifier]) -> None:
     """Put all keys of the person's rows into the temporary table `person` (kind, column_name, value)."""
     connection.execute("create temp table person (kind varchar, column_name varchar, value varchar)")
-    rows = [(kind, _COLUMNS[kind], value) for kind, value in identifiers]
+    rows = [(kind, COLUMNS[kind], value) for kind, value in identifiers]
     connection.executemany("insert into person values (?, ?, ?)", rows or [(None, None, None)])
-    known = {column: _values(column) for column in (*_COLUMNS.values(), *_KEYS)}
+    known = {column: _values(column) for column in (*COLUMNS.values(), *_KEYS)}
     for column, select in _KEYS.items():
         named = {"shop": request.shop} if "$shop" in select else None
         connection.execute(
@@ -149,7 +167,7 @@ def _tables(connection: duckdb.DuckDBPyConnection) -> list[tuple[str, str, str |
     described = {(schema, table): comment for schema, table, comment in comments}
     found = []
     for schema, table, names in columns:
-        conditions = [f"{name} in {_values(name)}" for name in (*_COLUMNS.values(), *_KEYS) if name in names]
+        conditions = [f"{name} in {_values(name)}" for name in (*COLUMNS.values(), *_KEYS) if name in names]
         if "identifier_kind" in names:
             conditions.append("(identifier_kind, identifier) in (select (kind, value) from person)")
         if conditions:

@@ -47,6 +47,8 @@ def erase_from_logs(data: Path, values: Collection[str]) -> None:
     values = {value for value in values if _WORD.fullmatch(value)}
     if not values:
         return
+    for path in sorted(data.glob("*.json")):  # how the last run ended, alerts
+        _erase_from_text(path, values)
     for folder in _LOG_FOLDERS:
         for path in sorted((data / folder).rglob("*")):
             if path.suffix in _SQLITE:

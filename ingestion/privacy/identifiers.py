@@ -13,6 +13,14 @@ import msgspec
 
 CLIENT, TOKEN, CUSTOMER, ORDER = "client", "token", "customer", "order"
 COMPLETED = "checkout_completed"
+# Where an event states them, and the columns of the warehouse that have them.
+PATHS = {
+    CLIENT: "$.clientId",
+    TOKEN: "$.data.checkout.token",
+    CUSTOMER: "$.data.checkout.order.customer.id",
+    ORDER: "$.data.checkout.order.id",
+}
+COLUMNS = {CLIENT: "client_id", TOKEN: "checkout_token", CUSTOMER: "customer_id", ORDER: "order_id"}
 
 # Like the macro shopify_id.
 _NUMBER = re.compile(r'(?:^|/|"id": ?"?)0*([1-9][0-9]{0,19})(?:[.]0+)?/?(?:[?#"}].*)?$')

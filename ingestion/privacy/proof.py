@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import duckdb
 
-from ingestion.privacy.identifiers import CLIENT, CUSTOMER, ORDER, TOKEN, identifier
+from ingestion.privacy.identifiers import CLIENT, CUSTOMER, ORDER, PATHS, TOKEN, identifier
 from ingestion.privacy.suppression import Suppressions
 
 _KINDS = {
@@ -16,12 +16,6 @@ _KINDS = {
     "order_id": ORDER,
     "order_gid": ORDER,
     "identifier": None,  # of the kind in the column beside it
-}
-_RAW = {
-    CLIENT: "$.clientId",
-    TOKEN: "$.data.checkout.token",
-    CUSTOMER: "$.data.checkout.order.customer.id",
-    ORDER: "$.data.checkout.order.id",
 }
 _RAW_ORDERS = {ORDER: "$.id", CUSTOMER: "$.customer.id", TOKEN: "$.checkoutToken"}
 
@@ -61,7 +55,7 @@ def _queries(connection: duckdb.DuckDBPyConnection) -> Iterator[tuple[str, str, 
         for name in sorted(_KINDS.keys() & set(names)):
             kind = "identifier_kind" if _KINDS[name] is None else f"'{_KINDS[name]}'"
             yield table, name, f"select distinct shop, {kind}, {name} from {table} where {name} is not null"
-        paths = {("raw_pixel.events", "event"): _RAW, ("raw_shopify.orders", "node"): _RAW_ORDERS}
+        paths = {("raw_pixel.events", "event"): PATHS, ("raw_shopify.orders", "node"): _RAW_ORDERS}
         for (relation, column), kinds in paths.items():
             if table == relation:
                 for kind, path in kinds.items():

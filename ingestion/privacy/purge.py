@@ -13,6 +13,7 @@ import duckdb
 from ingestion.data_folder import warehouse_file
 from ingestion.landing import sync_folder
 from ingestion.privacy.requests import DONE, ERASED, read_requests, write_request
+from ingestion.warehouse_connection import connect
 
 
 def purge(data: Path, remove_old_versions: Callable[[], None]) -> int:
@@ -35,6 +36,8 @@ def compact(warehouse: Path) -> None:
     """Write the warehouse's file again, without free blocks and without deleted rows."""
     compacted = warehouse.with_suffix(".compacted")
     compacted.unlink(missing_ok=True)
+    with connect(warehouse) as connection:
+        connection.execute("checkpoint")  # a write-ahead log that is left would be applied to the new file
     with duckdb.connect() as connection:
         connection.execute(f"attach '{warehouse}' as former (read_only)")
         connection.execute(f"attach '{compacted}' as warehouse")  # the name that views use
@@ -42,5 +45,4 @@ def compact(warehouse: Path) -> None:
     with compacted.open("rb") as written:
         os.fsync(written.fileno())
     compacted.replace(warehouse)
-    Path(f"{warehouse}.wal").unlink(missing_ok=True)
     sync_folder(warehouse.parent)

@@ -14,19 +14,23 @@ import msgspec
 from ingestion.landing import ENVELOPE_VERSION, Consent, Envelope, encode_envelope
 from ingestion.privacy.anonymous import SOURCE
 from ingestion.privacy.files import mentions
-from ingestion.privacy.identifiers import CLIENT, COMPLETED, CUSTOMER, ORDER, TOKEN, Identifier, identifier, of_event
+from ingestion.privacy.identifiers import (
+    CLIENT,
+    COLUMNS,
+    COMPLETED,
+    CUSTOMER,
+    PATHS,
+    TOKEN,
+    Identifier,
+    identifier,
+    of_event,
+)
 from ingestion.privacy.selection import Selection
 from ingestion.privacy.suppression import Suppressions
 from ingestion.privacy.taking_out import KeepOrders, remaining_rows
 
 MAX_SHARE = 0.2  # of all events; if more are erased, a full build is faster than an incremental one
 ORDER_TABLES = ("orders", "order_lines")
-_PATHS = {
-    CLIENT: "$.clientId",
-    TOKEN: "$.data.checkout.token",
-    CUSTOMER: "$.data.checkout.order.customer.id",
-    ORDER: "$.data.checkout.order.id",
-}
 _STATED = """
     create or replace temp table stated as
     select
@@ -46,7 +50,7 @@ _ERASED = """
     select distinct stated.* from stated inner join suppressed
         on stated.shop = suppressed.shop and suppressed.kind = '{kind}' and stated."{kind}" = suppressed.value
     """
-    for kind in _PATHS
+    for kind in PATHS
 )
 # By dbt's own view of the events, so that an event has the time that its rows have.
 _EXPIRED = f"""
@@ -73,7 +77,7 @@ _EXPIRED = f"""
     inner join expiring on typed.shop = expiring.shop and typed.{column} = expiring.value
     where kind = '{kind}'
     """
-    for kind, column in ((CLIENT, "client_id"), (TOKEN, "checkout_token"), (CUSTOMER, "customer_id"))
+    for kind, column in ((kind, COLUMNS[kind]) for kind in (CLIENT, TOKEN, CUSTOMER))
 )
 # Copies that remain of an event of which one is erased: only a full build knows which of them counts now.
 _COPIES = """
@@ -124,12 +128,12 @@ def find_lines(
     if not _has(connection, "raw_pixel", "events"):
         return Lines(set(), [], need_rebuild=False)
     shops = sorted({*identifiers, *whole_shops})
-    connection.execute(_STATED, {"shops": shops, "paths": ["$.id", "$.name", *_PATHS.values()]})
+    connection.execute(_STATED, {"shops": shops, "paths": ["$.id", "$.name", *PATHS.values()]})
     connection.execute(
         "create or replace temp table suppressed (shop varchar, kind varchar, value varchar, until timestamptz)"
     )
     rows: list[tuple[Any, ...]] = [(shop, "shop", None, suppressions.shops[shop]) for shop in whole_shops]
-    for kind in _PATHS:
+    for kind in PATHS:
         for shop, text in connection.execute(
             f'select distinct shop, "{kind}" from stated where "{kind}" is not null'
         ).fetchall():
@@ -211,10 +215,10 @@ def erase_rows(
 
 
 def erase_shop(connection: duckdb.DuckDBPyConnection, shop: str) -> None:
-    """Delete a shop's rows from the raw tables, except what shops.toml says of it."""
+    """Delete a shop's rows from the raw tables and those of closed days, except what shops.toml says of it."""
     tables = connection.execute(
         "select distinct table_schema, table_name from information_schema.columns where column_name = 'shop' "
-        "and table_schema in ('raw_pixel', 'raw_shopify', 'raw_catalogue')"
+        "and table_schema in ('raw_pixel', 'raw_shopify', 'raw_catalogue', 'kept')"
     ).fetchall()
     for schema, table in tables:
         if (schema, table) == ("raw_pixel", "events"):

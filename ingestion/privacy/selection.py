@@ -8,7 +8,7 @@ import msgspec
 
 from ingestion.landing import Envelope
 from ingestion.privacy.anonymous import SOURCE
-from ingestion.privacy.identifiers import ORDER, TOKEN, Identifier, of_event
+from ingestion.privacy.identifiers import ORDER, Identifier, of_event
 from ingestion.privacy.suppression import Suppressions
 
 EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)  # of event times; earlier and future ones are rejected
@@ -47,7 +47,7 @@ class Suppressed:
             return True
         if not self.suppressions.matches(shop, identifiers):
             return False
-        self.suppressions.add(shop, [one for one in identifiers if one.kind in (ORDER, TOKEN)])
+        self.suppressions.add(shop, [one for one in identifiers if one.kind == ORDER])
         return True
 
     def has_line_of(self, shop: str, order: Identifier) -> bool:

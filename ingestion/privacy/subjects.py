@@ -10,10 +10,9 @@ from collections.abc import Sequence
 
 import duckdb
 
-from ingestion.privacy.identifiers import CLIENT, CUSTOMER, ORDER, TOKEN, Identifier
+from ingestion.privacy.identifiers import CLIENT, COLUMNS, CUSTOMER, ORDER, TOKEN, Identifier
 from ingestion.privacy.requests import Request
 
-_COLUMNS = {CLIENT: "client_id", TOKEN: "checkout_token", CUSTOMER: "customer_id", ORDER: "order_id"}
 _ORDERS, _ADMIN_ORDERS = "core.orders", "staging.stg_shopify__orders"
 _CHECKOUTS, _JOURNEYS = "intermediate.int_checkout_events", "core.identity_map"
 # Tables, and the kinds that they connect.
@@ -38,7 +37,7 @@ _EVENTS = (
         select subjects.request_id, events.event_key
         from subjects
         inner join intermediate.int_events as events
-            on subjects.shop = events.shop and subjects.value = events.{_COLUMNS[kind]}
+            on subjects.shop = events.shop and subjects.value = events.{COLUMNS[kind]}
         where subjects.kind = '{kind}'
         """
         for kind in (CLIENT, TOKEN, CUSTOMER)
@@ -85,14 +84,14 @@ def subjects_of(
 
 
 def _link(connection: duckdb.DuckDBPyConnection, table: str, kind: str, others: Sequence[str]) -> None:
-    """Add the identifiers of other kinds that stand beside those of a kind."""
+    """Add the identifiers of other kinds found in the same rows as those of a kind."""
     for other in others:
         connection.execute(
             f"""
             insert into subjects
-            select distinct subjects.request_id, subjects.shop, '{other}', linked.{_COLUMNS[other]}
+            select distinct subjects.request_id, subjects.shop, '{other}', linked.{COLUMNS[other]}
             from subjects
-            inner join {table} as linked on subjects.shop = linked.shop and subjects.value = linked.{_COLUMNS[kind]}
-            where subjects.kind = '{kind}' and linked.{_COLUMNS[other]} is not null
+            inner join {table} as linked on subjects.shop = linked.shop and subjects.value = linked.{COLUMNS[kind]}
+            where subjects.kind = '{kind}' and linked.{COLUMNS[other]} is not null
             """
         )

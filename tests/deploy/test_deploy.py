@@ -13,6 +13,7 @@ from typer.main import get_command
 
 from orchestration.cli import app
 from orchestration.cli.arguments import API_PORT, COLLECTOR_PORT, DASHBOARD_PORT
+from tests.browser import missing
 from tests.conftest import PROJECT
 
 DEPLOY = PROJECT / "deploy"
@@ -68,8 +69,9 @@ def verify(folder: Path, units: list[Path]) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, timeout=60)
 
 
-@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd is not installed")
 def test_systemd_accepts_the_units(tmp_path):
+    if not shutil.which("systemd-analyze"):
+        missing("systemd-analyze, which checks the units, is missing: apt-get install systemd")
     done = verify(tmp_path, UNITS)
     assert (done.returncode, done.stderr) == (0, "")
     broken = tmp_path / "pixelnova-broken.service"

@@ -20,6 +20,7 @@ from serving.api.middleware import Metrics as ApiMetrics
 from serving.api.shops import Version
 from serving.api.versions import Versions
 from serving.published import read_current
+from tests.browser import missing
 from tests.conftest import PROJECT
 from tests.landing_files import land, line
 from tests.serving.published_version import write_version
@@ -133,6 +134,7 @@ def test_the_scrape_configuration_names_the_ports_of_the_servers():
     assert configuration["rule_files"] == [RULES.name]
 
 
-@pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool is not installed")
 def test_promtool_accepts_rules_and_configuration():
+    if not shutil.which("promtool"):
+        missing("promtool, which checks alert rules, is missing: apt-get install prometheus")
     subprocess.run(["promtool", "check", "config", RULES.with_name("prometheus.yml")], check=True)

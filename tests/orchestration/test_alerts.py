@@ -24,7 +24,8 @@ FAILED = Problem("refresh", "The last refresh failed.", "See the log.", NOON - t
 HOUR = timedelta(hours=1)
 
 needs_apprise = pytest.mark.skipif(
-    find_spec("apprise") is None and "PIXELNOVA_CI" not in os.environ, reason="apprise is not installed"
+    find_spec("apprise") is None and "PIXELNOVA_CI" not in os.environ,
+    reason="apprise, which sends alerts, is an optional extra: pip install pixelnova[alerts]",
 )
 
 
