@@ -118,9 +118,7 @@ def roll_back(data: Path, name: str) -> Published:
     """
     folder = published_folder(data) / name
     if not VERSION.fullmatch(name) or not folder.is_dir():
-        raise VersionError(
-            f"Version {name} is not in {folder.parent}: `pixelnova rollback` lists all versions."
-        )
+        raise VersionError(f"Version {name} is not in {folder.parent}: `pixelnova rollback` lists all versions.")
     try:
         published = read_version(folder)
         missing = [file.path for file in published.manifest.files if not _is_whole(folder / file.path, file.bytes)]
