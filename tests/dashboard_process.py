@@ -20,9 +20,9 @@ IDLE = "document.querySelector('[data-testid=stApp]').dataset.testScriptState ==
 
 
 @contextmanager
-def dashboard(data: Path, **environment: str) -> Iterator[str]:
+def dashboard(data: Path, port: int = 0, **environment: str) -> Iterator[str]:
     """Serve a data folder; yields the address."""
-    command = [sys.executable, "-m", "orchestration.cli", "--data", str(data), "dashboard", "--port", "0"]
+    command = [sys.executable, "-m", "orchestration.cli", "--data", str(data), "dashboard", "--port", str(port)]
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("PIXELNOVA_")}
     process = subprocess.Popen(
         command, cwd=PROJECT, env={**inherited, **environment}, stdout=subprocess.PIPE, text=True

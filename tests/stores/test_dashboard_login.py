@@ -1,11 +1,13 @@
-"""Who has logged in by OIDC sees their own shop: by the identity that Streamlit keeps, signed, in the browser.
-
-The exchange with a provider is Streamlit's and Authlib's own, and not part of these tests.
-"""
+"""Who has logged in by OIDC sees their own shop: with a provider's login, and with a signed cookie of Streamlit."""
 
 import json
 import re
+import socket
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
 
 import pytest
 from itsdangerous import URLSafeTimedSerializer
@@ -21,7 +23,7 @@ redirect_uri = "http://127.0.0.1:{{port}}/oauth2callback"
 cookie_secret = "{SECRET}"
 client_id = "pixelnova"
 client_secret = "of the provider"
-server_metadata_url = "http://127.0.0.1:9/.well-known/openid-configuration"
+server_metadata_url = "{{provider}}/.well-known/openid-configuration"
 """
 ACCESS = f"""
 login = "oidc"
@@ -31,13 +33,45 @@ login = "oidc"
 """
 
 
+@contextmanager
+def dashboard_with_login(data: Path, home: Path, provider: str, port: int = 0) -> Iterator[str]:
+    (home / "access.toml").write_text(ACCESS)
+    (home / ".streamlit").mkdir()
+    (home / ".streamlit" / "secrets.toml").write_text(SECRETS.format(port=port, provider=provider))
+    environment = {"HOME": str(home), "PIXELNOVA_DASHBOARD_ACCESS": str(home / "access.toml")}
+    with dashboard(data, port, **environment) as address:
+        yield address
+
+
+def free_port() -> int:
+    with closing(socket.socket()) as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
+
+
+@pytest.fixture
+def provider() -> Iterator[str]:
+    """The address of an OpenID provider that knows two persons, one without a verified address."""
+    users = [
+        {"sub": "anna", "email": "anna@example.com", "email_verified": True},
+        {"sub": "bob", "email": "bob@example.com", "email_verified": False},
+    ]
+    port = free_port()
+    claims = [part for user in users for part in ("--user-claims", json.dumps(user))]
+    command = [sys.executable, "-m", "oidc_provider_mock", "--port", str(port), *claims]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    try:
+        while "Started" not in (line := process.stdout.readline()):
+            assert line, "The provider did not start."
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        process.terminate()
+        process.wait(60)
+
+
 @pytest.fixture
 def address(published_stores, tmp_path) -> Iterator[str]:
-    (tmp_path / "access.toml").write_text(ACCESS)
-    (tmp_path / ".streamlit").mkdir()
-    (tmp_path / ".streamlit" / "secrets.toml").write_text(SECRETS)
-    environment = {"HOME": str(tmp_path), "PIXELNOVA_DASHBOARD_ACCESS": str(tmp_path / "access.toml")}
-    with dashboard(published_stores, **environment) as address:
+    with dashboard_with_login(published_stores, tmp_path, provider="http://127.0.0.1:9") as address:
         yield address
 
 
@@ -73,3 +107,26 @@ def test_only_who_has_logged_in_with_a_verified_address_sees_a_shop_and_it_is_th
     login = re.compile("Log in|The login needs Authlib")
     assert "¥" not in open_as(None, login, TWO_YEARS)
     assert "¥" not in open_as(anna, login, TWO_YEARS, secret="another secret of forty characters or so")
+
+
+def test_login_through_a_provider_shows_the_shop_of_that_person_until_logout(
+    chromium, published_stores, tmp_path, provider
+):
+    with dashboard_with_login(published_stores, tmp_path, provider, free_port()) as address:
+        for person, shown in (("anna", "¥349,650"), ("bob", "No shop is visible")):
+            context = chromium.new_context()
+            page = context.new_page()
+            page.set_default_timeout(60_000)
+            page.goto(address)
+            page.get_by_role("button", name="Log in").click()
+            page.get_by_role("button", name=person, exact=True).click()
+            page.get_by_role("button", name="Log out").wait_for()
+            page.goto(f"{address}/?period=all")  # Streamlit returns to the start, without the query
+            page.get_by_text(shown).first.wait_for()
+            assert "€" not in page.locator("body").inner_text()
+            page.get_by_role("button", name="Log out").click()
+            page.wait_for_url(f"{provider}/oauth2/end_session?**")
+            page.goto(address)
+            page.get_by_role("button", name="Log in").wait_for()
+            assert "¥" not in page.locator("body").inner_text()
+            context.close()
