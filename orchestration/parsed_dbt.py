@@ -4,6 +4,7 @@ Reads the manifest, writes what dbt writes. dbt's own cache of the parsed projec
 and checking it costs as much as building many models.
 """
 
+import gc
 import json
 import os
 import sys
@@ -35,6 +36,7 @@ def main() -> None:
     """Run dbt; exits with its code."""
     from dbt.cli.main import cli
 
+    gc.disable()  # most of what dbt makes lives until the end of the run: collecting takes a tenth of it
     arguments, callbacks = sys.argv[1:], []
     # dbt formats every debug event as JSON before it looks at the level: a tenth of a run that Dagster reads.
     if os.environ.get("DBT_LOG_FORMAT") == "json":

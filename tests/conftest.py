@@ -1,6 +1,7 @@
 """Shared fixtures: a folder with shops, the shared data, and runs of the real command."""
 
 import fcntl
+import gc
 import os
 import subprocess
 import sys
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
     from tests.warehouse import Warehouse
 
 PROJECT = Path(__file__).resolve().parent.parent
+
+# A worker keeps large objects, such as the project of dbt; each collection would look through them.
+gc.set_threshold(50_000, 20, 100)
 
 
 # Slow files. They start first, so that no core waits for one of them at the end.

@@ -3,6 +3,7 @@
 Reads what has landed and what Shopify answers, writes the warehouse and a published version.
 """
 
+import gc
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -75,6 +76,7 @@ def run_refresh(full: bool = False) -> "Refreshed":
     from orchestration.news import fetched_apis
     from serving.published import read_current
 
+    gc.set_threshold(50_000, 20, 100)  # what Dagster loads stays until the end: looking through it again takes time
     for edit in edits_of_begun_phases():  # before the refresh publishes them
         console.print("[yellow]![/yellow] experiments.toml:", Text(edit), soft_wrap=True)
     with progress_bar() as progress:

@@ -39,6 +39,7 @@ MONEY = ("revenue_per_visitor", "net_revenue_per_visitor", "average_order_value"
 OF_AMOUNTS = (*MONEY, "refund_rate")
 COLUMNS = ("numerator", "denominator", "earlier_numerator", "earlier_denominator")
 PRODUCTS = tuple(f"products_{row}{column}" for row in range(1, 5) for column in range(row, 5))
+SYMMETRIC = np.array([[0, 1, 2, 3], [1, 4, 5, 6], [2, 5, 7, 8], [3, 6, 8, 9]])  # where each is in PRODUCTS
 MIXED = ("several_variations", "several_devices")  # reasons why a unit is left out
 REPORTED, WITHHELD, TOO_LITTLE = "reported", "withheld", "too little data"
 
@@ -503,9 +504,7 @@ def _read_sums(connection: duckdb.DuckDBPyConnection) -> dict[tuple[str, str, in
         if metric == UNITS:
             own.units.setdefault((kind, segment), {})[variation] = units
             continue
-        products = np.zeros((4, 4))
-        products[np.triu_indices(4)] = values[4:]
-        moments = Moments(units, np.array(values[:4]), products + np.triu(products, 1).T, active)
+        moments = Moments(units, np.array(values[:4]), np.array(values[4:])[SYMMETRIC], active)
         by_variation = own.moments.setdefault((metric, is_capped, (kind, segment)), {})
         by_variation.setdefault(variation, {})[stratum] = moments
         if (metric, is_capped, (kind, segment)) == (SALES, False, OVERALL):

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import optimize, stats
+from scipy import optimize, special  # not stats, which takes half a second to import
 
 POWER = 0.8
 MIN_STRATUM_UNITS = 30  # per variation; smaller strata are joined, because their variance is not known well
@@ -206,7 +206,7 @@ def compare(control: Estimate, variation: Estimate, alpha: float) -> Comparison 
         difference=difference,
         lower=difference - half,
         upper=difference + half,
-        p_value=float(2 * stats.t.sf(abs(difference) / error, _welch_freedom(control, variation))),
+        p_value=float(2 * special.stdtr(_welch_freedom(control, variation), -abs(difference) / error)),
         lift=variation.value / control.value - 1 if control.value > 0 else None,
         **_lift_bounds(control, variation, alpha, factor),
         sequential_lower=difference - factor * error,
@@ -231,7 +231,7 @@ def _lift_bounds(control: Estimate, variation: Estimate, alpha: float, factor: f
 
 
 def _t_quantile(control: Estimate, variation: Estimate, alpha: float) -> float:
-    return float(stats.t.isf(alpha / 2, _welch_freedom(control, variation)))
+    return -float(special.stdtrit(_welch_freedom(control, variation), alpha / 2))
 
 
 def _welch_freedom(control: Estimate, variation: Estimate) -> float:
@@ -270,7 +270,7 @@ def sample_ratio_p_value(units: Sequence[int], weights: Sequence[float]) -> floa
     if sum(units) == 0:
         return 1.0
     expected = np.asarray(weights, float) / sum(weights) * sum(units)
-    return float(stats.chisquare(units, expected).pvalue)
+    return float(special.chdtrc(len(units) - 1, ((units - expected) ** 2 / expected).sum()))
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
@@ -283,8 +283,15 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 
 def benjamini_hochberg(p_values: Sequence[float]) -> list[float]:
-    """p-values corrected for all other metrics: the share of false ones among those found stays below alpha."""
-    return [float(p) for p in stats.false_discovery_control(p_values)] if p_values else []
+    """p-values corrected for all other metrics: the share of false ones among those found stays below alpha.
+
+    The step-up procedure of Benjamini and Hochberg 1995, as adjusted p-values.
+    """
+    corrected, smallest = [0.0] * len(p_values), 1.0
+    for rank, index in reversed(list(enumerate(np.argsort(p_values, kind="stable"), 1))):
+        smallest = min(smallest, p_values[index] * len(p_values) / rank)
+        corrected[index] = smallest
+    return corrected
 
 
 def smallest_effect(standard_error: float, alpha: float, power: float = POWER) -> float:
@@ -311,7 +318,7 @@ def units_needed(
         units = math.exp(log_units)
         return (
             sequential_factor(units, alpha)
-            + float(stats.norm.ppf(power))
+            + float(special.ndtri(power))
             - difference * math.sqrt(units / total_variance)
         )
 
@@ -321,4 +328,4 @@ def units_needed(
 
 
 def _detectable(alpha: float, power: float) -> float:
-    return float(stats.norm.isf(alpha / 2) + stats.norm.ppf(power))
+    return float(special.ndtri(power) - special.ndtri(alpha / 2))

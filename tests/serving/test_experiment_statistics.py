@@ -138,6 +138,20 @@ def test_holm_and_benjamini_hochberg_on_published_examples():
     assert sum(p <= 0.05 for p in holm(published)) == 3
 
 
+def test_benjamini_hochberg_equals_scipy():
+    rng = np.random.default_rng(3)
+    for count in (1, 2, 30):
+        p_values = rng.uniform(0, 1, count).round(1)  # with ties
+        assert benjamini_hochberg(p_values) == pytest.approx(stats.false_discovery_control(p_values))
+    assert benjamini_hochberg([]) == []
+
+
+def test_sample_ratio_equals_scipy():
+    for units, weights in (([10, 20, 30], [1, 2, 3]), ([500, 700], [1, 1]), ([7, 9, 4], [5, 3, 2])):
+        expected = np.array(weights) / sum(weights) * sum(units)
+        assert sample_ratio_p_value(units, weights) == pytest.approx(stats.chisquare(units, expected).pvalue)
+
+
 def test_post_stratification_removes_an_uneven_mix():
     """More phones by chance in one variation: the device explains the difference, not the variation."""
     rng = np.random.default_rng(11)
