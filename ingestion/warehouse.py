@@ -15,7 +15,7 @@ from dlt.destinations.impl.duckdb.configuration import DuckDbCredentials
 
 from ingestion.data_folder import landing_folder, warehouse_file, workspace
 from ingestion.duckdb_settings import loading_settings
-from ingestion.landing import archive, archived_parts, landing_name
+from ingestion.landing import archive, archived_parts, check_part, landing_name
 from ingestion.sources.pixel import CLOCK_TOLERANCE, classifier
 from ingestion.warehouse_connection import WaitingDuckdb, connect
 
@@ -205,7 +205,13 @@ def reset_ledger(
 
     Returns:
         The number of files that will be loaded again.
+
+    Raises:
+        DamagedPart: a part that would be read is damaged; its rows are kept, and so are all others.
     """
+    for part in archived_parts(landing_folder(data)):
+        if files is None or landing_name(part) in files:
+            check_part(part)
     open_pipeline("pixel", data)  # loads leftovers of a killed run now rather than later
     with connect(warehouse_file(data)) as connection:
         connection.begin()

@@ -104,7 +104,7 @@ def _write_version(
         PublishedFile(
             path=name,
             bytes=(folder / name).stat().st_size,
-            sha256=_sha256(folder / name),
+            sha256=sha256(folder / name),
             rows=exported.rows.get(name),
         )
         for name in [ANALYSTS_FILE, METRICS_FILE, RUNS_FILE, *sorted(exported.rows)]
@@ -171,7 +171,8 @@ def _literal(text: str) -> str:
     return "'" + text.strip().replace("'", "''") + "'"
 
 
-def _sha256(file: Path) -> str:
+def sha256(file: Path) -> str:
+    """A file's digest, as the manifest has it."""
     with file.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 

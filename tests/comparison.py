@@ -1,8 +1,14 @@
-"""Compares two published versions table by table, row by row."""
+"""Compares two published versions: their tables row by row, and their other files."""
+
+import filecmp
+import re
+from collections.abc import Iterator
+from pathlib import Path
 
 import duckdb
 
-from serving.published import ANALYSTS_FILE, Published
+from serving.manifest import MANIFEST
+from serving.published import ANALYSTS_FILE, Published, read_current
 
 
 def differing_tables(one: Published, other: Published, without: dict[str, list[str]] | None = None) -> dict[str, int]:
@@ -31,3 +37,22 @@ def differing_tables(one: Published, other: Published, without: dict[str, list[s
             if rows:
                 found[table] = rows
         return found
+
+
+def differing_files(left: Path, right: Path) -> Iterator[str]:
+    """Published files that differ between data folders, apart from the version's name, and from DuckDB files.
+
+    Those are to be compared as tables.
+    """
+    left, right = read_current(left).folder, read_current(right).folder
+    names = {str(path.relative_to(folder)) for folder in (left, right) for path in folder.rglob("*") if path.is_file()}
+    for name in sorted(names - {ANALYSTS_FILE, MANIFEST}):
+        one, other = left / name, right / name
+        if not (one.exists() and other.exists()) or (
+            not filecmp.cmp(one, other, shallow=False) and _without_version(one) != _without_version(other)
+        ):
+            yield name
+
+
+def _without_version(file: Path) -> bytes:
+    return re.sub(rb"\d{8}T\d{6}\.\d{3}Z", b"VERSION", file.read_bytes())

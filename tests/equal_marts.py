@@ -7,12 +7,9 @@
 To check that a change alters no number, run `build` before and after it.
 """
 
-import filecmp
 import os
-import re
 import shutil
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 from hypothesis import HealthCheck, Phase, given, settings
@@ -28,10 +25,9 @@ from ingestion.sources.shopify_api import URL_VARIABLE, admin_apis
 from ingestion.sources.shopify_token import token_variable
 from ingestion.warehouse import open_pipeline
 from serving.experiments.results import write_results
-from serving.manifest import MANIFEST
 from serving.publish import publish
-from serving.published import ANALYSTS_FILE, read_current
 from serving.recommenders.personal import recommend
+from tests.comparison import differing_files
 from tests.hostile_events import EXPERIMENTS_FILE, SHOPS_FILE, StreamEvent, landing_lines, streams
 from tests.landing_files import land, land_events
 from tests.questions import PROJECT, SEED, demo_lines, demo_simulation
@@ -126,26 +122,10 @@ def diff(outputs: Path, others: Path) -> int:
         for table, rows in differences(left, right, tables).items():
             found += 1
             print(f"{folder.name}: {table}", *rows, sep="\n    ")
-        for name in _differing_files(left.data, right.data):
+        for name in differing_files(left.data, right.data):
             found += 1
             print(f"{folder.name}: {name}")
     return found
-
-
-def _differing_files(left: Path, right: Path) -> Iterator[str]:
-    """Published files that differ, apart from the version's name. DuckDB files are compared as tables."""
-    left, right = read_current(left).folder, read_current(right).folder
-    names = {str(path.relative_to(folder)) for folder in (left, right) for path in folder.rglob("*") if path.is_file()}
-    for name in sorted(names - {ANALYSTS_FILE, MANIFEST}):
-        one, other = left / name, right / name
-        if not (one.exists() and other.exists()) or (
-            not filecmp.cmp(one, other, shallow=False) and _without_version(one) != _without_version(other)
-        ):
-            yield name
-
-
-def _without_version(file: Path) -> bytes:
-    return re.sub(rb"\d{8}T\d{6}\.\d{3}Z", b"VERSION", file.read_bytes())
 
 
 def _data_sets(folder: Path) -> list[Path]:

@@ -28,7 +28,15 @@ import pyarrow.parquet as pq
 from dlt.extract import DltResource
 
 from ingestion.duckdb_settings import loading_settings
-from ingestion.landing import ENVELOPE_VERSION, decode_envelope, landing_name, read_lines
+from ingestion.landing import (
+    ENVELOPE_VERSION,
+    DamagedPart,
+    check_part,
+    decode_envelope,
+    landing_name,
+    read_lines,
+    shop_of,
+)
 from ingestion.sources import SCHEMA_CONTRACT
 
 # The envelope's types in DuckDB. JSON text becomes a JSON column in the warehouse.
@@ -101,6 +109,7 @@ class _UnreadableLine:
     line_number: int
     line: str
     reason: str
+    shop: str | None = None
 
 
 class _Batch:
@@ -130,7 +139,13 @@ class _Batch:
         return self._unreadable
 
     def _copy_files(self, files: Sequence[Path], target: Path) -> bool:
-        """Copy files if every line is an envelope; False if not, and the copy is unusable then."""
+        """Copy files if they are whole and every line is an envelope; False if not, and the copy is unusable then."""
+        try:
+            for file in files:
+                if file.suffix == ".zst":
+                    check_part(file)
+        except DamagedPart:
+            return False
         types = ", ".join(f"\"{name}\": '{kind}'" for name, kind in ENVELOPE_TYPES.items())
         if not files:
             files = [self._workspace / "nothing.jsonl"]
@@ -171,9 +186,12 @@ class _Batch:
         return target
 
     def _readable_lines(self, file: Path) -> pa.Table:
-        """The envelopes of a file as DuckDB would have read them; other lines go to `unreadable`."""
+        """The envelopes of a file as DuckDB would have read them; other lines go to `unreadable`.
+
+        So does what is lost of a damaged part, as one line.
+        """
         rows = []
-        for number, line in enumerate(read_lines(file), start=1):
+        for number, line in enumerate(self._lines(file), start=1):
             try:
                 envelope = decode_envelope(line)
             except ValueError as error:
@@ -185,6 +203,15 @@ class _Batch:
             row["event"] = bytes(envelope.event).decode()
             rows.append({**row, "landing_file": landing_name(file)})
         return pa.Table.from_pylist(rows, schema=_ARROW_SCHEMA.remove(_ARROW_SCHEMA.get_field_index("load_began_at")))
+
+    def _lines(self, file: Path) -> Iterator[bytes]:
+        number = 0
+        try:
+            for number, line in enumerate(read_lines(file), start=1):  # noqa: B007  (used after the loop)
+                yield line
+        except DamagedPart as error:
+            lost = _UnreadableLine(landing_name(file), number + 1, file.name, str(error), shop_of(file))
+            self._unreadable.append(lost)
 
     def _copy(self, select: str, files: Sequence[Path], target: Path) -> None:
         with duckdb.connect() as connection:
@@ -265,7 +292,7 @@ def pixel_source(
             "line_number": _column("bigint"),
             "line": _column("text"),
             "reason": _column("text"),
-            # Only for events put aside later; ingestion/quarantine.py writes them.
+            # Of damaged parts, and of events put aside later, which ingestion/quarantine.py writes.
             "shop": _column("text"),
             "received_at": _column("timestamp"),
         },

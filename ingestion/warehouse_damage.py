@@ -1,0 +1,59 @@
+"""Recognises a damaged warehouse before a refresh uses it, and puts it aside for a rebuild.
+
+Reads the file's size and its headers, not its tables; moves warehouse.duckdb to warehouse.duckdb.damaged.
+"""
+
+from pathlib import Path
+
+import duckdb
+
+from ingestion.errors import IngestionError
+from ingestion.warehouse_connection import connect
+
+_HEADER_BYTES = 3 * 4096  # before the first block
+
+
+class WarehouseDamaged(IngestionError):
+    """The file is cut, or is not a DuckDB database; the message names the remedy."""
+
+
+def check_warehouse(warehouse: Path) -> None:
+    """Check that the file can be opened and has all of its blocks; a missing file is not damaged.
+
+    Raises:
+        WarehouseDamaged: it is damaged.
+        WarehouseInUse: another process kept it open.
+    """
+    if not warehouse.exists():
+        return
+    try:
+        with connect(warehouse) as connection:
+            [(blocks, block_bytes)] = connection.execute(
+                "select total_blocks, block_size from pragma_database_size()"
+            ).fetchall()
+            present = warehouse.stat().st_size  # closing it may make it smaller
+    except duckdb.Error as error:
+        raise _damaged(warehouse, str(error).splitlines()[0]) from error
+    expected = _HEADER_BYTES + blocks * block_bytes
+    if present < expected:
+        raise _damaged(warehouse, f"it has {present:,} of {expected:,} bytes")
+
+
+def put_aside_if_damaged(warehouse: Path) -> Path | None:
+    """Move a damaged file aside, in place of one moved before; returns its new path."""
+    try:
+        check_warehouse(warehouse)
+    except WarehouseDamaged:
+        aside = warehouse.with_name(f"{warehouse.name}.damaged")
+        warehouse.with_name(f"{warehouse.name}.wal").unlink(missing_ok=True)  # changes to the damaged file
+        return warehouse.replace(aside)
+    return None
+
+
+def _damaged(warehouse: Path, reason: str) -> WarehouseDamaged:
+    return WarehouseDamaged(
+        f"{warehouse} is damaged ({reason}). Run `pixelnova refresh --full`: it moves the file to "
+        f"{warehouse.name}.damaged and rebuilds everything, from the landing archive and from what Shopify answers. "
+        "Or restore a backup, which also has the history of prices and of deleted products. The published version is "
+        "unchanged."
+    )

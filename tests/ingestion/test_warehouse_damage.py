@@ -1,0 +1,58 @@
+"""A damaged warehouse is recognised before it is used; one that a killed process left is not damaged."""
+
+import os
+import subprocess
+import sys
+
+import duckdb
+import pytest
+
+from ingestion.warehouse_damage import WarehouseDamaged, check_warehouse, put_aside_if_damaged
+
+WRITE = """
+import duckdb, os, signal, sys
+connection = duckdb.connect(sys.argv[1])
+connection.execute("set checkpoint_threshold = '1GB'")
+connection.execute("create table more as select range as n from range(1000000)")
+connection.execute("drop table numbers")
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@pytest.fixture
+def warehouse(tmp_path):
+    """A file of several blocks."""
+    file = tmp_path / "warehouse.duckdb"
+    with duckdb.connect(str(file)) as connection:
+        connection.execute("create table numbers as select range as n, hash(range) as h from range(500000)")
+    assert file.stat().st_size > 4 * 262_144
+    return file
+
+
+def test_whole_missing_and_killed_warehouses_are_not_damaged(warehouse, tmp_path):
+    check_warehouse(warehouse)
+    check_warehouse(tmp_path / "missing.duckdb")
+    assert put_aside_if_damaged(warehouse) is None
+    done = subprocess.run([sys.executable, "-c", WRITE, str(warehouse)])
+    assert done.returncode == -9 and warehouse.with_name("warehouse.duckdb.wal").stat().st_size
+    check_warehouse(warehouse)
+    with duckdb.connect(str(warehouse)) as connection:
+        assert connection.execute("select count(*) from more").fetchone() == (1_000_000,)
+
+
+@pytest.mark.parametrize("kept", [0, 100, 4096, 12_288, 0.5, -1000, -1])
+def test_cut_warehouses_are_named_with_the_remedy_and_put_aside(warehouse, kept):
+    size = warehouse.stat().st_size
+    os.truncate(warehouse, int(size * kept) if 0 < kept < 1 else kept % size)
+    content = warehouse.read_bytes()
+    with pytest.raises(WarehouseDamaged, match="pixelnova refresh --full"):
+        check_warehouse(warehouse)
+    assert warehouse.read_bytes() == content
+    aside = put_aside_if_damaged(warehouse)
+    assert aside.read_bytes() == content and not warehouse.exists()
+
+
+def test_a_file_that_is_no_database_is_damaged(warehouse):
+    warehouse.write_bytes(bytes(range(256)) * 1000)
+    with pytest.raises(WarehouseDamaged, match="not a valid DuckDB database"):
+        check_warehouse(warehouse)
