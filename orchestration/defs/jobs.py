@@ -6,8 +6,7 @@ from typing import Any
 import dagster as dg
 
 from orchestration.defs.ingestion import REQUESTS, Reload, shopify, shops
-from orchestration.defs.resources import BACKFILL, FULL_REBUILD, REFRESH
-from orchestration.settings import data_folder
+from orchestration.defs.resources import BACKFILL, FULL_REBUILD, REFRESH, Warehouse
 from orchestration.weekly_reports import write_reports
 
 EVERYTHING = dg.AssetSelection.all()
@@ -57,9 +56,12 @@ privacy = dg.define_asset_job(
 
 
 @dg.op
-def weekly_reports(context: dg.OpExecutionContext) -> None:
-    """Write last week's report of every shop, and send those that were not sent."""
-    for file, outcome in write_reports(data_folder(), datetime.now(UTC), send=True):
+def weekly_reports(context: dg.OpExecutionContext, warehouse: Warehouse) -> None:
+    """Write last week's report of every shop, and send those that were not sent.
+
+    It only reads what is published, but a live run is recognized by the warehouse's lock.
+    """
+    for file, outcome in write_reports(warehouse.data, datetime.now(UTC), send=True):
         context.log.info(f"{file}: {outcome}")
 
 
