@@ -1,4 +1,4 @@
-"""Paths of the warehouse and the landing files within a data folder."""
+"""Paths of the warehouse, the landing files and the reports within a data folder."""
 
 from pathlib import Path
 
@@ -16,3 +16,8 @@ def landing_folder(data: Path) -> Path:
 def workspace(data: Path) -> Path:
     """The folder for temporary files of a load, until it has committed."""
     return data / "dlt" / "workspace"
+
+
+def reports_folder(data: Path, shop: str) -> Path:
+    """The folder of a shop's weekly reports."""
+    return data / "reports" / shop

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import msgspec
 
-from orchestration.errors import OrchestrationError
+from orchestration.channels import channels, deliver
 from orchestration.problems import Problem
 from orchestration.settings import number_setting
 
@@ -20,10 +20,6 @@ URLS_VARIABLE = "PIXELNOVA_ALERTS"  # apprise URLs, separated by spaces
 REPEAT_VARIABLE = "PIXELNOVA_ALERT_REPEAT_HOURS"
 REPEAT_HOURS = 6.0
 STATE, LOCK = "alerts.json", "alerts.lock"
-
-
-class AlertsError(OrchestrationError):
-    """Alerts cannot be sent; the message names the remedy, and no secret."""
 
 
 class Alert(msgspec.Struct):
@@ -57,7 +53,7 @@ def report(data: Path, found: Sequence[Problem], now: datetime, send: Send) -> N
     again.
 
     Raises:
-        AlertsError: sending failed.
+        ChannelError: sending failed.
     """
     window = timedelta(hours=number_setting(REPEAT_VARIABLE, REPEAT_HOURS))
     with (data / LOCK).open("a") as lock:
@@ -102,33 +98,18 @@ def _notification(
 
 
 def sender() -> Send | None:
-    """Sends through apprise to all URLs of PIXELNOVA_ALERTS; None if the variable is not set.
+    """Sends to all URLs of PIXELNOVA_ALERTS; None if the variable is not set.
 
     Raises:
-        AlertsError: apprise is not installed, or does not know a URL.
+        ChannelError: the channels cannot be used.
     """
-    urls = os.environ.get(URLS_VARIABLE, "").split()
-    if not urls:
-        return None
-    try:
-        import apprise
-    except ImportError:
-        raise AlertsError(
-            f"{URLS_VARIABLE} needs apprise: install pixelnova[alerts], or remove the variable."
-        ) from None
-    channels = apprise.Apprise()
-    for number, url in enumerate(urls, 1):
-        if not channels.add(url):
-            raise AlertsError(
-                f"URL {number} of {URLS_VARIABLE} is not one that apprise knows: see its documentation of services."
-            )
+    services = channels(URLS_VARIABLE)
 
     def send(notification: Notification) -> None:
-        kind = apprise.NotifyType.FAILURE if notification.is_bad else apprise.NotifyType.SUCCESS
-        if not channels.notify(title=notification.title, body=notification.body, notify_type=kind):
-            raise AlertsError(f"An alert could not be sent: check the URLs of {URLS_VARIABLE} and the network.")
+        kind = "failure" if notification.is_bad else "success"
+        deliver(services, URLS_VARIABLE, notification.title, notification.body, kind=kind)
 
-    return send
+    return send if services else None
 
 
 def _read(data: Path) -> dict[str, Alert]:

@@ -5,13 +5,13 @@ import dagster as dg
 from orchestration import defs as folder
 from orchestration.defs.jobs import JOBS
 from orchestration.defs.resources import RESOURCES
-from orchestration.defs.schedules import hourly
+from orchestration.defs.schedules import hourly, weekly
 from orchestration.defs.sensors import waiting_files
 
 
 @dg.definitions
 def defs() -> dg.Definitions:
-    """Assets, checks, jobs, schedule, sensor and resources. A run stays in one process, which holds the warehouse.
+    """Assets, checks, jobs, schedules, sensor and resources. A run stays in one process, which holds the warehouse.
 
     `load_from_defs_folder` would also describe every component type of every installed package, which takes a second.
     """
@@ -19,7 +19,7 @@ def defs() -> dg.Definitions:
         assets=dg.load_assets_from_package_module(folder),
         asset_checks=dg.load_asset_checks_from_package_module(folder),
         jobs=JOBS,
-        schedules=[hourly],
+        schedules=[hourly, weekly],
         sensors=[waiting_files],
         resources=RESOURCES,
         executor=dg.in_process_executor,

@@ -21,7 +21,7 @@ def report_health(data: Path, shops_file: Path, now: datetime) -> list[Problem]:
     """Write the metrics, and send alerts about what is wrong or over; returns all problems.
 
     Raises:
-        AlertsError: alerts cannot be sent.
+        ChannelError: alerts cannot be sent.
         SettingError: a threshold is not a number.
     """
     health = read_health(data, shops_file)

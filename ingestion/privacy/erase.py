@@ -15,7 +15,7 @@ from pathlib import Path
 
 import msgspec
 
-from ingestion.data_folder import landing_folder, warehouse_file, workspace
+from ingestion.data_folder import landing_folder, reports_folder, warehouse_file, workspace
 from ingestion.landing import (
     archived_parts,
     landing_name,
@@ -74,6 +74,7 @@ def erase_pending(data: Path, shops: Sequence[Shop], mark_for_rebuild: Callable[
         suppressions.add(shop, identifiers)
     for shop in batch.whole_shops:
         suppressions.add_shop(shop, batch.began_at)
+        shutil.rmtree(reports_folder(data, shop), ignore_errors=True)
     for source in ("pixel", "shopify"):
         open_pipeline(source, data)  # loads what a killed run left, and empties its folder
     _erase_from_warehouse(data, batch, suppressions, keep_orders_of(shops), mark_for_rebuild)

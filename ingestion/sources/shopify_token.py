@@ -190,18 +190,19 @@ def token_of(shop: str, base_url: str, environment: Mapping[str, str]) -> Token 
 
 def token_variable(domain: str) -> str:
     """The environment variable that holds a shop's Admin API token, e.g. PIXELNOVA_SHOPIFY_TOKEN_MY_SHOP."""
-    return TOKEN_VARIABLE + _suffix(domain)
+    return TOKEN_VARIABLE + variable_suffix(domain)
 
 
 def client_id_variable(domain: str) -> str:
     """The environment variable that holds the client id of a shop's app."""
-    return CLIENT_ID_VARIABLE + _suffix(domain)
+    return CLIENT_ID_VARIABLE + variable_suffix(domain)
 
 
 def client_secret_variable(domain: str) -> str:
     """The environment variable that holds the client secret of a shop's app."""
-    return CLIENT_SECRET_VARIABLE + _suffix(domain)
+    return CLIENT_SECRET_VARIABLE + variable_suffix(domain)
 
 
-def _suffix(domain: str) -> str:
+def variable_suffix(domain: str) -> str:
+    """How the names of a shop's own environment variables end: MY_STORE for my-store.myshopify.com."""
     return domain.removesuffix(".myshopify.com").upper().replace("-", "_")

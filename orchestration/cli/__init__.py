@@ -27,6 +27,7 @@ from orchestration.cli import (
     logs,
     privacy,
     refresh,
+    report,
     servers,
     versions,
 )
@@ -75,6 +76,7 @@ for command in (
     collector.app_pixel,
     servers.api,
     servers.dashboard,
+    report.report,
     servers.storefront,
     servers.dev,
     refresh.status,

@@ -14,13 +14,14 @@ def check(
     test: Annotated[bool, typer.Option("--test", help="Send a test message to PIXELNOVA_ALERTS instead.")] = False,
 ) -> None:
     """Print what is wrong, and send alerts about what is new or over. Run it every few minutes."""
-    from orchestration.alerts import URLS_VARIABLE, AlertsError, Notification, sender
+    from orchestration.alerts import URLS_VARIABLE, Notification, sender
+    from orchestration.channels import ChannelError
     from orchestration.health_report import report_health
 
     if test:
         send = sender()
         if send is None:
-            raise AlertsError(f"{URLS_VARIABLE} is not set: set it to the apprise URLs of your channels.")
+            raise ChannelError(f"{URLS_VARIABLE} is not set: set it to the apprise URLs of your channels.")
         send(Notification("Pixelnova: a test", "If you read this, alerts arrive.", is_bad=False))
         console.print("A test message was sent.")
         return

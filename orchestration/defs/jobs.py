@@ -1,11 +1,13 @@
-"""The jobs. All but `shopify_sync` end with a published version."""
+"""The jobs. All but `shopify_sync` and `report` end with a published version."""
 
+from datetime import UTC, datetime
 from typing import Any
 
 import dagster as dg
 
 from orchestration.defs.ingestion import REQUESTS, Reload, shopify, shops
-from orchestration.defs.resources import BACKFILL, FULL_REBUILD, REFRESH
+from orchestration.defs.resources import BACKFILL, FULL_REBUILD, REFRESH, Warehouse
+from orchestration.weekly_reports import write_reports
 
 EVERYTHING = dg.AssetSelection.all()
 SHOPIFY = dg.AssetSelection.assets(*shopify.keys)
@@ -51,4 +53,22 @@ privacy = dg.define_asset_job(
     description="Carry out requests about people and retention now, even while Shopify is unavailable: erase, build, "
     "publish, remove older versions.",
 )
-JOBS = [refresh, full_rebuild, backfill, shopify_sync, privacy]
+
+
+@dg.op
+def weekly_reports(context: dg.OpExecutionContext, warehouse: Warehouse) -> None:
+    """Write last week's report of every shop, and send those that were not sent.
+
+    It only reads what is published, but a live run is recognized by the warehouse's lock.
+    """
+    for file, outcome in write_reports(warehouse.data, datetime.now(UTC), send=True):
+        context.log.info(f"{file}: {outcome}")
+
+
+@dg.job(executor_def=dg.in_process_executor)
+def report() -> None:
+    """Write each shop's last week for its merchant, and send it where PIXELNOVA_REPORTS says."""
+    weekly_reports()
+
+
+JOBS = [refresh, full_rebuild, backfill, shopify_sync, privacy, report]

@@ -18,6 +18,7 @@ from serving.analytics.reports import NotFilterable, Table, reports, run_report
 from serving.analytics.store import ShopInfo, Store, Stores
 from serving.analytics.values import DATE, WEEK, Measured, measure
 from serving.dashboard.environment import ANNOTATIONS_VARIABLE
+from serving.dashboard.overview import currencies
 
 CACHED_ANSWERS = 2000
 MAX_DATES_DRAWN = 120
@@ -73,9 +74,7 @@ class View:
     def currencies(self) -> list[str]:
         """The currencies of the period's orders, the shop's own first."""
         measured = self.measure("gross_sales") or replace(self, filters={}).measure("gross_sales")
-        found = {one.currency: one.value or 0 for one in measured.values if one.currency} if measured else {}
-        ordered = sorted(found, key=lambda currency: (currency != self.shop.currency, -found[currency], currency))
-        return ordered or ([self.shop.currency] if self.shop.currency else [])
+        return currencies(measured, self.shop.currency)
 
     def products(self) -> dict[str, str]:
         """Ids of the period's products by title. Products of one title have their ids beside it, so that a link is

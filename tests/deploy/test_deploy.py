@@ -54,7 +54,7 @@ def test_a_command_that_does_not_exist_is_found():
 
 def test_every_timer_has_its_service():
     timers = [unit for unit in UNITS if unit.suffix == ".timer"]
-    assert len(timers) == 3
+    assert len(timers) == 4
     assert all(timer.with_suffix(".service") in UNITS for timer in timers)
 
 

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from orchestration.alerts import STATE, AlertsError, Notification, report, sender
+from orchestration.alerts import STATE, Notification, report, sender
+from orchestration.channels import ChannelError
 from orchestration.health_report import report_after_refresh, report_health
 from orchestration.problems import Problem
 from orchestration.run_log import LAST_RUN
@@ -92,12 +93,12 @@ def test_a_new_problem_is_sent_while_another_lasts(at):
 
 def test_an_alert_that_could_not_be_sent_is_sent_by_the_next_check(tmp_path, at):
     def fail(_: Notification) -> None:
-        raise AlertsError("An alert could not be sent.")
+        raise ChannelError("An alert could not be sent.")
 
-    with pytest.raises(AlertsError):
+    with pytest.raises(ChannelError):
         report(tmp_path, [FULL], NOON, fail)
     assert at(0.1, FULL)
-    with pytest.raises(AlertsError):
+    with pytest.raises(ChannelError):
         report(tmp_path, [], NOON + HOUR, fail)
     assert "Over" in at(2)
 
@@ -179,7 +180,7 @@ def test_unsendable_alerts_do_not_fail_a_refresh_and_no_secret_is_shown(pixelnov
 def test_a_missing_apprise_is_named(monkeypatch):
     monkeypatch.setenv("PIXELNOVA_ALERTS", "json://127.0.0.1:1/")
     monkeypatch.setitem(__import__("sys").modules, "apprise", None)
-    with pytest.raises(AlertsError, match=r"install pixelnova\[alerts\]"):
+    with pytest.raises(ChannelError, match=r"install pixelnova\[alerts\]"):
         sender()
 
 

@@ -10,6 +10,7 @@ from ingestion.warehouse_connection import connect
 from orchestration.runner import prepare_dbt
 from orchestration.warehouse_lock import warehouse_lock
 from tests.landing_files import land, line
+from tests.questions import DEMO_SHOP
 
 PROJECT = Path(__file__).resolve().parents[2]
 SOURCES = {
@@ -189,10 +190,19 @@ def test_job_runs_hourly_in_one_process(definitions):
     assert definitions.resolve_job_def("refresh").executor_def.name == "in_process"
 
 
+def test_the_report_of_every_shop_is_written_on_mondays(definitions, built_demo, tmp_path, monkeypatch):
+    schedule = definitions.resolve_schedule_def("weekly")
+    assert (schedule.job_name, schedule.cron_schedule) == ("report", "0 12 * * 1")
+    (tmp_path / "published").symlink_to(built_demo.data / "published")
+    monkeypatch.setenv("PIXELNOVA_DATA", str(tmp_path))
+    assert definitions.resolve_job_def("report").execute_in_process().success
+    assert len(list((tmp_path / "reports" / DEMO_SHOP).glob("*.html"))) == 1
+
+
 def test_all_definitions_can_be_loaded_together(definitions):
     """Names of jobs and of steps must differ, which Dagster's servers find out when they start."""
     jobs = {job.name for job in definitions.get_repository_def().get_all_jobs()}
-    assert jobs >= {"refresh", "full_rebuild", "backfill", "privacy", "shopify_sync"}
+    assert jobs >= {"refresh", "full_rebuild", "backfill", "privacy", "shopify_sync", "report"}
 
 
 def test_other_jobs_materialize_what_they_need(definitions, graph):

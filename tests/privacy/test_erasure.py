@@ -9,7 +9,7 @@ import msgspec
 import pyarrow as pa
 import pytest
 
-from ingestion.data_folder import landing_folder
+from ingestion.data_folder import landing_folder, reports_folder
 from ingestion.landing import sealed_files
 from ingestion.privacy.erase import erase_everywhere, erase_pending, suppress
 from ingestion.privacy.identifiers import CLIENT, CUSTOMER, ORDER, TOKEN, Identifier
@@ -234,7 +234,10 @@ def test_late_events_and_replays_are_kept_out(without_anna, shops, shops_file, t
 
 
 def test_whole_shop_goes_and_the_other_stays(people, shops):
+    for shop in (SHOP, OTHER_SHOP):
+        reports_folder(people.data, shop).mkdir(parents=True)
     erase(people, shops, whole_shop=True)
+    assert not reports_folder(people.data, SHOP).exists() and reports_folder(people.data, OTHER_SHOP).exists()
     for table in people.tables():
         columns = people.table(f"select * from {table} limit 0")[0]
         if "shop" in columns and table not in ("core.shops", "operations.erasures", "operations.privacy_requests"):

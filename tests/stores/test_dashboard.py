@@ -10,7 +10,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from serving.analytics.changes import ProductPart, SalesChange
-from serving.dashboard.screens.overview import sentences
+from serving.dashboard.screens.overview import changes_list
 from serving.published import ANALYSTS_FILE, MANIFEST, read_current
 from tests.conftest import PROJECT
 from tests.stores.conftest import RECEIVED_AT
@@ -159,6 +159,6 @@ def test_privacy_requests_of_a_shop_are_on_its_pipeline_page_once_there_are_any(
 def test_a_title_has_no_effect_as_markdown():
     """A product's title comes from events: an image in it would make the reader's browser ask another machine."""
     product = ProductPart("1", MARKDOWN, 10, ("email", "mobile"), 10)
-    sentence = sentences(SalesChange("USD", 0, 10, (), (product,)))[1]
+    sentence = changes_list(SalesChange("USD", 0, 10, (), (product,))).splitlines()[1]
     assert "![" not in sentence and "$" not in sentence.replace(r"\$", "")
     assert MARKDOWN in sentence.replace("\\", "")

@@ -1,0 +1,57 @@
+"""Channels of messages: services such as mail or Slack, by apprise URLs in the environment.
+
+Reads URLs from a variable, sends texts.
+"""
+
+import os
+from collections.abc import Sequence
+from typing import Any
+
+from orchestration.errors import OrchestrationError
+
+
+class ChannelError(OrchestrationError):
+    """Messages cannot be sent; the message names the remedy, and no secret."""
+
+
+def channels(variable: str) -> list[Any]:
+    """The services of a variable's URLs, which are separated by spaces; none if it is not set.
+
+    Raises:
+        ChannelError: apprise is not installed, or does not know a URL.
+    """
+    urls = os.environ.get(variable, "").split()
+    if not urls:
+        return []
+    try:
+        import apprise
+    except ImportError:
+        raise ChannelError(f"{variable} needs apprise: install pixelnova[alerts], or remove the variable.") from None
+    services = [apprise.Apprise.instantiate(url) for url in urls]
+    if None in services:
+        raise ChannelError(
+            f"URL {services.index(None) + 1} of {variable} is not one that apprise knows: see its documentation of "
+            "services."
+        )
+    return services
+
+
+def deliver(services: Sequence[Any], variable: str, title: str, text: str, html: str = "", kind: str = "info") -> None:
+    """Send a message to every service. html: the same for those that prefer it, such as mail. kind: one of apprise's.
+
+    Raises:
+        ChannelError: some services did not take it; all others have it.
+    """
+    import apprise
+
+    def send(service: Any) -> bool:
+        one = apprise.Apprise()
+        one.add(service)
+        formats = service.notify_format  # several, the preferred one first, or a single one
+        preferred = formats[0] if isinstance(formats, tuple) else formats
+        as_html = bool(html) and preferred == apprise.NotifyFormat.HTML
+        body, written_in = (html, apprise.NotifyFormat.HTML) if as_html else (text, apprise.NotifyFormat.TEXT)
+        return bool(one.notify(title=title, body=body, body_format=written_in, notify_type=kind))
+
+    if [service for service in services if not send(service)]:
+        raise ChannelError(f"A message could not be sent: check the URLs of {variable} and the network.")
