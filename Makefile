@@ -6,7 +6,7 @@ export PIXELNOVA_DATA ?= $(CURDIR)/data
 export PIXELNOVA_DAGSTER ?= $(CURDIR)/data/dagster
 export VIRTUAL_ENV := $(CURDIR)/.venv
 
-.PHONY: demo test check dev docs screenshots constraints clean
+.PHONY: demo test check dev docs faults screenshots constraints clean
 
 demo: .venv/core
 	pixelnova demo
@@ -33,6 +33,11 @@ bench-%: .venv/dev
 docs: .venv/core
 	dbt docs generate --static --quiet --project-dir dbt_project --profiles-dir dbt_project
 	cp dbt_project/target/static_index.html "$(PIXELNOVA_DATA)/docs.html"
+
+# SEED=n repeats the points of a run.
+faults: .venv/dev
+	python -m tests.faults.killed_runs --points 200 $(if $(SEED),--seed $(SEED))
+	pytest --long tests/faults
 
 # Of the dashboard, over the current data folder; needs Chromium.
 screenshots: .venv/dev

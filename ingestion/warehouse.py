@@ -6,7 +6,7 @@ The pipeline of a source writes to the schema `raw_<source>` of data/warehouse.d
 import logging
 import shutil
 from collections.abc import Collection, Iterable, Mapping
-from datetime import date
+from datetime import date, datetime
 from pathlib import Path
 
 import dlt
@@ -266,3 +266,19 @@ def known_products(data: Path, shop: str) -> set[str]:
             {"shop": shop},
         ).fetchall()
     return {product_id for (product_id,) in rows}
+
+
+def newest_answer(data: Path, shop: str) -> datetime | None:
+    """When the newest rows of a shop were fetched from the Admin API; None before the first."""
+    with connect(warehouse_file(data)) as connection:
+        tables = connection.execute(
+            "select table_name from information_schema.columns "
+            "where table_schema = 'raw_shopify' and column_name = 'fetched_at'"
+        ).fetchall()
+        newest = [
+            connection.execute(
+                f"select max(fetched_at) from raw_shopify.{table} where shop = $shop", {"shop": shop}
+            ).fetchone()[0]
+            for (table,) in tables
+        ]
+    return max((at for at in newest if at is not None), default=None)

@@ -18,7 +18,7 @@ class WarehouseDamaged(IngestionError):
 
 
 def check_warehouse(warehouse: Path) -> None:
-    """Check that the file can be opened and has all of its blocks; a missing file is not damaged.
+    """Check that the file can be opened and has the blocks of all tables; a missing file is not damaged.
 
     Raises:
         WarehouseDamaged: it is damaged.
@@ -32,11 +32,26 @@ def check_warehouse(warehouse: Path) -> None:
                 "select total_blocks, block_size from pragma_database_size()"
             ).fetchall()
             present = warehouse.stat().st_size  # closing it may make it smaller
+            expected = _HEADER_BYTES + blocks * block_bytes
+            if present < expected:  # damaged, unless only free blocks are missing, which are written when they are used
+                expected = _HEADER_BYTES + (_last_block(connection) + 1) * block_bytes
     except duckdb.Error as error:
         raise _damaged(warehouse, str(error).splitlines()[0]) from error
-    expected = _HEADER_BYTES + blocks * block_bytes
     if present < expected:
         raise _damaged(warehouse, f"it has {present:,} of {expected:,} bytes")
+
+
+def _last_block(connection: duckdb.DuckDBPyConnection) -> int:
+    """The number of the last block that a table uses, from 0; -1 without tables."""
+    tables = connection.execute("select format('{}.\"{}\"', schema_name, table_name) from duckdb_tables()").fetchall()
+    blocks = [
+        connection.execute(
+            "select greatest(max(block_id), max(list_max(additional_block_ids))) from pragma_storage_info($table)",
+            {"table": table},
+        ).fetchone()[0]
+        for (table,) in tables
+    ]
+    return max((block for block in blocks if block is not None), default=-1)
 
 
 def put_aside_if_damaged(warehouse: Path) -> Path | None:

@@ -26,7 +26,7 @@ gc.set_threshold(50_000, 20, 100)
 # Slow files. They start first, so that no core waits for one of them at the end.
 LONGEST = (
     *("test_incremental.py", "test_killed_refresh.py", "test_pipeline.py", "test_real_data.py", "test_eligibility.py"),
-    *("test_cli.py", "test_fence.py"),
+    *("test_killed_runs.py", "test_cli.py", "test_fence.py"),
 )
 
 

@@ -212,7 +212,7 @@ def _with_children(
     change: Callable[[Node], Node] = lambda node: node,
 ) -> Iterator[_Part]:
     """A page of nodes, each with all pages of its inner connection. All rows share one `fetched_at`."""
-    fetched_at, connection = _now(), path.rpartition(".")[2]
+    fetched_at, connection = _fetched_at(api), path.rpartition(".")[2]
     rows: dict[str, list[dict[str, Any]]] = {parents: [], children: []}
     for node in nodes:
         inner = node.pop(connection)
@@ -243,8 +243,9 @@ def _bulk_parts(api: AdminApi, workspace: Path, query: str, seen: "_Seen") -> It
     file = api.bulk(query, workspace)
     log.info("%s: reading %s", api.shop, file.path.name, extra={"shop": api.shop})
     # Parents and children share one fetched_at: dbt matches them by it.
-    parents = _ParquetLog(file.path.with_suffix(".parents.parquet"), api.shop, file.asked_at)
-    children = _ParquetLog(file.path.with_suffix(".children.parquet"), api.shop, file.asked_at)
+    fetched_at = _fetched_at(api, file.asked_at)
+    parents = _ParquetLog(file.path.with_suffix(".parents.parquet"), api.shop, fetched_at)
+    children = _ParquetLog(file.path.with_suffix(".children.parquet"), api.shop, fetched_at)
     newest = ""
     with file.path.open("rb") as lines, parents, children:
         for number, line in enumerate(lines, start=1):
@@ -317,12 +318,13 @@ def _deletions(api: AdminApi, settings: Settings, state: dict[str, Any]) -> Iter
     """Products deleted since the last run; Shopify keeps these events for a year. The first run needs none."""
     began_at, since = _now(), state.get("since")
     if since:
+        since = min(since, _text(began_at - DELETIONS_OVERLAP))  # the clock may have been ahead
         search = f"action:destroy AND subject_type:PRODUCT AND created_at:>='{since}'"
         for nodes in api.pages("events", PRODUCT_DELETIONS, query=search):
             yield _Part(
                 "product_deletions",
                 [
-                    _row(api.shop, {"id": node["subjectId"], "deletedAt": node["createdAt"]}, None, began_at)
+                    _row(api.shop, {"id": node["subjectId"], "deletedAt": node["createdAt"]}, None, _fetched_at(api))
                     for node in nodes
                     if node.get("subjectType") == "PRODUCT"
                 ],
@@ -333,21 +335,21 @@ def _deletions(api: AdminApi, settings: Settings, state: dict[str, Any]) -> Iter
 def _sweep(api: AdminApi, settings: Settings, state: dict[str, Any]) -> Iterator[_Part]:
     """Once a week: products that vanished without an event. The first run counts as the first sweep."""
     began_at, last = _now(), state.get("at")
-    if last and datetime.fromisoformat(last) + SWEEP_EVERY > began_at:
+    if last and _is_within(SWEEP_EVERY, last, began_at):
         return
     if last:
         known = settings.known_products(api.shop)
         alive = {node["id"] for nodes in api.pages("products", PRODUCT_IDS) for node in nodes}
         gone = [{"id": one, "deletedAt": _text(began_at)} for one in sorted(known - alive)]
-        yield _Part("product_deletions", [_row(api.shop, node, None, began_at) for node in gone])
+        yield _Part("product_deletions", [_row(api.shop, node, None, _fetched_at(api)) for node in gone])
     state["at"] = _text(began_at)
 
 
 def _collections(api: AdminApi, settings: Settings, state: dict[str, Any]) -> Iterator[_Part]:
     """Collections with changed fields or members, and a final row for deleted ones."""
     began_at, known = _now(), state.get("known", {})
-    read_at = datetime.fromisoformat(state["members_read_at"]) if "members_read_at" in state else None
-    all_members = read_at is None or read_at + MEMBERSHIP_EVERY <= began_at
+    read_at = state.get("members_read_at")
+    all_members = read_at is None or not _is_within(MEMBERSHIP_EVERY, read_at, began_at)
     alive = {}
     for nodes in api.pages("collections", COLLECTIONS):
         for node in nodes:
@@ -363,14 +365,14 @@ def _collections(api: AdminApi, settings: Settings, state: dict[str, Any]) -> It
                 continue
             alive[node["id"]] = {"fields": fields, "members": _digest(sorted(members))}
             if before != alive[node["id"]]:
-                fetched_at = _now()
+                fetched_at = _fetched_at(api)
                 yield _Part("collections", [_row(api.shop, node, None, fetched_at)])
                 yield _Part(
                     "collection_products", [_row(api.shop, {"id": one}, node["id"], fetched_at) for one in members]
                 )
     gone = [{"id": one, "deletedAt": _text(began_at)} for one in known if one not in alive]
     if gone:
-        yield _Part("collections", [_row(api.shop, node, None, _now()) for node in gone])
+        yield _Part("collections", [_row(api.shop, node, None, _fetched_at(api)) for node in gone])
     state["known"] = alive
     if all_members:
         state["members_read_at"] = _text(began_at)
@@ -446,6 +448,20 @@ def _digest(value: Any) -> str:
 
 def _now() -> datetime:
     return datetime.now(UTC)
+
+
+def _fetched_at(api: AdminApi, asked_at: datetime | None = None) -> datetime:
+    """Now, or when it was asked, but after the rows of earlier runs: newer rows replace older ones.
+
+    After a clock was ahead, these times are those of the newest row until it is right again.
+    """
+    at = asked_at or _now()
+    return at if api.newest_answer is None else max(at, api.newest_answer + timedelta(microseconds=1))
+
+
+def _is_within(period: timedelta, since: str, now: datetime) -> bool:
+    """Whether the period that began at `since` lasts; not if that is in the future, as seen by a clock set back."""
+    return _time(since) <= now < _time(since) + period
 
 
 def _time(text: str) -> datetime:

@@ -47,11 +47,12 @@ class BulkFile:
 
 @dataclass(frozen=True)
 class AdminApi:
-    """The address of one shop's Admin API, and its token."""
+    """The address of one shop's Admin API, and its token. newest_answer: when the newest loaded rows were fetched."""
 
     shop: str
     url: str
     token: Token
+    newest_answer: datetime | None = None
 
     def pages(self, path: str, document: str, /, **variables: Any) -> Iterator[list[Node]]:
         """The nodes of a connection, page after page.

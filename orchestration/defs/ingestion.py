@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -22,7 +23,7 @@ from ingestion.sources.pixel import pixel_source
 from ingestion.sources.privacy import privacy_source
 from ingestion.sources.shopify import Settings, shopify_source
 from ingestion.sources.shops import shops_source
-from ingestion.warehouse import archive_loaded, known_products, not_loaded, outdated_user_agents
+from ingestion.warehouse import archive_loaded, known_products, newest_answer, not_loaded, outdated_user_agents
 from ingestion.warehouse_connection import connect
 from orchestration.build_state import mark_for_rebuild
 from orchestration.dbt_manifest import MANIFEST, prepare_dbt, source_descriptions
@@ -169,6 +170,7 @@ def shopify(context: dg.AssetExecutionContext, dlt: DagsterDltResource, warehous
         without_erased=lambda table, rows: remaining_rows(table, rows, Suppressed(suppressions), keep_orders),
         erased_until=suppressions.shops,
     )
+    apis = [replace(api, newest_answer=newest_answer(warehouse.data, api.shop)) for api in apis]
     source = shopify_source(apis, settings)
     yield from _load(context, dlt, source, warehouse.pipeline("shopify"))
 

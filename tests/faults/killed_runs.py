@@ -97,7 +97,8 @@ def _chain(number: int, points: Sequence[Point], folder: Path, rebuilt: Path) ->
             elif code:
                 faults.append(f"refresh {part + 1} ended with {code}")
             faults += [f"after refresh {part + 1}: {fault}" for fault in _broken_version(store.data)]
-    faults += faults_of(store.data, rebuilt)
+    if code == 0:
+        faults += faults_of(store.data, rebuilt)
     if not faults:
         shutil.rmtree(store.data)
     return Chain(number, points, hits, faults)

@@ -14,12 +14,12 @@ from pathlib import Path
 from tests.conftest import PROJECT
 
 FORK = multiprocessing.get_context("forkserver")
-FORK.set_forkserver_preload(["tests.faults.refresh_imports"])
 SITE = Path(__file__).parent / "site"
 
 
 def start_server() -> None:
     """Import everything once. The server finds the modules only by PYTHONPATH."""
+    FORK.set_forkserver_preload(["tests.faults.refresh_imports"])
     before = os.environ.get("PYTHONPATH")
     os.environ["PYTHONPATH"] = str(PROJECT)
     try:

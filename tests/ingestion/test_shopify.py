@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import duckdb
@@ -28,7 +29,7 @@ from ingestion.sources.shopify_api import admin_apis
 from ingestion.sources.shopify_errors import ShopifyError
 from ingestion.sources.shopify_queries import API_VERSION, DOCUMENTS, PRODUCTS
 from ingestion.sources.shopify_token import token_variable
-from ingestion.warehouse import known_products, open_pipeline
+from ingestion.warehouse import known_products, newest_answer, open_pipeline
 from tests.browser import missing
 
 NOW = datetime(2026, 11, 1, 12, tzinfo=UTC)
@@ -102,7 +103,10 @@ def serving(shop, store, token="right", **settings):
 
 def load(data, *apis, **settings):
     """Load; returns (subject, error) of every failed subject."""
-    known = {"known_products": lambda domain: known_products(data, domain), "workspace": data / "work"}
+    known = {
+        "known_products": lambda domain: known_products(data, domain),
+        "workspace": data / "work",
+    }
     open_pipeline("shopify", data).run(shopify_source(apis, Settings(**known | settings)))
     newest = "select max(_dlt_load_id) from raw_shopify.fetches"
     return query(
@@ -347,6 +351,22 @@ def test_the_sweep_finds_products_deleted_without_an_event(shop, store, tmp_path
         load(tmp_path, api)
     assert now_known(tmp_path) == really(store)
     assert rows(tmp_path, "product_deletions") == 1
+
+
+def test_what_was_fetched_while_the_clock_was_ahead_does_not_hide_later_changes(shop, store, tmp_path, monkeypatch):
+    with serving(shop, store) as (_, api):
+        with monkeypatch.context() as ahead:
+            ahead.setattr(shopify, "_now", lambda: datetime.now(UTC) + timedelta(days=400))
+            load(tmp_path, api)
+        changed = datetime.now(UTC)
+        store.update_product(PINK.format(5), changed, title="Renamed")
+        store.delete_product(PINK.format(8), changed)
+        store.delete_product(PINK.format(9), changed, leaves_event=False)
+        load(tmp_path, replace(api, newest_answer=newest_answer(tmp_path, shop.domain)))
+    newest = "select max_by(node, fetched_at) from raw_shopify.products where id = '{}'"
+    [(node,)] = query(tmp_path, newest.format(PINK.format(5)))
+    assert json.loads(node)["title"] == "Renamed"
+    assert {PINK.format(8), PINK.format(9)}.isdisjoint(known_products(tmp_path, shop.domain))
 
 
 def test_collections_are_reloaded_when_members_change(shop, tmp_path, monkeypatch):

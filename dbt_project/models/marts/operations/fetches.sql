@@ -1,12 +1,26 @@
 with
 
+-- A load that was killed after it had committed is loaded again, so rows may be there twice.
+admin_api_once as (
+
+    select distinct
+        shop,
+        subject,
+        began_at,
+        ended_at,
+        rows,
+        error
+    from {{ source('shopify', 'fetches') }}
+
+),
+
 -- A run fetches deletions first.
 admin_api as (
 
     select
         *,
         began_at >= max(case when subject = 'deletions' then began_at end) over (partition by shop) as is_newest
-    from {{ source('shopify', 'fetches') }}
+    from admin_api_once
 
 ),
 

@@ -1,5 +1,6 @@
--- Older readings do not record completeness; they count as the whole catalogue.
-select
+-- Older readings do not record completeness; they count as the whole catalogue. A load that was killed after it had
+-- committed is loaded again, so rows may be there twice.
+select distinct
     shop,
     file,
     fetched_at,
