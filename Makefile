@@ -6,7 +6,7 @@ export PIXELNOVA_DATA ?= $(CURDIR)/data
 export PIXELNOVA_DAGSTER ?= $(CURDIR)/data/dagster
 export VIRTUAL_ENV := $(CURDIR)/.venv
 
-.PHONY: demo test check dev docs faults screenshots constraints clean
+.PHONY: demo test check dev docs faults soak screenshots constraints clean
 
 demo: .venv/core
 	pixelnova demo
@@ -25,9 +25,11 @@ check: .venv/dev
 	dg check defs
 
 # bench-collector (needs wrk, nginx-light, libnginx-mod-http-echo), -shopify, -warehouse, -recommendations (wrk), -refresh,
-# -experiments, -dashboard, -privacy.
+# -experiments, -dashboard, -privacy, -soak (ten minutes of everything at once).
 bench-%: .venv/dev
 	python -m tests.benchmarks.$* --json docs/benchmark-$*.json
+
+soak: bench-soak
 
 # dbt's documentation of the current warehouse, in one file.
 docs: .venv/core
