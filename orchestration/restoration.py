@@ -47,7 +47,9 @@ def restore(source: Path, data: Path, shops_file: Path) -> Restored:
     """
     folder = source if (source / LIST).exists() else next(reversed(backups(source)), None)
     if folder is None:
-        raise BackupError(f"{source} is not a backup and has none: name the folder that `pixelnova backup` wrote to.")
+        raise BackupError(
+            f"{source} is not a backup and contains none: name the folder that `pixelnova backup` wrote to."
+        )
     backup = read_backup(folder)
     damaged = [file.path for file in backup.files if not _is_whole(folder / file.path, file)]
     if damaged:

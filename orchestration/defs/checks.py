@@ -1,4 +1,4 @@
-"""Checks of what dbt cannot see: files, the published version, the disk, and figures that are unlikely but not wrong.
+"""Checks of what dbt cannot see: files, the published version, the disk, and figures that are unusual, not wrong.
 
 dbt's own tests are checks of its models, and a failed one stops the publication. The checks here stop nothing.
 """
@@ -34,7 +34,7 @@ LATENESS = dg.AssetCheckSpec(
 QUARANTINE = dg.AssetCheckSpec(
     "few_events_are_quarantined",
     asset=["operations", "quarantined_events"],
-    description="The share of each shop's newest events; the threshold is that of alerts.",
+    description="The share of each shop's newest events in quarantine; the threshold is that of alerts.",
 )
 LOSS = dg.AssetCheckSpec(
     "the_pixel_sees_most_orders",
@@ -92,7 +92,7 @@ def quality_of_publication(warehouse: Warehouse) -> Iterator[dg.AssetCheckResult
 
 
 def _thresholds() -> Thresholds:
-    """Those of alerts; the defaults if one is malformed, which `pixelnova doctor` names and no run fails for."""
+    """The alert thresholds; the defaults if one is malformed: `pixelnova doctor` reports that, and no run fails."""
     try:
         return Thresholds.of_environment()
     except SettingError:

@@ -200,7 +200,7 @@ def test_a_damaged_backup_is_refused(data, shops, tmp_path, monkeypatch):
     (backup / LIST).write_text("{")
     with pytest.raises(BackupError, match="use another backup"):
         restored(backup, tmp_path, monkeypatch)
-    with pytest.raises(BackupError, match="is not a backup and has none"):
+    with pytest.raises(BackupError, match="is not a backup and contains none"):
         restored(tmp_path / "config", tmp_path, monkeypatch)
 
 

@@ -118,7 +118,7 @@ def test_failed_part_exits_with_1_and_prints_its_remedy(command, admin_api):
     code, output = command(**GRANTED)
     assert code == 1
     assert f"✗ token The app is not installed on {DOMAIN} (app_not_installed)\n    install it from the Dev" in output
-    assert f"pixelnova: {DOMAIN} is not connected: 1 failed" in output
+    assert f"pixelnova: {DOMAIN} is not connected: 1 check failed" in output
 
 
 def test_store_missing_in_shops_toml_is_reported(command):

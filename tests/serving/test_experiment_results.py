@@ -131,8 +131,10 @@ def test_nothing_is_reported_of_an_uneven_split(rng):
     found = analysis(ENDED, experiment(rng, broken, b=0.5))
     [judged] = found.verdicts
     assert judged.status == "withheld"
-    assert judged.sentence.startswith("Withheld: the split is not the declared one: control 10,000 (expected 9,605), b")
-    assert judged.sentence.endswith("look at device mobile.")
+    assert judged.sentence.startswith(
+        "Withheld: the split differs from the declared one: control 10,000 (expected 9,605)"
+    )
+    assert judged.sentence.endswith("check device mobile.")
     assert {row.status for row in found.results} == {WITHHELD}
     assert {row.lift for row in found.results} == {None}
     p_values = {row.segment: row.p_value for row in found.sample_ratios}
