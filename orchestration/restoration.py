@@ -39,7 +39,7 @@ def restore(source: Path, data: Path, shops_file: Path) -> Restored:
 
     source: a backup, or a folder of backups, of which the newest is taken. An interrupted restoration starts over.
 
-    The data folder may have the folder `privacy` of the lost one: whoever is on its suppression list is erased again.
+    The data folder may have the folder `privacy` of the lost one: everyone on its suppression list is erased again.
 
     Raises:
         BackupError: there is no backup, it is damaged, or the data folder is not empty.

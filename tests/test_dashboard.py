@@ -263,7 +263,7 @@ def test_a_new_version_is_shown_without_a_reload(browse, server, built_demo):
     page.get_by_text(f"Version {published.folder.name} was published").wait_for()
 
 
-def test_the_proxy_says_who_asks_and_nobody_else_does(chromium, built_demo, tmp_path):
+def test_only_the_proxy_identifies_the_user(chromium, built_demo, tmp_path):
     access = tmp_path / "access.toml"
     access.write_text(
         'login = "header"\nheader = "X-User"\nproxies = ["127.0.0.1"]\n'

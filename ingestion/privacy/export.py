@@ -1,4 +1,4 @@
-"""Everything that is held about a person, as a package for them: JSON and CSV files, and a readme in plain words.
+"""Exports everything that is stored about a person as a package: JSON and CSV files with a readme in plain words.
 
 Reads the warehouse; writes data/privacy/exports/<request id>/, which only its owner can read. The operator sends it and
 deletes it; an erasure of the same person deletes it, too.

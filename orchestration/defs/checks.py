@@ -14,7 +14,7 @@ from orchestration.defs.publication import published_version
 from orchestration.defs.resources import Warehouse
 from orchestration.health import Share, missing_order_shares, quarantined_shares
 from orchestration.problems import MIN_COUNT, Thresholds, significant
-from orchestration.quality import fates, late_shares, volumes, wrong_row_counts
+from orchestration.quality import late_shares, line_counts, volumes, wrong_row_counts
 from orchestration.settings import SettingError
 from serving.published import read_current
 
@@ -58,7 +58,7 @@ def acknowledged_events_are_loaded_quarantined_or_waiting(warehouse: Warehouse) 
     """Every line of the landing files of this run, counted before the load, is in a raw table or will be loaded."""
     sealed = {file.name for file in sealed_files(warehouse.landing)}
     with connect(warehouse.file) as connection:
-        found = fates(connection, warehouse.lines_before_load, sealed)
+        found = line_counts(connection, warehouse.lines_before_load, sealed)
     return dg.AssetCheckResult(passed=found.are_complete, metadata=found._asdict())
 
 

@@ -181,7 +181,7 @@ def test_static_token_is_checked(check):
 
 
 def test_collector_with_another_key_or_secret_is_reported(check, monkeypatch, tmp_path):
-    other = tmp_path / "collector"  # a folder of its own: a collector reloads shops.toml when that changes
+    other = tmp_path / "collector"  # a separate folder: a collector reloads shops.toml when that changes
     other.mkdir()
     (other / "shops.toml").write_text(SHOPS)
     with collecting(monkeypatch, other, PIXELNOVA_SHOPIFY_SECRETS="of-another-app") as url:

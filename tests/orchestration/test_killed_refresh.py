@@ -166,7 +166,7 @@ def test_status_reads_no_warehouse(refreshed, pixelnova):
     assert "Run in progress" in said
 
 
-def test_monitoring_finds_out_by_the_lock_whether_a_run_lives(refreshed, monkeypatch):
+def test_monitoring_recognizes_live_runs_by_the_lock(refreshed, monkeypatch):
     monkeypatch.setenv("PIXELNOVA_DATA", str(refreshed.data))
     monkeypatch.setenv("PIXELNOVA_DAGSTER", str(refreshed.data / "dagster"))
     with dg.DagsterInstance.from_ref(InstanceRef.from_dir(str(PROJECT))) as instance:
@@ -223,7 +223,7 @@ def test_a_refresh_that_fails_while_it_loads_says_why_on_the_terminal_and_in_the
     assert last_run(tmp_path).error.startswith("pixel: NotADirectoryError")
 
 
-def test_a_killed_refresh_holds_the_lock_as_long_as_dbt_writes_and_the_next_one_makes_all_whole(refreshed, pixelnova):
+def test_a_killed_refresh_holds_the_lock_while_dbt_writes_and_the_next_one_repairs_everything(refreshed, pixelnova):
     data = refreshed.data
     environment = {**os.environ, **refreshed.env, "PIXELNOVA_DATA": str(data)}
     command = [sys.executable, "-m", "orchestration.cli", "refresh", "--full"]

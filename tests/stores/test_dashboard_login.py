@@ -97,7 +97,7 @@ def open_as(chromium, address) -> Callable[..., str]:
     return open_as
 
 
-def test_only_who_has_logged_in_with_a_verified_address_sees_a_shop_and_it_is_their_own(open_as):
+def test_only_users_with_a_verified_address_see_a_shop_and_only_their_own(open_as):
     anna, bob = ({"email": f"{name}@example.com", "email_verified": True} for name in ("anna", "bob"))
     for shop in (TWO_YEARS, MIXED):
         assert "€" not in open_as(anna, "¥349,650", shop)
