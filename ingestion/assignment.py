@@ -19,7 +19,7 @@ def assigned_bucket(seed: str, unit: str) -> int:
 def bucket_ranges(coverage: Decimal, weights: Sequence[Decimal]) -> list[tuple[int, int]]:
     """The half-open range of buckets of each variation.
 
-    A variation starts where it would at full coverage, so that raising the coverage moves nobody.
+    A variation starts where it would at full coverage, so that raising the coverage moves no unit.
     """
     starts = accumulate(weights, initial=Decimal(0))
     return [

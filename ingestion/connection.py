@@ -227,7 +227,7 @@ def _is_secure(url: str) -> Finding:
     return Finding(
         "unknown",
         "collector",
-        f"{url} is ready, but browsers do not send from a shop to an address without https",
+        f"{url} is ready, but browsers do not send events from a shop to an address without https",
         "put a TLS proxy in front of it (docs/operations.md)",
     )
 

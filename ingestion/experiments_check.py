@@ -18,7 +18,7 @@ DEFAULT, NOTHING, HOLDOUT = "default", "nothing", "holdout"
 PLACEMENTS = ("product_page", "bought_together", "viewed_together", "session", "popular", "trending")
 STRATEGIES = (*PLACEMENTS, "similar")
 DEVICES = ("mobile", "tablet", "desktop")
-# The channels that a page can tell by its URL and referrer (serving/experiment_export.py).
+# The channels that a page can determine from its URL and referrer (serving/experiment_export.py).
 CHANNELS = (
     *("paid search", "paid social", "email", "sms", "other campaign"),
     *("direct", "organic search", "organic social", "referral"),
@@ -212,7 +212,7 @@ def _audience(audience: Any) -> str | None:
 def _twice(holdouts: Sequence[Mapping[str, Any]], experiments: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     for one, other in combinations(holdouts, 2):
         if one["shop"] == other["shop"]:
-            yield f"{one['shop']} has several holdouts: a shop has one for ever; remove the others."
+            yield f"{one['shop']} has several holdouts: a shop can have only one; remove the others."
     for one, other in combinations(experiments, 2):
         if one["shop"] != other["shop"]:
             continue
@@ -222,7 +222,7 @@ def _twice(holdouts: Sequence[Mapping[str, Any]], experiments: Sequence[Mapping[
         seeds = [experiment.get("seed", experiment["key"]) for experiment in (one, other)]
         if seeds[0] == seeds[1]:
             yield (
-                f"{other['key']} has the seed of {one['key']}, so both would assign the same units alike: "
+                f"{other['key']} has the seed of {one['key']}, so both would assign units identically: "
                 "choose another seed."
             )
         for layered, seed in ((one, seeds[1]), (other, seeds[0])):
@@ -312,7 +312,7 @@ def _listed(values: Any, known: Sequence[str], kind: str, may_be_empty: bool = F
         if value not in known:
             return f"{_quoted(value)} is not a {kind}: {_meant(value, known)}"
         if values.count(value) > 1:
-            return f"{_quoted(value)} is in it twice."
+            return f"{_quoted(value)} appears in it twice."
     return None
 
 
@@ -327,7 +327,7 @@ def _is_share(value: Any) -> bool:
 
 def _meant(name: Any, known: Sequence[str]) -> str:
     close = difflib.get_close_matches(name, known, n=1) if isinstance(name, str) else []
-    return f"did you mean {close[0]}?" if close else f"known are {', '.join(known)}."
+    return f"did you mean {close[0]}?" if close else f"use one of {', '.join(known)}."
 
 
 def _quoted(value: Any) -> str:

@@ -68,10 +68,10 @@ class Shop(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     channels: overrides the channel of a utm_source, utm_medium or referrer host; "direct" for
     a host that shoppers come back from, such as a payment provider.
     recommendations: products never shown, and products shown first.
-    keep_orders_anonymous: when a person is erased, their orders stay without them, for the books; False: they go too.
+    keep_orders_anonymous: whether an erased person's orders are kept anonymously, for accounting.
     keep_raw_days: how long received events stay in the landing archive. keep_events_days: how long events and sessions
-    stay; daily numbers stay for ever. keep_identity_days: how long the rows of a person stay after their last event.
-    None: for ever.
+    stay; daily numbers are always kept. keep_identity_days: how long the rows of a person stay after their last event.
+    None: no limit.
     """
 
     domain: str

@@ -1,4 +1,4 @@
-"""Alerts: reports problems once, and that they are over, to the channels of PIXELNOVA_ALERTS.
+"""Alerts: reports problems once, and when they are resolved, to the channels in PIXELNOVA_ALERTS.
 
 Takes the problems found now, compares them with data/alerts.json, sends one notification through apprise.
 """
@@ -23,9 +23,10 @@ STATE, LOCK = "alerts.json", "alerts.lock"
 
 
 class Alert(msgspec.Struct):
-    """A problem that was reported within the window, or lasts. since: when it began, or came back.
+    """A problem that persists, or was reported within the window. since: when it last began.
 
-    sent_at: when it was last reported. is_reported: whether it was since it began; if so, its end is reported too.
+    sent_at: when it was last reported. is_reported: whether it was reported since it began; only then is its end
+    reported too.
     """
 
     what: str
@@ -36,7 +37,7 @@ class Alert(msgspec.Struct):
 
 
 class Notification(msgspec.Struct, frozen=True):
-    """is_bad: whether it reports a problem, rather than ends only."""
+    """is_bad: whether it reports a problem, not only resolved ones."""
 
     title: str
     body: str
@@ -47,10 +48,10 @@ Send = Callable[[Notification], None]
 
 
 def report(data: Path, found: Sequence[Problem], now: datetime, send: Send) -> Notification | None:
-    """Send what is new or over, or lasts longer than the window since it was last sent; returns what was sent.
+    """Send new and resolved problems, and those that persist a window after they were last sent; returns what was sent.
 
-    A problem is sent at most once in a window, even if it was over in between. If sending fails, the next call tries
-    again.
+    A problem is sent at most once in a window, even if it was resolved in between. If sending fails, the next call
+    tries again.
 
     Raises:
         ChannelError: sending failed.
@@ -59,9 +60,9 @@ def report(data: Path, found: Sequence[Problem], now: datetime, send: Send) -> N
     with (data / LOCK).open("a") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         alerts = _read(data)
-        over = _update(alerts, found, now)
+        resolved = _update(alerts, found, now)
         due = [problem for problem in found if _is_due(alerts[problem.key], now, window)]
-        notification = _notification(due, over, alerts, now) if due or over else None
+        notification = _notification(due, resolved, alerts, now) if due or resolved else None
         if notification is not None:
             send(notification)
         for problem in due:
@@ -72,7 +73,7 @@ def report(data: Path, found: Sequence[Problem], now: datetime, send: Send) -> N
 
 
 def _update(alerts: dict[str, Alert], found: Sequence[Problem], now: datetime) -> list[Alert]:
-    """Add the problems that have begun, and mark those that are over; returns those whose end must be reported."""
+    """Add new problems, and mark resolved ones; returns those whose end must be reported."""
     for problem in found:
         alert = alerts.setdefault(problem.key, Alert(problem.what, problem.since or now))
         if not alert.lasts:
@@ -88,12 +89,12 @@ def _is_due(alert: Alert, now: datetime, window: timedelta) -> bool:
 
 
 def _notification(
-    due: Sequence[Problem], over: Sequence[Alert], alerts: dict[str, Alert], now: datetime
+    due: Sequence[Problem], resolved: Sequence[Alert], alerts: dict[str, Alert], now: datetime
 ) -> Notification:
     counts = [f"{len(due)} problem{'s' if len(due) > 1 else ''}"] if due else []
-    counts += [f"{len(over)} over"] if over else []
+    counts += [f"{len(resolved)} resolved"] if resolved else []
     parts = [f"{problem.what}\nSince {_time(alerts[problem.key].since)}.\nRemedy: {problem.remedy}" for problem in due]
-    parts += [f"Over: {alert.what}\nIt lasted from {_time(alert.since)} to {_time(now)}." for alert in over]
+    parts += [f"Resolved: {alert.what}\nIt lasted from {_time(alert.since)} to {_time(now)}." for alert in resolved]
     return Notification(f"Pixelnova on {socket.gethostname()}: {', '.join(counts)}", "\n\n".join(parts), bool(due))
 
 

@@ -212,7 +212,7 @@ def _check_warehouse(file: Path) -> None:
             duckdb.connect(str(file), read_only=True).close()
         except duckdb.Error as error:
             raise BackupError(
-                f"The copy of the warehouse cannot be opened ({error}): see whether a refresh works."
+                f"The copy of the warehouse cannot be opened ({error}): check whether `pixelnova refresh` works."
             ) from error
 
 

@@ -30,8 +30,8 @@ def channels(variable: str) -> list[Any]:
     services = [apprise.Apprise.instantiate(url) for url in urls]
     if None in services:
         raise ChannelError(
-            f"URL {services.index(None) + 1} of {variable} is not one that apprise knows: see its documentation of "
-            "services."
+            f"URL {services.index(None) + 1} of {variable} is not supported by apprise: see the services "
+            "in its documentation."
         )
     return services
 

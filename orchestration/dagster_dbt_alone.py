@@ -1,8 +1,8 @@
-"""What the definitions use of dagster-dbt, imported without dbt.
+"""Imports dagster-dbt without importing dbt.
 
-Reads nothing, writes nothing. dagster-dbt also works where dbt is not installed: it uses the manifest and the `dbt`
-command. Where it is, dagster-dbt imports all of it, which takes longer than importing Dagster, in every process that
-loads the definitions. Those never use it: dbt runs as a child process.
+Reads nothing, writes nothing. dagster-dbt also works without dbt in its process: it uses the manifest and the `dbt`
+command. But if dbt is installed, dagster-dbt imports all of it, which takes longer than importing Dagster, in every
+process that loads the definitions. The definitions do not need it: dbt runs as a child process.
 """
 
 import sys

@@ -42,7 +42,7 @@ ANSWER_SECONDS = 2.0
 
 
 def check_installation(now: datetime) -> Iterator[Finding]:
-    """One finding for each thing that can be right or wrong: `unknown` ones deserve a look, `failed` ones an action."""
+    """One finding per check: `unknown` ones are warnings, `failed` ones need action."""
     data, shops_toml = data_folder(), shops_file()
     yield from _versions()
     yield from _data_folder(data)
@@ -166,7 +166,7 @@ def _ports() -> Iterator[Finding]:
             yield Finding("failed", "port", f"{port}: the {name} is not ready", answer.text[:200].strip())
         else:
             remedy = f"stop that program, or start the {name} with another --port"
-            yield Finding("unknown", "port", f"{port} is used by something else than the {name}", remedy)
+            yield Finding("unknown", "port", f"{port} is used by a program other than the {name}", remedy)
 
 
 def _clock(data: Path, now: datetime) -> Iterator[Finding]:

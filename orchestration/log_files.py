@@ -61,9 +61,9 @@ class JsonLines(logging.Formatter):
 
 
 class RotatingFile(logging.Handler):
-    """Appends lines to a file; whoever fills it renames it. The file is opened for each line, under a lock.
+    """Appends lines to a file; the process that fills it rotates it. The file is opened for each line, under a lock.
 
-    A log that cannot be written stops nobody: the first failure is reported on stderr.
+    If the log cannot be written, no error is raised: the first failure is reported on stderr.
     """
 
     def __init__(self, file: str, max_bytes: int = MAX_FILE_BYTES, older: int = OLDER_FILES) -> None:

@@ -48,7 +48,7 @@ class Problem:
 
 
 def problems(health: Health, thresholds: Thresholds, now: datetime) -> list[Problem]:
-    """All problems, the gravest first."""
+    """All problems, the most severe first."""
     return [
         *_disk(health, thresholds),
         *_refresh(health),

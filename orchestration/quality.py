@@ -15,8 +15,8 @@ WEEKS, MIN_WEEKS = 8, 3  # earlier days that a day is compared with
 LATE_DAYS = 2  # newest days of a shop
 
 
-class Fates(NamedTuple):
-    """What became of the lines of landing files. quarantined: also events put aside. waiting: of files to be loaded."""
+class LineCounts(NamedTuple):
+    """Lines of landing files by where they are now. quarantined: includes events put aside. waiting: not loaded yet."""
 
     acknowledged: int
     loaded: int
@@ -38,8 +38,8 @@ class Volume(NamedTuple):
     usual: float
 
 
-def fates(connection: duckdb.DuckDBPyConnection, lines: Mapping[str, int], sealed: set[str]) -> Fates:
-    """What became of the lines of these landing files.
+def line_counts(connection: duckdb.DuckDBPyConnection, lines: Mapping[str, int], sealed: set[str]) -> LineCounts:
+    """Count the lines of these landing files by where they are now.
 
     Args:
         lines: of each file, by its name.
@@ -53,7 +53,7 @@ def fates(connection: duckdb.DuckDBPyConnection, lines: Mapping[str, int], seale
             {"files": list(lines)},
         ).fetchall()
     }
-    return Fates(
+    return LineCounts(
         acknowledged=sum(lines.values()),
         loaded=sum(events for events, _ in ledger.values()),
         quarantined=sum(unreadable for _, unreadable in ledger.values()),

@@ -39,7 +39,7 @@ def restore(source: Path, data: Path, shops_file: Path) -> Restored:
 
     source: a backup, or a folder of backups, of which the newest is taken. An interrupted restoration starts over.
 
-    The data folder may have the folder `privacy` of the lost one: whoever is on its suppression list is erased again.
+    The data folder may have the folder `privacy` of the lost one: everyone on its suppression list is erased again.
 
     Raises:
         BackupError: there is no backup, it is damaged, or the data folder is not empty.
@@ -47,7 +47,9 @@ def restore(source: Path, data: Path, shops_file: Path) -> Restored:
     """
     folder = source if (source / LIST).exists() else next(reversed(backups(source)), None)
     if folder is None:
-        raise BackupError(f"{source} is not a backup and has none: name the folder that `pixelnova backup` wrote to.")
+        raise BackupError(
+            f"{source} is not a backup and contains none: name the folder that `pixelnova backup` wrote to."
+        )
     backup = read_backup(folder)
     damaged = [file.path for file in backup.files if not _is_whole(folder / file.path, file)]
     if damaged:

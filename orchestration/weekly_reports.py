@@ -26,7 +26,7 @@ class ReportsFailed(OrchestrationError):
 
 
 class Written(NamedTuple):
-    """The HTML file of a report, and what became of it: `sent`, `sent before`, `not sent` or `no channel`."""
+    """The HTML file of a report, and its outcome: `sent`, `sent before`, `not sent` or `no channel`."""
 
     file: Path
     outcome: str

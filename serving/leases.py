@@ -47,7 +47,7 @@ def exclusively(folder: Path) -> Iterator[bool]:
     """Whether no reader holds the version; if so, none can take a lease while the block runs."""
     try:
         manifest = (folder / MANIFEST).open("rb")
-    except FileNotFoundError:  # a damaged version, which nobody can read
+    except FileNotFoundError:  # a damaged version, which no reader can open
         yield True
         return
     with manifest:

@@ -136,7 +136,7 @@ def _error_of_aggregate(metric: Metric) -> str | None:
     if metric.unit == "money" and not metric.currency:
         return "is money without a currency: amounts of different currencies must not be added"
     if metric.additive and _NOT_ADDITIVE.search(metric.expression or ""):
-        return f"is said to be additive, but {metric.expression} of dates does not add up"
+        return f"is marked as additive, but {metric.expression} of dates does not add up"
     return None
 
 

@@ -267,7 +267,7 @@ def read_current(data: Path) -> Published:
 
     Raises:
         NothingPublished: there is none.
-        FileNotFoundError: its files were removed by hand.
+        FileNotFoundError: its files were removed manually.
     """
     current = published_folder(data) / CURRENT
     while current.exists():

@@ -46,7 +46,7 @@ def read_settings(connection: duckdb.DuckDBPyConnection) -> ListSettings:
 
 
 def read_experiment_settings(connection: duckdb.DuckDBPyConnection) -> ExperimentSettings:
-    """Likewise, those of experiments."""
+    """The settings of experiments, read in the same way."""
     return msgspec.convert(_values(connection), ExperimentSettings, strict=False)
 
 

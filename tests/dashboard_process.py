@@ -1,4 +1,4 @@
-"""The dashboard in a process of its own, and a proxy before it, for tests in a browser, screenshots and benchmarks."""
+"""The dashboard in a separate process, and a proxy in front of it, for browser tests, screenshots and benchmarks."""
 
 import asyncio
 import contextlib

@@ -11,8 +11,8 @@ HEAD = """# Metrics
 Generated from `dbt_project/metrics.yml` by `python -m tests.metrics_document`. Every page, the analytics API and
 `metrics.json` of a published version use these definitions.
 
-Activity leaves out bots; orders and sales leave out test orders. Money has one value per currency. A share is between 0
-and 1. Values of dates add up to that of the period only where the table says so: a visitor of two days is one visitor.
+Activity excludes bots; orders and sales exclude test orders. Money has one value per currency. Shares are from 0 to 1.
+Daily values add up to that of a period only where the table says so: a visitor on two days is one visitor.
 """
 
 

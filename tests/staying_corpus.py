@@ -1,6 +1,6 @@
 """Data that resembles personal data but is needed for analysis: it must stay byte for byte.
 
-Texts for any place, and what may stand under `data` of an event.
+Texts for any place, and values that may occur under `data` of an event.
 """
 
 # Texts that resemble personal data and must stay unchanged.

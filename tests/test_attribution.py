@@ -53,7 +53,7 @@ class Session:
 
 @dataclass(frozen=True)
 class Order:
-    """An order of one of them or of nobody known (2), perhaps in a session, which may be another person's."""
+    """An order of one of them or of an unknown person (2), perhaps in a session, which may be another person's."""
 
     journey: int
     day: int

@@ -41,7 +41,7 @@ MISSED = 0.1  # of the orders' thank-you pages
 
 @dataclass(frozen=True)
 class Bought:
-    """One order of a person as of the end, with what the definitions say of it; amounts in cents."""
+    """One order of a person as of the end, with the values that follow from the definitions; amounts in cents."""
 
     order: PlacedOrder
     is_seen: bool
@@ -377,7 +377,7 @@ def test_intervals_are_those_planted(warehouse, buyers):
     assert {item: row[5] for (kind, item), row in found.items() if kind == "product_type"} == RHYTHMS
 
 
-def test_people_are_due_when_their_rhythm_says(warehouse, buyers, journeys, today):
+def test_people_are_due_by_their_reorder_interval(warehouse, buyers, journeys, today):
     of_product = defaultdict(list)
     for person in buyers:
         of_product[person.bought[0].product] += intervals_of([person.bought])

@@ -457,7 +457,7 @@ def test_views_of_sold_out_products_equal_those_recomputed_from_events(warehouse
     assert came_back > 0
 
 
-def test_intervals_of_lost_demand_hold_what_the_same_shoppers_buy_where_nothing_sells_out(
+def test_intervals_of_lost_demand_contain_what_the_same_shoppers_buy_without_stockouts(
     warehouse, catalogue, recomputed
 ):
     in_stock = Recomputed(simulation_of(replace(catalogue, sell_outs={})))

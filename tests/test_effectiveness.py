@@ -1,4 +1,4 @@
-"""What recommendations sell, recomputed in plain Python from the simulated store's events and orders, to the cent."""
+"""What recommendations sell, recomputed in plain Python from the simulated store's events and orders, exactly."""
 
 from collections import defaultdict
 from dataclasses import dataclass

@@ -86,7 +86,7 @@ REGULAR = [
 ]
 
 
-# Persons with the same interests, of whom some may not have a list.
+# Persons with the same interests, some of whom may not have a list.
 UNLIKE = {
     "agrees": (Consent(True, True, True, True), False),
     "says nothing": (None, False),

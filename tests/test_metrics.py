@@ -141,7 +141,7 @@ class Truth:
                 customers.add(person)
 
     def values(self, first: date, last: date) -> Values:
-        """The metrics that are no ratio, of a period."""
+        """The metrics of a period that are not ratios."""
 
         def within(rows):
             return [row for row in rows if first <= row.date <= last]

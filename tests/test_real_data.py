@@ -1,6 +1,6 @@
 """Real data through the whole path: captured pixel payloads, UCI Online Retail, and clicks of RSC15.
 
-Each data set is a shop of its own in one warehouse; what the marts say of it is computed a second time from its files.
+Each data set is a separate shop in one warehouse; the content of the marts is computed a second time from its files.
 """
 
 import json
@@ -276,7 +276,7 @@ def test_online_retail_attributed_sales_equal_pandas_by_every_model(real, retail
 
 
 def test_online_retail_sales_of_the_month_after_a_first_visit_equal_pandas(real, retail_orders):
-    """Of the day on which most customers order for the first time: every order is a session of its own here."""
+    """Of the day on which most customers order for the first time: every order is a separate session here."""
     known = retail_orders.dropna(subset="customer")
     day = known.groupby("customer")["date"].min().mode()[0]
     customers = known[known["date"] == day]["customer"].unique()
@@ -520,7 +520,7 @@ def test_dates_are_those_of_each_shop(real):
     assert differing > 0, "no click between midnight in Berlin and midnight UTC"
 
 
-def test_money_of_different_currencies_stays_apart(real):
+def test_money_of_different_currencies_is_not_mixed(real):
     found = query(real, "select shop, currency from core.orders group by all order by all")
     assert (RETAIL, "GBP") in found
     assert (PAYLOADS, "INR") in found

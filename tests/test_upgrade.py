@@ -1,4 +1,4 @@
-"""Upgrading: a warehouse that the previous release made, refreshed by the code of this checkout, without a hand."""
+"""Upgrading: a warehouse that the previous release made, refreshed by this checkout without manual steps."""
 
 import hashlib
 import io

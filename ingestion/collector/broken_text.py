@@ -1,7 +1,7 @@
 """Redacts a text that should have been JSON and is not: keeps only its skeleton.
 
-Keeps a refused body's punctuation, keys, event names and short numbers and redacts every other value: in a broken text,
-nobody can know which key a value belongs to.
+Keeps a refused body's punctuation, keys, event names and short numbers and redacts every other value: in broken text,
+the key of a value is not known.
 """
 
 import re

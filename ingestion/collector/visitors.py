@@ -1,7 +1,7 @@
 """Distinguishes visitors within a day without storing their address.
 
 Hashes an address, a user agent and a shop to 16 hex digits. The key is a random salt, new each day (UTC) and deleted
-after 48 hours: after that nobody can compute the hash, not even by trying every address.
+after 48 hours: from then on, the hash cannot be computed, not even by trying every address.
 """
 
 import os

@@ -1,1 +1,1 @@
-"""What is held about people: found, handed out, erased and expired, in every file of the data folder."""
+"""Finds, exports, erases and expires data about people, in every file of the data folder."""

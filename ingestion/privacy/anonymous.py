@@ -1,4 +1,4 @@
-"""Orders without a person: what is kept of an erased order, for the books.
+"""Anonymous orders: what is kept of an erased order, for accounting.
 
 Money, products, dates and the country stay; identifiers become pseudonyms, the same ones in the pixel's event and in
 the Admin API's order, so that both are still matched. Everything else is dropped.

@@ -1,4 +1,4 @@
-"""Everything that is held about a person, as a package for them: JSON and CSV files, and a readme in plain words.
+"""Exports everything that is stored about a person as a package: JSON and CSV files with a readme in plain words.
 
 Reads the warehouse; writes data/privacy/exports/<request id>/, which only its owner can read. The operator sends it and
 deletes it; an erasure of the same person deletes it, too.
@@ -42,7 +42,7 @@ _README = """What {shop} holds about you
 
 This package was made on {date}. It contains everything that the store's analytics hold about you: your browser, your
 visits, what you looked at, your carts, checkouts and orders, and the recommendations made from them. Names, e-mail and
-postal addresses, phone numbers and payment data are not among it: they are removed before anything is stored.
+postal addresses, phone numbers and payment data are not included: they are removed before anything is stored.
 
 raw_events.json   what your browser sent, as it was received
 raw_orders.json   your orders, as the store's system reports them

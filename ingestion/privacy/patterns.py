@@ -31,7 +31,7 @@ _NUMBER = re.compile(r"[+(]{0,2}\d(?:[ .\-/()\u00a0\u2010-\u2015]{0,3}\d){6,18}"
 _SEPARATORS = re.compile(r"[ \-]")
 _CARD = re.compile(r"(?:4\d{3}|5[1-5]\d\d|2[2-7]\d\d|35\d\d|6(?:011|4[4-9]\d|5\d\d))\d{12}|3[47]\d{13}")
 _CARD_GROUPS = re.compile(r"\d{4}([ -])\d{4}\1\d{4}\1\d{4}|3\d{3}([ -])\d{6}\2\d{5}|\d{15,16}")
-# What may not stand before the next three is checked later: a pattern that begins with it takes three times as long.
+# What must not precede the next three is checked separately: a pattern that begins with it takes three times as long.
 _ACCOUNT = re.compile(r"[A-Z]{2}\d{2}(?:[A-Z]{4}\d{10,26}|\d{11,26}|(?: [A-Z0-9]{4}){3,7}(?: [A-Z0-9]{1,3})?)(?![\w-])")
 _IPV4 = re.compile(r"\d{1,3}(?:\.\d{1,3}){3}(?![\w-]|\.\d)")
 _IPV6 = re.compile(
@@ -108,12 +108,12 @@ def _numbers(text: str) -> Iterator[Found]:
 
 
 def _is_card(text: str, number: str, begin: int, end: int, digits: str) -> bool:
-    apart = not _AFTER.match(text[end : end + 2]) and not _BEFORE.match(text[max(begin - 1, 0) : begin])
-    return apart and _CARD_GROUPS.fullmatch(number) is not None and is_luhn(digits)
+    is_separate = not _AFTER.match(text[end : end + 2]) and not _BEFORE.match(text[max(begin - 1, 0) : begin])
+    return is_separate and _CARD_GROUPS.fullmatch(number) is not None and is_luhn(digits)
 
 
 def _phone(text: str, number: str, begin: int, end: int) -> Iterator[Found]:
-    """The number, if one of the collector's rules takes it for a phone number where it is."""
+    """The number, if one of the collector's rules recognizes it as a phone number in this context."""
     start = max(begin - _AROUND, 0)
     around = ("x" if start else "") + text[start : end + 2]  # a window's edge is not the beginning of a word
     for rule in _PHONES:

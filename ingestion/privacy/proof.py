@@ -1,4 +1,4 @@
-"""Looks for suppressed identifiers in every table of the warehouse: none may be left."""
+"""Searches every table of the warehouse for suppressed identifiers, of which none may be left."""
 
 from collections.abc import Iterator
 from pathlib import Path

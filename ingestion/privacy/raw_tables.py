@@ -215,7 +215,7 @@ def erase_rows(
 
 
 def erase_shop(connection: duckdb.DuckDBPyConnection, shop: str) -> None:
-    """Delete a shop's rows from the raw tables and those of closed days, except what shops.toml says of it."""
+    """Delete a shop's rows from the raw tables and those of closed days, except its settings from shops.toml."""
     tables = connection.execute(
         "select distinct table_schema, table_name from information_schema.columns where column_name = 'shop' "
         "and table_schema in ('raw_pixel', 'raw_shopify', 'raw_catalogue', 'kept')"

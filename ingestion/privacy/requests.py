@@ -1,4 +1,4 @@
-"""Requests about people: from Shopify's webhooks and from the operator, each a file until it is fulfilled and after.
+"""Requests about people: from Shopify's webhooks and from the operator, one file each.
 
 Takes the webhooks from data/landing/webhooks, which contain identifiers, into data/privacy/requests/<id>.json. A
 fulfilled request keeps no identifier: only counts and a keyed hash of its subject remain, as proof.

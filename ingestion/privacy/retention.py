@@ -1,4 +1,4 @@
-"""Expires what a shop no longer wants to keep, once a day: received events, then the rows of people.
+"""Expires data that is older than a shop's limits, once a day: received events, then the rows of people.
 
 Reads shops.toml (keep_raw_days, keep_events_days, keep_identity_days); writes the landing archive, the raw tables,
 dbt's work sets, and the schema `kept` of the warehouse: the daily rows of closed days, which never change again.
@@ -109,7 +109,7 @@ def _today(shop: Shop, now: datetime) -> date:
 
 
 def _midnight(shop: Shop, now: datetime, days: int) -> datetime:
-    """The beginning of the day that was so many days ago in the shop's timezone, UTC."""
+    """The beginning, in UTC, of the day `days` before today in the shop's timezone."""
     day = _today(shop, now) - timedelta(days=days)
     return datetime.combine(day, time(), ZoneInfo(shop.timezone)).astimezone(UTC)
 

@@ -46,7 +46,7 @@ class Hit:
 
 
 class Text(NamedTuple):
-    """A text and where it stands. count: how often. numbers: whether its numbers mean anything (see patterns.find)."""
+    """A text and its location. count: how often. numbers: whether its numbers are meaningful (see patterns.find)."""
 
     where: str
     text: str
@@ -199,7 +199,7 @@ def _of_duckdb(file: Path, where: str) -> Iterator[Text]:
             "inner join duckdb_tables() using (database_name, schema_name, table_name) "
             "where database_name = current_database() order by schema_name, table_name, column_index"
         ).fetchall()
-        for schema, table, column, kind in columns:  # not of views: they hold nothing
+        for schema, table, column, kind in columns:  # not of views: they store nothing
             relation = f"{_quoted(schema)}.{_quoted(table)}"
             yield from _of_column(connection, relation, column, kind, f"{where} {schema}.{table}.{column}")
 

@@ -1,8 +1,8 @@
-"""Whom a request is about: the identifiers of their journey at this moment.
+"""The subject of a request: all identifiers of the person's current journey.
 
-Reads the warehouse's orders, checkouts and identity map; without them, a request is about the identifiers it names. A
-browser that a person shared belongs to the request, too: all of its events are erased, on the safe side, but no other
-customer's identifiers.
+Reads the warehouse's orders, checkouts and identity map; without them, the subject is the identifiers in the request.
+A browser that the person shared is included: all of its events are erased, to be safe, but no other customer's
+identifiers.
 """
 
 from collections import defaultdict

@@ -1,8 +1,8 @@
-"""The suppression list: keyed hashes of the identifiers of erased persons, which are kept out for ever.
+"""The suppression list: keyed hashes of the identifiers of erased persons, which are kept out permanently.
 
 Reads and appends to data/privacy/suppressed: one line per identifier, its HMAC-SHA256 in hexadecimal, or
 `shop <domain> <UTC time>` for a shop of which everything received until then was erased. The key is in
-data/privacy/key; without it the list is worthless, so back both up together.
+data/privacy/key; without it the list is unusable, so back both up together.
 """
 
 import hashlib

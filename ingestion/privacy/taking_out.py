@@ -31,7 +31,7 @@ def remaining(line: bytes, envelope: Envelope, selection: Selection, keep_orders
     """What remains of a landing line: the line itself, an anonymous order, or nothing."""
     if not selection.has_event(envelope):
         return line
-    if selection.suppressions.covers(envelope.shop, envelope.received_at):  # a whole shop keeps no books
+    if selection.suppressions.covers(envelope.shop, envelope.received_at):  # an erased shop keeps no anonymous orders
         return None
     return anonymous_order(envelope, selection.suppressions) if keep_orders(envelope.shop) else None
 

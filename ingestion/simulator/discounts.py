@@ -96,7 +96,7 @@ def _free_shipping(delivery_cents: int) -> Discount:
 
 
 def _spread(cents: int, weights: Sequence[int]) -> tuple[int, ...]:
-    """An amount split in proportion to the weights; the parts sum to it to the cent."""
+    """An amount split in proportion to the weights; the parts sum to it exactly."""
     parts, reached = [], 0
     for number in range(1, len(weights) + 1):
         upto = round(cents * sum(weights[:number]) / sum(weights))

@@ -1,7 +1,7 @@
-"""Experiments on the simulated store's lists, with a truth that is planted: what lists cause.
+"""Experiments on the simulated store's lists, with known effects: what lists cause.
 
 Reads experiments.toml's experiments and where lists render; returns exposures, and clicks and purchases that would not
-have happened without the list. `Planted` says what was planted, for tests to compare with what is measured.
+have happened without the list. `Planted` records these effects, for tests to compare with measured ones.
 """
 
 from collections.abc import Iterator, Sequence
@@ -190,7 +190,7 @@ class Experiments:
         return browser.events, order
 
     def _browser(self, page: Event, rng: Random) -> Browser:
-        """The browser that has the page open, with a generator of its own."""
+        """The browser that has the page open, with a separate random generator."""
         navigator, screen = page["context"]["navigator"], page["context"]["window"]["screen"]
         device = Device(navigator["userAgent"], navigator["language"], screen["width"], screen["height"])
         url = page["context"]["document"]["location"]["href"]

@@ -3,7 +3,7 @@
 Reads a visit's standard events; returns them with the storefront's custom events inserted, and with a line item
 property on products that were clicked before they were bought. A click only explains a page that was opened anyway, so
 that the shoppers' own random draws do not depend on recommendations. With experiments, lists also cause clicks and
-purchases, at the end of a visit and with draws of their own.
+purchases, at the end of a visit and with separate random draws.
 """
 
 from collections import Counter

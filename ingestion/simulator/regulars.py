@@ -1,6 +1,6 @@
 """Shoppers with habits: they order the same product at a steady rhythm, as customers or guests, some only with a code.
 
-From a day, generates the visits and orders of the regulars who first visit on it, with random generators of their own.
+From a day, generates the visits and orders of the regulars who first visit on it, with separate random generators.
 """
 
 from collections.abc import Iterator, Sequence

@@ -41,8 +41,8 @@ app = typer.Typer(
 connect_app = typer.Typer(help="Connect your own store.", no_args_is_help=True)
 experiments_app = typer.Typer()
 alerts_app = typer.Typer(help="Alerts about this installation.", no_args_is_help=True)
-keys_app = typer.Typer(help="API keys of shops, for their numbers.", no_args_is_help=True)
-privacy_app = typer.Typer(help="Personal data in the data folder.", no_args_is_help=True)
+keys_app = typer.Typer(help="API keys of shops.", no_args_is_help=True)
+privacy_app = typer.Typer(help="Erase, export and find personal data.", no_args_is_help=True)
 
 
 @app.callback()
@@ -55,7 +55,7 @@ def options(
         typer.Option(envvar=SHOPS_VARIABLE, help="Store configuration; default: shops.toml of the project."),
     ] = None,
 ) -> None:
-    """Options of every command. They are passed on in the environment, so that child processes use them too."""
+    """Options of all commands, passed on in the environment so that child processes use them too."""
     keep_files_private()
     if data is not None:
         os.environ[DATA_VARIABLE] = str(data.resolve())

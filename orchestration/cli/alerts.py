@@ -1,4 +1,4 @@
-"""The commands `alerts …`: evaluate the conditions of alerts, and send what is new or over."""
+"""The commands `alerts …`: check the alert conditions, and report new and resolved problems."""
 
 from datetime import UTC, datetime
 from typing import Annotated
@@ -13,7 +13,7 @@ from orchestration.settings import data_folder, make_data_folder, shops_file
 def check(
     test: Annotated[bool, typer.Option("--test", help="Send a test message to PIXELNOVA_ALERTS instead.")] = False,
 ) -> None:
-    """Print what is wrong, and send alerts about what is new or over. Run it every few minutes."""
+    """Print current problems, and send alerts about new and resolved ones. Run it every few minutes."""
     from orchestration.alerts import URLS_VARIABLE, Notification, sender
     from orchestration.channels import ChannelError
     from orchestration.health_report import report_health
@@ -22,8 +22,8 @@ def check(
         send = sender()
         if send is None:
             raise ChannelError(f"{URLS_VARIABLE} is not set: set it to the apprise URLs of your channels.")
-        send(Notification("Pixelnova: a test", "If you read this, alerts arrive.", is_bad=False))
-        console.print("A test message was sent.")
+        send(Notification("Pixelnova: test message", "Alerts are configured correctly.", is_bad=False))
+        console.print("Test message sent.")
         return
     make_data_folder()
     found = report_health(data_folder(), shops_file(), datetime.now(UTC))
@@ -31,4 +31,4 @@ def check(
         console.print("[red]✗[/red]", Text(problem.what), soft_wrap=True)
         console.print(Text(f"    {problem.remedy}"), soft_wrap=True)
     if not found:
-        console.print("Nothing is wrong.")
+        console.print("No problems found.")

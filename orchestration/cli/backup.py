@@ -11,7 +11,7 @@ from orchestration.settings import data_folder, shops_file
 
 
 def backup(
-    target: Annotated[Path, typer.Argument(help="The folder of all backups, on another disk.")],
+    target: Annotated[Path, typer.Argument(help="Folder of all backups, on another disk.")],
     wait: Annotated[float, typer.Option(min=0, help="Minutes to wait for a refresh in progress.")] = 60.0,
 ) -> None:
     """Back up landing files, warehouse, published version and configuration, while the collector runs."""
@@ -25,9 +25,9 @@ def backup(
 
 
 def restore(
-    source: Annotated[Path, typer.Argument(help="A backup, or the folder of all backups for the newest.")],
+    source: Annotated[Path, typer.Argument(help="A backup, or a folder of backups, of which the newest is used.")],
 ) -> None:
-    """Restore a backup into an empty data folder (--data), and configuration files where there are none."""
+    """Restore a backup into an empty data folder (--data). Existing configuration files are kept."""
     from orchestration.restoration import restore
 
     with console.status("Restoring"):
@@ -35,8 +35,8 @@ def restore(
     made_at = f"{restored.backup.made_at:%Y-%m-%d %H:%M} UTC"
     console.print(f"Restored the backup of {made_at} in {data_folder()}.", soft_wrap=True)
     if restored.erased_again:
-        console.print("People erased since then were taken out again: refresh now, to publish.")
+        console.print("People erased after that backup were erased again. Run `pixelnova refresh` to publish.")
     else:
-        console.print("Before the next refresh, repeat the erasures made since then (`privacy erase`).")
+        console.print("Before the next refresh, repeat the erasures made after that backup (`privacy erase`).")
     for file in restored.kept:
-        console.print(f"{file} was kept as it is; the backup has another one in {source}.", soft_wrap=True)
+        console.print(f"{file} already exists and was kept; the backup's copy is in {source}.", soft_wrap=True)

@@ -1,4 +1,4 @@
-"""Commands around the collector: run it, send events to it, and write the pixel that sends them.
+"""Commands for the collector: run it, send events to it, and write the pixel that sends them.
 
 Reads shops.toml and recordings, writes landing files through the collector.
 """
@@ -60,7 +60,7 @@ def simulate(
     end: End = None,
     days: Days = 30,
     url: CollectorUrl = None,
-    shop: Annotated[str, typer.Option(help="The store to send as.")] = DEMO_SHOP,
+    shop: Annotated[str, typer.Option(help="The store that the events belong to.")] = DEMO_SHOP,
 ) -> None:
     """Send the events of a simulated store to the collector; `refresh` then loads them."""
     found = chosen_shop(shop)
@@ -74,7 +74,7 @@ def replay(
     ],
     url: CollectorUrl = None,
     shop: Annotated[
-        str | None, typer.Option(help="The store of events without an envelope; default: the first of shops.toml.")
+        str | None, typer.Option(help="The store for events without an envelope; default: the first in shops.toml.")
     ] = None,
 ) -> None:
     """Send recorded events to the collector; `refresh` then loads them."""
@@ -95,7 +95,7 @@ def replay(
 def pixel(
     collector_url: Annotated[str, typer.Option(help="Public URL of the collector: https://…")],
     shop: Annotated[
-        str | None, typer.Option(help="The store whose ingest key to use; default: the first of shops.toml.")
+        str | None, typer.Option(help="The store whose ingest key to use; default: the first in shops.toml.")
     ] = None,
 ) -> None:
     """Print the custom pixel, to paste into Shopify's admin (Settings, Customer events)."""
@@ -104,7 +104,7 @@ def pixel(
     sys.stdout.write(custom_pixel(collector_url, chosen_shop(shop).ingest_keys[0]))
 
 
-def app_pixel(folder: Annotated[Path, typer.Argument(help="A folder that does not exist yet.")]) -> None:
+def app_pixel(folder: Annotated[Path, typer.Argument(help="Folder to create.")]) -> None:
     """Write the app pixel extension; it belongs under extensions/ of a Shopify app."""
     from ingestion.pixel.packaging import write_app_pixel
 
@@ -137,7 +137,7 @@ def send_simulation(url: str, shop: Shop, simulated: "Simulation") -> None:
     if simulated.planted:
         file = data_folder() / "planted.json"
         file.write_text(json.dumps(simulated.planted, indent=1) + "\n")
-        console.print(f"What was planted in experiments is in {short(file)}.")
+        console.print(f"The true effects in the simulated experiments are in {short(file)}.")
 
 
 @contextmanager

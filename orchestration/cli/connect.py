@@ -16,7 +16,7 @@ class NotConnected(OrchestrationError):
 def check(
     shop: Annotated[str, typer.Argument(help="The store: my-store.myshopify.com.")],
     collector_url: Annotated[
-        str | None, typer.Option(help="Public URL of the collector, https://…; default: it is not checked.")
+        str | None, typer.Option(help="Public URL of the collector, https://…; default: do not check it.")
     ] = None,
 ) -> None:
     """Check every part of a store's connection, and print a remedy for each part that fails."""
@@ -31,4 +31,5 @@ def check(
             connected_again(data_folder(), shop)  # fetched again, if its app had been uninstalled
         print_finding(finding)
     if failed:
-        raise NotConnected(f"{shop} is not connected: {failed} failed. Follow the remedies above, then run this again.")
+        checks = "1 check" if failed == 1 else f"{failed} checks"
+        raise NotConnected(f"{shop} is not connected: {checks} failed. Follow the remedies above, then run this again.")

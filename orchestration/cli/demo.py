@@ -19,9 +19,7 @@ def demo(
     seed: Seed = 1,
     end: End = None,
     days: Days = 30,
-    storefront: Annotated[
-        bool, typer.Option("--storefront", help="Then serve the demo shop, with pixel and lists, until Ctrl-C.")
-    ] = False,
+    storefront: Annotated[bool, typer.Option("--storefront", help="Then serve the demo shop until Ctrl-C.")] = False,
 ) -> None:
     """Simulate a store, collect its events, load, build and publish them, and print a summary."""
     from ingestion.simulator.admin_api import AdminApi, Bucket, running_admin_api

@@ -11,7 +11,7 @@ class NotHealthy(OrchestrationError):
 
 
 def doctor() -> None:
-    """Check the installation: a line for each part, ✓ right, ! worth a look, ✗ wrong, with the remedy."""
+    """Check the installation: one line per part (✓ ok, ! warning, ✗ problem), with a remedy."""
     from orchestration.doctor import check_installation
 
     failed = 0
@@ -19,4 +19,5 @@ def doctor() -> None:
         failed += finding.verdict == "failed"
         print_finding(finding, unknown="!")
     if failed:
-        raise NotHealthy(f"{failed} checks failed: follow the remedies above, then run this again.")
+        checks = "1 check" if failed == 1 else f"{failed} checks"
+        raise NotHealthy(f"{checks} failed: follow the remedies above, then run this again.")

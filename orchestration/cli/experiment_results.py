@@ -1,4 +1,4 @@
-"""`pixelnova experiments` and `pixelnova power`: what experiments say, and how long the next one must run.
+"""`pixelnova experiments` and `pixelnova power`: results of experiments, and how long a planned one must run.
 
 Read the published version only, write rich tables.
 """
@@ -26,9 +26,9 @@ Metric = Annotated[str, typer.Option(help="conversion, revenue_per_visitor or ad
 def experiments(
     context: typer.Context,
     shop: Annotated[str | None, typer.Option(help="Domain of one shop; default: all.")] = None,
-    segments: Annotated[bool, typer.Option(help="Show every segment too; these are exploratory.")] = False,
+    segments: Annotated[bool, typer.Option(help="Also show every segment (exploratory).")] = False,
 ) -> None:
-    """Show what experiments say: a sentence for each, and its metrics against the control."""
+    """Show results of experiments: a verdict for each, and its metrics compared with the control."""
     from serving.published import read_current
 
     if context.invoked_subcommand is None:
@@ -37,14 +37,14 @@ def experiments(
 
 def power(
     metric: Metric = "revenue_per_visitor",
-    shop: Annotated[str | None, typer.Option(help="Domain of the shop; default: the first of shops.toml.")] = None,
-    lift: Annotated[float | None, typer.Option(min=0.1, help="Lift to find, in percent; default: several.")] = None,
-    share: Annotated[float, typer.Option(min=0.01, max=0.99, help="Share of the variation.")] = 0.5,
+    shop: Annotated[str | None, typer.Option(help="Domain of the shop; default: the first in shops.toml.")] = None,
+    lift: Annotated[float | None, typer.Option(min=0.1, help="Lift to detect, in percent; default: several.")] = None,
+    share: Annotated[float, typer.Option(min=0.01, max=0.99, help="Share that sees the variation.")] = 0.5,
     coverage: Annotated[float, typer.Option(min=0.01, max=1, help="Share of the visitors in the experiment.")] = 1,
-    alpha: Annotated[float, typer.Option(min=0.0001, max=0.5, help="Accepted rate of false findings.")] = 0.05,
-    chance: Annotated[float, typer.Option(min=0.5, max=0.99, help="Chance to find the lift if it exists.")] = 0.8,
-    visitors_per_day: Annotated[float | None, typer.Option(min=1, help="Instead of the shop's own.")] = None,
-    rate: Annotated[float | None, typer.Option(min=0, help="The metric today, instead of the shop's own.")] = None,
+    alpha: Annotated[float, typer.Option(min=0.0001, max=0.5, help="Significance level.")] = 0.05,
+    chance: Annotated[float, typer.Option(min=0.5, max=0.99, help="Chance of detecting an existing lift.")] = 0.8,
+    visitors_per_day: Annotated[float | None, typer.Option(min=1, help="Default: the shop's own.")] = None,
+    rate: Annotated[float | None, typer.Option(min=0, help="Current value; default: the shop's own.")] = None,
     deviation: Annotated[
         float | None, typer.Option(min=0, help="Its standard deviation between visitors; default: that of a share.")
     ] = None,
@@ -56,7 +56,7 @@ def power(
     if metric not in MEASURED:
         raise typer.BadParameter(f"{metric} is not one of {', '.join(MEASURED)}.", param_hint="--metric")
     if rate is not None and deviation is None and not 0 < rate < 1:
-        raise typer.BadParameter(f"{rate} is not a share: give --deviation too.", param_hint="--rate")
+        raise typer.BadParameter(f"{rate} is not between 0 and 1: give --deviation too.", param_hint="--rate")
     if rate is not None and visitors_per_day is not None:
         rates = Rates(visitors_per_day, rate, rate * (1 - rate) if deviation is None else deviation**2)
         source = "the given figures"
@@ -73,7 +73,7 @@ def power(
         f"a day in the experiment (from {escape(source)})",
         title_justify="left",
     )
-    for column in ("Lift to find", "visitors", "days", "days, looking every day"):
+    for column in ("Lift to detect", "visitors", "days", "days, with daily looks"):
         table.add_column(column, justify="right")
     for wanted in LIFTS if lift is None else (lift / 100,):
         plan = planned(rates, wanted, share, coverage, alpha, chance)
@@ -82,7 +82,7 @@ def power(
 
 
 def experiment_tables(published: "Published", shop: str | None, with_segments: bool) -> RenderableType:
-    """A sentence and a table per experiment and phase, newest phase first."""
+    """A verdict and a table per experiment and phase, newest phase first."""
     with published.connect() as connection:
         verdicts = connection.execute(
             "select shop, experiment, phase, experiment_name, units, left_out_units, days, sentence "
@@ -110,7 +110,7 @@ def experiment_tables(published: "Published", shop: str | None, with_segments: b
             {"segments": with_segments},
         ).fetchall()
     if not verdicts:
-        return "No experiment is declared: see experiments.toml."
+        return "No experiments are declared: add them to experiments.toml (see docs/experiments.md)."
     tables = {key: list(rows) for key, rows in groupby(results, key=lambda row: row[:3])}
     parts: list[RenderableType] = []
     for *key, name, units, left_out, days, sentence in verdicts:
@@ -126,7 +126,7 @@ def _table(rows: list[tuple[Any, ...]]) -> Table:
     table = Table(title_justify="left")
     for column in ("Metric", "Role", "Variation"):
         table.add_column(column)
-    for column in ("control", "variation", "lift", "adjusted lift", "at any look", "p"):
+    for column in ("control", "variation", "lift", "adjusted lift", "always-valid interval", "p"):
         table.add_column(column, justify="right")
     for row in rows:
         metric, variation, role, kind, segment, status, currency, control, value, lift, lower, upper, *adjusted = row[

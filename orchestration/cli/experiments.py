@@ -39,7 +39,7 @@ def check() -> None:
         console.print("[red]✗[/red]", Text(problem), soft_wrap=True)
     if found:
         number = "1 mistake" if len(found) == 1 else f"{len(found)} mistakes"
-        raise ExperimentsNotUsable(f"{path} has {number}: correct what is said above, then run this again.")
+        raise ExperimentsNotUsable(f"{path} has {number}: fix what is listed above, then run this again.")
     holdouts = sum(experiment.is_holdout for experiment in experiments)
     count = len(experiments) - holdouts
     console.print(f"[green]✓[/green] experiments: {count}, holdouts: {holdouts}. The next refresh publishes them.")
@@ -79,7 +79,7 @@ def _changed(experiment: "Experiment", phase: "Phase", served: "ServedPhase", no
         yield "its start"
     ended_at = None if served.ended_at is None else datetime.fromisoformat(served.ended_at)
     if phase.ended_at != ended_at and min(phase.ended_at or now, ended_at or now) < now:
-        yield "its end, which is past,"
+        yield "its end, which is in the past,"
     if experiment.seed != served.seed:
         yield "its seed"
     layers = (experiment.layer, experiment.layer_from, experiment.layer_to)

@@ -1,4 +1,4 @@
-"""The commands `keys …`: make, list and revoke API keys of shops.
+"""The commands `keys …`: create, list and revoke API keys of shops.
 
 Read and write the file of API keys, and shops.toml for the shop's name.
 """
@@ -13,22 +13,22 @@ from orchestration.cli.arguments import chosen_shop
 from orchestration.cli.terminal import console
 from orchestration.settings import data_folder
 
-Shop = Annotated[str | None, typer.Option(help="Domain of the shop; default: the first of shops.toml.")]
+Shop = Annotated[str | None, typer.Option(help="Domain of the shop; default: the first in shops.toml.")]
 
 
 def add(
     shop: Shop = None,
     scope: Annotated[
         list[str] | None,
-        typer.Option(help="analytics, status or visitors; repeatable. Default: the first two."),
+        typer.Option(help="analytics, status or visitors; repeatable. Default: analytics and status."),
     ] = None,
     label: Annotated[str, typer.Option(help="Who uses the key.")] = "",
     allow: Annotated[
-        list[str] | None, typer.Option(help="Address or network that may use it; repeat for several. Default: any.")
+        list[str] | None, typer.Option(help="IP address or network that may use the key; repeatable. Default: any.")
     ] = None,
     requests_per_minute: Annotated[int, typer.Option(min=0, help="Limit per worker; 0 means unlimited.")] = 600,
 ) -> None:
-    """Make an API key for a shop's numbers. It is shown once; only its hash is stored."""
+    """Create an API key for a shop. It is shown once; only its hash is stored."""
     from serving.api.keys import SCOPES, add_key, keys_file
 
     scopes = tuple(scope or ("analytics", "status"))
@@ -37,7 +37,7 @@ def add(
         raise typer.BadParameter(f"{unknown[0]} is not one of {', '.join(SCOPES)}.", param_hint="--scope")
     file = keys_file(data_folder())
     key, text = add_key(file, chosen_shop(shop).domain, scopes, label, tuple(allow or ()), requests_per_minute)
-    console.print(f"Key {key.id} for {key.shop} ({', '.join(key.scopes)}). It is not shown again:")
+    console.print(f"Key {key.id} for {key.shop} ({', '.join(key.scopes)}). It will not be shown again:")
     print(text)  # noqa: T201  (as it is, to be piped)
 
 
@@ -48,9 +48,9 @@ def list_keys() -> None:
     file = keys_file(data_folder())
     keys = read_keys(file)
     if not keys:
-        console.print(f"No API key yet in {file}: `pixelnova keys add` makes one.")
+        console.print(f"No API keys in {file} yet: `pixelnova keys add` creates one.")
         return
-    table = Table("Key", "Shop", "Scopes", "Label", "Allowed from", "Per minute", "Made")
+    table = Table("Key", "Shop", "Scopes", "Label", "Allowed from", "Per minute", "Created")
     for key in keys:
         allowed = ", ".join(key.allow) or "anywhere"
         table.add_row(

@@ -1,4 +1,4 @@
-"""The command `logs`: prints the log files, readable.
+"""The command `logs`: prints the log files in readable form.
 
 Reads data/logs/*.jsonl of all components.
 """
@@ -29,10 +29,8 @@ Line = dict[str, Any]
 
 def logs(
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Keep printing new lines until Ctrl-C.")] = False,
-    level: Annotated[Level, typer.Option(help="Lines of this level and above.")] = "info",
-    run: Annotated[
-        str | None, typer.Option(help="Lines of one run: its id, or how it begins. Default: all runs.")
-    ] = None,
+    level: Annotated[Level, typer.Option(help="Minimum level.")] = "info",
+    run: Annotated[str | None, typer.Option(help="Only lines of this run: its id, or the beginning of it.")] = None,
     lines: Annotated[int, typer.Option(min=0, help="How many of the newest lines to print; 0 prints all.")] = 200,
 ) -> None:
     """Print what the collector, refreshes and the API have logged, oldest first."""
@@ -46,7 +44,7 @@ def logs(
     for line in deque(filter(wanted, found), lines or None):
         _print(line)
     if not found and not follow:
-        console.print(f"Nothing is logged in {data_folder()} yet.", soft_wrap=True)
+        console.print(f"There are no logs in {data_folder()} yet.", soft_wrap=True)
     while follow:
         time.sleep(POLL_SECONDS)
         tails = {file: tails.get(file) or _Tail(file) for file in log_files(data_folder()) if is_being_written(file)}
@@ -59,7 +57,7 @@ def _new_lines(tails: Iterable["_Tail"]) -> list[Line]:
 
 
 class _Tail:
-    """The lines of a log file that have not been read yet; when the file is rotated, goes on with the new one."""
+    """The unread lines of a log file; continues with the new file after a rotation."""
 
     def __init__(self, file: Path) -> None:
         self._file, self._open = file, file.open("rb")

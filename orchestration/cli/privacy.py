@@ -1,7 +1,6 @@
-"""The commands `privacy …`: erase people, hand out what is held about them, list requests, search for personal data.
+"""The commands `privacy …`: erase people, export their data, list requests, search for personal data.
 
-Reads shops.toml and the data folder; writes requests, and carries them out by a refresh like those of Shopify's
-webhooks.
+Reads shops.toml and the data folder; writes requests, which a refresh carries out like those from Shopify's webhooks.
 """
 
 from pathlib import Path
@@ -18,14 +17,14 @@ from orchestration.settings import data_folder, make_data_folder, shops_file
 if TYPE_CHECKING:
     from ingestion.privacy.identifiers import Identifier
 
-ShopOption = Annotated[str, typer.Option("--shop", help="The store's permanent name, such as my-store.myshopify.com.")]
+ShopOption = Annotated[str, typer.Option("--shop", help="The store's domain, such as my-store.myshopify.com.")]
 CustomerOption = Annotated[str | None, typer.Option("--customer", help="Shopify's id of the customer.")]
 ClientOption = Annotated[str | None, typer.Option("--client", help="The clientId of a browser.")]
 OrderOption = Annotated[str | None, typer.Option("--order", help="Shopify's id of an order.")]
 
 
 class SubjectMissing(OrchestrationError):
-    """The options name nobody, or several; the message says which to use."""
+    """The options select no subject, or several; the message says which to use."""
 
     exit_code = 2
 
@@ -39,23 +38,23 @@ def erase(
     customer: CustomerOption = None,
     client: ClientOption = None,
     order: OrderOption = None,
-    everything: Annotated[bool, typer.Option("--all", help="Everything of the store.")] = False,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask before everything is erased.")] = False,
+    everything: Annotated[bool, typer.Option("--all", help="Erase everything of the store.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation of --all.")] = False,
 ) -> None:
-    """Erase a person, or a whole store, from all tables, files and published versions, and keep them out."""
+    """Erase a person, or a whole store, from tables, files and published versions, and block later data about them."""
     from ingestion.privacy.requests import ERASE, new_request, read_requests
     from orchestration.cli.refresh import run_refresh
 
     subject = _subject(shop, customer, client, order, everything)
     if everything and not yes:
-        typer.confirm(f"Erase everything of {shop}? It cannot be undone.", abort=True)
+        typer.confirm(f"Erase everything of {shop}? This cannot be undone.", abort=True)
     request = new_request(make_data_folder(), shop, ERASE, subject, whole_shop=everything)
     run_refresh()
     [done] = [one for one in read_requests(data_folder()) if one.request_id == request.request_id]
     names = {"events": "event", "clients": "browser", "tokens": "checkout", "customers": "customer", "orders": "order"}
     found = [(done.counts[kind], name) for kind, name in names.items() if done.counts.get(kind)]
     counts = ", ".join(f"{count:,} {name}{'s' * (count != 1)}" for count, name in found)
-    what = counts or ("everything" if everything else "nothing was held")
+    what = counts or ("everything" if everything else "nothing (there was no data)")
     console.print(f"Erased: {what}. Request {done.request_id}.", soft_wrap=True)
 
 
@@ -75,7 +74,7 @@ def export(
 
 
 def requests() -> None:
-    """List the requests about people and stores, of Shopify and of the operator, with their deadlines."""
+    """List the privacy requests from Shopify and from the operator, with their deadlines."""
     from ingestion.privacy.requests import read_requests, waiting_webhooks
 
     table = Table("store", "topic", "received", "due", "status", "detail")
@@ -85,7 +84,7 @@ def requests() -> None:
     console.print(table)
     waiting = len(waiting_webhooks(data_folder()))
     if waiting:
-        console.print(f"{waiting:,} more wait for the next refresh.")
+        console.print(f"Waiting for the next refresh: {waiting:,} more.")
 
 
 def scan(
@@ -110,7 +109,7 @@ def scan(
     if not hits:
         console.print(f"No personal data in {escape(str(short(data)))}.")
         return
-    table = Table("Where", "What", "How often", "Example")
+    table = Table("Location", "Kind", "Count", "Example")
     for hit in hits:
         table.add_row(escape(hit.where), hit.kind, f"{hit.count:,}", escape(hit.example))
     console.print(table)
@@ -127,7 +126,7 @@ def _subject(
     given = {CUSTOMER: customer, CLIENT: client, ORDER: order}
     stated = [(kind, value) for kind, value in given.items() if value is not None]
     if len(stated) + everything != 1:
-        raise SubjectMissing("Name one: --customer, --client or --order (or --all, to erase everything of the store).")
+        raise SubjectMissing("Use one of --customer, --client, --order (or --all, to erase everything of the store).")
     found = [identifier(kind, value) for kind, value in stated]
     if None in found:
         raise SubjectMissing(f"{stated[0][1]!r} is not an id.")

@@ -1,6 +1,6 @@
 """The commands `refresh`, `publish` and `status`.
 
-Reads what has landed and what Shopify answers, writes the warehouse and a published version.
+Reads landing files and Shopify's responses, writes the warehouse and a published version.
 """
 
 import gc
@@ -43,7 +43,7 @@ def publish() -> None:
 
 
 def status() -> None:
-    """Show what waits to be loaded, whether a run is active, the last load, and the published version."""
+    """Show waiting landing files, whether a run is active, the last load, and the published version."""
     from ingestion.data_folder import landing_folder
     from ingestion.landing import open_files, sealed_files
     from orchestration.cli.status import status_tables
@@ -76,7 +76,7 @@ def run_refresh(full: bool = False) -> "Refreshed":
     from orchestration.news import fetched_apis
     from serving.published import read_current
 
-    gc.set_threshold(50_000, 20, 100)  # what Dagster loads stays until the end: looking through it again takes time
+    gc.set_threshold(50_000, 20, 100)  # Dagster's objects live until the end: fewer collections save time
     for edit in edits_of_begun_phases():  # before the refresh publishes them
         console.print("[yellow]![/yellow] experiments.toml:", Text(edit), soft_wrap=True)
     with progress_bar() as progress:

@@ -14,10 +14,10 @@ from orchestration.settings import make_data_folder
 
 def report(
     shop: Annotated[str | None, typer.Option(help="Domain of the shop; default: all shops.")] = None,
-    week: Annotated[str | None, typer.Option(help="ISO week such as 2026-W47; default: the last one.")] = None,
-    send: Annotated[bool, typer.Option("--send", help="Send each to its channels, unless it was sent before.")] = False,
+    week: Annotated[str | None, typer.Option(help="ISO week such as 2026-W47; default: last week.")] = None,
+    send: Annotated[bool, typer.Option("--send", help="Send each report to its channels, once.")] = False,
 ) -> None:
-    """Write the week of each shop for its merchant, as HTML and as text."""
+    """Write the weekly report of each shop, as HTML and as text."""
     from orchestration.weekly_reports import VARIABLE, write_reports
     from serving.weekly_report import week_period
 

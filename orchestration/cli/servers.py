@@ -31,7 +31,7 @@ def api(
         int, typer.Option(min=0, help="Limit per address and worker; 0 means unlimited.")
     ] = 50,
 ) -> None:
-    """Serve recommendations from the published files, until Ctrl-C."""
+    """Serve the read API (recommendations, metrics and reports) from the published files, until Ctrl-C."""
     from orchestration.log_files import server_logging
     from serving.api import serve
 
@@ -55,7 +55,7 @@ def storefront(
         str, typer.Option(help="URL of the read API that serves the lists.")
     ] = f"http://127.0.0.1:{API_PORT}/v1",
 ) -> None:
-    """Serve a demo shop on this machine, with the pixel and the lists, until Ctrl-C. It does not involve Shopify."""
+    """Serve a demo shop on this machine, with the pixel and recommendations but without Shopify, until Ctrl-C."""
     from ingestion.pixel.packaging import custom_pixel
     from serving.demo_shop.server import serve_storefront
 
@@ -81,7 +81,7 @@ def dev() -> None:
 
 
 def check_ports() -> None:
-    """Check the ports of the demo shop before the minute of work, not after it.
+    """Check that the demo shop's ports are free, before the minute of work rather than after it.
 
     Raises:
         CannotListen: one of them is in use.

@@ -213,7 +213,7 @@ def _bought_together(rows: Rows, shop: str) -> list[RenderableType]:
     table = Table(title=f"Bought together with {escape(found[0][0] or '?')}", title_justify="left")
     table.add_column("Product")
     table.add_column("orders with both", justify="right")
-    table.add_column("of its orders", justify="right")
+    table.add_column("share of orders", justify="right")
     for _, title, orders, confidence in found:
         table.add_row(escape(title or "?"), f"{orders:,}", f"{confidence:.0%}")
     return [table]

@@ -33,7 +33,7 @@ def progress_bar() -> "Progress":
 
 
 def print_finding(finding: "Finding", unknown: str = "?") -> None:
-    """A mark, the part and what was found; then the remedy. unknown: the mark of what is neither right nor wrong."""
+    """Print a mark, the part, what was found, and the remedy. unknown: the mark of what is neither ok nor failed."""
     mark = {"ok": "[green]✓[/green]", "failed": "[red]✗[/red]", "unknown": f"[yellow]{unknown}[/yellow]"}
     console.print(f"{mark[finding.verdict]} [bold]{escape(finding.part)}[/bold]", Text(finding.found), soft_wrap=True)
     if finding.remedy:
@@ -41,7 +41,7 @@ def print_finding(finding: "Finding", unknown: str = "?") -> None:
 
 
 def short(path: Path) -> Path:
-    """The path relative to the working directory, where it is below it."""
+    """The path, relative to the working directory if it is inside it."""
     return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
 
 

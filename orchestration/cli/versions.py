@@ -27,9 +27,10 @@ def rollback(
         return
     with warehouse_lock():  # a run in progress would publish its own version a moment later
         published = roll_back(data_folder(), version)
+    as_of = published.manifest.as_of
     console.print(
-        f"Version {version} is current, with events until {published.manifest.as_of or 'the beginning'}. The next "
-        "refresh publishes a new version: correct what was wrong before it starts."
+        f"Version {version} is current{f', with events until {as_of}' if as_of else ''}. The next refresh publishes a "
+        "new version: fix the cause of the rollback before then."
     )
 
 

@@ -1,4 +1,4 @@
-"""Checks of what dbt cannot see: files, the published version, the disk, and figures that are unlikely but not wrong.
+"""Checks of what dbt cannot see: files, the published version, the disk, and figures that are unusual, not wrong.
 
 dbt's own tests are checks of its models, and a failed one stops the publication. The checks here stop nothing.
 """
@@ -14,7 +14,7 @@ from orchestration.defs.publication import published_version
 from orchestration.defs.resources import Warehouse
 from orchestration.health import Share, missing_order_shares, quarantined_shares
 from orchestration.problems import MIN_COUNT, Thresholds, significant
-from orchestration.quality import fates, late_shares, volumes, wrong_row_counts
+from orchestration.quality import late_shares, line_counts, volumes, wrong_row_counts
 from orchestration.settings import SettingError
 from serving.published import read_current
 
@@ -34,7 +34,7 @@ LATENESS = dg.AssetCheckSpec(
 QUARANTINE = dg.AssetCheckSpec(
     "few_events_are_quarantined",
     asset=["operations", "quarantined_events"],
-    description="The share of each shop's newest events; the threshold is that of alerts.",
+    description="The share of each shop's newest events in quarantine; the threshold is that of alerts.",
 )
 LOSS = dg.AssetCheckSpec(
     "the_pixel_sees_most_orders",
@@ -58,7 +58,7 @@ def acknowledged_events_are_loaded_quarantined_or_waiting(warehouse: Warehouse) 
     """Every line of the landing files of this run, counted before the load, is in a raw table or will be loaded."""
     sealed = {file.name for file in sealed_files(warehouse.landing)}
     with connect(warehouse.file) as connection:
-        found = fates(connection, warehouse.lines_before_load, sealed)
+        found = line_counts(connection, warehouse.lines_before_load, sealed)
     return dg.AssetCheckResult(passed=found.are_complete, metadata=found._asdict())
 
 
@@ -92,7 +92,7 @@ def quality_of_publication(warehouse: Warehouse) -> Iterator[dg.AssetCheckResult
 
 
 def _thresholds() -> Thresholds:
-    """Those of alerts; the defaults if one is malformed, which `pixelnova doctor` names and no run fails for."""
+    """The alert thresholds; the defaults if one is malformed: `pixelnova doctor` reports that, and no run fails."""
     try:
         return Thresholds.of_environment()
     except SettingError:

@@ -28,7 +28,7 @@ def days_to_load_again(days: Days) -> dict[str, Any]:
 
 
 refresh = dg.define_asset_job(
-    REFRESH, EVERYTHING, description="Load what has landed and what Shopify answers, build what has changed, publish."
+    REFRESH, EVERYTHING, description="Load new landing files and changes from Shopify, build what has changed, publish."
 )
 full_rebuild = dg.define_asset_job(
     FULL_REBUILD,

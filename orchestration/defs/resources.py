@@ -127,7 +127,7 @@ class Warehouse(dg.ConfigurableResource):
         return self._lines
 
     def is_current(self) -> None:
-        """Record that what is published is made of what was loaded."""
+        """Record that the published version contains everything that was loaded."""
         self._log.is_done = True
 
     def held_by_children(self) -> AbstractContextManager[None]:

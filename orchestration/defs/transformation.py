@@ -32,7 +32,7 @@ project = DbtProject(project_dir=DBT_PROJECT, profiles_dir=DBT_PROJECT, target_p
 
 
 class Models(DagsterDbtTranslator):
-    """Groups models by folder, and keeps the graph such that dbt runs once."""
+    """Groups models by folder, and adapts the graph so that dbt runs only once."""
 
     def __init__(self) -> None:
         super().__init__()

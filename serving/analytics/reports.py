@@ -1,4 +1,4 @@
-"""Tables that merchants read, one SQL file each in `reports/`: its header says title, description, filters and columns.
+"""Tables that merchants read, one SQL file each in `reports/`: its header has title, description, filters and columns.
 
 Takes a report's name, a shop and a period; returns rows with the labels and units of their columns.
 """
@@ -23,7 +23,7 @@ class UnknownReport(ServingError):
 
 
 class NotFilterable(ServingError):
-    """A number does not exist for this filter or dimension; the message says for which it does."""
+    """A number is not available for this filter or dimension; the message lists those for which it is."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Opens the newest published version for questions, and keeps shops apart.
+"""Opens the newest published version for queries, and isolates shops from each other.
 
 Reads data/published/current; returns rows. Every query is bound to one shop that its reader may see.
 """
@@ -24,7 +24,7 @@ Row = tuple[Any, ...]
 
 
 class ShopNotVisible(ServingError):
-    """The shop does not exist, or the reader may not see it. Both say the same, so that nobody can probe for shops."""
+    """The shop does not exist, or the reader may not see it. Both give one message: shops cannot be probed."""
 
 
 @dataclass(frozen=True)

@@ -19,8 +19,8 @@ from serving.metrics import Metric, MetricCatalogue
 
 DATE, WEEK = "date", "week"  # dimensions of every metric; a week is named by its Monday
 TIMES = (DATE, WEEK)
-# What dimensions read as `sessions`. Joining those of all time would take most of a query's time. Two days are more
-# than time zones differ.
+# The CTE `sessions`, which dimensions read. Joining all sessions would take most of a query's time. Two days exceed the
+# difference of any two time zones.
 _SESSIONS = """sessions as (
     select
         session_id,

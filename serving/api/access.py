@@ -40,15 +40,17 @@ class Access:
             raise Problem(
                 401,
                 "The API key is missing or invalid.",
-                f"Send `Authorization: Bearer <key>`; `pixelnova keys add --shop {shop}` makes one.",
+                f"Send `Authorization: Bearer <key>`; `pixelnova keys add --shop {shop}` creates one.",
                 {"www-authenticate": "Bearer", **PRIVATE},
             )
         if key.shop != shop.lower():
             raise Problem(403, "This API key is for another shop.", "Use a key of this shop.", PRIVATE)
         if scope not in key.scopes:
-            raise Problem(403, f"This API key lacks the scope {scope}.", f"Make a key with --scope {scope}.", PRIVATE)
+            raise Problem(403, f"This API key lacks the scope {scope}.", f"Create a key with --scope {scope}.", PRIVATE)
         if not key.allows(request.client.host if request.client else ""):
-            raise Problem(403, "This API key cannot be used from this address.", "Make a key that allows it.", PRIVATE)
+            raise Problem(
+                403, "This API key cannot be used from this address.", "Create a key that allows it.", PRIVATE
+            )
         rate = RateLimitItemPerMinute(key.requests_per_minute)
         if key.requests_per_minute and not self._limiter.hit(rate, key.id):
             wait = max(1, round(self._limiter.get_window_stats(rate, key.id).reset_time - time.time()))

@@ -98,11 +98,11 @@ def dimensions(
     """What a metric is split by.
 
     Raises:
-        Problem: there are too many, or one twice.
+        Problem: there are too many, or one is repeated.
     """
     found = [one.strip() for one in by.split(",") if one.strip()]
     if len(found) > MAX_DIMENSIONS or len(set(found)) < len(found):
-        raise Problem(422, f"by has more than {MAX_DIMENSIONS} dimensions, or one twice.", "Send fewer.", PRIVATE)
+        raise Problem(422, f"by has more than {MAX_DIMENSIONS} dimensions, or repeats one.", "Send fewer.", PRIVATE)
     return found
 
 

@@ -126,7 +126,7 @@ def add_key(
         The key as stored, and its text, which is not stored.
 
     Raises:
-        KeysFileError: the file is malformed or not writable, or an address is none.
+        KeysFileError: the file is malformed or not writable, or an address is invalid.
     """
     for network in allow:
         try:

@@ -1,7 +1,7 @@
 """Who may see which shops on the dashboard: an access file, with identities from OIDC or from a proxy's header.
 
-Reads the file named by PIXELNOVA_DASHBOARD_ACCESS; returns the shops that a person may see, which the query layer is
-bound to.
+Reads the file named by PIXELNOVA_DASHBOARD_ACCESS; returns the shops that a person may see, to which the query layer
+restricts every query.
 """
 
 import ipaddress
@@ -110,7 +110,7 @@ def _shops(path: Path, name: str, value: Any) -> Shops:
         return None
     if isinstance(value, list) and all(isinstance(shop, str) for shop in value):
         return frozenset(shop.lower() for shop in value)
-    raise AccessFileError(f'{path}: the shops of {name} are a list of domains, or "{ALL}".')
+    raise AccessFileError(f'{path}: write the shops of {name} as a list of domains, or "{ALL}".')
 
 
 def _proxy(path: Path, document: Mapping[str, Any]) -> tuple[str, tuple[Any, ...]]:
@@ -120,7 +120,7 @@ def _proxy(path: Path, document: Mapping[str, Any]) -> tuple[str, tuple[Any, ...
     try:
         networks = tuple(ipaddress.ip_network(address) for address in proxies or ())
     except (TypeError, ValueError) as error:
-        raise AccessFileError(f"{path}: proxies are addresses or networks ({error}).") from error
+        raise AccessFileError(f"{path}: proxies must be addresses or networks ({error}).") from error
     if not networks:
         raise AccessFileError(f'{path}: name the addresses that may set {header}: proxies = ["127.0.0.1"].')
     return header, networks

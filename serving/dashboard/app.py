@@ -1,6 +1,6 @@
 """The dashboard's script, which Streamlit runs for every interaction.
 
-Reads who asks and what they chose, shows one page. `server.py` starts it.
+Reads who the user is and what they chose, shows one page. `server.py` starts it.
 """
 
 import os
@@ -27,7 +27,7 @@ from serving.errors import ServingError
 from serving.published import NothingPublished
 
 NEW_VERSION_SECONDS = 15
-NO_EVENTS = "No usable event of this shop has arrived yet."
+NO_EVENTS = "No usable events have been received from this shop yet."
 # Streamlit cuts long labels and amounts of cards, and breaks long titles within a word; here labels wrap.
 STYLE = """<style>
 [data-testid=stMetricLabel] *, [data-testid=stMetricValue] * {
@@ -66,7 +66,7 @@ def main() -> None:
         return
     shops = store.shops()
     if not shops:
-        st.warning("No shop is visible for you. Whoever runs the dashboard can add you to its access file.")
+        st.warning("You have no access to any shop. Ask the operator of this dashboard to add you to its access file.")
         return
     title, render = PAGES[page.url_path or "overview"]
     st.title(title)
@@ -74,30 +74,30 @@ def main() -> None:
     try:
         view = chosen_view(store, shops)
         if not view.shop.has_events:
-            st.info(f"{NO_EVENTS} `pixelnova connect check {view.shop.shop}` says what is missing.")
+            st.info(f"{NO_EVENTS} `pixelnova connect check {view.shop.shop}` shows what is missing.")
         render(view)
     except ServingError as error:
         st.error(str(error))
 
 
 def _visible_shops() -> Shops:
-    """The shops of whoever asks; asks them to log in first, if need be."""
+    """The shops that the user may see; requires a login first, if one is configured."""
     access = access_of_environment()
     if access is None:
         return None
     if access.login == "header":
         identity = access.identity_from(st.context.headers, st.context.ip_address or "127.0.0.1")
         if identity is None:
-            st.error("This dashboard is reached through its proxy, which logs you in.")
+            st.error("Open this dashboard through its proxy, which logs you in.")
             st.stop()
         return access.shops_of(identity)
     return access.shops_of(_address_logged_in())
 
 
 def _address_logged_in() -> str | None:
-    """The e-mail address of who has logged in; None if the provider has not verified it, since it proves nothing."""
+    """The e-mail address of the logged-in user; None if the provider has not verified it."""
     if "is_logged_in" not in st.user:
-        st.error("The login is not configured: describe the provider in Streamlit's secrets.toml (docs/operations.md).")
+        st.error("The login is not configured: add the provider to Streamlit's secrets.toml (docs/operations.md).")
         st.stop()
     if not st.user["is_logged_in"]:
         if find_spec("authlib") is None:

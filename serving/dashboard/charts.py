@@ -49,7 +49,7 @@ def line_chart(
     if earlier:
         series.append(
             {
-                "name": "compared with",
+                "name": "comparison period",
                 "type": "line",
                 "data": [_plain(value, unit) for _, value in earlier],
                 "symbol": "none",

@@ -32,7 +32,7 @@ def chosen_view(store: Store, shops: list[ShopInfo]) -> View:
         filters = _chosen_filters(store, shop)
         st.caption(_caption(shop, period, known))
         if earlier and not known and shop.has_events:
-            st.caption(f"Nothing is compared: the shop's first events are of {shop.first_date:%b %d, %Y}.")
+            st.caption(f"No comparison: the shop's first events are from {shop.first_date:%b %d, %Y}.")
     return View(store, shop, period, known, filters)
 
 

@@ -21,7 +21,7 @@ CARD_WIDTH = 165
 NUMBER_FORMATS = {"count": "localized", "ratio": "%.3f", "days": "%.1f"}
 SUNDAY = 6
 MIXED = "mixed"  # several currencies
-NOTHING_IN_PERIOD, NOTHING_YET = "Nothing in this period.", "Nothing yet."
+NOTHING_IN_PERIOD, NOTHING_YET = "No data in this period.", "Nothing to show yet."
 
 
 def cards(view: View, names: Sequence[str]) -> None:
@@ -102,7 +102,7 @@ def _weekly(view: View) -> str:
     """The addition to the heading of a series that is drawn by week."""
     if view.step != WEEK:
         return ""
-    return " by week" if view.period.last.weekday() == SUNDAY else " by week, the last one incomplete"
+    return " by week" if view.period.last.weekday() == SUNDAY else " by week (last week incomplete)"
 
 
 def table(view: View, name: str, hidden: Sequence[str] = (), rows: Sequence[Sequence[Any]] | None = None) -> Table:
@@ -162,7 +162,7 @@ def report_details(found: Table) -> None:
 
 
 def _key(measured: Measured) -> str:
-    """Of a widget: a metric is on a page once for each set of dimensions and filters."""
+    """A widget key: a metric is on a page once for each set of dimensions and filters."""
     return "-".join((measured.metric.name, *measured.by, *measured.parameters))
 
 

@@ -53,7 +53,7 @@ def money_format(currency: str | None) -> str:
 
 
 def plain_text(text: str) -> str:
-    """A text from events, without effect as Markdown: a product's title must not place an image on a page."""
+    """A text from events with Markdown escaped: a product's title must not place an image on a page."""
     return _MARKDOWN.sub(r"\\\g<0>", " ".join(text.split()))
 
 

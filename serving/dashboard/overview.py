@@ -30,7 +30,7 @@ def sentences(change: SalesChange) -> list[str]:
     """What changed most and where, as plain text."""
     amount = number_text(abs(change.difference), "money", change.currency)
     if not change.difference:
-        return [f"Gross sales in {change.currency} are as before."]
+        return [f"Gross sales in {change.currency} are unchanged."]
     verb = "rose" if change.difference > 0 else "fell"
     relative = f" ({change.difference / change.earlier:+.1%})" if change.earlier else ""
     found = [f"Gross sales {verb} by {amount}{relative}."]
@@ -41,11 +41,11 @@ def sentences(change: SalesChange) -> list[str]:
 
 def _part(part: Part, currency: str) -> str:
     more, fewer = FACTORS[part.factor]
-    return f"{_signed(part.amount, currency)} by {more if part.amount > 0 else fewer} from {_where(part.segment)}."
+    return f"{_signed(part.amount, currency)} due to {more if part.amount > 0 else fewer} from {_where(part.segment)}."
 
 
 def _product(part: ProductPart, currency: str) -> str:
-    """The segment's part is less than the whole, or more if other segments changed the other way."""
+    """The segment's part is less than the whole, or more if other segments changed in the opposite direction."""
     return (
         f"{' '.join(part.title.split())}: {_signed(part.amount, currency)} of product sales, "
         f"{_signed(part.segment_amount, currency)} from {_where(part.segment)}."

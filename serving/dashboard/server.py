@@ -42,7 +42,7 @@ def serve_dashboard(host: str, port: int, data: Path, annotations: Path) -> None
     port: 0 takes a free one.
 
     Raises:
-        LoopbackOnly: the address is open to others, and nobody's access is defined.
+        LoopbackOnly: the address is open to others, and there is no access file.
         AccessFileError: the access file is malformed.
         CannotListen: the port is in use.
         StreamlitMissing: Streamlit is not installed.
@@ -52,7 +52,7 @@ def serve_dashboard(host: str, port: int, data: Path, annotations: Path) -> None
         from streamlit.web import bootstrap
     except ImportError:
         raise StreamlitMissing("The dashboard needs Streamlit: install pixelnova[dashboard].") from None
-    with listen(host, port) as listener:  # a port in use gets a clear message, which Streamlit does not give
+    with listen(host, port) as listener:  # reports a port in use clearly, which Streamlit does not
         port = listener.getsockname()[1]
     os.environ |= {DATA_VARIABLE: str(data), ANNOTATIONS_VARIABLE: str(annotations)}
     os.environ["FORWARDED_ALLOW_IPS"] = ""  # so that the peer's own address decides whether it is the proxy

@@ -96,7 +96,7 @@ class _Server(uvicorn.Server):
         if self.should_exit or not sockets:
             return
         for url in unreachable:
-            print(f"Nothing listens at {url}: the shop's pages will not use it.", flush=True)  # noqa: T201
+            print(f"{url} is not reachable: the shop's pages will not use it.", flush=True)  # noqa: T201
         host, port = sockets[0].getsockname()
         print(f"The shop: http://{host}:{port} (until Ctrl-C)", flush=True)  # noqa: T201
 

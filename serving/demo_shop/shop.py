@@ -193,7 +193,7 @@ def properties_of(fields: dict[str, str]) -> dict[str, str]:
 
 
 def tile(product: Product) -> dict[str, Any]:
-    """The placeholder image of a product: its initials on a colour of its own."""
+    """The placeholder image of a product: its initials on a colour derived from its id."""
     words = [word for word in (product.title or "?").split() if word[0].isalpha()]
     initials = "".join(word[0] for word in words[:2]).upper() or "?"
     return {"initials": initials, "hue": zlib.crc32(product.product_id.encode()) % 360}

@@ -37,7 +37,7 @@ class Rates:
 
 @dataclass(frozen=True)
 class Plan:
-    """What it takes to find a lift. days, days_looking_daily: for one look at the end, and for a look every day."""
+    """The effort to detect a lift. days, days_looking_daily: with one look at the end, and with a look every day."""
 
     lift: float
     visitors: int
@@ -96,7 +96,7 @@ def shop_rates(connection: duckdb.DuckDBPyConnection, shop: str, metric: str) ->
 
 
 def planned(rates: Rates, lift: float, share: float, coverage: float, alpha: float, power: float) -> Plan:
-    """What it takes to find a lift.
+    """Plan an experiment that detects a lift.
 
     Args:
         share: of the variation, against the control.

@@ -43,7 +43,7 @@ SYMMETRIC = np.array([[0, 1, 2, 3], [1, 4, 5, 6], [2, 5, 7, 8], [3, 6, 8, 9]])  
 MIXED = ("several_variations", "several_devices")  # reasons why a unit is left out
 REPORTED, WITHHELD, TOO_LITTLE = "reported", "withheld", "too little data"
 
-MIN_EXPECTED = 5  # units per variation; below it chi-square is no approximation
+MIN_EXPECTED = 5  # units per variation; with fewer, chi-square is not a good approximation
 NO_UNITS = Moments(0, np.zeros(4), np.zeros((4, 4)), 0)
 KEPT_WHEN_WITHHELD = (
     *("shop", "experiment", "phase", "metric", "variation", "segment_kind", "segment", "is_capped", "is_adjusted"),
@@ -126,7 +126,7 @@ class Result:
 
 @dataclass(frozen=True)
 class SampleRatio:
-    """Units of a variation in a segment, and how many its weight lets expect. p_value: of the whole segment."""
+    """Units of a variation in a segment, and the number expected by weight. p_value: of the whole segment."""
 
     shop: str
     experiment: str
@@ -141,7 +141,7 @@ class SampleRatio:
 
 @dataclass(frozen=True)
 class Verdict:
-    """One row of experiments.verdicts: what a phase says, in a sentence."""
+    """One row of experiments.verdicts: the verdict on a phase, in a sentence."""
 
     shop: str
     experiment: str

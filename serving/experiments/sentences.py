@@ -1,4 +1,4 @@
-"""What an experiment says, in a sentence that a merchant understands.
+"""The verdict on an experiment, in a sentence that a merchant understands.
 
 Takes results and reasons, returns text.
 """
@@ -78,7 +78,7 @@ def judged(
 
 
 def _p_value(phase: "Phase", row: "Result") -> float:
-    """Of the fixed horizon where the phase has ended; before, of the test that allows looking every day."""
+    """Of the fixed-horizon test if the phase has ended, else of the sequential test, which is valid at every look."""
     value = row.corrected_p_value if phase.has_ended else row.corrected_sequential_p_value
     return 1.0 if value is None else value
 
@@ -172,12 +172,13 @@ def mixed(share: float, limit: float) -> str:
     """Why a result is withheld: too many visitors saw several variations."""
     return (
         f"{share * 100:.1f} % of the visitors saw several variations, more than {limit * 100:g} %, "
-        "so that the groups are not apart"
+        "so that the groups overlap"
     )
 
 
 def uneven(counts: Sequence[tuple[str, int, float]], p_value: float, causes: Sequence[tuple[str, str]]) -> str:
-    """Why a result is withheld: the split is not the declared one, and where it differs most."""
+    """Why a result is withheld: the split differs from the declared one, and where it differs most."""
     observed = ", ".join(f"{variation} {units:,} (expected {expected:,.0f})" for variation, units, expected in counts)
     where = ", ".join(f"{KINDS.get(kind, kind)} {segment}" for kind, segment in causes)
-    return f"the split is not the declared one: {observed}, p = {p_value:.1g}" + (f"; look at {where}" if where else "")
+    split = f"the split differs from the declared one: {observed}, p = {p_value:.1g}"
+    return f"{split}; check {where}" if where else split

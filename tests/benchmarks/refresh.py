@@ -1,6 +1,6 @@
-"""Measures what a refresh costs: the first one, one without news, and one with little news.
+"""Measures what a refresh costs: the first one, one without changes, and one with few changes.
 
-Each command is a process of its own; seconds of CPU are those of its whole tree, user and system. Beside each refresh
+Each command is a separate process; CPU seconds are those of its whole tree, user and system. Beside each refresh
 that builds, dbt alone builds the same state, from a copy of the data folder.
 """
 

@@ -117,7 +117,7 @@ MISTAKES = {
     ),
     "unknown tier": (
         EXPERIMENT.replace('shows = "similar"', 'tiers = ["similar", "best"]'),
-        "tiers is ['similar', 'best']: 'best' is not a strategy: known are product_page",
+        "tiers is ['similar', 'best']: 'best' is not a strategy: use one of product_page",
     ),
     "shows and tiers": (
         EXPERIMENT.replace('shows = "similar"', 'shows = "similar"\ntiers = ["popular"]'),

@@ -80,7 +80,7 @@ def changed(field: str, value: str) -> str:
         (changed("hosts", '["Shop.Example"]'), "write 'shop.example'"),
         (changed("hosts", '["*.shop.example"]'), "is not a host name"),
         (changed("hosts", '["müller.example"]'), "in the form xn--"),
-        (changed("hosts", '["shop.example", "shop.example"]'), "'shop.example' is in it twice"),
+        (changed("hosts", '["shop.example", "shop.example"]'), "'shop.example' appears in it twice"),
         (changed("hosts", "[5]"), "5 is not a string"),
         (changed("orders", '"true"'), "write true or false, without quotes"),
         (changed("require_consent", "1"), "write true or false"),

@@ -1,4 +1,4 @@
-"""Alerts: sent once, not repeated within a window, over when they are over, and received by a real HTTP server."""
+"""Alerts: sent once, not repeated within a window, resolved when the problem is, and received by a real HTTP server."""
 
 import json
 import os
@@ -69,17 +69,18 @@ def test_an_alert_is_not_repeated_within_the_window(at, monkeypatch):
 def test_the_end_is_reported_once(at):
     at(0, FULL, FAILED)
     assert (
-        at(2, FAILED) == "Over: The disk is nearly full.\nIt lasted from 2026-11-22 12:00 UTC to 2026-11-22 14:00 UTC."
+        at(2, FAILED)
+        == "Resolved: The disk is nearly full.\nIt lasted from 2026-11-22 12:00 UTC to 2026-11-22 14:00 UTC."
     )
-    assert at.sent[-1].title.endswith(": 1 over") and not at.sent[-1].is_bad
+    assert at.sent[-1].title.endswith(": 1 resolved") and not at.sent[-1].is_bad
     assert at(3, FAILED) == ""
-    assert at(4).startswith("Over: The last refresh failed.\nIt lasted from 2026-11-22 11:00")
+    assert at(4).startswith("Resolved: The last refresh failed.\nIt lasted from 2026-11-22 11:00")
     assert at(5) == ""
 
 
 def test_a_problem_that_comes_and_goes_is_sent_once_in_a_window(at):
     assert at(0, FULL)
-    assert "Over" in at(1)
+    assert "Resolved" in at(1)
     assert [at(2, FULL), at(3), at(4, FULL), at(5)] == ["", "", "", ""]
     assert at(5.5, FULL) == ""
     assert "Since 2026-11-22 17:30 UTC" in at(6.5, FULL)
@@ -100,7 +101,7 @@ def test_an_alert_that_could_not_be_sent_is_sent_by_the_next_check(tmp_path, at)
     assert at(0.1, FULL)
     with pytest.raises(ChannelError):
         report(tmp_path, [], NOON + HOUR, fail)
-    assert "Over" in at(2)
+    assert "Resolved" in at(2)
 
 
 def test_a_damaged_state_does_not_stop_alerts(tmp_path, at):
@@ -153,7 +154,7 @@ def test_a_failed_refresh_arrives_at_the_receiver_and_then_its_end(tmp_path, rec
     )
     (tmp_path / LAST_RUN).write_text(json.dumps({"run": "s", "began_at": NOON.isoformat(), "ended_at": "now"}))
     report_after_refresh(tmp_path, shops, "s", NOON + 2 * HOUR)
-    assert receiver[1]["type"] == "success" and receiver[1]["message"].startswith("Over: The last refresh failed")
+    assert receiver[1]["type"] == "success" and receiver[1]["message"].startswith("Resolved: The last refresh failed")
 
 
 @needs_apprise
@@ -162,7 +163,7 @@ def test_the_command_sends_alerts_and_a_test_message(pixelnova, tmp_path, receiv
     (tmp_path / LAST_RUN).write_text(json.dumps({"run": "r", "began_at": NOON.isoformat(), "error": "pixel: no table"}))
     assert "The last refresh failed" in pixelnova("alerts", "check", data=tmp_path, env=env).stdout
     pixelnova("alerts", "check", "--test", data=tmp_path, env=env)
-    assert [message["title"].split(": ")[1] for message in receiver] == ["1 problem", "a test"]
+    assert [message["title"].split(": ")[1] for message in receiver] == ["1 problem", "test message"]
 
 
 @needs_apprise
@@ -174,7 +175,7 @@ def test_unsendable_alerts_do_not_fail_a_refresh_and_no_secret_is_shown(pixelnov
     assert "could not be sent" in log and "secret" not in log
     env = {"PIXELNOVA_ALERTS": "nothing://user:secret@host"}
     message = one_line_reason(pixelnova("alerts", "check", "--test", data=tmp_path, env=env, check=False))
-    assert "URL 1 of PIXELNOVA_ALERTS is not one that apprise knows" in message and "secret" not in message
+    assert "URL 1 of PIXELNOVA_ALERTS is not supported by apprise" in message and "secret" not in message
 
 
 def test_a_missing_apprise_is_named(monkeypatch):
@@ -185,7 +186,7 @@ def test_a_missing_apprise_is_named(monkeypatch):
 
 
 def test_without_problems_the_command_says_so(pixelnova, tmp_path):
-    assert "Nothing is wrong." in pixelnova("alerts", "check", data=tmp_path).stdout
+    assert "No problems found." in pixelnova("alerts", "check", data=tmp_path).stdout
     assert "PIXELNOVA_ALERTS is not set" in one_line_reason(
         pixelnova("alerts", "check", "--test", data=tmp_path, check=False)
     )

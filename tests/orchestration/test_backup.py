@@ -95,7 +95,7 @@ def test_all_files_are_restored_but_the_salts(data, shops, tmp_path, monkeypatch
     assert sorted(path.name for path in (tmp_path / "elsewhere").iterdir()) == ["annotations.toml", "shops.toml"]
 
 
-def test_whoever_was_erased_after_the_backup_is_erased_again(data, shops, tmp_path, monkeypatch):
+def test_people_erased_after_the_backup_are_erased_again(data, shops, tmp_path, monkeypatch):
     gone, stays = (Identifier(CLIENT, name) for name in ("gone-4711", "stays-4711"))
     for person in (gone, stays):
         archive(land(landing_folder(data), [line({"id": f"of {person.value}", "clientId": person.value})]))
@@ -200,7 +200,7 @@ def test_a_damaged_backup_is_refused(data, shops, tmp_path, monkeypatch):
     (backup / LIST).write_text("{")
     with pytest.raises(BackupError, match="use another backup"):
         restored(backup, tmp_path, monkeypatch)
-    with pytest.raises(BackupError, match="is not a backup and has none"):
+    with pytest.raises(BackupError, match="is not a backup and contains none"):
         restored(tmp_path / "config", tmp_path, monkeypatch)
 
 

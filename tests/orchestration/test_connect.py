@@ -118,7 +118,7 @@ def test_failed_part_exits_with_1_and_prints_its_remedy(command, admin_api):
     code, output = command(**GRANTED)
     assert code == 1
     assert f"✗ token The app is not installed on {DOMAIN} (app_not_installed)\n    install it from the Dev" in output
-    assert f"pixelnova: {DOMAIN} is not connected: 1 failed" in output
+    assert f"pixelnova: {DOMAIN} is not connected: 1 check failed" in output
 
 
 def test_store_missing_in_shops_toml_is_reported(command):
@@ -181,7 +181,7 @@ def test_static_token_is_checked(check):
 
 
 def test_collector_with_another_key_or_secret_is_reported(check, monkeypatch, tmp_path):
-    other = tmp_path / "collector"  # a folder of its own: a collector reloads shops.toml when that changes
+    other = tmp_path / "collector"  # a separate folder: a collector reloads shops.toml when that changes
     other.mkdir()
     (other / "shops.toml").write_text(SHOPS)
     with collecting(monkeypatch, other, PIXELNOVA_SHOPIFY_SECRETS="of-another-app") as url:

@@ -1,4 +1,4 @@
-"""Dagster's real daemon: the sensor starts a refresh without a hand, and `report` runs in a process of its own."""
+"""Dagster's real daemon: the sensor starts a refresh by itself, and `report` runs in a separate process."""
 
 import os
 import signal

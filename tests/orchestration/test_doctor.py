@@ -90,7 +90,7 @@ def test_a_port_used_by_another_program_is_named(monkeypatch):
     with listening() as port:
         monkeypatch.setattr(doctor, "PORTS", {"collector": (port, "/readyz")})
         [finding] = doctor._ports()
-    assert finding.verdict == "unknown" and "used by something else than the collector" in finding.found
+    assert finding.verdict == "unknown" and "used by a program other than the collector" in finding.found
     [finding] = doctor._ports()
     assert finding.verdict == "ok" and "no collector runs here" in finding.found
 

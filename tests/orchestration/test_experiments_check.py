@@ -71,7 +71,7 @@ def test_what_has_not_begun_may_change(sentences):
         ('key = "cold-start"', 'key = "cold-start"\nplacements = ["popular"]', "its placements or audience"),
         ('key = "cold-start"', 'key = "cold-start"\naudience = {devices = ["mobile"]}', "its placements or audience"),
         ('shows = "similar"', 'shows = "popular"', "what its variations show"),
-        ("end = 2026-11-08T12:00:00Z", "end = 2026-11-04", "its end, which is past,"),
+        ("end = 2026-11-08T12:00:00Z", "end = 2026-11-04", "its end, which is in the past,"),
     ],
 )
 def test_phase_that_has_begun_must_not_change(sentences, old, new, what):

@@ -108,7 +108,7 @@ def test_a_shop_that_cannot_be_built_is_put_aside_alone(tmp_path, model, right, 
 
 
 @pytest.mark.long
-def test_a_fault_of_the_sql_puts_nobody_aside(tmp_path):
+def test_a_sql_error_puts_no_shop_aside(tmp_path):
     warehouse = BrokenWarehouse(tmp_path)
     warehouse.break_rule(
         "daily_sales", "    count(*) as orders,", "    count(*) + cast(sum(cast(shop as bigint)) as bigint) as orders,"

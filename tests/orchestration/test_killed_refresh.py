@@ -121,9 +121,9 @@ def test_the_summary_is_per_store_and_says_where_there_is_too_little(refreshed):
 
 def test_a_warning_of_a_dbt_test_reaches_the_summary_with_its_rows_and_its_query(refreshed):
     warnings = refreshed.output.split("Data test warnings (published anyway)")[1]
-    assert "every rule of the merchant does something" in warnings
+    assert "every merchant rule has an effect" in warnings
     [build] = (refreshed.data / "dbt").iterdir()
-    [query] = build.rglob("compiled/**/every_rule_of_the_merchant_does_something.sql")
+    [query] = build.rglob("compiled/**/every_merchant_rule_has_an_effect.sql")
     assert query.name in "".join(warnings.replace("│", "").split())  # the cell is narrow
 
 
@@ -166,7 +166,7 @@ def test_status_reads_no_warehouse(refreshed, pixelnova):
     assert "Run in progress" in said
 
 
-def test_monitoring_finds_out_by_the_lock_whether_a_run_lives(refreshed, monkeypatch):
+def test_monitoring_recognizes_live_runs_by_the_lock(refreshed, monkeypatch):
     monkeypatch.setenv("PIXELNOVA_DATA", str(refreshed.data))
     monkeypatch.setenv("PIXELNOVA_DAGSTER", str(refreshed.data / "dagster"))
     with dg.DagsterInstance.from_ref(InstanceRef.from_dir(str(PROJECT))) as instance:
@@ -201,7 +201,7 @@ def test_dagster_has_the_checks_of_a_refresh_and_the_rows_of_every_mart(refreshe
         }
     failed = {result.check_name for result in results if not result.passed}
     failed -= {"disk_has_room"}  # it depends on this machine
-    assert failed == {"every_rule_of_the_merchant_does_something"}
+    assert failed == {"every_merchant_rule_has_an_effect"}
     results = {result.check_name: result for result in results}
     counts = results["acknowledged_events_are_loaded_quarantined_or_waiting"].metadata
     assert counts["acknowledged"].value == counts["loaded"].value == 18
@@ -223,7 +223,7 @@ def test_a_refresh_that_fails_while_it_loads_says_why_on_the_terminal_and_in_the
     assert last_run(tmp_path).error.startswith("pixel: NotADirectoryError")
 
 
-def test_a_killed_refresh_holds_the_lock_as_long_as_dbt_writes_and_the_next_one_makes_all_whole(refreshed, pixelnova):
+def test_a_killed_refresh_holds_the_lock_while_dbt_writes_and_the_next_one_repairs_everything(refreshed, pixelnova):
     data = refreshed.data
     environment = {**os.environ, **refreshed.env, "PIXELNOVA_DATA": str(data)}
     command = [sys.executable, "-m", "orchestration.cli", "refresh", "--full"]

@@ -159,7 +159,7 @@ def write_lines(data: Path, component: str, *made: dict) -> None:
 
 
 def test_logs_are_printed_by_time_and_filtered_by_level_and_run(pixelnova, tmp_path):
-    assert "Nothing is logged" in pixelnova("logs", data=tmp_path).stdout
+    assert "There are no logs" in pixelnova("logs", data=tmp_path).stdout
     write_lines(tmp_path, "collector", {"message": "first"}, {"message": "fourth", "at": "2026-11-22T11:00:00+00:00"})
     write_lines(tmp_path, "refresh", {"message": "second", "run": "abc-1", "at": "2026-11-22T10:30:00+00:00"})
     write_lines(

@@ -6,7 +6,7 @@ import duckdb
 import pytest
 
 from orchestration.health import Share
-from orchestration.quality import Volume, fates, late_shares, volumes, wrong_row_counts
+from orchestration.quality import Volume, late_shares, line_counts, volumes, wrong_row_counts
 
 NEWEST = datetime(2026, 11, 29, 23, 30)  # a Sunday, UTC; in Tokyo it is Monday
 SATURDAY = date(2026, 11, 28)
@@ -37,15 +37,15 @@ def add_days(connection, shop: str, timezone: str, events: dict[date, int], late
 
 def test_every_line_is_loaded_quarantined_or_waiting(connection):
     connection.execute("insert into raw_pixel.landing_files values ('a', 7, 1), ('of another run', 5, 0)")
-    found = fates(connection, {"a": 8, "b": 3}, sealed={"b"})
+    found = line_counts(connection, {"a": 8, "b": 3}, sealed={"b"})
     assert found == (11, 7, 1, 3) and found.are_complete
-    assert fates(connection, {}, sealed=set()).are_complete
+    assert line_counts(connection, {}, sealed=set()).are_complete
 
 
 def test_a_line_that_is_nowhere_is_noticed(connection):
     connection.execute("insert into raw_pixel.landing_files values ('a', 6, 1)")
-    assert not fates(connection, {"a": 8}, sealed={"a"}).are_complete
-    assert not fates(connection, {"gone": 3}, sealed={"a"}).are_complete
+    assert not line_counts(connection, {"a": 8}, sealed={"a"}).are_complete
+    assert not line_counts(connection, {"gone": 3}, sealed={"a"}).are_complete
 
 
 def test_rows_that_are_not_published_are_counted(connection):

@@ -105,7 +105,7 @@ def test_a_report_arrives_by_mail_once(data, mailbox, monkeypatch):
 
 @needs_apprise
 def test_each_shop_has_its_own_channels(data, mailbox, receiver, monkeypatch):  # noqa: F811
-    """One merchant's report is not sent to another; the operator's channels get all, as text if need be."""
+    """One merchant's report is not sent to another; the operator's channels get all, as text where needed."""
     monkeypatch.setenv("PIXELNOVA_REPORTS_OTHER", mail_url(mailbox))
     [written] = write_reports(data, MONDAY, send=True)
     assert written.outcome == "no channel"

@@ -233,7 +233,7 @@ def test_late_events_and_replays_are_kept_out(without_anna, shops, shops_file, t
     )
 
 
-def test_whole_shop_goes_and_the_other_stays(people, shops):
+def test_whole_shop_is_erased_and_the_other_is_kept(people, shops):
     for shop in (SHOP, OTHER_SHOP):
         reports_folder(people.data, shop).mkdir(parents=True)
     erase(people, shops, whole_shop=True)

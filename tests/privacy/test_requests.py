@@ -1,4 +1,4 @@
-"""Requests from Shopify's webhooks, and the package for a person, held against an independent search of the archive."""
+"""Requests from Shopify's webhooks, and the package for a person, checked by an independent search of the archive."""
 
 import json
 import re
@@ -60,7 +60,7 @@ def test_captured_webhooks_become_requests(shared_data, tmp_path, topic):
         ]
 
 
-def test_request_that_names_nobody_is_done_with_the_reason(tmp_path):
+def test_request_without_a_subject_is_done_with_the_reason(tmp_path):
     body = {"shop_domain": SHOP, "customer": {"id": None, "email": "a@example.com"}, "orders_to_redact": []}
     deliver(tmp_path, "customers/redact", body)
     take_webhooks(tmp_path)
@@ -106,7 +106,7 @@ def test_event_without_identifiers(event):
     assert of_event(event) == []
 
 
-def test_webhooks_of_the_person_go(tmp_path):
+def test_webhooks_of_the_person_are_removed(tmp_path):
     order = {"id": 82, "customer": {"id": 5, "email": "x"}, "checkout_token": "t", "line_items": []}
     deliver(tmp_path, "orders/create", order, "w-1")
     deliver(tmp_path, "orders/create", {**order, "id": 83, "customer": {"id": 6}}, "w-2")

@@ -67,7 +67,7 @@ def test_incremental_run_equals_a_full_build(expired, shops_file, tmp_path):
     assert not different, different
 
 
-def test_full_refresh_keeps_what_the_archive_has_no_longer(expired, shops_file, tmp_path):
+def test_full_refresh_keeps_events_that_are_missing_from_the_archive(expired, shops_file, tmp_path):
     copy = copy_of(expired, tmp_path / "copy", shops_file)
     count = "select shop, count(*), min(received_at) from raw_pixel.events group by shop order by shop"
     before = copy.query(count)
@@ -100,7 +100,9 @@ def test_inactive_people_expire_and_their_orders_stay_without_them(everyone, sho
     people = f"select count(distinct journey_id) from core.sessions where shop = '{SHOP}'"
     money = f"select sum(gross_total_amount), count(*) from core.orders where shop = '{SHOP}'"
     before, amounts = copy.query(people), copy.query(money)
-    expire(copy.data, shops, mark_for_rebuild, FIRST + timedelta(days=19 + 30))  # nobody has been away for so long
+    expire(
+        copy.data, shops, mark_for_rebuild, FIRST + timedelta(days=19 + 30)
+    )  # nobody has been inactive for that long
     copy.load()
     assert copy.query("select count(*) from raw_pixel.events") == everyone.query(
         "select count(*) from raw_pixel.events"

@@ -101,7 +101,7 @@ def test_a_running_experiment_is_judged_by_the_interval_of_any_look(rng):
     assert row.sequential_lift_lower < row.lift_lower
 
 
-def test_adjusted_and_unadjusted_stand_side_by_side(rng):
+def test_adjusted_and_unadjusted_results_are_both_reported(rng):
     found = analysis(ENDED, experiment(rng, even(20_000), b=0.2))
     plain, adjusted = one(found), one(found, is_adjusted=True)
     assert plain.upper - plain.lower > adjusted.upper - adjusted.lower
@@ -131,8 +131,10 @@ def test_nothing_is_reported_of_an_uneven_split(rng):
     found = analysis(ENDED, experiment(rng, broken, b=0.5))
     [judged] = found.verdicts
     assert judged.status == "withheld"
-    assert judged.sentence.startswith("Withheld: the split is not the declared one: control 10,000 (expected 9,605), b")
-    assert judged.sentence.endswith("look at device mobile.")
+    assert judged.sentence.startswith(
+        "Withheld: the split differs from the declared one: control 10,000 (expected 9,605)"
+    )
+    assert judged.sentence.endswith("check device mobile.")
     assert {row.status for row in found.results} == {WITHHELD}
     assert {row.lift for row in found.results} == {None}
     p_values = {row.segment: row.p_value for row in found.sample_ratios}
@@ -146,7 +148,7 @@ def test_an_uneven_segment_withholds_all_although_the_whole_is_even(rng):
     assert judged.status == "withheld"
 
 
-def test_weights_of_a_ramp_up_are_no_uneven_split(rng):
+def test_weights_of_a_ramp_up_are_not_an_uneven_split(rng):
     ramp = {"control": {"mobile": 9_000}, "b": {"mobile": 1_000}}
     uneven = verdict(ENDED, experiment(rng, ramp))
     even_enough = verdict(replace(ENDED, weights={"control": 9000, "b": 1000}), experiment(rng, ramp))
@@ -185,7 +187,7 @@ def test_primary_metrics_are_corrected_by_holm_and_others_by_benjamini_hochberg(
     assert (segment.role, segment.correction, segment.corrected_p_value) == ("exploratory", None, None)
 
 
-def test_incremental_sales_of_a_holdout_stand_beside_attributed_sales(rng):
+def test_incremental_sales_of_a_holdout_are_reported_with_attributed_sales(rng):
     phase = replace(RUNNING, is_holdout=True, weights={"control": 1000, "treatment": 9000})
     units = {"control": {"mobile": 3_000}, "treatment": {"mobile": 27_000}}
     found = analysis(phase, experiment(rng, units, treatment=0.3), {"2026-10-05": 40_000.0, "2026-10-12": 10_000.0})

@@ -143,7 +143,7 @@ def test_unit_outside_the_coverage_is_not_exposed(site, visit):
     assert len(site.shown()) == 8
 
 
-def test_variation_without_a_list_here_is_exposed_all_the_same(site, visit):
+def test_variation_without_a_list_here_is_still_exposed(site, visit):
     nothing_there = phase("test", [("control", 0, 4000, None), ("empty", 5000, 9000, ["similar"])])
     assert visit(TREATMENT, nothing_there) == [("test", 1, "empty")]
     assert site.shown() == []

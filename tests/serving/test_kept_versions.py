@@ -190,7 +190,7 @@ def test_rollback_to_a_damaged_version_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize("text", ["many", "-1", "nan"])
-def test_a_limit_that_is_no_number_is_reported(text):
+def test_a_limit_that_is_not_a_number_is_reported(text):
     with pytest.raises(VersionError, match="PIXELNOVA_VERSIONS is"):
         Limits.of_environment({"PIXELNOVA_VERSIONS": text})
 

@@ -93,7 +93,7 @@ def test_a_ratio_has_the_dimensions_of_both_parts_and_the_currency_of_either(tmp
         (COUNT.replace("    grain: one session\n", ""), "The metric visits has no grain"),
         (
             COUNT.replace("count(*)", "count(distinct x)").replace("additive: false", "additive: true"),
-            "said to be additive",
+            "marked as additive",
         ),
         (SALES.replace("    currency: currency\n", ""), "The metric sales is money without a currency"),
         (COUNT + SALES + RATE.replace("unit: money", "unit: share"), "The metric rate has the unit share"),

@@ -168,7 +168,7 @@ def test_evaluation_is_recorded_once_per_as_of(warehouse):
         warehouse,
         "select strategy, cases, hit_rate, trained_until from recommendations.evaluation_history order by strategy",
     )
-    # Twenty persons came to like 3 after the cutoff; their interest in 1 and 2 predicts it.
+    # Twenty persons showed interest in 3 only after the cutoff; their interest in 1 and 2 predicts it.
     assert [(strategy, cases, rate) for strategy, cases, rate, _ in measured] == [
         ("ease", 20, 1.0),
         ("popular", 20, 1.0),
@@ -211,7 +211,7 @@ def test_shop_without_persons_has_no_lists(warehouse):
     assert rows(warehouse, "select count(*) from recommendations.personal") == [(0,)]
 
 
-def test_persons_who_refuse_have_no_list_and_still_teach_the_others(warehouse):
+def test_persons_who_refuse_have_no_list_but_count_for_others(warehouse):
     recommend(warehouse)
     before = listed(warehouse, "a1")
     assert listed(warehouse, "a0") and before

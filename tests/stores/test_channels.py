@@ -1,6 +1,6 @@
 """Channels: campaigns, click ids, referrers, and returns from other sites.
 
-Each case is a client of its own with one landing page, or two visits where the second one comes back from a payment.
+Each case is a separate client with one landing page, or two visits where the second one comes back from a payment.
 """
 
 from datetime import UTC, datetime, timedelta

@@ -1,4 +1,4 @@
-"""A shop without Admin API: a guest, a customer with two currencies, codes, baskets, and an order of nobody."""
+"""A shop without Admin API: a guest, a customer with two currencies, codes, baskets, and an order without a person."""
 
 from datetime import date
 from decimal import Decimal
@@ -69,7 +69,7 @@ EVENTS = [
     order(4, "phone", "2026-10-01", [line("33", 5, "hello", 2)], 3, customer="7"),
     order(5, "laptop", "2026-10-31", [line("33", 6, "HELLO", 2)], 4, "USD", customer="7"),
     order(6, "laptop", "2026-11-20", [line("33", 5, "HELLO", 2)], 3, customer="7"),
-    # Nobody is known, and nothing about discounts.
+    # An order without a person, and without information about discounts.
     order(7, None, "2026-11-01", [one | {"discountAllocations": None} for one in TRIO], 35),
     # Baskets.
     order(8, "b", "2026-11-02", TRIO, 35),
@@ -92,7 +92,7 @@ def test_a_guest_is_one_customer_and_net_is_unknown_without_admin_api(store, gue
     ) == [(None, 3, 2, 1, 3, "11", "HELLO", "email", "/pages/anna", Decimal(54), Decimal(9), None, None, None, None)]
 
 
-def test_currencies_of_a_person_stay_apart_and_share_the_first_order(store):
+def test_currencies_of_a_person_are_not_mixed_and_share_the_first_order(store):
     assert store.query(
         "select currency, cohort_month, orders, returning_orders, gross_amount, new_gross_amount "
         "from analytics.customer_value where shop = '{shop}' and customer_id = '7' order by currency"
@@ -102,7 +102,7 @@ def test_currencies_of_a_person_stay_apart_and_share_the_first_order(store):
     ]
 
 
-def test_orders_of_nobody_are_in_no_cohort(store):
+def test_orders_without_a_person_are_in_no_cohort(store):
     assert store.query(
         "select sum(gross_amount) from analytics.customer_cohorts "
         "where shop = '{shop}' and dimension = 'all' and currency = 'EUR'"

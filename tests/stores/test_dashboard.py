@@ -111,7 +111,7 @@ def test_a_shop_that_began_today_has_the_figures_of_one_order(page):
     for period in ("today", "28 days"):
         shown = page(ONE_DAY, period=period)
         assert cards(shown) | {"Orders": "1", "Gross sales": "$10.00"} == cards(shown)
-        assert "Nothing is compared" in texts(shown)
+        assert "No comparison: the shop's first events" in texts(shown)
 
 
 def test_two_years_are_drawn_by_week_and_people_are_counted_once(page):

@@ -97,13 +97,13 @@ def open_as(chromium, address) -> Callable[..., str]:
     return open_as
 
 
-def test_only_who_has_logged_in_with_a_verified_address_sees_a_shop_and_it_is_their_own(open_as):
+def test_only_users_with_a_verified_address_see_a_shop_and_only_their_own(open_as):
     anna, bob = ({"email": f"{name}@example.com", "email_verified": True} for name in ("anna", "bob"))
     for shop in (TWO_YEARS, MIXED):
         assert "€" not in open_as(anna, "¥349,650", shop)
         assert "¥349,650" not in open_as(bob, "€500.00", shop)
     for claims in ({"email": "eve@example.com", "email_verified": True}, {"email": "anna@example.com"}, {}):
-        assert "¥" not in open_as(claims, "No shop is visible", TWO_YEARS)
+        assert "¥" not in open_as(claims, "You have no access to any shop", TWO_YEARS)
     login = re.compile("Log in|The login needs Authlib")
     assert "¥" not in open_as(None, login, TWO_YEARS)
     assert "¥" not in open_as(anna, login, TWO_YEARS, secret="another secret of forty characters or so")
@@ -113,7 +113,7 @@ def test_login_through_a_provider_shows_the_shop_of_that_person_until_logout(
     chromium, published_stores, tmp_path, provider
 ):
     with dashboard_with_login(published_stores, tmp_path, provider, free_port()) as address:
-        for person, shown in (("anna", "¥349,650"), ("bob", "No shop is visible")):
+        for person, shown in (("anna", "¥349,650"), ("bob", "You have no access to any shop")):
             context = chromium.new_context()
             page = context.new_page()
             page.set_default_timeout(60_000)

@@ -120,7 +120,7 @@ ORDERS = {
         "16",
         "0",
     ),
-    "allocations that do not say of what": (
+    "allocations without an application": (
         order("108", [line(40, 1, 40, (4, None)), line(20, 1, 20, (2, None))], 54),
         ["36", "18"],
         "less_unclear_discounts",

@@ -133,9 +133,9 @@ def test_a_collection_has_its_views_and_the_share_of_them_with_a_click(store):
     ]
 
 
-def test_products_stand_where_the_first_page_lists_them(store):
+def test_products_have_their_position_on_the_first_page(store):
     columns = "product_id, position, views, clicks, click_rate, orders, sales_amount"
-    # Product 3 is listed twice, and stands where it is listed first.
+    # Product 3 is listed twice; its first position counts.
     assert performance(store, "position", columns) == [
         ("1", 1, 2, 2, 0.5, 2, Decimal(15)),
         ("3", 3, 2, 1, 0.5, 1, Decimal(20)),

@@ -88,14 +88,14 @@ def test_who_came_back_is_known_once_it_is_in_stock(spells):
 
 
 def test_missed_orders_are_those_of_a_beta_binomial(spells):
-    """23 people saw product 1 in stock, of whom 6 bought it within a week; nobody saw another one."""
+    """23 people saw product 1 in stock, and 6 of them bought it within a week; nobody saw another product."""
     first, *_, never, _ = spells
     assert (first["cases"], first["hits"]) == (23, 6)
     shop = 6.5 / 24
     of_type = (6 + 20 * shop) / (23 + 20)  # the only one
     rate = (6 + 20 * of_type) / (23 + 20)
     assert first["conversion_rate"] == pytest.approx(rate)
-    assert first["missed_orders"] == 0  # fewer than bought it all the same
+    assert first["missed_orders"] == 0  # fewer than the people who still bought it
     deviation = (7 * rate * (1 - rate) * (43 + 7) / (43 + 1)) ** 0.5
     assert first["missed_orders_lower"] == 0
     assert first["missed_orders_upper"] == ceil(7 * rate + 1.96 * deviation) - 2

@@ -1,10 +1,10 @@
 -- title: Checkout steps
--- description: Checkouts that reached each step, those that went no further, and the value that these would have brought.
+-- description: Checkouts that reached each step, those that ended there, and their value.
 -- filters:
 -- step: Step
 -- checkouts: Checkouts | count
--- abandoned: Went no further | count
--- abandoned_share: Share that went no further | share
+-- abandoned: Ended here | count
+-- abandoned_share: Share that ended here | share
 -- currency: Currency
 -- value_at_risk: Value at risk | money
 

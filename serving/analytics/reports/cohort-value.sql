@@ -1,5 +1,5 @@
 -- title: Value of customers by first month
--- description: What people of each month of first order are worth so far, gross and net of refunds, with their number. Margin only of people whose unit costs are known.
+-- description: Lifetime value so far of the people who first ordered in each month, gross and net of refunds. Margins cover only people whose unit costs are known.
 -- filters:
 -- cohort_month: First month
 -- months_since: Months since | count

@@ -1,5 +1,5 @@
 -- title: Cohorts by month
--- description: Members of each month's cohort that came back in the months after, with their orders and sales. Visitors are cohorts by first session, customers by first order.
+-- description: Members of each month's cohort who returned in later months, with their orders and sales. Visitors are grouped by first session, customers by first order.
 -- filters:
 -- cohort_kind: Cohort of
 -- cohort_month: Month

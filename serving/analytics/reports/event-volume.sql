@@ -1,5 +1,5 @@
 -- title: Events received
--- description: Events by date, without a client, without known consent, and late by more than an hour or a day.
+-- description: Events by date, and how many came without a client, without known consent, or more than an hour or a day late.
 -- filters:
 -- local_date: Date
 -- events: Events | count

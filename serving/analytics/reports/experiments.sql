@@ -1,5 +1,5 @@
 -- title: Experiments
--- description: What each phase of each experiment says, in a sentence.
+-- description: The verdict on each phase of each experiment, in one sentence.
 -- filters:
 -- experiment: Experiment
 -- experiment_name: Name

@@ -1,5 +1,5 @@
 -- title: Fetches from Shopify
--- description: The newest answer of Shopify for each kind of data, with its error.
+-- description: The latest fetch of each kind of data from Shopify, with its error.
 -- filters:
 -- subject: Data
 -- began_at: Began

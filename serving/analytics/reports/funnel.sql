@@ -1,5 +1,5 @@
 -- title: Funnel
--- description: Sessions that reached each step. Closed: each step after the one before, in time. Open: reached at all. Many real purchases show no cart event, so the two differ.
+-- description: Sessions that reached each step. Closed: in sequence, each step after the one before. Open: in any order. Many real purchases show no cart event, so the two differ.
 -- filters: channel, device
 -- step: Step
 -- sessions_closed: Sessions, closed | count

@@ -1,5 +1,5 @@
 -- title: Incremental sales
--- description: What recommendations brought beside a holdout that sees none, with the 95 % interval, beside attributed sales. The two are never added.
+-- description: Extra sales compared with a holdout that sees no recommendations, with the 95 % interval, and attributed sales. Never add the two.
 -- filters:
 -- experiment: Experiment
 -- phase: Phase

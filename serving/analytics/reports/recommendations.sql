@@ -1,5 +1,5 @@
 -- title: What recommendations sell
--- description: Lists seen, clicks and attributed sales by placement and strategy. Direct: the line property, or the clicked product bought within the window. View-through: seen, not clicked, bought. The two are never added.
+-- description: Lists seen, clicks and attributed sales by placement and strategy. Direct: the line property, or the clicked product bought within the window. View-through: seen, not clicked, bought. Never add the two.
 -- filters:
 -- source: Source
 -- placement: Placement

@@ -1,5 +1,5 @@
 -- title: Why Shopify's numbers differ from ours
--- description: Orders and amounts that Shopify has more than the pixel reported, by cause. The causes add up to the difference.
+-- description: How many more orders, and how much more in sales, Shopify has than the pixel reported, by cause. The causes add up to the difference.
 -- filters:
 -- cause: Cause
 -- source_name: Sales channel

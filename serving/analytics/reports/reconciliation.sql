@@ -1,5 +1,5 @@
 -- title: Orders in Shopify and here
--- description: Orders that Shopify has and the pixel reported, by date.
+-- description: Orders in Shopify and orders reported by the pixel, by date.
 -- filters:
 -- local_date: Date
 -- currency: Currency

@@ -1,5 +1,5 @@
 -- title: Retention by week
--- description: Visitors of each week that came back in the weeks after.
+-- description: New visitors of each week who returned in later weeks.
 -- filters:
 -- cohort_week: First week
 -- weeks_since: Weeks since | count

@@ -1,5 +1,5 @@
 -- title: Searches
--- description: What was searched for, in the window of 7, 30 or 90 days nearest to the period, ending today: without result, without click, and orders after.
+-- description: Search terms in the window of 7, 30 or 90 days nearest to the period, ending today: share without results, share with a click, and later orders.
 -- filters:
 -- term: Term
 -- searches: Searches | count

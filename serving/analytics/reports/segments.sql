@@ -1,5 +1,5 @@
 -- title: Customer segments
--- description: Persons by segment of recency, frequency and spending, as of today.
+-- description: Persons by RFM segment (recency, frequency, spending), as of today.
 -- filters:
 -- segment: Segment
 -- persons: Persons | count

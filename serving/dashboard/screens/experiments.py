@@ -1,4 +1,4 @@
-"""Experiments: each with its sentence, intervals, the state of its sample ratio and the days still needed."""
+"""Experiments: each with its verdict, intervals, sample ratio check and the days still needed."""
 
 from typing import Any
 
@@ -18,7 +18,7 @@ def render(view: View) -> None:
     title(view, found)
     verdicts = found.rows.records()
     if not verdicts:
-        st.info("No experiment is declared: docs/experiments.md says how to start one.")
+        st.info("No experiments are declared: see docs/experiments.md.")
         return
     for verdict in sorted(verdicts, key=lambda one: (one["is_holdout"], one["experiment"], -one["phase"])):
         if verdict["units"]:
@@ -32,12 +32,12 @@ def _phase(verdict: dict[str, Any], results: Any) -> None:
     show = st.success if verdict["status"] == FOUND else st.warning if verdict["status"] == WITHHELD else st.info
     show(verdict["sentence"].replace("$", r"\$"))
     p_value = verdict["sample_ratio_p_value"]
-    broken = p_value is not None and p_value < ALPHA
+    is_uneven = p_value is not None and p_value < ALPHA
     needed = verdict["days_needed"]
     st.caption(
         f"{verdict['units']:,} visitors, {verdict['left_out_units']:,} left out. Sample ratio "
-        f"{'**broken**' if broken else 'as declared'} (p = {p_value:.3f}). {verdict['days']:.0f} days so far"
-        f"{f', {needed:,} more needed' if needed else ''}."
+        f"{'**not as declared**' if is_uneven else 'as declared'} (p = {p_value:.3f}). "
+        f"{verdict['days']:.0f} days so far{f', {needed:,} more needed' if needed else ''}."
     )
     names = [column.name for column in results.report.columns]
     rows = [
@@ -50,7 +50,7 @@ def _phase(verdict: dict[str, Any], results: Any) -> None:
         for one in (dict(zip(names, row, strict=True)) for row in rows)
         if not one["is_adjusted"] and one["lift_lower"] is not None and one["lift_upper"] is not None
     ]
-    if shown and not broken:
+    if shown and not is_uneven:
         st.echarts_chart(
             interval_chart(
                 [f"{one['metric'].replace('_', ' ')}, {one['variation']}" for one in shown],

@@ -1,4 +1,4 @@
-"""Funnel: from session to purchase, checkout steps, and what became of carts."""
+"""Funnel: from session to purchase, checkout steps, and outcomes of carts."""
 
 import streamlit as st
 
@@ -15,7 +15,7 @@ def render(view: View) -> None:
     found = view.report("funnel")
     title(view, found)
     steps = found.rows.records()
-    shown = {"open: reached at all": "sessions_open", "closed: one step after another": "sessions_closed"}
+    shown = {"open: in any order": "sessions_open", "closed: in sequence": "sessions_closed"}
     st.echarts_chart(
         bar_chart(
             [step["step"] for step in steps],

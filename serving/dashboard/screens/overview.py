@@ -25,5 +25,5 @@ def render(view: View) -> None:
 
 
 def changes_list(change: SalesChange) -> str:
-    """What changed as a Markdown list; titles of products have no effect in it."""
+    """What changed as a Markdown list, with product titles escaped."""
     return "\n".join(f"- {plain_text(sentence)}" for sentence in sentences(change))

@@ -28,7 +28,7 @@ order by requested_at desc
 
 
 def render(view: View) -> None:
-    """Freshness first, then everything that arrived or did not."""
+    """Freshness first, then received, rejected and missing data."""
     manifest = view.store.published.manifest
     age = (datetime.now(UTC) - datetime.fromisoformat(manifest.published_at)).total_seconds()
     st.markdown(
@@ -52,7 +52,7 @@ def _privacy_requests(view: View) -> None:
     if not found.rows:
         return
     st.markdown(
-        "#### Privacy requests", help="Requests to erase or hand out data of a person, by Shopify or the operator."
+        "#### Privacy requests", help="Requests to erase or export a person's data, from Shopify or the operator."
     )
     st.dataframe(
         dict(zip(found.columns, zip(*found.rows, strict=True), strict=True)),
@@ -63,9 +63,7 @@ def _privacy_requests(view: View) -> None:
 
 
 def _runs(view: View) -> None:
-    st.markdown(
-        "#### Recent runs", help="Runs of the pipeline until this version was published, which the first one did."
-    )
+    st.markdown("#### Recent runs", help="The pipeline's runs up to the newest one, which published this version.")
     runs = published_runs(view.store.published)
     if not runs:
         st.info(NOTHING_YET)

@@ -14,7 +14,7 @@ def render(view: View) -> None:
     """The table of products, rankings, lost demand and one product."""
     cards(view, CARDS)
     # The reader's browser fetches images from the shop's own address; nothing else leaves this machine.
-    with_images = st.toggle("Product images, from Shopify", key="images", bind="query-params")
+    with_images = st.toggle("Product images (loaded from Shopify)", key="images", bind="query-params")
     table(view, "products", hidden=("product_id",) if with_images else ("product_id", "image_url"))
     _rankings(view)
     table(view, "lost-demand", hidden=("product_id",))
@@ -46,7 +46,7 @@ def _one_product(view: View, products: dict[str, str]) -> None:
     names = [column.name for column in found.report.columns]
     strategies = list(dict.fromkeys(row[names.index("strategy")] for row in found.rows.rows))
     if not strategies:
-        st.info("Too few views and orders for lists of this product.")
+        st.info("Too few views and orders to recommend products with this one.")
     for strategy in strategies:
         st.markdown(f"**{strategy.replace('_', ' ').capitalize()}**")
         rows = [row for row in found.rows.rows if row[names.index("strategy")] == strategy]

@@ -31,13 +31,13 @@ def render(view: View) -> None:
     cards(view, CARDS)
     [(products, eligible, with_list)] = view.store.query(view.shop.shop, COVERAGE).rows
     st.markdown(
-        f"**{with_list:,} of {eligible:,}** products that may be shown have a list ({products:,} products in all)."
+        f"**{with_list:,} of {eligible:,}** products that may be shown have recommendations ({products:,} in all)."
     )
     table(view, "recommendations")
     table(view, "incremental-sales")
     st.caption(
-        "Attributed sales count every purchase after a click; incremental sales only those that would be missing "
-        "without recommendations. They answer different questions and are never added."
+        "Attributed sales count every purchase after a click; incremental sales only those that would not have "
+        "happened without recommendations. They answer different questions: never add them."
     )
     series(view, "recommendation_click_through_rate")
     _quality(view)
@@ -89,11 +89,11 @@ def _preview(view: View) -> None:
     if not products:
         st.info("No product was viewed in this period.")
         return
-    chosen = st.selectbox("On the page of", list(products), key="preview", bind="query-params")
+    chosen = st.selectbox("Product page", list(products), key="preview", bind="query-params")
     document = view.store.published.document(view.shop.shop, products[chosen])
     items = document.placements.get("product_page", []) if document else []
     if not items:
-        st.info("This product has no list.")
+        st.info("There are no recommendations for this product.")
         return
     st.dataframe(
         {

@@ -2,7 +2,7 @@
     What each session was worth: its own orders, what its person spent later, and its share of orders by five attribution
     models. A touch of an order is a session of the order's person before it, within the lookback, or the session of the
     order itself. Each model is a share that is reached after each touch and is 1 after the last one; a touch is credited
-    the difference. So the credits of an order sum to the order, whatever is rounded.
+    the difference. So the credits of an order sum to the order, regardless of rounding.
 -#}
 
 {% set models = attribution_models() %}

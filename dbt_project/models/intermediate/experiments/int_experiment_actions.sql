@@ -178,7 +178,7 @@ where
             and actions.acted_at >= persons.entered_at - interval '{{ var("experiment_history_days") }}' day
         )
     )
-    -- Lists that the experiment does not change say nothing of it.
+    -- Lists that the experiment does not change are irrelevant.
     and (
         actions.placement is null
         or persons.placements is null

@@ -1,6 +1,6 @@
 {#-
     Exposure events, each judged by the definition of its experiment: the assignment is computed again, so that a forged or
-    outdated one is seen.
+    outdated one is detected.
 -#}
 
 {% set exposure_fields = {

@@ -1,6 +1,6 @@
 {#-
-    What each journey's person permits. The latest statement of each of its browsers counts, and one refusal suffices: that
-    another browser sends no opt-out signal is no consent (CCPA regulations, section 7025).
+    What each journey's person permits. The latest statement of each of its browsers counts, and one refusal is enough:
+    a missing opt-out signal in another browser is not consent (CCPA regulations, section 7025).
 -#}
 
 {% set choices = ['is_marketing_allowed', 'is_preferences_allowed', 'is_sale_of_data_allowed'] %}
@@ -23,7 +23,7 @@ statements as (
         event_id,
         is_marketing_allowed,
         is_preferences_allowed,
-        -- Global Privacy Control opts out of sale. Its absence states nothing.
+        -- Global Privacy Control opts out of sale. Its absence means nothing.
         case when has_global_privacy_control then false else is_sale_of_data_allowed end as is_sale_of_data_allowed
     from {{ ref('int_events') }}
 

@@ -59,7 +59,7 @@ items as (
 
 ),
 
--- Refunds are known per order: each line bears its share. An order that the Admin API does not know counts in full.
+-- Refunds are known per order: each line gets its share. An order that the Admin API does not know counts in full.
 outcomes as (
 
     select
@@ -110,7 +110,7 @@ outcomes as (
 
 ),
 
--- A property stands for its click: the click's session and date are unknown only if the click never arrived.
+-- A line property implies a click: its session and date are unknown only if the click event never arrived.
 properties as (
 
     select

@@ -182,7 +182,7 @@ bundles as (
 
 ),
 
--- A product's cheapest variant stands for it.
+-- The cheapest variant represents the product.
 variants as (
 
     select

@@ -58,7 +58,7 @@ listings as (
 
 ),
 
--- A product that is listed twice, such as by two of its variants, stands at the first place.
+-- A product that is listed twice, such as by two of its variants, counts at its first position.
 listed as (
 
     select
@@ -81,7 +81,7 @@ clicks as (
 
 ),
 
--- A sale counts once per collection, at the place of the session's first click on the product.
+-- A sale counts once per collection, at the position of the session's first click on the product.
 first_clicks as (
 
     select

@@ -48,7 +48,7 @@ valued as (
 
 ),
 
--- A value of a few people says nothing about others, and products and pages have thousands of such values.
+-- A value with few people is not meaningful, and products and pages have thousands of such values.
 value_sizes as (
 
     select
@@ -192,7 +192,7 @@ periods as (
 
 ),
 
--- Net and margin are sums over the people of whom they are known.
+-- Net and margin are sums over the people for whom they are known.
 sums as (
 
     select

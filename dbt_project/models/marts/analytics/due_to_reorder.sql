@@ -28,7 +28,7 @@ journeys as (
 
 ),
 
--- Rhythms that enough people share, of products and types that are bought again at all.
+-- Intervals with enough observations, of products and types that are bought repeatedly.
 rhythms as (
 
     select * from {{ ref('reorder_intervals') }}

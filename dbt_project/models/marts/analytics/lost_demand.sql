@@ -1,7 +1,7 @@
 {#-
     The orders that people who saw a sold-out product would have placed: beta-binomial. The product's conversion while it
     could be bought is shrunk to its type's, and that to the shop's, by `lost_demand_prior_cases` cases each. The bounds
-    of the number of buyers are whole orders, rounded outwards: most products miss a few.
+    of the number of buyers are whole orders, rounded outward: most products miss only a few.
 -#}
 
 {% set prior_cases = var('lost_demand_prior_cases') %}
@@ -26,7 +26,7 @@ views as (
     select
         views.*,
         visits.journey_id,
-        -- What a spell is of: the variant, or the product where the event names none.
+        -- A spell belongs to the variant, or to the product if the event names no variant.
         coalesce(views.variant_id, concat('product:', views.product_id)) as item
     from {{ ref('product_views') }} as views
     left join {{ ref('int_visits') }} as visits on views.session_id = visits.session_id
@@ -60,7 +60,7 @@ lines as (
 
 ),
 
--- What is known of a variant's availability, in order: views of it, and changes from the Admin API.
+-- All observations of a variant's availability, in order: views of it, and changes from the Admin API.
 known as (
 
     select

@@ -89,7 +89,7 @@ with_next as (
 
     select
         *,
-        -- Another search after a click is a new question.
+        -- Another search after a click is not a refinement.
         case
             when clicks = 0 then lead(term) over (partition by session_id order by search_number)
         end as refined_to

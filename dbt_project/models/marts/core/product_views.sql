@@ -43,7 +43,7 @@ select
     views.price,
     views.currency,
     prices.price as listed_price,
-    -- The page's own word comes first: the Admin API is asked only now and then.
+    -- The page's event takes precedence: the Admin API is queried only once per run.
     coalesce(views.is_available, prices.is_available) as was_available,
     coalesce(flags.is_bot, false) as is_bot,
     coalesce(flags.is_test, false) as is_test

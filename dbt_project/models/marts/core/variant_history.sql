@@ -46,8 +46,8 @@ compared as (
 
 ),
 
--- A change lies after the previous answer and not after Shopify's own time of the change. Values before the first
--- answer are unknown.
+-- A change happened after the previous answer, and at the latest at Shopify's own time of the change. Values before the
+-- first answer are unknown.
 changes as (
 
     select

@@ -1,6 +1,6 @@
 {#-
-    What a unit is, where it came from and whether it counts. All but the exposure itself is of the unit's first exposure
-    in any phase: later visits may already be an effect of the experiment.
+    The attributes of each unit, and whether it counts. All except the exposure itself are taken at the unit's first
+    exposure in any phase: later visits may already be an effect of the experiment.
 -#}
 
 with
@@ -89,7 +89,7 @@ persons as (
 
 ),
 
--- A person on several devices is left out in one variation too: of those who are not, most would be in the larger one.
+-- A person on several devices is left out even in one variation: otherwise the larger one would keep more of them.
 on_several_devices as (
 
     select

@@ -81,7 +81,7 @@ weeks as (
 
 ),
 
--- The units of which the week was seen to its end.
+-- The units whose week is complete.
 week_units as (
 
     select

@@ -163,7 +163,7 @@ differences as (
 
     union all
 
-    -- Both saw the same order at the same moment in one currency: nothing that we know of explains another total.
+    -- Both saw the same order at the same moment in one currency: no known cause explains a different total.
     select
         shop,
         admin_local_date as local_date,

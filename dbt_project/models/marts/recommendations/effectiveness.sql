@@ -1,7 +1,7 @@
 {#-
-    Lists, products and clicks stand on the day the list was seen, cart adds and sales on the day they happened, so that
-    sales compare with daily_sales. Distinct lists, products and orders do not add up: totals have rows of their own, told
-    apart by `level`.
+    Lists, products and clicks are dated by the day the list was seen, cart adds and sales by the day they happened, so
+    that sales compare with daily_sales. Distinct lists, products and orders are not additive: totals are separate rows,
+    distinguished by `level`.
 -#}
 
 {% set day = ['shop', 'local_date', 'source'] %}
@@ -118,7 +118,7 @@ measured as (
 
     union all
 
-    -- A list has one product in each place.
+    -- A list has one product per position.
     {{ levels_of(day, place, measures, 'products', {'lists_seen': 'sum(items_seen)', 'lists_clicked': 'sum(items_clicked)'}, [3]) }}
 
     union all

@@ -1,6 +1,6 @@
 {#-
     Sessions as Shopify's product_recommendation_conversions counts them: what follows a click counts within the same
-    session. Sales stand on the day they happened, whichever session they follow.
+    session. Sales are dated by the day they happened, whichever session they follow.
 -#}
 
 {% set key = ['shop', 'local_date', 'source', 'product_id'] %}
