@@ -131,7 +131,7 @@ def weekly_report(store: Store, shop: str, period: Period) -> WeeklyReport:
 
 
 class _Week:
-    """Asks serving.analytics for the figures of a week and puts them into words."""
+    """Gets the figures of a week from serving.analytics, and formats them."""
 
     def __init__(self, store: Store, shop: ShopInfo, period: Period) -> None:
         self._store, self._shop, self._period = store, shop, period
@@ -175,7 +175,7 @@ class _Week:
         return tuple(_line(sentence) for change in changes for sentence in sentences(change))
 
     def _experiments(self) -> tuple[str, ...]:
-        """The sentence of the newest phase of each experiment that has visitors."""
+        """The verdict on the newest phase of each experiment that has visitors."""
         records = run_report(self._store, self._shop.shop, "experiments", self._period).rows.records()
         newest = {one["experiment"]: one for one in records if one["units"]}  # by phase, the last one stays
         return tuple(
@@ -183,7 +183,7 @@ class _Week:
         )
 
     def _table(self, title: str, name: str, columns: Sequence[str], by: str = "", note: str = "") -> Section:
-        """The first rows of a report. by: an amount, whose largest come first, those in the shop's currency before."""
+        """The first rows of a report. by: an amount to sort by, largest first, after the shop's currency."""
         found = run_report(self._store, self._shop.shop, name, self._period)
         records = found.rows.records()
         if by:
@@ -209,5 +209,5 @@ def _cell(value: Any, unit: str, currency: str | None) -> str:
 
 
 def _line(text: str) -> str:
-    """A text from events in one line, without what terminals and mail programs would obey."""
+    """A text from events in one line, without control characters."""
     return " ".join("".join(one if one.isprintable() else " " for one in text).split())

@@ -181,12 +181,12 @@ def test_the_simulation_has_what_is_tested(buyers):
     assert sum(one.order.refunded_cents > 0 for one in bought) > 10
     assert any(one.order.cancelled_at for one in bought)
     assert any(one.order.refunded_at and month(local(one.order.refunded_at)) != month(one.day) for one in bought)
-    for is_hunter in (True, False):
+    for needs_code in (True, False):
         for is_guest in (True, False):
             found = [
                 person
                 for person in buyers
-                if person.regular.is_hunter == is_hunter and (person.regular.customer_id is None) == is_guest
+                if person.regular.needs_code == needs_code and (person.regular.customer_id is None) == is_guest
             ]
             assert max(len(person.bought) for person in found) > 3
 

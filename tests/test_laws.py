@@ -83,7 +83,7 @@ def test_this_run_models_have_the_suffix_and_the_folder(model):
 
 @pytest.mark.parametrize("model", MODELS, ids=lambda model: model.stem)
 def test_models_reading_a_previous_run_use_the_macro(model):
-    """So that all such places are found; a predicate of what is deleted names its tables itself."""
+    """The macro makes these places easy to find; predicates of deletions may name their tables directly."""
     body = re.sub(r"\{\{ config\(.*?^\) \}\}", "", model.read_text(), flags=re.DOTALL | re.MULTILINE)
     assert not re.search(r"\b(from|join) (intermediate|core|analytics)\.", body)
 

@@ -58,7 +58,7 @@ class Batch(msgspec.Struct):
 
 
 def erase_pending(data: Path, shops: Sequence[Shop], mark_for_rebuild: Callable[[Path], None]) -> int:
-    """Erase the subjects of all open requests; returns how many requests that were.
+    """Erase the subjects of all open requests; returns the number of requests.
 
     Call it while nothing else uses the warehouse, before landing files are loaded.
 
@@ -103,7 +103,7 @@ def suppress(data: Path, files: Iterable[Path], shops: Sequence[Shop]) -> int:
 
 
 def erase_everywhere(data: Path, shops: Sequence[Shop], mark_for_rebuild: Callable[[Path], None]) -> None:
-    """Apply the whole suppression list to a data folder, such as one restored from a back-up."""
+    """Apply the whole suppression list to a data folder, such as one restored from a backup."""
     suppressions = Suppressions(data)
     if not suppressions:
         return
@@ -160,7 +160,7 @@ def _erase_from_warehouse(
         selection = Suppressed(suppressions)
         kept = (remaining(line, envelope, selection, keep_orders) for line, envelope in lines.orders)
         orders = [line for line in kept if line is not None]
-        if orders:  # new facts in a file of their own, which a repetition writes again under the same name
+        if orders:  # in a new landing file; a repeated run writes it again under the same name
             began = batch.began_at.astimezone(UTC)
             write_lines(landing_folder(data) / f"events-{began:%Y%m%dT%H%M%S.%fZ}-0.jsonl", orders)
         needs_rebuild = lines.need_rebuild or bool(batch.whole_shops)

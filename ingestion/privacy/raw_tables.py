@@ -79,7 +79,7 @@ _EXPIRED = f"""
     """
     for kind, column in ((kind, COLUMNS[kind]) for kind in (CLIENT, TOKEN, CUSTOMER))
 )
-# Copies that remain of an event of which one is erased: only a full build knows which of them counts now.
+# Remaining copies of an event, one copy of which is erased: only a full build can decide which of them counts.
 _COPIES = """
     select count(*) from stated
     where (shop, event_id) in (select (shop, event_id) from erased_lines where event_id is not null)

@@ -62,7 +62,7 @@ class _Applied(msgspec.Struct):
 def expire(
     data: Path, shops: Sequence[Shop], mark_for_rebuild: Callable[[Path], None], now: datetime | None = None
 ) -> int:
-    """Expire the data of all shops that limit it, unless that was done today; returns how many shops that were.
+    """Expire the data of all shops that limit it, unless that was done today; returns the number of shops.
 
     Call it while nothing else uses the warehouse, before landing files are loaded.
     """

@@ -1,4 +1,4 @@
-"""Small state files: written durably and at once, or not at all."""
+"""Small state files, written atomically and durably."""
 
 import os
 from pathlib import Path

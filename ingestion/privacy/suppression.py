@@ -95,7 +95,7 @@ class Suppressions:
             self.shops[shop] = until
 
     def merge(self, other: Path) -> None:
-        """Add the list of another data folder with the same key, such as the one that a back-up was made of."""
+        """Add the list of another data folder with the same key, such as the one that a backup was made from."""
         theirs = Suppressions(other)
         if theirs and theirs._key != self._key:
             raise SuppressionListUnusable(f"The suppression list of {other} has another key: copy its key first.")
@@ -136,7 +136,7 @@ class Suppressions:
             return bytes.fromhex(path.read_text().strip())
         if self:
             raise SuppressionListUnusable(
-                f"{path} is missing, so that erased persons cannot be recognized: restore it from a back-up."
+                f"{path} is missing, so that erased persons cannot be recognized: restore it from a backup."
             )
         make_folder(self._folder)
         self._folder.chmod(0o700)

@@ -20,7 +20,7 @@ RHYTHMS = {"Beans": 7, "Loose Tea": 6, "Spice": 9}  # product type ▶ days betw
 FIRST_ORDER_AFTER = 2  # days after the first visit
 REGULARS_PER_DAY = 0.6
 GUESTS = 0.4
-HUNTERS = 0.3  # order only with a code
+CODE_ONLY = 0.3  # share of regulars who order only with a code
 NEWSLETTER = "?utm_source=newsletter&utm_medium=email&utm_campaign=weekly"
 PHONE = Device(
     "Mozilla/5.0 (iPhone; CPU iPhone OS 18_6 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) "
@@ -41,11 +41,11 @@ class Visit:
 
 @dataclass(frozen=True)
 class Regular:
-    """One person. customer_id: None for a guest, who comes back in the same browser."""
+    """One person. customer_id: None for a guest, who keeps the same browser. needs_code: orders only with a code."""
 
     product: Product
     customer_id: int | None
-    is_hunter: bool
+    needs_code: bool
     visits: Sequence[Visit]
 
 
@@ -59,7 +59,7 @@ def regulars_of(shop: Shop, catalogue: Catalogue, seed: int, day: date, life: ti
             one for one in catalogue.products if one.product_type == product_type and one.is_published and one.in_stock
         )
         customer_id = None if rng.random() < GUESTS else 6_200_000_000_000 + rng.randrange(10**9)
-        is_hunter = rng.random() < HUNTERS
+        needs_code = rng.random() < CODE_ONLY
         client_id = str(UUID(int=rng.getrandbits(128), version=4))
         browser = Browser(client_id, PHONE, shop.domain, shop.currency, rng)
         variant = next(one for one in product.variants if one.inventory > 0)
@@ -67,10 +67,10 @@ def regulars_of(shop: Shop, catalogue: Catalogue, seed: int, day: date, life: ti
         after = FIRST_ORDER_AFTER
         while after < life.days:
             at = _time(shop, day, after, rng)
-            checkout = _checkout(product, variant, customer_id, is_hunter, len(visits) == 1, rng)
+            checkout = _checkout(product, variant, customer_id, needs_code, len(visits) == 1, rng)
             visits.append(_visit(browser, product, variant, at, checkout if catalogue.sells(product, at) else None))
             after += RHYTHMS[product_type] + rng.choice([-1, 0, 0, 0, 1])
-        yield Regular(product, customer_id, is_hunter, visits)
+        yield Regular(product, customer_id, needs_code, visits)
 
 
 def _time(shop: Shop, day: date, after: int, rng: Random) -> datetime:

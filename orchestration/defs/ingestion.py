@@ -38,7 +38,7 @@ class RawTables(DagsterDltTranslator):
     """Names raw tables like dbt's sources, so that dlt and dbt assets connect."""
 
     def get_asset_spec(self, data: DltResourceTranslatorData) -> dg.AssetSpec:
-        """Key: source name, table name. People are erased before anything of them is loaded."""
+        """Key: source name, table name. People are erased before any of their data is loaded."""
         source, table = data.resource.source_name, data.resource.name
         stage = INGESTION if source in ERASED_BEFORE else CONFIGURATION
         deps = [REQUESTS] if source in ERASED_BEFORE else []
@@ -139,7 +139,7 @@ def pixel(
     files, outdated = not_loaded(sealed, warehouse.data), outdated_user_agents(warehouse.data)
     suppressed = suppress(warehouse.data, files, warehouse.shops)
     if suppressed:
-        context.log.info("%d events of erased people were kept out.", suppressed)
+        context.log.info("%d events of erased people were not loaded.", suppressed)
     files = [file for file in files if file.exists()]
     warehouse.count_lines(files)
     size = sum(file.stat().st_size for file in files)
@@ -203,7 +203,7 @@ def _load(
 
 
 def _reload(context: dg.AssetExecutionContext, warehouse: Warehouse, config: Reload) -> bool:
-    """Forget the landing files that the configuration names; whether it names any."""
+    """Reset the landing files that the configuration selects; returns whether it selects any."""
     now = datetime.now(UTC)
     if config.everything:
         files = reload_everything(warehouse.data, warehouse.shops, now)

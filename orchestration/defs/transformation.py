@@ -85,9 +85,7 @@ def _build(context: dg.AssetExecutionContext, dbt: DbtCliResource, warehouse: Wa
     (target / PARTIAL_PARSE).touch()  # else dagster-dbt copies one, which pixelnova-dbt would not read
 
     def run(arguments: list[str]) -> DbtCliInvocation:
-        (target / RESULTS).unlink(
-            missing_ok=True
-        )  # so that results of an earlier build are not mistaken for this one's
+        (target / RESULTS).unlink(missing_ok=True)  # results of an earlier build are not this one's
         with warehouse.held_by_children():
             return dbt.cli(arguments, context=context, raise_on_error=False, target_path=target)
 

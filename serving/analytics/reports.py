@@ -75,8 +75,8 @@ def run_report(store: Store, shop: str, name: str, period: Period, filters: Mapp
     given = {key: value for key, value in (filters or {}).items() if value is not None}
     refused = [key for key in given if key not in report.filters]
     if refused:
-        allowed = f"by {', '.join(report.filters)}" if report.filters else "not at all"
-        raise NotFilterable(f"{report.title} cannot be filtered by {', '.join(refused)}, but {allowed}.")
+        allowed = f"its filters are {', '.join(report.filters)}" if report.filters else "it has no filters"
+        raise NotFilterable(f"{report.title} cannot be filtered by {', '.join(refused)}: {allowed}.")
     parameters: dict[str, Any] = {
         "first": period.first,
         "last": period.last,

@@ -108,8 +108,8 @@ def measure(
     known = catalogue.dimensions(metric)
     for dimension in (*by, *filters):
         if dimension not in known and not (dimension in TIMES and dimension in by):
-            offered = f"by {', '.join((*TIMES, *known))}"
-            raise NotFilterable(f"{metric.label} cannot be split or filtered by {dimension}, but {offered}.")
+            offered = ", ".join((*TIMES, *known))
+            raise NotFilterable(f"{metric.label} cannot be split or filtered by {dimension}: use one of {offered}.")
     sql = _sql(catalogue, metric, tuple(by), tuple(filters))
     parameters = {
         "first": period.first,

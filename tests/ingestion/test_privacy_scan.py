@@ -1,4 +1,4 @@
-"""Personal data is found in every kind of file, and nothing else is taken for it."""
+"""Personal data is found in every kind of file, without false positives."""
 
 import gzip
 import json

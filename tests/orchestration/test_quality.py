@@ -42,7 +42,7 @@ def test_every_line_is_loaded_quarantined_or_waiting(connection):
     assert line_counts(connection, {}, sealed=set()).are_complete
 
 
-def test_a_line_that_is_nowhere_is_noticed(connection):
+def test_a_missing_line_is_detected(connection):
     connection.execute("insert into raw_pixel.landing_files values ('a', 6, 1)")
     assert not line_counts(connection, {"a": 8}, sealed={"a"}).are_complete
     assert not line_counts(connection, {"gone": 3}, sealed={"a"}).are_complete

@@ -48,7 +48,7 @@ def shops(folder):
 
 
 def load(data) -> int:
-    """Load what is not in the ledger; how many parts that were."""
+    """Load what is not in the ledger; returns the number of parts."""
     sealed = sealed_files(landing_folder(data))
     files = not_loaded(sealed, data)
     open_pipeline("pixel", data).run(pixel_source(files, workspace(data)))

@@ -1,4 +1,4 @@
-"""Retention: old events go, the daily numbers of closed days stay, and incremental runs still equal a full build."""
+"""Retention: old events expire, daily numbers of closed days are kept, and incremental runs equal a full build."""
 
 from datetime import date, timedelta
 
@@ -100,9 +100,7 @@ def test_inactive_people_expire_and_their_orders_stay_without_them(everyone, sho
     people = f"select count(distinct journey_id) from core.sessions where shop = '{SHOP}'"
     money = f"select sum(gross_total_amount), count(*) from core.orders where shop = '{SHOP}'"
     before, amounts = copy.query(people), copy.query(money)
-    expire(
-        copy.data, shops, mark_for_rebuild, FIRST + timedelta(days=19 + 30)
-    )  # nobody has been inactive for that long
+    expire(copy.data, shops, mark_for_rebuild, FIRST + timedelta(days=19 + 30))  # nobody is inactive for that long
     copy.load()
     assert copy.query("select count(*) from raw_pixel.events") == everyone.query(
         "select count(*) from raw_pixel.events"
