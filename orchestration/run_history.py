@@ -42,6 +42,12 @@ def fail_killed_runs(instance: dg.DagsterInstance) -> list[str]:
     return [run.run_id for run in killed]
 
 
+def run_is_active(instance: dg.DagsterInstance) -> bool:
+    """Whether a run is queued or in progress, or another process holds the warehouse."""
+    unfinished = dg.RunsFilter(statuses=[dg.DagsterRunStatus.QUEUED, *_ACTIVE])
+    return is_held(data_folder()) or instance.get_runs_count(unfinished) > 0
+
+
 class LockedRunLauncher(DefaultRunLauncher):
     """Dagster's launcher with a health check: a live run holds the warehouse lock.
 

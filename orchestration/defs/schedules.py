@@ -4,6 +4,7 @@ import dagster as dg
 
 from orchestration.defs.jobs import refresh, report
 from orchestration.news import news
+from orchestration.run_history import run_is_active
 from orchestration.settings import data_folder, shops_file
 
 
@@ -13,8 +14,10 @@ from orchestration.settings import data_folder, shops_file
     execution_timezone="UTC",
     default_status=dg.DefaultScheduleStatus.RUNNING,
 )
-def hourly() -> dg.RunRequest | dg.SkipReason:
-    """Run every hour, unless nothing has changed."""
+def hourly(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
+    """Run every hour, unless nothing has changed, or a run is active: longer runs would queue up."""
+    if run_is_active(context.instance):
+        return dg.SkipReason("A run is active.")
     changed = news(data_folder(), shops_file())
     return dg.RunRequest() if changed else dg.SkipReason("Nothing has changed since the last refresh.")
 

@@ -190,6 +190,29 @@ def test_job_runs_hourly_in_one_process(definitions):
     assert definitions.resolve_job_def("refresh").executor_def.name == "in_process"
 
 
+def test_the_hourly_refresh_is_skipped_without_news_and_while_a_run_is_active(definitions, tmp_path, monkeypatch):
+    import dagster as dg
+
+    monkeypatch.setenv("PIXELNOVA_DATA", str(tmp_path))
+    monkeypatch.setattr("orchestration.defs.schedules.news", lambda *_: is_news)
+    schedule = definitions.resolve_schedule_def("hourly")
+    with dg.instance_for_test() as instance:
+
+        def evaluate() -> dg.RunRequest | str:
+            data = schedule.evaluate_tick(dg.build_schedule_context(instance))
+            return data.run_requests[0] if data.run_requests else data.skip_message
+
+        is_news = False
+        assert evaluate() == "Nothing has changed since the last refresh."
+        is_news = True
+        assert isinstance(evaluate(), dg.RunRequest)
+        run = instance.create_run_for_job(definitions.resolve_job_def("refresh"), status=dg.DagsterRunStatus.STARTED)
+        assert evaluate() == "A run is active."
+        instance.delete_run(run.run_id)
+        with warehouse_lock():
+            assert evaluate() == "A run is active."
+
+
 def test_the_report_of_every_shop_is_written_on_mondays(definitions, built_demo, tmp_path, monkeypatch):
     schedule = definitions.resolve_schedule_def("weekly")
     assert (schedule.job_name, schedule.cron_schedule) == ("report", "0 12 * * 1")
