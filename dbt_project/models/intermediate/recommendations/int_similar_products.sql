@@ -185,6 +185,6 @@ select
     product_id,
     recommended_product_id,
     position,
-    round(score, 9) as score,
+    {{ rounded("score", 9) }} as score,
     support
 from listed
