@@ -6,7 +6,7 @@ export PIXELNOVA_DATA ?= $(CURDIR)/data
 export PIXELNOVA_DAGSTER ?= $(CURDIR)/data/dagster
 export VIRTUAL_ENV := $(CURDIR)/.venv
 
-.PHONY: demo test check dev docs faults soak screenshots constraints clean
+.PHONY: demo test test-spark check dev docs faults soak screenshots spark-up spark-down constraints clean
 
 demo: .venv/core
 	pixelnova demo
@@ -14,11 +14,19 @@ demo: .venv/core
 test: .venv/dev
 	pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder
 
+# The same models on a Spark cluster of this machine, compared with DuckDB table by table; needs Java 17, and takes long.
+test-spark: .venv/spark
+	pytest --spark --log-cli-level INFO tests/spark
+
+spark-up spark-down: spark-%: .venv/spark
+	python -m tests.spark.cluster $*
+
 # The SQL linter needs a warehouse to connect to; an empty one will do.
 check: .venv/dev
 	ruff check .
 	ruff format --check .
 	lint-imports
+	python -m tests.portable_sql
 	@export PIXELNOVA_DATA=$$(mktemp -d) && trap 'rm -r "$$PIXELNOVA_DATA"' EXIT && set -ex && \
 	dbt parse --quiet --project-dir dbt_project --profiles-dir dbt_project && \
 	sqlfluff lint --disable-progress-bar --processes 0 dbt_project/models dbt_project/tests && \
@@ -63,6 +71,10 @@ endef
 .venv/dev: pyproject.toml constraints.txt
 	$(call install,.[dev])
 	touch .venv/core $@
+
+.venv/spark: .venv/dev
+	$(call install,.[dev,spark])
+	touch .venv/core .venv/dev $@
 
 .venv/uv:
 	$(PYTHON) -m venv .venv

@@ -31,16 +31,18 @@ LONGEST = (
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Run the slowest files first, in file order; skip tests marked `long` without `--long`."""
-    if not config.getoption("--long"):
-        config.hook.pytest_deselected(items=[item for item in items if item.get_closest_marker("long")])
-        items[:] = [item for item in items if not item.get_closest_marker("long")]
+    """Run the slowest files first, in file order; skip tests marked `long` or `spark` without their option."""
+    for marker in ("long", "spark"):
+        if not config.getoption(f"--{marker}"):
+            config.hook.pytest_deselected(items=[item for item in items if item.get_closest_marker(marker)])
+            items[:] = [item for item in items if not item.get_closest_marker(marker)]
     items.sort(key=lambda item: LONGEST.index(item.path.name) if item.path.name in LONGEST else len(LONGEST))
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """`--long`: tests of half an hour; run them before resolving an issue that requires them."""
+    """`--long`: tests of half an hour; run them before resolving an issue that requires them. `--spark`: see Makefile."""
     parser.addoption("--long", action="store_true", help="try many streams of events, and stop after every model")
+    parser.addoption("--spark", action="store_true", help="build on a Spark cluster of this machine")
 
 
 @pytest.fixture(scope="session")

@@ -2,7 +2,7 @@
 
 {% macro assigned_bucket(seed, unit) -%}
     {#- The bucket (0 to 9999) of a unit under a seed, both ASCII: version 2 of GrowthBook's hash, in integers. -#}
-    cast({{ fnv1a32('cast(' ~ fnv1a32(seed ~ ' || ' ~ unit) ~ ' as varchar)') }} % 10000 as integer)
+    cast({{ fnv1a32('cast(' ~ fnv1a32(seed ~ ' || ' ~ unit) ~ ' as ' ~ dbt.type_string() ~ ')') }} % 10000 as integer)
 {%- endmacro %}
 
 {% macro takes_part(phase, unit, has_holdout) -%}

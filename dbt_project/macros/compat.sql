@@ -102,9 +102,13 @@
 {% macro duckdb__utc_timestamp(text) -%}
     {#- Engines accept more than ISO 8601, such as six-digit years, and fail on it later. -#}
     case
-        when {{ matches(text, "'^[0-9]{4}-[0-9]{2}-[0-9]{2}(?:[T ][0-9:.]+(?:Z|[+-](?:0[0-9]|1[0-4])(?::?[0-5][0-9])?)?)?$'") }}
+        when {{ matches(text, iso_8601_pattern()) }}
             then cast(try_cast({{ text }} as timestamptz) at time zone 'UTC' as timestamp)
     end
+{%- endmacro %}
+
+{% macro iso_8601_pattern() -%}
+    '^[0-9]{4}-[0-9]{2}-[0-9]{2}(?:[T ][0-9:.]+(?:Z|[+-](?:0[0-9]|1[0-4])(?::?[0-5][0-9])?)?)?$'
 {%- endmacro %}
 
 {% macro base64_text(text) -%}
@@ -226,15 +230,19 @@
     string_agg({{ value }}, '{{ separator }}' order by {{ order_by | join(', ') }})
 {%- endmacro %}
 
-{% macro connected_components(nodes, links) -%}
+{% macro with_connected_components(ctes, nodes, links) -%}
     {#-
-        The CTE `labels` for a query that begins with `with recursive`: one row per node of the CTE `nodes` (node), with
+        Begins a query: the text of its first CTEs, and the CTE `labels` with one row per node of the CTE `nodes` (node) and
         the smallest node it is connected to (component) through `links` (from_node, to_node; each in both directions).
     -#}
-    {{ return(adapter.dispatch('connected_components')(nodes, links)) }}
+    {{ return(adapter.dispatch('with_connected_components')(ctes, nodes, links)) }}
 {%- endmacro %}
 
-{% macro duckdb__connected_components(nodes, links) -%}
+{% macro duckdb__with_connected_components(ctes, nodes, links) -%}
+with recursive
+
+{{ ctes }},
+
     labels (node, component) using key (node) as (
 
         select
@@ -256,16 +264,20 @@
     )
 {%- endmacro %}
 
-{% macro nearest_owners(nodes, links) -%}
+{% macro with_nearest_owners(ctes, nodes, links) -%}
     {#-
-        The CTE `owners` for a query that begins with `with recursive`: the nodes of the CTE `nodes` (node) own
+        Begins a query: the text of its first CTEs, and the CTE `owners`. The nodes of the CTE `nodes` (node) own
         themselves, in 0 steps. A node reached through `links` (from_node, to_node, last_linked_at, last_event_id) gets the
         owner of the node that reaches it in the fewest steps, then by the latest link, then by the smallest node.
     -#}
-    {{ return(adapter.dispatch('nearest_owners')(nodes, links)) }}
+    {{ return(adapter.dispatch('with_nearest_owners')(ctes, nodes, links)) }}
 {%- endmacro %}
 
-{% macro duckdb__nearest_owners(nodes, links) -%}
+{% macro duckdb__with_nearest_owners(ctes, nodes, links) -%}
+with recursive
+
+{{ ctes }},
+
     owners (node, owner, steps) using key (node) as (
 
         select
@@ -337,4 +349,37 @@
 
 {% macro duckdb__elapsed(unit, since, until) -%}
     date_diff('{{ unit }}', {{ since }}, {{ until }})
+{%- endmacro %}
+
+{% macro rounded(number, places) -%}
+    {#- A double, rounded: half away from zero of the number times a power of ten. -#}
+    {{ return(adapter.dispatch('rounded')(number, places)) }}
+{%- endmacro %}
+
+{% macro duckdb__rounded(number, places) -%}
+    round({{ number }}, {{ places }})
+{%- endmacro %}
+
+{% macro exact(number, precision=18, scale=9) -%}
+    {#- A double as a decimal, rounded likewise. Sums of decimals do not depend on the order of rows. -#}
+    {{ return(adapter.dispatch('exact')(number, precision, scale)) }}
+{%- endmacro %}
+
+{% macro duckdb__exact(number, precision, scale) -%}
+    cast({{ number }} as decimal({{ precision }}, {{ scale }}))
+{%- endmacro %}
+
+{% macro create_declared(relation, columns, description) -%}
+    {#- A statement that creates a table, unless it exists, with columns and comments as a yml declares them. -#}
+    {{ return(adapter.dispatch('create_declared')(relation, columns, description)) }}
+{%- endmacro %}
+
+{% macro duckdb__create_declared(relation, columns, description) -%}
+    create table if not exists {{ relation }} (
+        {%- for column in columns %}{{ column.name }} {{ column.data_type }}{{ ", " if not loop.last }}{% endfor -%}
+    );
+    comment on table {{ relation }} is {{ duckdb_escape_comment(description) }};
+    {%- for column in columns %}
+    comment on column {{ relation }}.{{ column.name }} is {{ duckdb_escape_comment(column.description) }};
+    {%- endfor %}
 {%- endmacro %}

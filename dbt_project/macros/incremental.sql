@@ -20,22 +20,27 @@
 
 {% macro get_incremental_replace_changed_sql(arg_dict) -%}
     {%- set columns = arg_dict['dest_columns'] | map(attribute='quoted') | join(', ') -%}
+    {%- set rows = arg_dict['temp_relation'] %}
+    delete from {{ arg_dict['target_relation'] }}
+    where {{ rows_replaced(arg_dict['unique_key'], arg_dict['incremental_predicates'], rows) }};
+    insert into {{ arg_dict['target_relation'] }} ({{ columns }})
+    select {{ columns }} from {{ rows }};
+{%- endmacro %}
+
+{% macro rows_replaced(unique_key, predicates, rows) -%}
+    {#- A condition: the stored rows that a run deletes before it inserts the relation `rows`. -#}
     {%- set conditions = [] -%}
     {%- if first_build() -%}
         {%- do conditions.append('true') -%}
     {%- else -%}
-        {%- if arg_dict['unique_key'] -%}
-            {%- do conditions.append(
-                arg_dict['unique_key'] ~ ' in (select ' ~ arg_dict['unique_key'] ~ ' from ' ~ arg_dict['temp_relation'] ~ ')'
-            ) -%}
+        {%- if unique_key -%}
+            {%- do conditions.append(unique_key ~ ' in (select ' ~ unique_key ~ ' from ' ~ rows ~ ')') -%}
         {%- endif -%}
-        {%- for predicate in arg_dict['incremental_predicates'] or [] -%}
+        {%- for predicate in predicates or [] -%}
             {%- do conditions.append(predicate) -%}
         {%- endfor -%}
-    {%- endif %}
-    delete from {{ arg_dict['target_relation'] }} where {{ conditions | join(' or ') }};
-    insert into {{ arg_dict['target_relation'] }} ({{ columns }})
-    select {{ columns }} from {{ arg_dict['temp_relation'] }};
+    {%- endif -%}
+    {{ return(conditions | join(' or ')) }}
 {%- endmacro %}
 
 {% macro rows_of_this_run(columns, work_set, keys=none) -%}

@@ -6,7 +6,8 @@
 {% macro plain_words(text) -%}
     {#- Lowercases the text. Hyphens, brackets, digits and currency signs become spaces; punctuation becomes ";". -#}
     {%- set spaces, marks = '-_.()*#$€£¥%–—0123456789', '[]",:|/+' -%}
-    concat(
+    concat_ws(
+        '',
         ';',
         translate(
             lower({{ composed_letters(text) }}),

@@ -3,7 +3,8 @@
 {% macro decayed(weight, date, today, half_life_days) -%}
     {#- A weight that decays with a half-life in days; 0 disables decay. Exact decimals make sums independent of row order. -#}
     {%- if half_life_days -%}
-        {{ weight }} * cast(power(0.5, {{ elapsed('day', date, today) }} / {{ half_life_days }}.0) as decimal(18, 9))
+        cast({{ weight }} as decimal(18, 9))
+        * {{ exact('power(0.5, cast(' ~ elapsed('day', date, today) ~ ' as double) / ' ~ half_life_days ~ ')') }}
     {%- else -%}
         cast({{ weight }} as decimal(36, 18))
     {%- endif -%}
@@ -81,7 +82,7 @@
         when 'bought_together' then 'bought together in ' || {{ counted(support, 'order') }}
         when 'viewed_together' then 'viewed together in ' || {{ counted(support, 'session') }}
         when 'similar' then 'same collection, type or vendor at a similar price'
-        when 'popular_in_collection' then 'popular in one of the product''s collections'
+        when 'popular_in_collection' then 'popular in one of the product' || chr(39) || 's collections'
         when 'trending' then 'trending: ' || {{ counted(support, 'visitor') }} || ' this week, more than usual'
         else 'popular: ' || {{ counted(support, 'recent visitor') }}
     end

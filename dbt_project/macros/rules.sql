@@ -15,7 +15,8 @@
 {% macro whole_number(text) -%}
     {#- A quantity; null if it is not a whole number (a cast alone would round). -#}
     case
-        when try_cast({{ text }} as decimal(18, 4)) = try_cast({{ text }} as integer) then try_cast({{ text }} as integer)
+        when try_cast({{ text }} as decimal(18, 4)) = try_cast(try_cast({{ text }} as decimal(18, 4)) as integer)
+            then try_cast(try_cast({{ text }} as decimal(18, 4)) as integer)
     end
 {%- endmacro %}
 
@@ -172,7 +173,7 @@
 
 {% macro page_address(url) -%}
     {#- The host and path of a web address, without query and final slash; null if it is not one. -#}
-    nullif(rtrim(regexp_extract({{ url }}, '^https?://([^?#]+)', 1), '/'), '')
+    nullif(trim(trailing '/' from regexp_extract({{ url }}, '^https?://([^?#]+)', 1)), '')
 {%- endmacro %}
 
 {% macro is_same_site(host, of_host) -%}
@@ -180,7 +181,7 @@
     (
         {{ host }} = regexp_replace({{ of_host }}, '^www[.]', '')
         or right({{ host }}, length(regexp_replace({{ of_host }}, '^www[.]', '')) + 1)
-        = concat('.', regexp_replace({{ of_host }}, '^www[.]', ''))
+        = concat_ws('', '.', regexp_replace({{ of_host }}, '^www[.]', ''))
     )
 {%- endmacro %}
 

@@ -7,13 +7,16 @@
         {%- set declared = graph.sources.values()
             | selectattr('source_name', 'equalto', source_name) | selectattr('name', 'equalto', table_name) | first -%}
         {%- set relation = source(source_name, table_name).incorporate(type='table') -%}
-        {%- set columns = declared.columns.values() | list -%}
-        {%- set typed = [] -%}
-        {%- for column in columns -%}
-            {%- do typed.append(column.name ~ ' ' ~ column.data_type) -%}
-        {%- endfor -%}
-        {%- do run_query('create table if not exists ' ~ relation ~ ' (' ~ typed | join(', ') ~ ')') -%}
-        {%- do run_query(alter_relation_comment(relation, declared.description)) -%}
-        {%- do run_query(alter_column_comment(relation, declared.columns)) -%}
+        {%- do run_statement(create_declared(relation, declared.columns.values() | list, declared.description)) -%}
     {%- endif -%}
+{%- endmacro %}
+
+{% macro run_statement(sql) -%}
+    {#- Runs a statement that returns no rows. -#}
+    {%- call statement() -%}{{ sql }}{%- endcall -%}
+{%- endmacro %}
+
+{% macro runs_models() -%}
+    {#- Whether models are built, not only compiled. -#}
+    {{ return(execute and flags.WHICH in ('run', 'build', 'retry')) }}
 {%- endmacro %}

@@ -24,7 +24,7 @@ select
     shop,
     variant_id,
     max(event_at) as last_seen_at,
-    max_by(product_id, recency_rank) as product_id,
+    max_by(product_id, recency_rank) filter (where product_id is not null) as product_id,
     max_by(sku, recency_rank) filter (where sku is not null) as sku,
     max_by(variant_title, recency_rank) filter (where variant_title is not null) as title,
     max_by(shop_price, recency_rank) filter (where shop_price is not null) as price

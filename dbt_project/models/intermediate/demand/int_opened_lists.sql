@@ -37,7 +37,7 @@ events as (
         sessions.journey_id,
         events.event_name,
         {{ page_address('events.page_url') }} as page_address,
-        concat('?', coalesce(events.page_query, ''), '&', coalesce(events.page_url, '')) as query,
+        concat_ws('', '?', coalesce(events.page_query, ''), '&', coalesce(events.page_url, '')) as query,
         {{ page_address('events.referrer_url') }} as referrer_address,
         events.product_id,
         events.collection_id,

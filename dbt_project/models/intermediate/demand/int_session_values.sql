@@ -125,7 +125,7 @@ amounts_reached as (
 
     select
         {% for model in models %}
-            cast({{ model }} as decimal(18, 6)) as {{ model }}_orders_reached,
+            {{ exact(model, 18, 6) }} as {{ model }}_orders_reached,
             case
                 when {{ model }} = 1 then cast(amount as decimal(38, 4))
                 else cast(cast(amount as double) * {{ model }} as decimal(38, 4))

@@ -158,7 +158,9 @@ select
     actions.acted_at < persons.entered_at as is_earlier,
     persons.is_holdout,
     cast(
-        floor({{ elapsed('second', 'persons.first_exposed_at', 'actions.acted_at') }} / 604800.0) as integer
+        floor(
+            cast({{ elapsed('second', 'persons.first_exposed_at', 'actions.acted_at') }} as double) / 604800
+        ) as integer
     ) as week,
     coalesce(actions.is_in_currency, false) as is_in_currency,
     actions.sales,

@@ -40,7 +40,7 @@ units as (
         channel,
         visitor,
         segment,
-        case when visitor = 'known' then 'known' else concat(device, '|', channel, '|', landing_kind) end as stratum,
+        case when visitor = 'known' then 'known' else concat_ws('', device, '|', channel, '|', landing_kind) end as stratum,
         {% for column in ['impressions', 'clicks', 'adders', 'buyers', 'orders', 'units_bought', 'sales', 'net_sales', 'refunds'] %}
             {{ unit_value(column) }} as {{ column }},
             {{ unit_value('earlier_' ~ column) }} as earlier_{{ column }}{{ "," if not loop.last }}
@@ -57,9 +57,9 @@ caps as (
         experiment,
         phase,
         {% for column in capped_columns %}
-            percentile_disc({{ var('experiment_cap_quantile') }}) within group (
+            cast(percentile_disc({{ var('experiment_cap_quantile') }}) within group (
                 order by case when {{ column }} > 0 then {{ column }} end
-            ) as {{ column }}{{ "," if not loop.last }}
+            ) as decimal(15, 2)) as {{ column }}{{ "," if not loop.last }}
         {% endfor %}
     from units
     group by shop, experiment, phase

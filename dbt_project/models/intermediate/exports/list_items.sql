@@ -49,7 +49,7 @@ offered as (
         product_id as list,
         position,
         recommended_product_id,
-        cast(1.0 / position as double) as score,
+        1 / cast(position as double) as score,
         strategy as reason_code,
         support,
         confidence,

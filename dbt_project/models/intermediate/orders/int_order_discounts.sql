@@ -159,8 +159,8 @@ counted as (
 
     select
         *,
-        count(*) filter (where is_of_lines) over (partition by event_key) as discounts_of_lines,
-        count(*) filter (where is_of_shipping) over (partition by event_key) as discounts_of_shipping
+        count(case when is_of_lines then 1 end) over (partition by event_key) as discounts_of_lines,
+        count(case when is_of_shipping then 1 end) over (partition by event_key) as discounts_of_shipping
     from grouped
 
 )

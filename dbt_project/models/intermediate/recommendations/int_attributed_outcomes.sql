@@ -132,7 +132,7 @@ properties as (
 
         select
             *,
-            concat('journey:', journey_id) as person
+            concat_ws('', 'journey:', journey_id) as person
         from {{ name }}
         where journey_id is not null
 
@@ -140,7 +140,7 @@ properties as (
 
         select
             *,
-            concat('client:', client_id) as person
+            concat_ws('', 'client:', client_id) as person
         from {{ name }}
         where client_id is not null
 

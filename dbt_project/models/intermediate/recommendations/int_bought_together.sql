@@ -86,9 +86,10 @@ measured as (
         directed.product_id,
         directed.recommended_product_id,
         directed.support,
-        round(directed.support / cast(seeds.orders as double), 9) as confidence,
-        round(directed.support * orders_of_shops.orders / (cast(seeds.orders as double) * shown.orders), 9) as lift,
-        round(directed.weight / nullif(seeds.recent_orders, 0), 9) as score
+        {{ rounded("directed.support / cast(seeds.orders as double)", 9) }} as confidence,
+        {{ rounded("directed.support * orders_of_shops.orders / (cast(seeds.orders as double) * shown.orders)", 9) }}
+            as lift,
+        {{ rounded("directed.weight / nullif(seeds.recent_orders, 0)", 9) }} as score
     from directed
     inner join bought_products as seeds
         on

@@ -79,7 +79,7 @@ product_lists as (
             shop,
             product_id,
             recommended_product_id,
-            1000.0 / position as score
+            1000 / cast(position as double) as score
         from bought_together
 
         union all
@@ -88,7 +88,7 @@ product_lists as (
             shop,
             product_id,
             recommended_product_id,
-            2.0 / position as score
+            2 / cast(position as double) as score
         from {{ ref('int_viewed_together') }}
         where trained_for = 'backtest'
     ) as chained
@@ -166,7 +166,7 @@ select * from (
         scores.recommended_product_id,
         row_number() over (
             partition by scores.task, scores.strategy, scores.shop, scores.case_id
-            order by round(scores.score, 9) desc, scores.recommended_product_id
+            order by {{ rounded("scores.score", 9) }} desc, scores.recommended_product_id
         ) as position
     from scores
     left join known on scores.case_id = known.case_id and scores.recommended_product_id = known.product_id

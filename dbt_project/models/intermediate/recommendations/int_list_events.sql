@@ -56,7 +56,7 @@ opened as (
 
     select
         *,
-        concat(coalesce(page_query, ''), '&', coalesce(page_url, '')) as query
+        concat_ws('', coalesce(page_query, ''), '&', coalesce(page_url, '')) as query
     from events
     where event_name = 'page_viewed' and (page_query like '%pr_rec_id=%' or page_url like '%pr_rec_id=%')
 

@@ -126,7 +126,7 @@ neighbours as (
             *,
             row_number() over (
                 partition by prefix_id
-                order by round(similarity, 9) desc, last_viewed_at desc, session_id
+                order by {{ rounded("similarity", 9) }} desc, last_viewed_at desc, session_id
             ) as neighbour_rank
         from similar_sessions
     ) as ranked
@@ -139,10 +139,9 @@ select
     past_products.shop,
     neighbours.prefix_id,
     past_products.product_id as recommended_product_id,
-    cast(sum(cast(
-        neighbours.similarity * (1 + rarities.rarity / 5) / (1 + abs(past_products.place - neighbours.match_place))
-        as decimal(18, 9)
-    )) as double) as score
+    cast(sum({{ exact(
+        "neighbours.similarity * (1 + rarities.rarity / 5) / (1 + abs(past_products.place - neighbours.match_place))"
+    ) }}) as double) as score
 from neighbours
 inner join past_products on neighbours.session_id = past_products.session_id
 inner join rarities

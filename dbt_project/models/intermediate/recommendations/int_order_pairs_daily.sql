@@ -23,7 +23,7 @@ select
     right_baskets.product_id as other_product_id,
     count(*) as orders,
     -- A pair in a small basket is a stronger signal.
-    cast(sum(cast(1 / power(ln(1 + left_baskets.products), 2) as decimal(18, 9))) as decimal(18, 9)) as weight
+    cast(sum({{ exact('1 / power(ln(1 + left_baskets.products), 2)') }}) as decimal(18, 9)) as weight
 from baskets as left_baskets
 inner join baskets as right_baskets
     on left_baskets.order_key = right_baskets.order_key and left_baskets.product_id <= right_baskets.product_id

@@ -72,7 +72,7 @@ pairs as (
     select
         left_interests.product_number,
         right_interests.product_number as other_number,
-        sum(cast(1.0 / persons.products as decimal(18, 9))) as weight
+        sum({{ exact('1 / cast(persons.products as double)') }}) as weight
     from interests as left_interests
     inner join persons on left_interests.journey_number = persons.journey_number
     inner join interests as right_interests
@@ -111,7 +111,7 @@ similarities as (
     select
         nearest.product_number,
         nearest.other_number,
-        cast(nearest.weight / sqrt(cast(popularity.persons as double)) as decimal(18, 9)) as similarity
+        {{ exact('nearest.weight / sqrt(cast(popularity.persons as double))') }} as similarity
     from nearest
     inner join popularity on nearest.product_number = popularity.product_number
 
@@ -123,11 +123,12 @@ active as (
     select
         interests.journey_number,
         interests.product_number,
-        cast(
-            interests.weight * power(
-                0.5, {{ elapsed('day', 'interests.last_date', 'today.today') }} / {{ var('interest_half_life_days') }}.0
-            ) as decimal(9, 4)
-        ) as strength
+        {{ exact(
+            'interests.weight * power(0.5, cast(' ~ elapsed('day', 'interests.last_date', 'today.today') ~ ' as double) / '
+            ~ var('interest_half_life_days') ~ ')',
+            9,
+            4
+        ) }} as strength
     from interests
     inner join persons on interests.journey_number = persons.journey_number
     inner join today on interests.shop = today.shop
@@ -143,7 +144,7 @@ scores as (
     select
         active.journey_number,
         similarities.other_number as product_number,
-        round(cast(sum(active.strength * similarities.similarity) as double), 9) as score
+        {{ rounded("cast(sum(active.strength * similarities.similarity) as double)", 9) }} as score
     from active
     inner join similarities on active.product_number = similarities.product_number
     group by active.journey_number, similarities.other_number

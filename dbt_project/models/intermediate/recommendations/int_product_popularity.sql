@@ -33,13 +33,13 @@ counted as (
         sum(case when age < {{ var('popular_days') }} then viewers else 0 end) as viewers,
         sum(case when age < {{ var('popular_days') }} then orders else 0 end) as orders,
         sum(case when age < {{ var('trending_days') }} then viewers else 0 end) as recent_viewers,
-        sum(
+        cast(sum(
             case
                 when age >= {{ var('trending_days') }} and age < {{ var('trending_days') + var('trending_base_days') }}
                     then viewers
                 else 0
             end
-        ) * {{ var('trending_days') }} / {{ var('trending_base_days') }}.0 as usual_viewers
+        ) as double) * {{ var('trending_days') }} / {{ var('trending_base_days') }} as usual_viewers
     from days
     where age < {{ [var('popular_days'), var('trending_days') + var('trending_base_days')] | max }}
     group by shop, product_id
@@ -59,11 +59,11 @@ scored as (
         ) as score,
         cast(coalesce(counted.recent_viewers, 0) as bigint) as recent_viewers,
         -- An increase over the usual level that is unlikely by chance.
-        round(
-            (coalesce(counted.recent_viewers, 0) - coalesce(counted.usual_viewers, 0))
-            / sqrt(coalesce(counted.usual_viewers, 0) + 5),
+        {{ rounded(
+            "(coalesce(counted.recent_viewers, 0) - coalesce(counted.usual_viewers, 0))"
+            ~ " / sqrt(coalesce(counted.usual_viewers, 0) + 5)",
             9
-        ) as trend
+        ) }} as trend
     from {{ ref('products') }} as products
     left join counted on products.shop = counted.shop and products.product_id = counted.product_id
 

@@ -42,7 +42,7 @@ list_scores as (
         prefixes.shop,
         prefixes.prefix_id,
         lists.recommended_product_id,
-        cast(sum(cast({{ place_weight('prefixes.distance') }} * lists.score as decimal(18, 9))) as double) as score
+        cast(sum({{ exact(place_weight('prefixes.distance') ~ ' * lists.score') }}) as double) as score
     from prefixes
     inner join lists
         on
@@ -83,6 +83,6 @@ select
     prefix_id,
     recommended_product_id,
     max(list_score) as list_score,
-    round(sum(share), 9) as score
+    {{ rounded("sum(share)", 9) }} as score
 from shares
 group by trained_for, shop, prefix_id, recommended_product_id

@@ -160,7 +160,7 @@ summed as (
         product_id,
         recommended_product_id,
         -- Traits first; popularity breaks ties.
-        cast(sum(points) as double) + 1.0 / (1 + min(popularity_rank)) as score,
+        cast(sum(points) as double) + 1 / cast(1 + min(popularity_rank) as double) as score,
         max(support) as support
     from shared
     group by shop, product_id, recommended_product_id
@@ -185,6 +185,6 @@ select
     product_id,
     recommended_product_id,
     position,
-    round(score, 9) as score,
+    {{ rounded("score", 9) }} as score,
     support
 from listed

@@ -28,10 +28,9 @@ pairs as (
         earlier.product_id <= later.product_id as is_forward,
         case
             when earlier.views_to_end <= later.views_to_end + {{ var('max_view_distance') }}
-                then cast(
-                    1.0 / power(earlier.views_to_end - later.views_to_end, {{ var('view_distance_power') }})
-                    as decimal(18, 9)
-                )
+                then {{ exact(
+                    '1 / power(earlier.views_to_end - later.views_to_end, ' ~ var('view_distance_power') ~ ')'
+                ) }}
             else 0
         end as weight,
         -- Only last views of both, so that a session counts once per pair.

@@ -44,5 +44,5 @@ select
     product_id,
     sessions,
     recent_sessions,
-    round(forward_weight * {{ 1 + var('backward_view_weight') }} / nullif(recent_sessions, 0), 9) as again
+    {{ rounded("forward_weight * " ~ (1 + var('backward_view_weight')) ~ " / nullif(recent_sessions, 0)", 9) }} as again
 from totals

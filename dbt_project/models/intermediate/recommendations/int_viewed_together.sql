@@ -129,12 +129,12 @@ select
     seeds.product_id,
     shown.product_id as recommended_product_id,
     listed.position,
-    round(listed.score / nullif(seeds_viewed.recent_sessions, 0), 9) as score,
+    {{ rounded("listed.score / nullif(seeds_viewed.recent_sessions, 0)", 9) }} as score,
     listed.support,
-    round(listed.support / cast(seeds_viewed.sessions as double), 9) as confidence,
-    round(
-        listed.support * viewing_sessions.sessions / (cast(seeds_viewed.sessions as double) * shown_viewed.sessions), 9
-    ) as lift
+    {{ rounded("listed.support / cast(seeds_viewed.sessions as double)", 9) }} as confidence,
+    {{ rounded(
+        "listed.support * viewing_sessions.sessions / (cast(seeds_viewed.sessions as double) * shown_viewed.sessions)", 9
+    ) }} as lift
 from listed
 inner join eligibility as seeds on listed.product_number = seeds.product_number
 inner join eligibility as shown on listed.recommended_number = shown.product_number

@@ -101,7 +101,7 @@ judged as (
                 counted.page_views >= {{ var('bot_page_views') }}
                 and counted.page_views
                 > {{ var('bot_page_views_per_minute') }}
-                * {{ elapsed('second', 'counted.started_at', 'counted.ended_at') }} / 60.0
+                * cast({{ elapsed('second', 'counted.started_at', 'counted.ended_at') }} as double) / 60
                 then 'rate'
             when counted.ended_at > counted.started_at + interval '{{ var("bot_session_hours") }}' hour then 'duration'
         end as bot_reason

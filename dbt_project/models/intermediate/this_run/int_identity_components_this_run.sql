@@ -1,7 +1,6 @@
 {#- Connected components: identifiers that are linked directly or through any number of steps. -#}
 
-with recursive
-
+{% set graph %}
 nodes as (
 
     select node from {{ ref('int_identity_nodes_this_run') }}
@@ -29,9 +28,10 @@ linked_nodes as (
     select distinct from_node as node
     from both_ways
 
-),
+)
+{% endset %}
 
-{{ connected_components('linked_nodes', 'both_ways') }},
+{{ with_connected_components(graph, 'linked_nodes', 'both_ways') }},
 
 components as (
 

@@ -4,8 +4,7 @@
     customer, then the latest link, then the smallest identifier.
 -#}
 
-with recursive
-
+{% set graph %}
 members as (
 
     select
@@ -52,9 +51,10 @@ links_of_members as (
     inner join members on links.to_node = members.node
     where members.identifier_kind <> 'customer'
 
-),
+)
+{% endset %}
 
-{{ nearest_owners('customers', 'links_of_members') }}
+{{ with_nearest_owners(graph, 'customers', 'links_of_members') }}
 
 select
     node,

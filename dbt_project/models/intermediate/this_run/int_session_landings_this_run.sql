@@ -46,7 +46,7 @@ arrived as (
         coalesce({{ matches('events.referrer_url', "'^(?i:android|ios)-app:'") }}, false) as is_app_referrer,
         events.user_agent,
         -- Some senders include the query only in the full URL, and some URLs use "&amp;", "#" or "?" for "&".
-        translate(concat(coalesce(events.page_query, ''), '&', coalesce(events.page_url, '')), '?#;', '&&&') as query
+        translate(concat_ws('&', coalesce(events.page_query, ''), coalesce(events.page_url, '')), '?#;', '&&&') as query
     from landings
     inner join events on landings.event_key = events.event_key
 

@@ -27,7 +27,7 @@ views as (
         views.*,
         visits.journey_id,
         -- A spell belongs to the variant, or to the product if the event names no variant.
-        coalesce(views.variant_id, concat('product:', views.product_id)) as item
+        coalesce(views.variant_id, concat_ws('', 'product:', views.product_id)) as item
     from {{ ref('product_views') }} as views
     left join {{ ref('int_visits') }} as visits on views.session_id = visits.session_id
     where
@@ -371,8 +371,8 @@ select
         as people_bought_when_back,
     missed.cases,
     missed.hits,
-    round(missed.rate, 9) as conversion_rate,
-    round(missed.missed_orders, 6) as missed_orders,
+    {{ rounded("missed.rate", 9) }} as conversion_rate,
+    {{ rounded("missed.missed_orders", 6) }} as missed_orders,
     cast(missed.missed_orders_lower as bigint) as missed_orders_lower,
     cast(missed.missed_orders_upper as bigint) as missed_orders_upper,
     shops.currency,

@@ -139,7 +139,7 @@ select
     ranking,
     product_rank,
     product_id,
-    round(score, 9) as score,
+    {{ rounded("score", 9) }} as score,
     cases,
     hits,
     rate

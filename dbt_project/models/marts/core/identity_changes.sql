@@ -9,8 +9,7 @@
     incremental_predicates=[rows_of_this_run('journey_id', 'int_identifiers_this_run', 'identifier_key')],
 ) }}
 
-with recursive
-
+{% set graph %}
 identifiers as (
 
     select
@@ -99,9 +98,10 @@ both_ways as (
         left_node as to_node
     from earlier_edges
 
-),
+)
+{% endset %}
 
-{{ connected_components('earlier_nodes', 'both_ways') }},
+{{ with_connected_components(graph, 'earlier_nodes', 'both_ways') }},
 
 -- The identifiers that the event links, by the journey that each was in.
 linked as (

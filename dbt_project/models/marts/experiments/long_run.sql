@@ -13,7 +13,10 @@ units as (
         metrics.currency,
         cast(
             floor(
-                {{ elapsed('second', 'metrics.first_exposed_at', 'coalesce(phases.ended_at, as_of.as_of)') }} / 604800.0
+                cast(
+                    {{ elapsed('second', 'metrics.first_exposed_at', 'coalesce(phases.ended_at, as_of.as_of)') }}
+                    as double
+                ) / 604800
             ) as integer
         ) as whole_weeks
     from {{ ref('unit_metrics') }} as metrics

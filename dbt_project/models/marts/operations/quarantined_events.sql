@@ -22,7 +22,7 @@ unreadable as (
         landing_file,
         cast(null as {{ dbt.type_string() }}) as event_id,
         cast(null as {{ dbt.type_string() }}) as event_name,
-        case when shop is null then concat('the line is not an envelope: ', reason) else reason end as reason,
+        case when shop is null then concat_ws('', 'the line is not an envelope: ', reason) else reason end as reason,
         line as content
     from {{ source('pixel', 'unreadable_lines') }}
 

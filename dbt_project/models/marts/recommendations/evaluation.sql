@@ -151,14 +151,15 @@ measured as (
         strategies.cutoff,
         strategies.kind,
         count(*) as cases,
-        round(count(hits.case_id) / cast(count(*) as double), 9) as hit_rate,
-        round(cast(sum(cast(coalesce(1.0 / hits.first_hit, 0) as decimal(18, 9))) as double) / count(*), 9) as mrr,
-        round(
-            cast(
-                sum(cast(coalesce(cast(hits.hits as double) / targets_per_case.targets, 0) as decimal(18, 9))) as double
-            ) / count(*),
+        {{ rounded("count(hits.case_id) / cast(count(*) as double)", 9) }} as hit_rate,
+        {{ rounded(
+            "cast(sum(" ~ exact("coalesce(1 / cast(hits.first_hit as double), 0)") ~ ") as double) / count(*)", 9
+        ) }} as mrr,
+        {{ rounded(
+            "cast(sum(" ~ exact("coalesce(cast(hits.hits as double) / targets_per_case.targets, 0)")
+            ~ ") as double) / count(*)",
             9
-        ) as recall
+        ) }} as recall
     from targets_per_case
     inner join strategies on targets_per_case.task = strategies.task
     left join hits
@@ -202,7 +203,7 @@ shown as (
         ranks.strategy,
         ranks.shop,
         count(distinct shares.product_id) as products,
-        cast(avg(cast(-log(2, shares.share) as decimal(18, 9))) as double) as novelty
+        cast(avg({{ exact('-log(2, shares.share)') }}) as double) as novelty
     from ranks
     inner join strategies on ranks.task = strategies.task and ranks.strategy = strategies.strategy
     left join shares
@@ -219,8 +220,8 @@ judged as (
     select
         measured.*,
         coalesce(history.times, 0) as history,
-        round(coalesce(shown.products, 0) / cast(history.products as double), 9) as coverage,
-        round(shown.novelty, 9) as novelty,
+        {{ rounded("coalesce(shown.products, 0) / cast(history.products as double)", 9) }} as coverage,
+        {{ rounded("shown.novelty", 9) }} as novelty,
         measured.cases >= {{ var('evaluation_min_cases') }}
         and coalesce(history.times, 0) >= {{ var('evaluation_min_history') }} as is_measured
     from measured

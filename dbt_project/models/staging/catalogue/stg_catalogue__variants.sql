@@ -19,7 +19,7 @@ select
     variants.variant_id,
     variants.position,
     variants.title,
-    nullif(ltrim(variants.sku, ''''), '') as sku,
+    nullif(trim(leading chr(39) from variants.sku), '') as sku,
     {{ money('variants.price') }} as price,
     {{ money('variants.compare_at_price') }} as compare_at_price,
     variants.is_available,

@@ -166,12 +166,12 @@ rejected as (
             when coalesce(stated_event_name, '') = '' then 'the event has no name'
             when event_timestamp is null then 'the event has no timestamp'
             when stated_event_at is null
-                then concat('the timestamp is not an ISO 8601 time: ', left(event_timestamp, 100))
+                then concat_ws('', 'the timestamp is not an ISO 8601 time: ', left(event_timestamp, 100))
             when stated_event_at < timestamp '2000-01-01 00:00:00'
-                then concat('the timestamp is before the year 2000: ', left(event_timestamp, 100))
+                then concat_ws('', 'the timestamp is before the year 2000: ', left(event_timestamp, 100))
             -- Clocks may be slightly wrong; a day ahead would create sessions in the future.
             when stated_event_at > received_by + interval '1' day
-                then concat('the timestamp is in the future: ', left(event_timestamp, 100))
+                then concat_ws('', 'the timestamp is in the future: ', left(event_timestamp, 100))
         end as rejection_reason
     from judged
 
@@ -182,18 +182,19 @@ identified as (
 
     select
         *,
-        coalesce({{ identifier('stated_event_id') }}, concat('content:', content_hash)) as event_id,
+        coalesce({{ identifier('stated_event_id') }}, concat_ws('', 'content:', content_hash)) as event_id,
         case
             when
                 {{ in_texts('stated_event_name', standard_events()) }}
                 and lower(event_type) in ('custom', 'dom', 'advanced-dom')
-                then concat(lower(event_type), ':', stated_event_name)
+                then concat_ws('', lower(event_type), ':', stated_event_name)
             when
                 {{ in_texts('stated_event_name', standard_events()) }}
                 and event_type is null
-                and coalesce(cast(custom_data as varchar), 'null') <> 'null'  -- the field may be JSON null
+                -- The field may be JSON null.
+                and coalesce(cast(custom_data as {{ dbt.type_string() }}), 'null') <> 'null'
                 and coalesce(product_variant, cart_line, cart, checkout, collection, search_result) is null
-                then concat('custom:', stated_event_name)
+                then concat_ws('', 'custom:', stated_event_name)
             else stated_event_name
         end as event_name,
         case when rejection_reason is null then stated_event_at end as event_at

@@ -24,7 +24,7 @@ removals as (
     select
         answers.shop,
         answers.variant_id,
-        min_by(product_answers.updated_at, product_answers.fetched_at) as removed_at
+        {{ earliest('product_answers.updated_at', ['product_answers.fetched_at']) }} as removed_at
     from answers
     inner join {{ ref('base_shopify__products') }} as product_answers
         on
