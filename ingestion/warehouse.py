@@ -200,7 +200,7 @@ def reset_ledger(
 
     Args:
         archived_since: of shops whose archive is limited, the first day received that it has; files with older events
-            stay as they are.
+            stay as they are, and so do all user agents.
         files: names of landing files; None: all, with everything else that was loaded from them.
 
     Returns:
@@ -235,7 +235,7 @@ def reset_ledger(
             if table in LANDING_TABLES:
                 done = connection.execute(f"delete from raw_pixel.{table} where {again}").fetchall()
                 deleted = done[0][0] if table == "landing_files" else deleted
-            elif files is None:
+            elif files is None and not archived_since:  # user agents, also of the events that stay
                 connection.execute(f"delete from raw_pixel.{table}")
         connection.commit()
     return deleted

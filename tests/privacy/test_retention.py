@@ -1,6 +1,6 @@
 """Retention: old events expire, daily numbers of closed days are kept, and incremental runs equal a full build."""
 
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 import msgspec
 import pytest
@@ -10,7 +10,7 @@ from ingestion.privacy.retention import DAILY, expire
 from ingestion.shops import ShopsFileError, load_shops
 from ingestion.warehouse import reset_ledger
 from orchestration.build_state import mark_for_rebuild
-from tests.landing_files import land
+from tests.landing_files import land, line
 from tests.privacy.people import DAN, FIRST, OTHER_SHOP, SHOP, SHOPS_FILE, events
 from tests.privacy.test_erasure import built, copy_of, rebuilt
 from tests.warehouse import Warehouse, differences
@@ -70,8 +70,13 @@ def test_incremental_run_equals_a_full_build(expired, shops_file, tmp_path):
 def test_full_refresh_keeps_events_that_are_missing_from_the_archive(expired, shops_file, tmp_path):
     copy = copy_of(expired, tmp_path / "copy", shops_file)
     count = "select shop, count(*), min(received_at) from raw_pixel.events group by shop order by shop"
-    before = copy.query(count)
+    agents = "select user_agent from raw_pixel.user_agents"
+    phone = {"id": "phone", "context": {"navigator": {"userAgent": "a phone"}}}
+    land(copy.landing, [line(phone, shop=SHOP, received_at=datetime(2026, 10, 9, tzinfo=UTC))])
+    copy.load()
+    before, classified = copy.query(count), copy.query(agents)
     reset_ledger(copy.data, {SHOP: date(2026, 10, 10)})
+    assert copy.query(agents) == classified == [("a phone",)]
     copy.load()
     assert copy.query(count) == before
 
