@@ -36,7 +36,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """`--long`: tests of half an hour; run them before resolving an issue that requires them. `--spark`: see Makefile."""
+    """`--long`: tests of half an hour; run them before resolving an issue that requires them. `--spark`: a cluster."""
     parser.addoption("--long", action="store_true", help="try many streams of events, and stop after every model")
     parser.addoption("--spark", action="store_true", help="build on a Spark cluster of this machine")
 
