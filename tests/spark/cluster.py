@@ -121,7 +121,6 @@ def configuration(folder: Path, port: int) -> dict[str, str]:
         "spark.sql.codegen.wholeStage": "false",
         # The embedded metastore has no locks; one Thrift server is its only client.
         "spark.hadoop.iceberg.engine.hive.lock-enabled": "false",
-        "spark.driver.memory": "2g",
         "spark.executor.memory": "1g",
         "spark.sql.shuffle.partitions": "4",
         "spark.ui.enabled": "false",
@@ -145,7 +144,8 @@ def _spawn(folder: Path, name: str, command: list[str]) -> int:
         "SPARK_HOME": str(home),
         "SPARK_LOCAL_IP": "127.0.0.1",
         "SPARK_CONF_DIR": str(folder),
-        "SPARK_DAEMON_MEMORY": "512m",
+        # The Thrift server takes its memory from here, not from spark.driver.memory.
+        "SPARK_DAEMON_MEMORY": "3g" if name == "thrift" else "512m",
         "PYSPARK_PYTHON": sys.executable,
     }
     with (folder / "logs" / f"{name}.log").open("wb") as log:

@@ -1,4 +1,4 @@
-"""The copy of Jackson that Iceberg's runtime lacks: packages are renamed in class files."""
+"""The copy of Jackson that Iceberg's runtime lacks: packages are renamed in the constants of class files."""
 
 import struct
 import zipfile
