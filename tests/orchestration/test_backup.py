@@ -212,7 +212,7 @@ def test_a_killed_backup_leaves_none_and_the_next_one_clears_it(data, shops, tmp
         patch.setattr(backing_up, "_check_warehouse", die)
         with pytest.raises(KeyboardInterrupt):
             back_up(data, shops, tmp_path / "backups", NOON, 0)
-    with pytest.raises(BackupError, match="has none"):
+    with pytest.raises(BackupError, match="contains none"):
         restored(tmp_path / "backups", tmp_path, monkeypatch)
     monkeypatch.setenv("PIXELNOVA_DATA", str(data))
     backup = back_up(data, shops, tmp_path / "backups", NOON, 0)

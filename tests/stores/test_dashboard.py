@@ -63,6 +63,18 @@ MORE_SHOPS = {
     ),
 }
 
+# Of which nobody has seen anything.
+EXPERIMENTS = f"""
+[[experiments]]
+shop = "{ONE_DAY}"
+key = "lists"
+name = "Lists"
+placements = ["product_page"]
+primary_metrics = ["revenue_per_visitor"]
+variations = [{{key = "control", shows = "default"}}, {{key = "b", shows = "viewed_together"}}]
+phases = [{{start = 2026-11-01T00:00:00Z, coverage = 1, weights = [0.5, 0.5]}}]
+"""
+
 
 @pytest.fixture
 def page(published_stores, monkeypatch):
@@ -136,6 +148,10 @@ def test_amounts_of_several_currencies_are_never_added(page):
         "Gross sales, JPY": "¥300",
         "Gross sales, KWD": "KWD500.000",
     }
+
+
+def test_an_experiment_that_nobody_has_seen_yet_is_shown(page):
+    assert "**Lists**, phase 1: No visitor has seen it yet." in texts(page(ONE_DAY, "experiments", period="all"))
 
 
 def test_privacy_requests_of_a_shop_are_on_its_pipeline_page_once_there_are_any(page, published_stores, tmp_path):

@@ -20,9 +20,12 @@ def render(view: View) -> None:
     if not verdicts:
         st.info("No experiments are declared: see docs/experiments.md.")
         return
+    begun = {verdict["experiment"] for verdict in verdicts if verdict["units"]}
     for verdict in sorted(verdicts, key=lambda one: (one["is_holdout"], one["experiment"], -one["phase"])):
         if verdict["units"]:
             _phase(verdict, results)
+        elif verdict["experiment"] not in begun:
+            st.info(f"**{verdict['experiment_name']}**, phase {verdict['phase']}: {verdict['sentence']}")
     report_details(found)
     report_details(results)
 
