@@ -36,7 +36,7 @@ def _phase(verdict: dict[str, Any], results: Any) -> None:
     show(verdict["sentence"].replace("$", r"\$"))
     p_value = verdict["sample_ratio_p_value"]
     is_uneven = p_value is not None and p_value < ALPHA
-    needed = verdict["days_needed"]
+    needed = None if verdict["status"] == FOUND else verdict["days_needed"]
     st.caption(
         f"{verdict['units']:,} visitors, {verdict['left_out_units']:,} left out. Sample ratio "
         f"{'**not as declared**' if is_uneven else 'as declared'} (p = {p_value:.3f}). "
