@@ -42,7 +42,7 @@ def restore(source: Path, data: Path, shops_file: Path) -> Restored:
     The data folder may have the folder `privacy` of the lost one: everyone on its suppression list is erased again.
 
     Raises:
-        BackupError: there is no backup, it is damaged, or the data folder is not empty.
+        BackupError: the backup is missing or damaged, or the data folder is not empty.
         WarehouseBusy: a run uses the data folder.
     """
     folder = source if (source / LIST).exists() else next(reversed(backups(source)), None)

@@ -38,8 +38,8 @@ def write_reports(
     """Write the reports of a week, by default those of all shops for the last week, and send them if asked.
 
     Raises:
-        NothingPublished: there is no version yet.
-        ShopNotVisible: there is no such shop.
+        NothingPublished: nothing has been published yet.
+        ShopNotVisible: the shop is unknown.
         ReportsFailed: some failed. The next call writes and sends what is missing.
     """
     stores = Stores(data)

@@ -42,7 +42,7 @@ def serve_dashboard(host: str, port: int, data: Path, annotations: Path) -> None
     port: 0 takes a free one.
 
     Raises:
-        LoopbackOnly: the address is open to others, and there is no access file.
+        LoopbackOnly: the address is open to others, and no access file is named.
         AccessFileError: the access file is malformed.
         CannotListen: the port is in use.
         StreamlitMissing: Streamlit is not installed.
