@@ -58,7 +58,8 @@ with_previous as (
         lag(event_at) over (
             partition by shop, client_id order by {{ event_order() | join(', ') }}
         ) as previous_event_at
-    from events
+    -- A CTE that is read twice is held in memory with all its columns: a full build reads the view again instead.
+    from {{ ref('int_events_accepted_this_run') if first_build() else 'events' }}
     where client_id is not null and {{ is_shopping('event_name', 'page_url', 'page_path') }}
 
 ),

@@ -1,4 +1,9 @@
-{#- The events that this run adds, or that replace a copy received later. -#}
+{#-
+    The events that this run adds, or that replace a copy received later. A view: int_events stores these rows, and storing
+    them twice would take a tenth of a full build.
+-#}
+
+{{ config(materialized='view') }}
 
 with
 
