@@ -142,7 +142,7 @@ def test_any_sequence_of_runs_equals_one_full_build(new_warehouse, long):
         lines = landing_lines(stream) + [line(event, shop=next(iter(SHOPS))) for event in REGULAR] + LIKE_MINDED
         whole = new_warehouse()
         in_runs(whole, lines, 1, rng)
-        for runs in (3, 17) if long else (8,):
+        for runs in (3, 17) if long else (5,):
             rng.shuffle(lines)
             cut = new_warehouse()
             in_runs(cut, lines, runs, rng)
