@@ -5,86 +5,56 @@ export DAGSTER_HOME := $(CURDIR)
 export PIXELNOVA_DATA ?= $(CURDIR)/data
 export PIXELNOVA_DAGSTER ?= $(CURDIR)/data/dagster
 export VIRTUAL_ENV := $(CURDIR)/.venv
+PROJECT := --project-dir dbt_project --profiles-dir dbt_project
+.PHONY: demo dev docs test test-spark faults soak check screenshots spark-up spark-down constraints clean
 
-.PHONY: demo test test-spark check dev docs faults soak screenshots spark-up spark-down constraints clean
-
-demo: .venv/core
-	pixelnova demo
+demo dev: .venv/core
+	pixelnova $@
+docs: .venv/core  # dbt's documentation of the current warehouse, in one file
+	dbt docs generate --static --quiet $(PROJECT)
+	cp dbt_project/target/static_index.html "$(PIXELNOVA_DATA)/docs.html"
 
 test: .venv/dev
 	pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder
-
-# The same models on a Spark cluster of this machine, compared with DuckDB table by table; needs Java 17, and takes long.
-test-spark: .venv/spark
+test-spark: .venv/spark  # the models on a Spark cluster here, compared with DuckDB table by table; needs Java 17
 	pytest --spark --log-cli-level INFO tests/spark
-
 spark-up spark-down: spark-%: .venv/spark
 	python -m tests.spark.cluster $*
-
-# The SQL linter needs a warehouse to connect to; an empty one will do.
-check: .venv/dev
+faults: .venv/dev  # SEED=n repeats the points of a run
+	python -m tests.faults.killed_runs --points 200 $(if $(SEED),--seed $(SEED))
+	pytest --long tests/faults
+# bench-collector (needs wrk, nginx-light, libnginx-mod-http-echo), -shopify, -warehouse, -recommendations (wrk), -refresh,
+# -experiments, -dashboard, -privacy, -soak (ten minutes of everything at once).
+bench-%: .venv/dev
+	python -m tests.benchmarks.$* --json docs/benchmark-$*.json
+soak: bench-soak
+check: .venv/dev  # the SQL linter needs a warehouse to connect to; an empty one will do
 	ruff check .
 	ruff format --check .
 	lint-imports
 	python -m tests.portable_sql
 	@export PIXELNOVA_DATA=$$(mktemp -d) && trap 'rm -r "$$PIXELNOVA_DATA"' EXIT && set -ex && \
-	dbt parse --quiet --project-dir dbt_project --profiles-dir dbt_project && \
-	sqlfluff lint --disable-progress-bar --processes 0 dbt_project/models dbt_project/tests && \
-	dg check defs
-
-# bench-collector (needs wrk, nginx-light, libnginx-mod-http-echo), -shopify, -warehouse, -recommendations (wrk), -refresh,
-# -experiments, -dashboard, -privacy, -soak (ten minutes of everything at once).
-bench-%: .venv/dev
-	python -m tests.benchmarks.$* --json docs/benchmark-$*.json
-
-soak: bench-soak
-
-# dbt's documentation of the current warehouse, in one file.
-docs: .venv/core
-	dbt docs generate --static --quiet --project-dir dbt_project --profiles-dir dbt_project
-	cp dbt_project/target/static_index.html "$(PIXELNOVA_DATA)/docs.html"
-
-# SEED=n repeats the points of a run.
-faults: .venv/dev
-	python -m tests.faults.killed_runs --points 200 $(if $(SEED),--seed $(SEED))
-	pytest --long tests/faults
-
-# Of the dashboard, over the current data folder; needs Chromium.
-screenshots: .venv/dev
+	dbt parse --quiet $(PROJECT) && \
+	sqlfluff lint --disable-progress-bar --processes 0 dbt_project/models dbt_project/tests && dg check defs
+screenshots: .venv/dev  # of the dashboard, over the current data folder; needs Chromium
 	python -m tests.screenshots
 
-dev: .venv/core
-	pixelnova dev
-
+.venv/core: EXTRAS = dashboard
+.venv/dev: EXTRAS = dev
+.venv/spark: EXTRAS = dev,spark
 # Bytecode is compiled once: where PYTHONDONTWRITEBYTECODE is set, every process would compile Dagster and dbt again.
 # Some packages contain templates that do not compile.
-define install
-	$(MAKE) --no-print-directory .venv/uv
-	$(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt --editable '$(1)'
+.venv/core .venv/dev .venv/spark: pyproject.toml constraints.txt | .venv/uv
+	uv pip install --quiet --python $(BIN)/python --constraint constraints.txt --editable '.[$(EXTRAS)]'
 	$(BIN)/python -m compileall -q -j 0 .venv/lib > .venv/compiled.log || true
-endef
-
-.venv/core: pyproject.toml constraints.txt
-	$(call install,.[dashboard])
-	touch $@
-
-.venv/dev: pyproject.toml constraints.txt
-	$(call install,.[dev])
-	touch .venv/core $@
-
-.venv/spark: .venv/dev
-	$(call install,.[dev,spark])
-	touch .venv/core .venv/dev $@
-
+	touch .venv/core $(if $(findstring dev,$(EXTRAS)),.venv/dev) $@
 .venv/uv:
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet uv
 	touch $@
-
 # Versions only, without host names or hashes of a registry.
 constraints: .venv/uv
-	$(BIN)/uv pip compile --quiet --upgrade --all-extras --no-header --no-annotate --no-emit-index-url \
+	uv pip compile --quiet --upgrade --all-extras --no-header --no-annotate --no-emit-index-url \
 		--no-emit-find-links --output-file constraints.txt pyproject.toml
-
 clean:
 	rm -rf .venv dbt_project/target dbt_project/logs
