@@ -3,14 +3,15 @@
 The collector appends envelopes, one JSON line each, to a file that only it touches (`*.jsonl.open`). Sealed files
 (`*.jsonl`) never change; after loading they are kept under `archive/`, compressed, by shop and day received.
 
-    landing/events-20261122T154801.123456Z-4711.jsonl.open
-    landing/events-20261122T154801.123456Z-4711.jsonl
-    landing/archive/shop=a.myshopify.com/received_date=2026-11-22/events-20261122T154801.123456Z-4711.jsonl.zst
+    landing/events-20261122T154801.123456Z-9f86d081.jsonl.open
+    landing/events-20261122T154801.123456Z-9f86d081.jsonl
+    landing/archive/shop=a.myshopify.com/received_date=2026-11-22/events-20261122T154801.123456Z-9f86d081.jsonl.zst
 """
 
 import contextlib
 import fcntl
 import os
+import secrets
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -105,7 +106,8 @@ class OpenLandingFile:
     def __init__(self, folder: Path) -> None:
         """Create the file in `folder`, locked, and make its name durable."""
         created_at = datetime.now(UTC)
-        stem = f"events-{created_at:%Y%m%dT%H%M%S.%fZ}-{os.getpid()}.jsonl"
+        # At random: files of collectors on several machines meet in one folder.
+        stem = f"events-{created_at:%Y%m%dT%H%M%S.%fZ}-{secrets.token_hex(4)}.jsonl"
         self.path = folder / (stem + OPEN_SUFFIX)
         self.size = 0  # bytes on disk; every line up to here is complete and acknowledged
         with _folder_lock(folder):  # else recovery could find the file before it is locked
