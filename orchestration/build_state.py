@@ -10,7 +10,7 @@ import duckdb
 
 from ingestion.sources.pixel import classifier
 from ingestion.warehouse_connection import connect
-from orchestration.settings import DBT_PROJECT, project_files
+from orchestration.settings import DBT_PROJECT, engine, project_files
 from serving.publish import MART_SCHEMAS, REMEMBERED
 
 FINGERPRINT_VARIABLE = "PIXELNOVA_FINGERPRINT"
@@ -18,7 +18,7 @@ _MARK = "intermediate.int_landing_files_processed"
 
 
 def fingerprint(warehouse: Path) -> str:
-    """A hash of everything that determines rows: SQL, seeds, variables, DuckDB, user agent lists, and the shops.
+    """A hash of everything that determines rows: SQL, seeds, variables, the engine, user agent lists, and the shops.
 
     The shops are read from the warehouse, not from shops.toml, which may have been edited since the load.
     """
@@ -26,7 +26,7 @@ def fingerprint(warehouse: Path) -> str:
     for path in sorted(project_files()):
         if path.suffix in (".sql", ".csv") or path.name == "dbt_project.yml":
             digest.update(path.relative_to(DBT_PROJECT).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
-    digest.update(f"duckdb {duckdb.__version__}, {classifier()}".encode())
+    digest.update(f"{engine()}, duckdb {duckdb.__version__}, {classifier()}".encode())
     with connect(warehouse) as connection:
         for sql in (
             "select domain, timezone, currency from raw_shops.shops order by all",

@@ -14,9 +14,9 @@ from importlib.metadata import version
 from pathlib import Path
 
 from orchestration.errors import OrchestrationError
-from orchestration.settings import DBT_PROJECT, EXECUTABLES, project_files
+from orchestration.settings import DBT_PROJECT, DUCKDB, EXECUTABLES, SPARK, project_files
 
-TARGET = DBT_PROJECT / "target" / "dagster"
+TARGETS = {DUCKDB: DBT_PROJECT / "target" / "dagster", SPARK: DBT_PROJECT / "target" / "spark"}
 MANIFEST, PARTIAL_PARSE, SEAL = "manifest.json", "partial_parse.msgpack", "seal"
 
 
@@ -24,17 +24,18 @@ class DbtProjectError(OrchestrationError):
     """dbt cannot parse the project; the message is dbt's."""
 
 
-def prepare_dbt(target: Path = TARGET) -> Path:
-    """Write the manifest unless it is complete and up to date; returns its folder.
+def prepare_dbt(engine: str = DUCKDB, target: Path | None = None) -> Path:
+    """Write the manifest for an engine unless it is complete and up to date; returns its folder.
 
     Raises:
         DbtProjectError: dbt cannot parse the project.
     """
+    target = target or TARGETS[engine]
     target.mkdir(parents=True, exist_ok=True)
     with (target / ".lock").open("w") as lock:  # one process parses, others wait
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not _is_whole(target):
-            _parse(target)
+            _parse(engine, target)
     return target
 
 
@@ -44,11 +45,12 @@ def source_descriptions(manifest: Path) -> dict[tuple[str, str], str]:
     return {(source["source_name"], source["name"]): source["description"] for source in sources}
 
 
-def _parse(target: Path) -> None:
+def _parse(engine: str, target: Path) -> None:
     for abandoned in target.glob("tmp*"):  # left behind by a killed process
         shutil.rmtree(abandoned)
     with tempfile.TemporaryDirectory(dir=target) as folder:
-        command = [EXECUTABLES / "dbt", "parse", "--quiet", "--target-path", folder, "--log-path", folder]
+        command = [EXECUTABLES / "dbt", "parse", "--quiet", "--target", engine]
+        command += ["--target-path", folder, "--log-path", folder]
         environment = {**os.environ, "DBT_PROFILES_DIR": str(DBT_PROJECT), "DBT_SEND_ANONYMOUS_USAGE_STATS": "false"}
         sources = _hash_of_sources()
         done = subprocess.run(command, cwd=DBT_PROJECT, env=environment, capture_output=True, text=True)

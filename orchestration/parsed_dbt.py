@@ -1,7 +1,7 @@
 """The command `pixelnova-dbt`: dbt with the manifest that dbt_manifest.py has parsed. Takes dbt's arguments.
 
 Reads the manifest, writes what dbt writes. dbt's own cache of the parsed project depends on the path of the warehouse,
-and checking it costs as much as building many models.
+and checking it costs as much as building many models. Where PIXELNOVA_ENGINE is spark, spark_build.py builds.
 """
 
 import gc
@@ -11,6 +11,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from orchestration.dbt_manifest import PARTIAL_PARSE, prepare_dbt
+from orchestration.settings import DUCKDB, SPARK, engine
 
 if TYPE_CHECKING:
     from dbt.contracts.graph.manifest import Manifest
@@ -19,21 +20,25 @@ if TYPE_CHECKING:
 _PRINTED = ("info", "warn", "error")
 
 
-def parsed_project() -> "Manifest":
-    """The parsed project, for one run of dbt, which changes it.
+def parsed_project(engine: str = DUCKDB) -> "Manifest":
+    """The project parsed for an engine, for one run of dbt, which changes it.
 
     Raises:
         DbtProjectError: dbt cannot parse the project.
     """
     from dbt.contracts.graph.manifest import Manifest
 
-    manifest = Manifest.from_msgpack((prepare_dbt() / PARTIAL_PARSE).read_bytes())
+    manifest = Manifest.from_msgpack((prepare_dbt(engine) / PARTIAL_PARSE).read_bytes())
     manifest.build_flat_graph()
     return manifest
 
 
 def main() -> None:
     """Run dbt; exits with its code."""
+    if sys.argv[1:2] == ["build"] and engine() == SPARK:
+        from orchestration.spark_build import build
+
+        sys.exit(build(sys.argv[1:]))  # runs this command for each of its steps
     from dbt.cli.main import cli
 
     gc.disable()  # most of what dbt makes lives until the end of the run: collecting takes a tenth of it
@@ -41,7 +46,8 @@ def main() -> None:
     # dbt formats every debug event as JSON before it looks at the level: a tenth of a run that Dagster reads.
     if os.environ.get("DBT_LOG_FORMAT") == "json":
         arguments, callbacks = [*arguments, "--log-level", "none"], [_print_event]
-    cli(arguments, obj={"manifest": parsed_project(), "callbacks": callbacks})
+    target = arguments[arguments.index("--target") + 1] if "--target" in arguments else DUCKDB
+    cli(arguments, obj={"manifest": parsed_project(target), "callbacks": callbacks})
 
 
 def _print_event(event: "EventMsg") -> None:
@@ -51,3 +57,7 @@ def _print_event(event: "EventMsg") -> None:
     if event.info.level in _PRINTED:
         sys.stdout.write(json.dumps(msg_to_dict(event)) + "\n")
         sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()

@@ -19,6 +19,8 @@ EXECUTABLES = Path(sys.executable).parent  # of this virtual environment, activa
 DATA_VARIABLE = "PIXELNOVA_DATA"
 SHOPS_VARIABLE = "PIXELNOVA_SHOPS"
 DAGSTER_VARIABLE = "PIXELNOVA_DAGSTER"  # where dagster.yaml keeps its history
+ENGINE_VARIABLE = "PIXELNOVA_ENGINE"
+ENGINES = DUCKDB, SPARK = ("duckdb", "spark")  # also the names of dbt's targets
 
 
 class DataFolderError(OrchestrationError):
@@ -59,6 +61,18 @@ def make_data_folder() -> Path:
         raise DataFolderError(
             f"{folder} cannot be written ({error.strerror}): fix its permissions, or choose another folder with --data."
         ) from error
+
+
+def engine() -> str:
+    """The engine on which dbt builds: duckdb, or spark (docs/scale-out.md).
+
+    Raises:
+        SettingError: it is neither.
+    """
+    name = os.environ.get(ENGINE_VARIABLE, DUCKDB)
+    if name not in ENGINES:
+        raise SettingError(f"{ENGINE_VARIABLE} is {name!r}: use {DUCKDB} or {SPARK}, or remove it.")
+    return name
 
 
 def project_files() -> Iterator[Path]:

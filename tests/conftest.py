@@ -65,7 +65,12 @@ def pixelnova() -> Callable[..., subprocess.CompletedProcess[str]]:
     """Runs the `pixelnova` command as a user would; `check=False` to look at a failure."""
 
     def run(
-        *arguments: str | Path, data: Path, check: bool = True, env: dict[str, str] | None = None, stdin: str = ""
+        *arguments: str | Path,
+        data: Path,
+        check: bool = True,
+        env: dict[str, str] | None = None,
+        stdin: str = "",
+        timeout: float = 600,
     ) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-m", "orchestration.cli", "--data", str(data), *map(str, arguments)]
         done = subprocess.run(
@@ -75,7 +80,7 @@ def pixelnova() -> Callable[..., subprocess.CompletedProcess[str]]:
             input=stdin,
             capture_output=True,
             text=True,
-            timeout=600,
+            timeout=timeout,
         )
         if check and done.returncode:
             pytest.fail(f"{' '.join(command)} ended with {done.returncode}:\n{done.stdout}\n{done.stderr}")

@@ -6,7 +6,10 @@
     {%- if execute -%}
         {%- set declared = graph.sources.values()
             | selectattr('source_name', 'equalto', source_name) | selectattr('name', 'equalto', table_name) | first -%}
-        {%- set relation = source(source_name, table_name).incorporate(type='table') -%}
+        {#- Not source(): with --empty it is a query. -#}
+        {%- set relation = api.Relation.create(
+            database=declared.database, schema=declared.schema, identifier=declared.identifier, type='table'
+        ) -%}
         {%- do run_statement(create_declared(relation, declared.columns.values() | list, declared.description)) -%}
     {%- endif -%}
 {%- endmacro %}

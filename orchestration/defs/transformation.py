@@ -19,7 +19,8 @@ from orchestration.dbt_manifest import PARTIAL_PARSE, prepare_dbt
 from orchestration.defs.resources import Warehouse
 from orchestration.defs.stages import TRANSFORMATION
 from orchestration.fence import RESULTS, Failure, failures_of, put_aside_what_fails
-from orchestration.settings import DBT_PROJECT
+from orchestration.settings import DBT_PROJECT, SPARK, engine
+from orchestration.spark_exchange import Spark
 
 BUILD = ["build", "--log-level-file", "none", "--exclude-resource-type", "unit_test", "--exclude", "tag:thorough"]
 FULL = [*BUILD, "--full-refresh"]
@@ -60,6 +61,8 @@ def models(context: dg.AssetExecutionContext, dbt: DbtCliResource, warehouse: Wa
 
     Unit tests check the SQL, not the data, and thorough tests read every payload: `make test` runs both.
     """
+    if engine() == SPARK:
+        Spark.of_environment().execute()  # fails now, with a clear message, if nothing answers
     rules = fingerprint(warehouse.file)
     full = needs_rebuild(warehouse.file, rules)
     if warehouse.nothing_to_build() and not full and not context.is_subset:

@@ -102,18 +102,18 @@ def test_truncated_manifest_is_rewritten(tmp_path):
     target = shutil.copytree(prepare_dbt(), tmp_path / "target")
     manifest = target / "manifest.json"
     whole = manifest.read_bytes()
-    prepare_dbt(target)
+    prepare_dbt(target=target)
     assert manifest.read_bytes() == whole
     manifest.write_bytes(whole[: len(whole) // 2])
     (target / "partial_parse.msgpack").write_bytes(b"\x81")
     (target / "tmpabandoned").mkdir()
-    prepare_dbt(target)
+    prepare_dbt(target=target)
     assert manifest.read_bytes().rstrip().endswith(b"}")
     assert abs(manifest.stat().st_size - len(whole)) < len(whole) // 100
     assert not list(target.glob("tmp*"))
     # Only the parsed project is damaged, which dbt reads.
     (target / "partial_parse.msgpack").write_bytes(b"\x81")
-    prepare_dbt(target)
+    prepare_dbt(target=target)
     assert len((target / "partial_parse.msgpack").read_bytes()) > 1000
 
 

@@ -18,10 +18,9 @@ from ingestion.shops import load_shops
 from ingestion.sources.privacy import privacy_source
 from ingestion.warehouse import open_pipeline
 from orchestration.build_state import mark_for_rebuild
-from tests.browser import missing
 from tests.landing_files import land
 from tests.spark import crafted_events
-from tests.spark.cluster import missing_tool, start
+from tests.spark.cluster import Cluster
 from tests.spark.store import RULES, Stores, make_stores
 from tests.spark.warehouse import SparkWarehouse, compare
 from tests.warehouse import DBT_PROJECT, STORED, Warehouse
@@ -36,18 +35,11 @@ log = logging.getLogger(__name__)
 
 
 @pytest.fixture(scope="module")
-def engines(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Stores, Warehouse, SparkWarehouse]]:
+def engines(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> tuple[Stores, Warehouse, SparkWarehouse]:
     """The stores, loaded but not built, on both engines."""
-    if problem := missing_tool():
-        missing(problem)
     folder = tmp_path_factory.mktemp("spark")
     stores = make_stores(folder / "stores")
-    warehouse = stores.warehouse(folder / "duckdb")
-    cluster = start(folder / "cluster")
-    try:
-        yield stores, warehouse, SparkWarehouse(cluster, folder / "spark")
-    finally:
-        cluster.stop()
+    return stores, stores.warehouse(folder / "duckdb"), SparkWarehouse(cluster, folder / "spark")
 
 
 @pytest.fixture(scope="module")
@@ -78,7 +70,7 @@ def built_equally(
 def _written(spark: SparkWarehouse, table: str, after: int) -> dict[str, int]:
     """What the snapshots since then added, marked as deleted and left."""
     snapshots = spark.snapshots(table, after)
-    total = spark.query(f"select count(*) from {table}")[0][0]
+    total = spark.server.query(f"select count(*) from {table}")[0][0]
 
     def summed(key: str) -> int:
         return sum(int(summary.get(key, 0)) for _, _, summary in snapshots)
@@ -124,6 +116,6 @@ def test_an_erasure_equals_duckdb(engines, record):
     suppress(warehouse.data, sealed_files(warehouse.landing), shops)
     warehouse.load()
     open_pipeline("privacy", warehouse.data).run(privacy_source(read_requests(warehouse.data)))
-    spark.execute("drop table intermediate.int_landing_files_processed")
+    spark.server.execute("drop table intermediate.int_landing_files_processed")
     built_equally("erasure", warehouse, spark, record)
-    assert spark.query("select count(*) from core.orders where customer_id = '900'") == [(0,)]
+    assert spark.server.query("select count(*) from core.orders where customer_id = '900'") == [(0,)]

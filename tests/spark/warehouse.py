@@ -3,19 +3,17 @@
 import json
 import os
 import re
-import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import duckdb
 
+from orchestration.spark_exchange import Spark, send_raw_tables
 from tests.spark.cluster import Cluster
 from tests.warehouse import DBT_PROJECT, Warehouse
 
@@ -23,17 +21,6 @@ from tests.warehouse import DBT_PROJECT, Warehouse
 NOT_MODELS = ("main", "scratch", "raw_%")
 WRITTEN_BY_PYTHON = ("recommendations.personal", "recommendations.evaluation_history", "experiments.results")
 WRITTEN_BY_PYTHON += ("experiments.sample_ratios", "experiments.verdicts")
-TYPES = {
-    "VARCHAR": "string",
-    "JSON": "string",
-    "INTEGER": "int",
-    "BIGINT": "bigint",
-    "DOUBLE": "double",
-    "BOOLEAN": "boolean",
-    "DATE": "date",
-    "TIMESTAMP": "timestamp",
-    "TIMESTAMP WITH TIME ZONE": "timestamp",
-}
 
 
 @dataclass
@@ -66,55 +53,11 @@ class SparkWarehouse:
     def __init__(self, cluster: Cluster, folder: Path) -> None:
         """folder: for Parquet files and dbt's files."""
         self.cluster, self.folder = cluster, folder
-
-    @contextmanager
-    def session(self) -> Iterator[Any]:
-        """A cursor of a session of its own."""
-        from pyhive import hive
-
-        settings = {"set:spark.sql.session.timeZone": "UTC"}
-        connection = hive.connect("127.0.0.1", self.cluster.port, username="tests", configuration=settings)
-        try:
-            yield connection.cursor()
-        finally:
-            connection.close()
-
-    def execute(self, *statements: str) -> None:
-        """Run statements that return no rows."""
-        with self.session() as cursor:
-            for statement in statements:
-                cursor.execute(statement)
-
-    def query(self, sql: str) -> list[tuple[Any, ...]]:
-        """The rows of a query."""
-        with self.session() as cursor:
-            cursor.execute(sql)
-            return cursor.fetchall()
+        self.server = Spark("127.0.0.1", cluster.port, "tests")
 
     def copy_raw_tables(self, warehouse: Warehouse) -> None:
-        """Write DuckDB's raw tables as Parquet files, and make them tables of Spark's in place of those of before."""
-        statements = []
-        with duckdb.connect(str(warehouse.file), read_only=True) as connection:
-            connection.execute("set timezone = 'UTC'")
-            tables = connection.execute(
-                "select table_schema, table_name from information_schema.tables "
-                "where table_schema like 'raw_%' and table_name not like '\\_dlt%' escape '\\' order by all"
-            ).fetchall()
-            for schema, name in tables:
-                folder = self.folder / "raw" / schema / name
-                folder.mkdir(parents=True, exist_ok=True)
-                columns = [
-                    (column, TYPES.get(kind, kind.lower()))
-                    for column, kind, *_ in connection.execute(f"describe {schema}.{name}").fetchall()
-                ]
-                connection.execute(f"copy {schema}.{name} to '{folder}/data.parquet' (format parquet)")
-                declared = ", ".join(f"`{column}` {kind}" for column, kind in columns)
-                statements += [
-                    f"create schema if not exists {schema}",
-                    f"drop table if exists {schema}.{name}",
-                    f"create table {schema}.{name} ({declared}) using parquet location '{folder}'",
-                ]
-        self.execute(*statements)
+        """Make DuckDB's raw tables tables of Spark's, in place of those of before."""
+        send_raw_tables(self.server, warehouse.file, self.folder, everything=True)
 
     def build(self, *arguments: str, stop_after: int | None = None) -> str:
         """Run dbt's seeds and models; returns its output.
@@ -155,14 +98,13 @@ class SparkWarehouse:
     def rows_of(self, table: str) -> str:
         """The rows of a table or view as a relation for DuckDB, exported as Parquet files."""
         folder = self.folder / "exported" / table
-        shutil.rmtree(folder, ignore_errors=True)
-        self.execute(f"insert overwrite directory '{folder}' using parquet select * from {table}")
+        self.server.export(table, folder)
         return f"read_parquet('{folder}/*.parquet')"
 
     def snapshots(self, table: str, after: int | None = None) -> list[tuple[int, str, dict[str, str]]]:
         """The history of an Iceberg table, after a snapshot: id, operation and what it added or deleted."""
         since = f"where committed_at > (select committed_at from {table}.snapshots where snapshot_id = {after})"
-        rows = self.query(
+        rows = self.server.query(
             "select snapshot_id, operation, to_json(summary) "
             f"from {table}.snapshots {since if after else ''} order by committed_at"
         )

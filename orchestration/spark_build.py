@@ -1,0 +1,63 @@
+"""Builds the warehouse on Spark: what `pixelnova-dbt build` does where PIXELNOVA_ENGINE is spark.
+
+Reads and writes data/warehouse.duckdb. Its raw tables go to the cluster, dbt builds the models there, their tables come
+back, and dbt's data tests check them here. So everything before and after the build is the same on both engines.
+"""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+
+from ingestion.data_folder import warehouse_file
+from orchestration.dbt_manifest import MANIFEST, prepare_dbt
+from orchestration.settings import DUCKDB, ENGINE_VARIABLE, SPARK, data_folder
+from orchestration.spark_exchange import (
+    Spark,
+    drop_built_tables,
+    exchange_folder,
+    fetch_built_tables,
+    send_raw_tables,
+)
+
+SCRATCH = "scratch"  # what macros/spark_materializations.sql keeps between two statements
+NO_TESTS = ("--exclude-resource-type", "test")
+
+
+def build(arguments: Sequence[str]) -> int:
+    """Run `dbt build` with these arguments on Spark, and its data tests on what came back; dbt's exit code.
+
+    Raises:
+        SparkUnreachable: the cluster does not answer.
+    """
+    spark, warehouse, folder = Spark.of_environment(), warehouse_file(data_folder()), exchange_folder(data_folder())
+    manifest, full = json.loads((prepare_dbt() / MANIFEST).read_bytes()), "--full-refresh" in arguments
+    send_raw_tables(spark, warehouse, folder, everything=full)
+    if full:
+        drop_built_tables(spark, {SCRATCH, *(node["schema"] for node in manifest["nodes"].values())})
+    code = _dbt(*arguments, *NO_TESTS, "--target", SPARK)
+    if code == 0 and full:
+        code = _create_tables()
+    if code == 0:
+        # What recommenders and experiments write after dbt are its sources that are not raw.
+        sources = [source for source in manifest["sources"].values() if not source["schema"].startswith("raw_")]
+        not_built = [f"{source['schema']}.{source['name']}" for source in sources]
+        fetch_built_tables(spark, warehouse, folder, not_built)
+        code = _dbt("test", "--exclude-resource-type", "unit_test", "--exclude", "tag:thorough")
+    return code
+
+
+def _create_tables() -> int:
+    """Create empty tables in DuckDB, with types and comments, and the views: as dbt creates them there."""
+    silently = {"DBT_LOG_FORMAT": "text"}  # Dagster reads events in JSON, and must not see these models twice
+    tables = ("build", "--quiet", "--empty", "--full-refresh", "--exclude-resource-type", "unit_test", *NO_TESTS)
+    views = ("run", "--quiet", "--select", "config.materialized:view")  # with --empty, they select no rows
+    return _dbt(*tables, environment=silently) or _dbt(*views, environment=silently)
+
+
+def _dbt(*arguments: str, environment: Mapping[str, str] | None = None) -> int:
+    """Run dbt in a process of its own, since each engine has its adapter; it inherits the lock of the warehouse."""
+    environment = {**os.environ, ENGINE_VARIABLE: DUCKDB, **(environment or {})}
+    command = [sys.executable, "-m", "orchestration.parsed_dbt", *arguments]
+    return subprocess.run(command, env=environment, close_fds=False).returncode
