@@ -85,7 +85,7 @@ def test_compose_runs_real_commands_without_privileges():
         words = service["command"]
         if service.get("entrypoint") == ["sh", "-c"]:
             [loop] = words
-            [command] = re.findall(r"do pixelnova ([a-z ]+); sleep", loop)
+            [command] = re.findall(r"do pixelnova ([a-z -]+); sleep", loop)
             words = command.split()
         parses(words)
         assert service["read_only"] and service["cap_drop"] == ["ALL"] and "ports" not in service
