@@ -117,7 +117,7 @@ def send_raw_tables(spark: Spark, warehouse: Path, folder: Path, everything: boo
                 shutil.rmtree(target, ignore_errors=True)
             target.mkdir(parents=True, exist_ok=True)
             if table == "raw_pixel.events":
-                _write_events(connection, target)
+                write_events(connection, target)
             else:
                 _write(connection, f"from {table}", target / "rows.parquet")
             declared = ", ".join(
@@ -132,7 +132,7 @@ def send_raw_tables(spark: Spark, warehouse: Path, folder: Path, everything: boo
     spark.execute(*statements)
 
 
-def _write_events(connection: duckdb.DuckDBPyConnection, target: Path) -> None:
+def write_events(connection: duckdb.DuckDBPyConnection, target: Path) -> None:
     """A file for each load, with the events of its landing files."""
     loads = connection.execute(
         "select _dlt_load_id, sum(events)::bigint from raw_pixel.landing_files group by all order by all"

@@ -1,20 +1,25 @@
 """`pixelnova refresh` publishes the same on Spark as on DuckDB: at first, then, and after an erasure."""
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from orchestration.settings import ENGINE_VARIABLE, SHOPS_VARIABLE, SPARK
-from orchestration.spark_exchange import Spark
+from orchestration.settings import ENGINE_VARIABLE, ENGINES, SHOPS_VARIABLE, SPARK
+from orchestration.spark_exchange import LEDGER, Spark
 from serving.published import read_current
+from serving.runs import RUNS_FILE
 from tests.comparison import differing_files, differing_tables
 from tests.landing_files import land
 from tests.spark import crafted_events
 from tests.spark.cluster import Cluster
 from tests.spark.store import make_stores
+from tests.spark.warehouse import models_of
+from tests.warehouse import Warehouse, differences
 
-OF_RUNS = {"operations.loads", "operations.fetches", "recommendations.evaluation_history"}
+OF_RUNS = {"operations.loads", "operations.fetches", "staging.stg_pixel__landing_files", RUNS_FILE}
+OF_RUNS |= {LEDGER, "recommendations.evaluation_history"}
 HOUR = 3600
 
 pytestmark = pytest.mark.spark
@@ -27,39 +32,46 @@ def stores(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def on_both(cluster: Cluster, stores, pixelnova, tmp_path_factory) -> Callable[..., dict[str, Path]]:
-    """Runs a command on a data folder of each engine; returns the folders."""
-    folders = {engine: tmp_path_factory.mktemp(engine) for engine in ("duckdb", SPARK)}
+    """Runs a command on a data folder of each engine, with the same landing file; returns the folders."""
+    folders = {engine: tmp_path_factory.mktemp(engine) for engine in ENGINES}
+    landed = tmp_path_factory.mktemp("landed")
 
     def run(*arguments: str, lines: list[bytes] | None = None) -> dict[str, Path]:
+        file = land(landed, lines) if lines else None
         for engine, data in folders.items():
             environment = {SHOPS_VARIABLE: str(stores.shops), ENGINE_VARIABLE: engine, **cluster.environment()}
-            if lines:
-                land(data / "landing", lines)
+            if file:
+                (data / "landing").mkdir(exist_ok=True)
+                shutil.copy(file, data / "landing")
             pixelnova(*arguments, data=data, env=environment, timeout=HOUR)
         return folders
 
     return run
 
 
-def differences(folders: dict[str, Path]) -> tuple[set[str], list[str]]:
-    """The published tables and files that differ, except what is about the runs."""
-    duckdb, spark = (read_current(data) for data in folders.values())
-    assert sum(duckdb.manifest.rows_by_table.values()) > 5_000
-    return differing_tables(duckdb, spark).keys() - OF_RUNS, list(differing_files(*folders.values()))
+def differing(folders: dict[str, Path], shops: Path) -> set[str]:
+    """The tables of the warehouses, and the published tables and files, that differ, except what is about the runs."""
+    published = [read_current(data) for data in folders.values()]
+    assert sum(published[0].manifest.rows_by_table.values()) > 5_000
+    duckdb, spark = (Warehouse(data, shops, load=False) for data in folders.values())
+    built = [name for name in models_of(duckdb) if not name.endswith("_this_run")]
+    found = set(differences(duckdb, spark, built))
+    found |= differing_tables(*published).keys() | set(differing_files(*folders.values()))
+    return found - OF_RUNS
 
 
 def test_a_first_refresh(on_both, stores):
-    assert differences(on_both("refresh", lines=stores.first)) == (set(), [])
+    assert differing(on_both("refresh", lines=stores.first), stores.shops) == set()
 
 
 def test_an_increment(on_both, stores):
-    assert differences(on_both("refresh", lines=stores.increments[0])) == (set(), [])
+    assert differing(on_both("refresh", lines=stores.increments[0]), stores.shops) == set()
 
 
-def test_an_erasure_leaves_no_older_snapshot(on_both, cluster):
+def test_an_erasure_leaves_no_older_snapshot(on_both, cluster, stores):
     on_both("privacy", "erase", "--shop", crafted_events.SHOP, "--customer", "900")
     folders = on_both("refresh")
-    assert differences(folders) == (set(), [])
+    assert differing(folders, stores.shops) == set()
     with read_current(folders[SPARK]).connect() as marts:
         assert marts.execute("select count(*) from core.orders where customer_id = '900'").fetchall() == [(0,)]
     server = Spark("127.0.0.1", cluster.port, "tests")
