@@ -57,13 +57,16 @@ class Batch(msgspec.Struct):
         return {one.value for identifiers in self.identifiers.values() for one in identifiers}
 
 
-def erase_pending(data: Path, shops: Sequence[Shop], mark_for_rebuild: Callable[[Path], None]) -> int:
+def erase_pending(
+    data: Path, shops: Sequence[Shop], mark_for_rebuild: Callable[[Path], None], incremental: bool = True
+) -> int:
     """Erase the subjects of all open requests; returns the number of requests.
 
     Call it while nothing else uses the warehouse, before landing files are loaded.
 
     Args:
         mark_for_rebuild: makes the next build of the warehouse a full one.
+        incremental: False if dbt's tables are built in another place, from which only a full build takes rows out.
     """
     take_webhooks(data)
     batch = read_state(_batch_file(data), Batch) or _begin(data)
@@ -77,7 +80,7 @@ def erase_pending(data: Path, shops: Sequence[Shop], mark_for_rebuild: Callable[
         shutil.rmtree(reports_folder(data, shop), ignore_errors=True)
     for source in ("pixel", "shopify"):
         open_pipeline(source, data)  # loads what a killed run left, and empties its folder
-    _erase_from_warehouse(data, batch, suppressions, keep_orders_of(shops), mark_for_rebuild)
+    _erase_from_warehouse(data, batch, suppressions, keep_orders_of(shops), mark_for_rebuild, incremental)
     _erase_from_landing_files(data, batch, suppressions)
     erase_webhooks(landing_folder(data) / "webhooks", batch.identifiers, batch.whole_shops)
     for shop, identifiers in batch.identifiers.items():
@@ -149,6 +152,7 @@ def _erase_from_warehouse(
     suppressions: Suppressions,
     keep_orders: KeepOrders,
     mark_for_rebuild: Callable[[Path], None],
+    incremental: bool = True,
 ) -> None:
     """Erase raw rows in one transaction, after the anonymous orders are on disk."""
     with connect(warehouse_file(data)) as connection:
@@ -163,7 +167,7 @@ def _erase_from_warehouse(
         if orders:  # in a new landing file; a repeated run writes it again under the same name
             began = batch.began_at.astimezone(UTC)
             write_lines(landing_folder(data) / f"events-{began:%Y%m%dT%H%M%S.%fZ}-0.jsonl", orders)
-        needs_rebuild = lines.need_rebuild or bool(batch.whole_shops)
+        needs_rebuild = lines.need_rebuild or bool(batch.whole_shops) or not incremental
         if needs_rebuild:
             mark_for_rebuild(warehouse_file(data))
         connection.begin()

@@ -60,11 +60,15 @@ class _Applied(msgspec.Struct):
 
 
 def expire(
-    data: Path, shops: Sequence[Shop], mark_for_rebuild: Callable[[Path], None], now: datetime | None = None
+    data: Path,
+    shops: Sequence[Shop],
+    mark_for_rebuild: Callable[[Path], None],
+    now: datetime | None = None,
+    incremental: bool = True,
 ) -> int:
     """Expire the data of all shops that limit it, unless that was done today; returns the number of shops.
 
-    Call it while nothing else uses the warehouse, before landing files are loaded.
+    Call it while nothing else uses the warehouse, before landing files are loaded. Arguments: see erase_pending.
     """
     now = now or datetime.now(UTC)
     applied = read_state(_folder_file(data, "retention"), _Applied) or _Applied()
@@ -75,7 +79,7 @@ def expire(
     if expiry is None:
         expiry = _begin(data, due, now)
     _close_days(data, expiry)
-    _expire_rows(data, shops, expiry, mark_for_rebuild)
+    _expire_rows(data, shops, expiry, mark_for_rebuild, incremental)
     selection = Expired(Suppressions(data), expiry.before, expiry.inactive)
     landing = landing_folder(data)
     for file in [*sealed_files(landing), *archived_parts(landing)]:
@@ -185,7 +189,9 @@ def _add_columns(connection: duckdb.DuckDBPyConnection, mart: str, table: str) -
             connection.execute(f"alter table {table} add column {name} {kind}")
 
 
-def _expire_rows(data: Path, shops: Sequence[Shop], expiry: Expiry, mark_for_rebuild: Callable[[Path], None]) -> None:
+def _expire_rows(
+    data: Path, shops: Sequence[Shop], expiry: Expiry, mark_for_rebuild: Callable[[Path], None], incremental: bool
+) -> None:
     selection, keep_orders = Expired(Suppressions(data), expiry.before, expiry.inactive), keep_orders_of(shops)
     with connect(warehouse_file(data)) as connection:
         connection.execute("set timezone = 'UTC'")
@@ -198,11 +204,12 @@ def _expire_rows(data: Path, shops: Sequence[Shop], expiry: Expiry, mark_for_reb
         if orders:
             began = expiry.began_at.astimezone(UTC)
             write_lines(landing_folder(data) / f"events-{began:%Y%m%dT%H%M%S.%fZ}-1.jsonl", orders)
-        if lines.need_rebuild:
+        needs_rebuild = lines.need_rebuild or not incremental
+        if needs_rebuild:
             mark_for_rebuild(warehouse_file(data))
         connection.begin()
         named = {shop: expiry.inactive.get(shop, []) for shop in {*expiry.before, *expiry.inactive}}
-        erase_rows(connection, named, selection, keep_orders, incrementally=not lines.need_rebuild)
+        erase_rows(connection, named, selection, keep_orders, incrementally=not needs_rebuild)
         expire_unreadable(connection, expiry.before)
         connection.commit()
 

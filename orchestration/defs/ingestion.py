@@ -32,6 +32,7 @@ from orchestration.defs.stages import CONFIGURATION, INGESTION
 from orchestration.failed_fetches import failed_fetches
 from orchestration.news import CATALOGUES, EXPERIMENTS, LANDING, PRIVACY, SHOPS
 from orchestration.reload import reload_days, reload_everything
+from orchestration.settings import DUCKDB, engine
 
 
 class RawTables(DagsterDltTranslator):
@@ -107,8 +108,9 @@ def experiments(context: dg.AssetExecutionContext, dlt: DagsterDltResource, ware
 )
 def privacy(context: dg.AssetExecutionContext, dlt: DagsterDltResource, warehouse: Warehouse) -> Iterator[Any]:
     """Requests about people; those for erasure are carried out first, in raw tables and files."""
-    erased = erase_pending(warehouse.data, warehouse.shops, mark_for_rebuild)
-    expired = expire(warehouse.data, warehouse.shops, mark_for_rebuild)
+    incremental = engine() == DUCKDB
+    erased = erase_pending(warehouse.data, warehouse.shops, mark_for_rebuild, incremental)
+    expired = expire(warehouse.data, warehouse.shops, mark_for_rebuild, incremental=incremental)
     if expired:
         context.log.info("Expired events of %d shops.", expired)
     if erased:
