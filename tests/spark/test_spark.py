@@ -64,7 +64,9 @@ def built_equally(
     written = {table: _written(spark, table, snapshot) for table, snapshot in before.items()}
     record["builds"][name] = {**found.summary(), "written": written}
     log.info("%s: %s", name, found.summary())
-    assert not found.different, found.examples
+    # What a run after a killed one finds stored already is in its working tables, and not in those of DuckDB.
+    expected = {table for table in found.different if stop_after and table.endswith("_this_run")}
+    assert found.different.keys() == expected, found.examples
 
 
 def _written(spark: SparkWarehouse, table: str, after: int) -> dict[str, int]:
