@@ -218,6 +218,14 @@ def test_guest_is_found_by_browser_or_order(people, shops, named):
     assert request.counts == {"events": 28, "clients": 1, "tokens": 4, "orders": 4}
 
 
+@pytest.mark.parametrize("incremental", [True, False])
+def test_where_tables_are_built_elsewhere_an_erasure_asks_for_a_full_build(people, shops, incremental):
+    new_request(people.data, SHOP, ERASE, [Identifier(CLIENT, "nobody's")])
+    marked: list[Path] = []
+    assert erase_pending(people.data, shops, marked.append, incremental) == 1
+    assert marked == ([] if incremental else [people.file])
+
+
 def test_late_events_and_replays_are_kept_out(without_anna, shops, shops_file, tmp_path):
     later = copy_of(without_anna, tmp_path / "later", shops_file)
     late = [event for event in events(SHOP) if event.person == ANNA]
