@@ -20,15 +20,15 @@ if TYPE_CHECKING:
 _PRINTED = ("info", "warn", "error")
 
 
-def parsed_project(engine: str = DUCKDB) -> "Manifest":
-    """The project parsed for an engine, for one run of dbt, which changes it.
+def parsed_project(target: str = DUCKDB) -> "Manifest":
+    """The project parsed for a target, for one run of dbt, which changes it.
 
     Raises:
         DbtProjectError: dbt cannot parse the project.
     """
     from dbt.contracts.graph.manifest import Manifest
 
-    manifest = Manifest.from_msgpack((prepare_dbt(engine) / PARTIAL_PARSE).read_bytes())
+    manifest = Manifest.from_msgpack((prepare_dbt(target) / PARTIAL_PARSE).read_bytes())
     manifest.build_flat_graph()
     return manifest
 

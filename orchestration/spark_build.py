@@ -32,18 +32,19 @@ def build(arguments: Sequence[str]) -> int:
         SparkUnreachable: the cluster does not answer.
     """
     spark, warehouse, folder = Spark.of_environment(), warehouse_file(data_folder()), exchange_folder(data_folder())
-    manifest, full = json.loads((prepare_dbt() / MANIFEST).read_bytes()), "--full-refresh" in arguments
+    nodes, full = json.loads((prepare_dbt() / MANIFEST).read_bytes())["nodes"].values(), "--full-refresh" in arguments
     send_raw_tables(spark, warehouse, folder, everything=full)
     if full:
-        drop_built_tables(spark, {SCRATCH, *(node["schema"] for node in manifest["nodes"].values())})
+        drop_built_tables(spark, {SCRATCH, *(node["schema"] for node in nodes)})
     code = _dbt(*arguments, *NO_TESTS, "--target", SPARK)
     if code == 0 and full:
         code = _create_tables()
     if code == 0:
-        # What recommenders and experiments write after dbt are its sources that are not raw.
-        sources = [source for source in manifest["sources"].values() if not source["schema"].startswith("raw_")]
-        not_built = [f"{source['schema']}.{source['name']}" for source in sources]
-        fetch_built_tables(spark, warehouse, folder, not_built)
+        models = [
+            node for node in nodes if node["resource_type"] == "model" and node["config"]["materialized"] != "view"
+        ]
+        kept = [model for model in models if not model["name"].endswith("_this_run")]  # the others are input of a build
+        fetch_built_tables(spark, warehouse, folder, [f"{model['schema']}.{model['name']}" for model in kept])
         code = _dbt("test", "--exclude-resource-type", "unit_test", "--exclude", "tag:thorough")
     return code
 

@@ -21,8 +21,6 @@ from orchestration.settings import number_setting
 EXCHANGE_VARIABLE = "PIXELNOVA_EXCHANGE"
 HOST_VARIABLE, PORT_VARIABLE, USER_VARIABLE = "PIXELNOVA_SPARK_HOST", "PIXELNOVA_SPARK_PORT", "PIXELNOVA_SPARK_USER"
 LEDGER = "intermediate.int_landing_files_processed"
-# Not built by dbt, or read only while it builds.
-NOT_FETCHED = ("main", "raw_%", "kept", "seeds")
 AT_ONCE = 2  # statements on Spark
 TYPES = {
     "VARCHAR": "string",
@@ -166,23 +164,14 @@ def drop_built_tables(spark: Spark, schemas: Collection[str]) -> None:
         spark.execute(*[f"drop table {schema}.{name} purge" for name in sorted(tables)])
 
 
-def fetch_built_tables(spark: Spark, warehouse: Path, folder: Path, not_built: Collection[str]) -> None:
-    """Replace the rows of all tables that dbt builds by those on Spark, and the ledger, in one transaction.
-
-    Args:
-        not_built: tables that are written after dbt, by schema and name.
-    """
+def fetch_built_tables(spark: Spark, warehouse: Path, folder: Path, built: Collection[str]) -> None:
+    """Replace the rows of these tables, by schema and name, and the ledger by those on Spark, in one transaction."""
     exported = folder / "built"
     shutil.rmtree(exported, ignore_errors=True)
     with connect(warehouse) as connection:
         connection.execute("set timezone = 'UTC'")
         connection.execute("set preserve_insertion_order = false")
-        hidden = " and ".join(f"table_schema not like '{schema}'" for schema in NOT_FETCHED)
-        rows = connection.execute(
-            f"select table_schema || '.' || table_name from information_schema.tables where {hidden} "
-            "and table_type = 'BASE TABLE' and table_name not like '%\\_this\\_run' escape '\\' order by all"
-        ).fetchall()
-        tables = sorted({table for (table,) in rows} - set(not_built) | {LEDGER})
+        tables = sorted({*built, LEDGER})
         with ThreadPoolExecutor(AT_ONCE) as pool:
             list(pool.map(lambda table: spark.export(table, exported / table), tables))
         connection.begin()

@@ -10,18 +10,24 @@ from pathlib import Path
 from tests.conftest import PROJECT
 
 
-@contextmanager
-def collecting(data: Path) -> Iterator[str]:
-    """A collector on a data folder, as `pixelnova collect` starts it; its URL. It is stopped as by an operator."""
+def start_collector(data: Path) -> tuple[subprocess.Popen, str]:
+    """Start a collector on a data folder by the command; its process and its URL, once it listens."""
     process = subprocess.Popen(
         [sys.executable, "-m", "orchestration.cli", "--data", str(data), "collect", "--port", "0"],
         cwd=PROJECT,
         stdout=subprocess.PIPE,
         text=True,
     )
+    line = process.stdout.readline()
+    return process, line[line.index("http://") :].strip()
+
+
+@contextmanager
+def collecting(data: Path) -> Iterator[str]:
+    """The URL of a collector on a data folder; it is stopped as by an operator."""
+    process, url = start_collector(data)
     try:
-        line = process.stdout.readline()
-        yield line[line.index("http://") :].strip()
+        yield url
         process.send_signal(signal.SIGTERM)
         process.wait(timeout=60)
     finally:

@@ -18,6 +18,7 @@ from typer.main import get_command
 from ingestion.landing import decode_envelope, open_files, read_lines, sealed_files
 from orchestration.cli import app
 from serving.published import read_current
+from tests.collector_process import start_collector
 from tests.conftest import PROJECT
 
 EVENT = {"id": "e1", "name": "page_viewed", "clientId": "c", "timestamp": "2026-11-22T10:00:00Z"}
@@ -199,15 +200,9 @@ def collector(tmp_path):
     processes = []
 
     def start() -> tuple[subprocess.Popen, str]:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "orchestration.cli", "--data", str(tmp_path), "collect", "--port", "0"],
-            cwd=PROJECT,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
+        process, url = start_collector(tmp_path)
         processes.append(process)
-        line = process.stdout.readline()
-        return process, line[line.index("http://") :].strip()
+        return process, url
 
     yield start
     for process in processes:

@@ -18,8 +18,7 @@ from tests.spark.store import make_stores
 from tests.spark.warehouse import models_of
 from tests.warehouse import Warehouse, differences
 
-OF_RUNS = {"operations.loads", "operations.fetches", "staging.stg_pixel__landing_files", RUNS_FILE}
-OF_RUNS |= {LEDGER, "recommendations.evaluation_history"}
+OF_RUNS = {"operations.loads", "staging.stg_pixel__landing_files", LEDGER, RUNS_FILE}
 OF_RUNS |= {"operations.privacy_requests", "staging.stg_privacy__requests"}  # when they were fulfilled
 HOUR = 3600
 
