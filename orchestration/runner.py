@@ -7,6 +7,8 @@ imported only when a run starts: loading it takes seconds.
 import contextlib
 import logging
 import os
+import signal
+import socket
 import traceback
 import uuid
 from collections.abc import Callable, Iterator, Sequence
@@ -102,6 +104,8 @@ def refresh(
         event = entry.dagster_event
         if event is None:
             return
+        if interrupted() and (event.is_step_start or event.is_step_materialization):
+            raise dg.DagsterExecutionInterruptedError
         if event.is_step_materialization:
             name = "/".join(event.asset_key.path)
             on_asset(name)
@@ -113,8 +117,9 @@ def refresh(
     log.parent.mkdir(parents=True, exist_ok=True)
     os.environ |= {HOME_VARIABLE: str(PROJECT_ROOT), DAGSTER_VARIABLE: str(log.parent)}
     run_id = str(uuid.uuid4())
+    interrupts = (KeyboardInterrupt, dg.DagsterExecutionInterruptedError)
     try:
-        with dg.DagsterInstance.get() as instance:
+        with _watched_signals() as interrupted, dg.DagsterInstance.get() as instance:
             with warehouse_lock():  # so that the log of another run is not overwritten
                 fail_killed_runs(instance)
             instance.add_event_listener(run_id, on_event)
@@ -127,14 +132,14 @@ def refresh(
                         "ops": {"pixel": {"config": {"everything": full}}},
                     },
                 )
-    except (KeyboardInterrupt, dg.DagsterExecutionInterruptedError):
-        raise RefreshInterrupted(
-            "The refresh was interrupted; the published version is unchanged. Run it again: it continues where it "
-            "stopped."
-        ) from None
     except WarehouseBusy:
         raise
-    except Exception as error:
+    except (Exception, *interrupts) as error:
+        if interrupted() or isinstance(error, interrupts):
+            raise RefreshInterrupted(
+                "The refresh was interrupted; the published version is unchanged. Run it again: it continues where it "
+                "stopped."
+            ) from None
         full_disk = disk_full(error, data_folder())
         if full_disk is not None:
             raise full_disk from error
@@ -144,6 +149,32 @@ def refresh(
             "run in Dagster's history (`make dev`)."
         ) from error
     return Refreshed(bool(published), build_warnings(data_folder() / "dbt" / run_id, prepare_dbt() / MANIFEST))
+
+
+@contextlib.contextmanager
+def _watched_signals() -> Iterator[Callable[[], bool]]:
+    """Yields a function that says whether SIGINT or SIGTERM has arrived.
+
+    The exception that a signal's handler raises may be lost: DuckDB reports a failed query instead, and Python ignores
+    exceptions of finalizers.
+    """
+    arrived = set()
+    reading, writing = socket.socketpair()
+    with reading, writing:
+        reading.setblocking(False)
+        writing.setblocking(False)
+        former = signal.set_wakeup_fd(writing.fileno())
+
+        def interrupted() -> bool:
+            with contextlib.suppress(OSError):  # nothing new, or no longer watched
+                arrived.update(reading.recv(4096))
+            return not arrived.isdisjoint((signal.SIGINT, signal.SIGTERM))
+
+        try:
+            yield interrupted
+        finally:
+            interrupted()
+            signal.set_wakeup_fd(former)
 
 
 def prepare_dagster() -> None:

@@ -1,9 +1,12 @@
 import os
 import shutil
+import signal
 
 import duckdb
 import msgspec
 import pytest
+from dlt.normalize.normalize import Normalize
+from dlt.pipeline.exceptions import PipelineStepFailed
 
 from ingestion.landing import sealed_files
 from ingestion.shops import RecommendationRules
@@ -169,6 +172,21 @@ def test_a_killed_load_is_finished_by_the_next_one(tmp_path):
     del pipeline  # the process dies between extracting and loading
     assert load(tmp_path) == [file]
     assert query(tmp_path, "select count(*) from raw_pixel.events") == [(1,)]
+
+
+def test_an_interrupt_during_a_load_reaches_the_caller_at_once(tmp_path, monkeypatch):
+    """dlt's own handler would remember the signal, and forget it if the step ends before it looks."""
+
+    normalize = Normalize.run
+
+    def interrupted(self, pool):
+        os.kill(os.getpid(), signal.SIGINT)
+        return normalize(self, pool)
+
+    monkeypatch.setattr(Normalize, "run", interrupted)
+    with pytest.raises(PipelineStepFailed) as caught:
+        open_pipeline("interrupted", tmp_path).run([{"id": 1}], table_name="rows")
+    assert type(caught.value.__cause__) is KeyboardInterrupt
 
 
 def test_user_agents_are_classified_by_bundled_lists(tmp_path):

@@ -133,8 +133,8 @@ def test_interrupted_refresh_exits_with_130_and_one_line(tmp_path, number):
         time.sleep(0.05)
     os.killpg(process.pid, number)  # as a terminal does: Dagster's children get it too
     _, errors = process.communicate(timeout=120)
-    assert process.returncode == 130
     assert errors.startswith("pixelnova: The refresh was interrupted")
+    assert process.returncode == 130
     assert len(errors.splitlines()) == 1
 
 
