@@ -1,4 +1,4 @@
-"""Checks an installation: versions, paths, permissions, disk, ports, clock, keys, tokens and freshness.
+"""Checks an installation: versions, paths, engine, permissions, disk, ports, clock, keys, tokens and freshness.
 
 Reads the machine, the data folder, the configuration and, for shops with a token, Shopify; changes nothing.
 """
@@ -31,7 +31,8 @@ from orchestration.code_version import running_code
 from orchestration.errors import OrchestrationError
 from orchestration.health import Health, read_health
 from orchestration.problems import Thresholds, problems
-from orchestration.settings import EXECUTABLES, data_folder, shops_file
+from orchestration.settings import EXECUTABLES, SPARK, data_folder, engine, shops_file
+from orchestration.spark_exchange import EXCHANGE_VARIABLE, Spark, exchange_folder
 from serving.api.keys import keys_file, read_keys
 from serving.errors import ServingError
 from serving.kept_versions import kept_versions
@@ -46,6 +47,7 @@ def check_installation(now: datetime) -> Iterator[Finding]:
     data, shops_toml = data_folder(), shops_file()
     yield from _versions()
     yield from _data_folder(data)
+    yield from _engine(data)
     shops = []
     try:
         shops = load_shops(shops_toml)
@@ -109,6 +111,24 @@ def _data_folder(data: Path) -> Iterator[Finding]:
     dbt = EXECUTABLES / "pixelnova-dbt"
     if not dbt.exists():
         yield Finding("failed", "dbt", f"{dbt} does not exist", "run `make .venv/core`")
+
+
+def _engine(data: Path) -> Iterator[Finding]:
+    """Where dbt builds; if that is Spark, whether its server answers and files can be exchanged with it."""
+    try:
+        if engine() != SPARK:
+            yield Finding("ok", "engine", "DuckDB")
+            return
+        spark = Spark.of_environment()
+        [(answer,)] = spark.query("select version()")
+        yield Finding("ok", "engine", f"Spark {answer.split()[0]} at {spark.host}:{spark.port}")
+    except OrchestrationError as error:
+        yield _failed("engine", error)
+    folder = exchange_folder(data)
+    nearest = next(path for path in (folder, *folder.parents) if path.exists())
+    if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
+        remedy = f"fix its permissions, or set {EXCHANGE_VARIABLE}"
+        yield Finding("failed", "exchange folder", f"{folder} cannot be written by this user", remedy)
 
 
 def _permissions(data: Path) -> Iterator[Finding]:

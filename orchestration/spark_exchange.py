@@ -6,6 +6,7 @@ dbt has built on Spark back to the warehouse. The folder is PIXELNOVA_EXCHANGE; 
 
 import os
 import shutil
+import socket
 from collections.abc import Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -22,6 +23,7 @@ EXCHANGE_VARIABLE = "PIXELNOVA_EXCHANGE"
 HOST_VARIABLE, PORT_VARIABLE, USER_VARIABLE = "PIXELNOVA_SPARK_HOST", "PIXELNOVA_SPARK_PORT", "PIXELNOVA_SPARK_USER"
 LEDGER = "intermediate.int_landing_files_processed"
 AT_ONCE = 2  # statements on Spark
+CONNECT_SECONDS = 10
 TYPES = {
     "VARCHAR": "string",
     "JSON": "string",
@@ -65,6 +67,7 @@ class Spark(NamedTuple):
             raise SparkUnreachable("Spark's client is not installed: pip install 'pixelnova[spark]'.") from None
         settings = {"set:spark.sql.session.timeZone": "UTC"}
         try:
+            socket.create_connection((self.host, self.port), CONNECT_SECONDS).close()  # PyHive would wait for minutes
             connection = hive.connect(self.host, self.port, username=self.user, configuration=settings)
         except Exception as error:  # Thrift's, or the operating system's
             raise SparkUnreachable(

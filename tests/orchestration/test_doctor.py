@@ -2,8 +2,10 @@
 
 import json
 import socket
+import sys
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 
 import pytest
 
@@ -93,6 +95,24 @@ def test_a_port_used_by_another_program_is_named(monkeypatch):
     assert finding.verdict == "unknown" and "used by a program other than the collector" in finding.found
     [finding] = doctor._ports()
     assert finding.verdict == "ok" and "no collector runs here" in finding.found
+
+
+def test_an_unknown_engine_is_named(monkeypatch, tmp_path):
+    monkeypatch.setenv("PIXELNOVA_ENGINE", "flink")
+    [finding] = doctor._engine(tmp_path)
+    assert finding.verdict == "failed" and "flink" in finding.found and "duckdb or spark" in finding.remedy
+
+
+def test_an_unreachable_spark_and_its_unusable_folder_are_named(monkeypatch, tmp_path):
+    monkeypatch.setitem(sys.modules, "pyhive", SimpleNamespace(hive=None))  # the client is an extra package
+    monkeypatch.setenv("PIXELNOVA_ENGINE", "spark")
+    monkeypatch.setenv("PIXELNOVA_SPARK_PORT", "1")
+    (tmp_path / "a_file").touch()
+    monkeypatch.setenv("PIXELNOVA_EXCHANGE", str(tmp_path / "a_file"))
+    server, folder = doctor._engine(tmp_path)
+    assert server.verdict == "failed" and "does not answer at 127.0.0.1:1" in server.found
+    assert "PIXELNOVA_SPARK_HOST" in server.remedy
+    assert folder.verdict == "failed" and "PIXELNOVA_EXCHANGE" in folder.remedy
 
 
 def test_a_nearly_full_disk_fails(tmp_path):

@@ -88,3 +88,9 @@ def test_without_a_cluster_a_refresh_names_the_remedy(pixelnova, stores, tmp_pat
     done = pixelnova("refresh", data=tmp_path, env=environment, check=False)
     assert done.returncode == 1
     assert "127.0.0.1:1" in done.stderr + done.stdout and "make spark-up" in done.stderr + done.stdout
+
+
+def test_doctor_names_the_version_of_the_cluster(pixelnova, cluster, tmp_path):
+    environment = {ENGINE_VARIABLE: SPARK, **cluster.environment()}
+    report = pixelnova("doctor", data=tmp_path, env=environment).stdout
+    assert f"Spark 3.5.9 at 127.0.0.1:{cluster.port}" in report
