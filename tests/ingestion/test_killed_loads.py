@@ -62,7 +62,7 @@ def load(data: Path) -> None:
 
 @pytest.fixture(scope="module", autouse=True)
 def fork_server():
-    """The server finds its preload modules only by PYTHONPATH."""
+    """The server finds its preload modules only through PYTHONPATH."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONPATH", str(PROJECT))
         forkserver.ensure_running()
@@ -206,7 +206,7 @@ def damaged(tmp_path):
     return tmp_path, whole, files
 
 
-def test_raw_rows_that_are_not_those_of_the_ledger_are_loaded_again_from_the_archive(damaged):
+def test_raw_rows_that_contradict_the_ledger_are_loaded_again_from_the_archive(damaged):
     data, whole, files = damaged
     assert {part.name.removesuffix(".zst") for part in not_loaded([], data)} == set(files[:-1])
     load(data)
@@ -214,7 +214,7 @@ def test_raw_rows_that_are_not_those_of_the_ledger_are_loaded_again_from_the_arc
     assert not_loaded([], data) == []
 
 
-def test_where_the_archive_was_lost_rows_are_kept_once_and_the_ledger_counts_them(damaged):
+def test_without_the_archive_rows_are_deduplicated_and_the_ledger_counts_them(damaged):
     data, whole, files = damaged
     for part in (landing_folder(data) / "archive").rglob("*.zst"):
         part.unlink()

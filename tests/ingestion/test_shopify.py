@@ -353,7 +353,7 @@ def test_the_sweep_finds_products_deleted_without_an_event(shop, store, tmp_path
     assert rows(tmp_path, "product_deletions") == 1
 
 
-def test_what_was_fetched_while_the_clock_was_ahead_does_not_hide_later_changes(shop, store, tmp_path, monkeypatch):
+def test_rows_fetched_while_the_clock_was_ahead_do_not_hide_later_changes(shop, store, tmp_path, monkeypatch):
     with serving(shop, store) as (_, api):
         with monkeypatch.context() as ahead:
             ahead.setattr(shopify, "_now", lambda: datetime.now(UTC) + timedelta(days=400))
