@@ -43,9 +43,9 @@ class Consent(msgspec.Struct, omit_defaults=True):
 class Envelope(msgspec.Struct):
     """One line of a landing file: an event as received, with what only the collector knows about it.
 
-    received_at: UTC. shop: from the ingest key, never from the body. request_id and index: the request
-    and the event's position in it. gpc: the browser sent `Sec-GPC: 1`. host_ok: the page belongs to the shop (None: the
-    event has no page). event: the original bytes, not re-encoded.
+    received_at: UTC. shop: from the ingest key, never from the body. request_id and index: the request and the event's
+    position in it. gpc: the browser sent `Sec-GPC: 1`. host_ok: the page belongs to the shop (None: the event has no
+    page). event: the original bytes, re-encoded only to remove personal data.
     """
 
     v: int

@@ -88,7 +88,7 @@ def _finish(source_name: str, data: Path, folder: Path) -> None:
     except Exception as error:
         if isinstance(error.__cause__, KeyboardInterrupt):
             raise
-        log.warning("Leftovers of a killed run in %s are damaged and will be loaded again: %s", folder, error)
+        log.warning("Leftovers of a killed run in %s are damaged; their data will be loaded again: %s", folder, error)
 
 
 def _pipeline(source_name: str, data: Path) -> dlt.Pipeline:

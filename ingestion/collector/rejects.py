@@ -1,7 +1,7 @@
 """A bounded spool of refused bodies, for debugging.
 
-Writes refused bodies, with the reason, to `data/landing/rejected/*.jsonl`. They are not loaded. The
-spool keeps the first kilobytes of each body, without personal data, in at most two files.
+Writes refused bodies, with the reason, to `data/landing/rejected/*.jsonl`; they are never loaded. The spool keeps the
+first kilobytes of each body, without personal data, in at most two files.
 """
 
 import contextlib

@@ -132,7 +132,7 @@ export function startPixelnova({analytics, browser, customerPrivacy, init}, {col
     if (attempt < RETRY_AFTER_MS.length) setTimeout(() => send(body, key, attempt + 1, since), RETRY_AFTER_MS[attempt]);
   }
 
-  /** The response status; null if there was none. Text/plain needs no preflight. */
+  /** The response status; null if there was none. The type text/plain needs no preflight. */
   async function post(body, since) {
     const request = {method: "POST", credentials: "omit", headers: {"Content-Type": "text/plain"}, body};
     try {

@@ -48,7 +48,7 @@ class Assignment:
 
 @dataclass
 class Planted:
-    """The truth of a simulation: the probabilities, and the orders that only the lists caused."""
+    """The ground truth of a simulation: the probabilities, and the orders that only the lists caused."""
 
     # When each unit was exposed, by experiment, phase and variation.
     exposures: dict[tuple[str, int, str], dict[str, list[datetime]]] = field(default_factory=dict)

@@ -110,7 +110,7 @@ LOADED = {"events": [(0,), (1,), (2,), (3,), (4,)], "lines": [("no envelope",)],
 
 @pytest.fixture
 def data(tmp_path):
-    """A warehouse with one loaded file and two pending ones, each with a line that is not an envelope."""
+    """A warehouse with one loaded file and two pending ones, one of which has a line that is not an envelope."""
     land(tmp_path, line(0), line(1))
     load(tmp_path)
     land(tmp_path, line(2), b"no envelope\n", line(3))
@@ -195,7 +195,7 @@ COPIES = 4  # the first ones only add rows
 
 @pytest.fixture
 def damaged(tmp_path):
-    """A warehouse with all landing files but one damaged in different ways, and its previous content."""
+    """A warehouse with the rows of all landing files but the last damaged, its previous content, and the files."""
     files = [land(tmp_path, line(2 * n), b"no envelope\n", line(2 * n + 1)).name for n in range(len(DAMAGE) + 1)]
     load(tmp_path)
     whole = raw(tmp_path)

@@ -1,4 +1,4 @@
-"""Every query against Shopify's own schemas, and the source against the simulated API that executes one."""
+"""Checks every query against Shopify's own schemas, and the source against a simulated API that executes one."""
 
 import gzip
 import json

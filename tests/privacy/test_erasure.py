@@ -103,7 +103,7 @@ def demo(built_demo, tmp_path_factory):
 def test_no_file_contains_an_identifier(demo):
     before, erased, identifiers = demo
     assert len(identifiers) > 5
-    assert {value for _, value in places(before.data, identifiers)} == identifiers  # else the search finds nothing
+    assert {value for _, value in places(before.data, identifiers)} == identifiers  # else the search proves nothing
     assert places(erased.data, identifiers) == []
 
 
