@@ -1,6 +1,6 @@
-"""Assigns units to buckets, and buckets to variations; `assigned_bucket` gives the same in SQL and in the snippet.
+"""Assigns units to buckets, and buckets to variations; SQL and the storefront snippet compute the same buckets.
 
-Reads seeds, unit ids and weights, returns integers, so that every language compares integers only.
+Reads seeds, unit ids and weights; returns integers, so that every language compares only integers.
 """
 
 from collections.abc import Sequence

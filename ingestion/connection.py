@@ -195,7 +195,7 @@ def _settings(text: object) -> dict:
 
 def _collector(shop: Shop, url: str | None, environment: Mapping[str, str]) -> Iterator[Finding]:
     if url is None:
-        yield Finding("unknown", "collector", "not checked", "give --collector-url, the address that browsers use")
+        yield Finding("unknown", "collector", "not checked", "pass --collector-url, the address that browsers use")
         return
     start = "start `pixelnova collect` and let the TLS proxy forward this address to it"
     with httpx.Client(base_url=url, timeout=TIMEOUT_SECONDS, trust_env=False) as client:

@@ -28,7 +28,7 @@ class ExperimentsFileError(IngestionError):
 
 @dataclass(frozen=True)
 class Variation:
-    """One arm. tiers: the lists it tries in this order; None for the default ones, empty to show nothing."""
+    """One arm. tiers: the lists it tries, in order; None for the default lists, empty to show nothing."""
 
     key: str
     tiers: tuple[str, ...] | None
@@ -57,7 +57,7 @@ class Phase:
 
 @dataclass(frozen=True)
 class Experiment:
-    """One experiment, or a shop's holdout, of which everyone else is the treatment.
+    """One experiment, or a shop's holdout, whose treatment is everyone who is not held out.
 
     layer_from, layer_to: the half-open range of the layer's buckets whose units take part; all without a layer.
     devices, channels, placements: None for all.
@@ -82,7 +82,7 @@ class Experiment:
 
 
 def experiments_file(shops_file: Path) -> Path:
-    """The file of the experiments of the shops in this file."""
+    """The path of experiments.toml, beside a shops.toml."""
     return shops_file.with_name(EXPERIMENTS_FILE)
 
 
@@ -101,7 +101,7 @@ def load_experiments(path: Path, shops: Sequence[Shop]) -> list[Experiment]:
 
 
 def mistakes(document: dict[str, Any], shops: Sequence[Shop]) -> list[str]:
-    """A sentence for each mistake of a decoded experiments.toml."""
+    """A sentence for each mistake in a decoded experiments.toml."""
     return problems(document, {shop.domain: shop.timezone for shop in shops})
 
 
@@ -142,7 +142,7 @@ def assigned_variation(
     """The variation of a unit; None if the unit is outside the layer or the coverage, or held out.
 
     Args:
-        holdout: of the shop, if it has begun.
+        holdout: the shop's, if it has begun.
     """
     if holdout is not None and holdout is not experiment:
         held_out = assigned_variation(holdout, holdout.phases[0], unit)

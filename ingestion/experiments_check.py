@@ -46,7 +46,7 @@ def problems(document: Mapping[str, Any], timezones: Mapping[str, str]) -> list[
 
     Args:
         document: experiments.toml, decoded, with floats as decimals.
-        timezones: of the shops of shops.toml, by domain.
+        timezones: of the shops in shops.toml, by domain.
     """
     for name in document:
         if name not in ("experiments", "holdouts"):
@@ -62,7 +62,7 @@ def problems(document: Mapping[str, Any], timezones: Mapping[str, str]) -> list[
         whose = f"{experiment['key']}" if isinstance(experiment.get("key"), str) else f"Experiment number {number}"
         found += [f"{whose}: {problem}" for problem in _of_experiment(experiment, timezones)]
     if found:
-        return found  # what follows compares experiments that are each correct
+        return found  # the checks below compare experiments that are valid on their own
     return [*_twice(holdouts, experiments), *_conflicts(experiments, timezones)]
 
 
@@ -240,7 +240,7 @@ def _conflicts(experiments: Sequence[Mapping[str, Any]], timezones: Mapping[str,
         if shares and len(shares) < len(members):
             yield f"Layer {layer}: some experiments have a layer_share and others do not: give one to each or to none."
         elif sum(shares) > 1:
-            yield f"Layer {layer}: the layer_share of its experiments sum to {sum(shares)}: at most 1 can be shared."
+            yield f"Layer {layer}: the layer_shares of its experiments sum to {sum(shares)}: at most 1 can be shared."
     for one, other in combinations(experiments, 2):
         shared = [name for name in one.get("placements", PLACEMENTS) if name in other.get("placements", PLACEMENTS)]
         if one["shop"] != other["shop"] or not shared or one["key"] == other["key"]:
@@ -297,7 +297,7 @@ def _key(key: Any) -> str | None:
 
 def _moment(moment: Any) -> str | None:
     if isinstance(moment, datetime) and moment.tzinfo is None:
-        return f"its timezone is missing: write {moment.isoformat()}Z for UTC, or a date of the shop."
+        return f"its timezone is missing: write {moment.isoformat()}Z for UTC, or only a date, in the shop's timezone."
     if isinstance(moment, date) and not 2000 <= moment.year < 2100:
         return "write a year from 2000 to 2099."
     return (
@@ -312,7 +312,7 @@ def _listed(values: Any, known: Sequence[str], kind: str, may_be_empty: bool = F
         if value not in known:
             return f"{_quoted(value)} is not a {kind}: {_meant(value, known)}"
         if values.count(value) > 1:
-            return f"{_quoted(value)} appears in it twice."
+            return f"{_quoted(value)} appears twice."
     return None
 
 

@@ -28,7 +28,7 @@ UNREADABLE = "_unreadable"  # used as the shop of archived lines that are not en
 
 
 class DamagedPart(IngestionError):
-    """A part of the archive is cut or corrupt; the message names it and the remedy."""
+    """A part of the archive is truncated or corrupt; the message names it and the remedy."""
 
 
 class Consent(msgspec.Struct, omit_defaults=True):
@@ -43,9 +43,9 @@ class Consent(msgspec.Struct, omit_defaults=True):
 class Envelope(msgspec.Struct):
     """One line of a landing file: an event as received, with what only the collector knows about it.
 
-    received_at: UTC. shop: from the ingest key, never from the body. request_id and index: the request
-    and the event's position in it. gpc: the browser sent `Sec-GPC: 1`. host_ok: the page belongs to the shop (None: the
-    event has no page). event: the original bytes, not re-encoded.
+    received_at: UTC. shop: from the ingest key, never from the body. request_id and index: the request and the event's
+    position in it. gpc: the browser sent `Sec-GPC: 1`. host_ok: the page belongs to the shop (None: the event has no
+    page). event: the original bytes, re-encoded only to remove personal data.
     """
 
     v: int
@@ -106,7 +106,7 @@ class OpenLandingFile:
     def __init__(self, folder: Path) -> None:
         """Create the file in `folder`, locked, and make its name durable."""
         created_at = datetime.now(UTC)
-        # At random: files of collectors on several machines meet in one folder.
+        # Random, because collectors on several machines may share one landing folder.
         stem = f"events-{created_at:%Y%m%dT%H%M%S.%fZ}-{secrets.token_hex(4)}.jsonl"
         self.path = folder / (stem + OPEN_SUFFIX)
         self.size = 0  # bytes on disk; every line up to here is complete and acknowledged
@@ -204,12 +204,12 @@ def archived_parts(folder: Path) -> list[Path]:
 
 
 def landing_name(file: Path) -> str:
-    """The name of the landing file, also for a part of it."""
+    """The name of the landing file that a file or an archived part belongs to."""
     return file.name.removesuffix(".zst")
 
 
 def shop_of(part: Path) -> str | None:
-    """The shop whose lines an archived part has; None for lines without a shop."""
+    """The shop of an archived part; None if its lines have no shop."""
     shop = part.parent.parent.name.partition("shop=")[2]
     return shop if shop != UNREADABLE else None
 
@@ -229,7 +229,7 @@ def read_lines(file: Path) -> Iterator[bytes]:
 
 
 def check_part(part: Path) -> None:
-    """Read an archived part to its end. DuckDB does not notice everything: it reads no rows of one cut early.
+    """Read an archived part to its end. DuckDB misses some damage: it reads no rows of a part truncated early.
 
     Raises:
         DamagedPart: it is damaged.
@@ -248,7 +248,7 @@ def _blocks(file: Path) -> Iterator[bytes]:
                 size += len(block)
                 yield block
     except OSError as error:
-        if error.errno is not None:  # of the system, not of the content
+        if error.errno is not None:  # a system error, not damaged content
             raise
         raise _damaged(file, str(error)) from error
     if file.suffix == ".zst" and not size:  # parts are never empty
@@ -274,7 +274,7 @@ def archive(file: Path) -> list[Path]:
 
 
 def _partition(line: bytes) -> tuple[str, str]:
-    """The shop and UTC day of a landing line; of damaged lines too, if both can be read."""
+    """The shop and UTC day of a landing line, even of a damaged one if both can be read."""
     try:
         stamp = _decode_stamp(line)
     except (msgspec.MsgspecError, RecursionError):
@@ -291,7 +291,7 @@ def _write_part(file: Path, shop: str, received_date: str, lines: list[bytes]) -
 
 
 def write_lines(file: Path, lines: list[bytes]) -> None:
-    """Write or replace a sealed file, or a compressed part (`.zst`), durably and at once; without lines, remove it."""
+    """Write or replace a sealed file or compressed part (`.zst`), durably and atomically; without lines, remove it."""
     import pyarrow as pa
 
     if not lines:
@@ -332,7 +332,7 @@ def sync_folder(folder: Path) -> None:
 
 @contextmanager
 def _folder_lock(folder: Path) -> Iterator[None]:
-    """Lock for creating a file and for looking for files without a writer."""
+    """Hold the lock for creating files and for finding files without a writer."""
     make_folder(folder)
     with (folder / ".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)

@@ -93,7 +93,7 @@ def _post(where: str, recorded: bytes, shops: list[Shop], default_shop: Shop) ->
     if envelope.shop is not None and envelope.event != _NULL:
         shop, event = find_shop(shops, envelope.shop), bytes(envelope.event)
         user_agent, gpc = envelope.user_agent, envelope.gpc
-    # Also where it is null: the user agent of the program that replays is not the shopper's.
+    # Sent even if null: the user agent of the replaying program is not the shopper's.
     said = {"pixel_version": envelope.pixel_version, "consent": envelope.consent, "gpc": gpc}
     about = said | {"user_agent": user_agent}
     return Post(shop.ingest_keys[0], msgspec.json.encode(about)[:-1] + b',"events":[%b]}' % event, 1)

@@ -60,7 +60,7 @@ async def _send(url: str, posts: Iterable[Post], on_progress: Callable[[int], No
 
     limits = httpx.Limits(max_connections=CONNECTIONS)
     async with httpx.AsyncClient(base_url=url, limits=limits, timeout=30, trust_env=False) as client:
-        del client.headers["user-agent"]  # the collector would take it for the shoppers'
+        del client.headers["user-agent"]  # the collector would take it for a shopper's
         await asyncio.gather(*(post_until_done(client) for _ in range(CONNECTIONS)))
     return sent
 

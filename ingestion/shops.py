@@ -12,7 +12,7 @@ import msgspec
 from ingestion.errors import IngestionError
 from ingestion.shops_check import problems
 
-MAX_PROBLEMS = 5  # of one message
+MAX_PROBLEMS = 5  # per message
 
 Channel = Literal[
     "affiliates",

@@ -160,7 +160,7 @@ def _hosts(hosts: Any) -> str | None:
                 return f"a host name has no scheme and no path: write {_quoted(bare)} instead of {_quoted(host)}."
             return f"{_quoted(host)} is not a host name."
     twice = _first_twice(hosts)
-    return f"{_quoted(twice)} appears in it twice." if twice else None
+    return f"{_quoted(twice)} appears twice." if twice else None
 
 
 def _yes_or_no(value: Any) -> str | None:

@@ -88,7 +88,7 @@ def _finish(source_name: str, data: Path, folder: Path) -> None:
     except Exception as error:
         if isinstance(error.__cause__, KeyboardInterrupt):
             raise
-        log.warning("Leftovers of a killed run in %s are damaged and will be loaded again: %s", folder, error)
+        log.warning("Leftovers of a killed run in %s are damaged; their data will be loaded again: %s", folder, error)
 
 
 def _pipeline(source_name: str, data: Path) -> dlt.Pipeline:
@@ -173,7 +173,7 @@ def _keep_once(connection: duckdb.DuckDBPyConnection, files: list[str]) -> None:
 
 
 def outdated_user_agents(data: Path) -> list[str]:
-    """The user agents that an older version of the lists has classified."""
+    """The user agents classified by an older version of the lists."""
     with connect(warehouse_file(data)) as connection:
         try:
             rows = connection.execute(
@@ -199,15 +199,15 @@ def reset_ledger(
     """Delete the rows of landing files, so that the next load reads them from the archive. Shopify's tables stay.
 
     Args:
-        archived_since: of shops whose archive is limited, the first day received that it has; files with older events
-            stay as they are, and so do all user agents.
+        archived_since: by shop with a limited archive, the first day received that it has; files with older events keep
+            their rows, and all user agents stay.
         files: names of landing files; None: all, with everything else that was loaded from them.
 
     Returns:
         The number of files that will be loaded again.
 
     Raises:
-        DamagedPart: a part that would be read is damaged; its rows are kept, and so are all others.
+        DamagedPart: a part that would be read is damaged; no rows are deleted.
     """
     for part in archived_parts(landing_folder(data)):
         if files is None or landing_name(part) in files:
@@ -235,7 +235,7 @@ def reset_ledger(
             if table in LANDING_TABLES:
                 done = connection.execute(f"delete from raw_pixel.{table} where {again}").fetchall()
                 deleted = done[0][0] if table == "landing_files" else deleted
-            elif files is None and not archived_since:  # user agents, also of the events that stay
+            elif files is None and not archived_since:  # user agents: events that stay may have them too
                 connection.execute(f"delete from raw_pixel.{table}")
         connection.commit()
     return deleted

@@ -1,4 +1,4 @@
-"""Opens the warehouse to write; waits while another process has it open.
+"""Opens the warehouse for writing; waits while another process has it open.
 
 DuckDB allows one writer or many readers. Only a run writes, but an analyst or a monitor may have the file open for a
 moment, which would make the run fail.
@@ -27,7 +27,7 @@ class WarehouseInUse(IngestionError):
 
 
 def connect(warehouse: Path, wait_seconds: float = WAIT_SECONDS) -> duckdb.DuckDBPyConnection:
-    """Open the warehouse to write.
+    """Open the warehouse for writing.
 
     Raises:
         WarehouseInUse: another process kept it open; the message names it.

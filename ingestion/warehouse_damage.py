@@ -1,4 +1,4 @@
-"""Recognises a damaged warehouse before a refresh uses it, and puts it aside for a rebuild.
+"""Recognizes a damaged warehouse before a refresh uses it, and puts it aside for a rebuild.
 
 Reads the file's size and its headers, not its tables; moves warehouse.duckdb to warehouse.duckdb.damaged.
 """
@@ -14,7 +14,7 @@ _HEADER_BYTES = 3 * 4096  # before the first block
 
 
 class WarehouseDamaged(IngestionError):
-    """The file is cut, or is not a DuckDB database; the message names the remedy."""
+    """The file is truncated, or is not a DuckDB database; the message names the remedy."""
 
 
 def check_warehouse(warehouse: Path) -> None:
@@ -55,7 +55,7 @@ def _last_block(connection: duckdb.DuckDBPyConnection) -> int:
 
 
 def put_aside_if_damaged(warehouse: Path) -> Path | None:
-    """Move a damaged file aside, in place of one moved before; returns its new path."""
+    """Move a damaged file aside, replacing one moved before; returns its new path."""
     try:
         check_warehouse(warehouse)
     except WarehouseDamaged:
@@ -68,7 +68,7 @@ def put_aside_if_damaged(warehouse: Path) -> Path | None:
 def _damaged(warehouse: Path, reason: str) -> WarehouseDamaged:
     return WarehouseDamaged(
         f"{warehouse} is damaged ({reason}). Run `pixelnova refresh --full`: it moves the file to "
-        f"{warehouse.name}.damaged and rebuilds everything, from the landing archive and from what Shopify answers. "
+        f"{warehouse.name}.damaged and rebuilds everything, from the landing archive and from Shopify. "
         "Or restore a backup, which also has the history of prices and of deleted products. The published version is "
         "unchanged."
     )

@@ -108,8 +108,8 @@ class Collector:
         headers = dict(scope["headers"])
         try:
             status, body, extra = await self._answer(scope, headers, receive)
-        except Exception:  # a bug of ours; the response still needs the CORS headers
-            log.exception("failed to answer a %s request", scope["method"])  # the path is the sender's text
+        except Exception:  # a bug in this code; the response still needs CORS headers
+            log.exception("failed to answer a %s request", scope["method"])  # the path comes from the sender
             status, body, extra = self._counted(_problem(500, "internal error; see the log of the collector"))
         await send({"type": "http.response.start", "status": status, "headers": _cors(headers) + extra})
         await send({"type": "http.response.body", "body": body})

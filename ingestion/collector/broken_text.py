@@ -1,7 +1,7 @@
-"""Redacts a text that should have been JSON and is not: keeps only its skeleton.
+"""Redacts text that should have been JSON but is not, keeping only its skeleton.
 
-Keeps a refused body's punctuation, keys, event names and short numbers and redacts every other value: in broken text,
-the key of a value is not known.
+Keeps a refused body's punctuation, keys, event names and short numbers and redacts every other value, because in broken
+text it is unclear which key a value belongs to.
 """
 
 import re
@@ -23,7 +23,7 @@ _LONGEST_NUMBER = 6
 
 
 def skeleton(text: str) -> str:
-    """The text with everything redacted that may be personal."""
+    """The text with everything that may be personal redacted."""
     shown, key = [], ""
     for found in _TOKEN.finditer(text):
         token = found[0]

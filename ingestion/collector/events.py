@@ -53,7 +53,7 @@ class _Context(msgspec.Struct):
 class _Event(msgspec.Struct):
     """The fields an event must have to be stored. The warehouse checks everything else.
 
-    consent: the event's own, if it does not come in the pixel's batch.
+    consent: the event's own, for events sent without the pixel's batch.
     """
 
     id: _Name
@@ -62,7 +62,7 @@ class _Event(msgspec.Struct):
 
 
 class _PlacedEvent(_Event):
-    """An event with its location, if in Shopify's form. Decoded in one pass, because a second one doubles the cost."""
+    """An event with its location, if in Shopify's form. Decoded in one pass, because a second would double the cost."""
 
     context: _Context | None = None
 
@@ -193,7 +193,7 @@ def _landing_line(event: bytes, index: int, batch: _Batch, request: Request, rem
         BodyError: the event has no id or name, its consent cannot be read, or it is too large.
     """
     if len(event) > MAX_EVENT_BYTES:
-        raise TooLarge(f"{len(event)} bytes; an event may have {MAX_EVENT_BYTES}")
+        raise TooLarge(f"{len(event)} bytes; an event may have at most {MAX_EVENT_BYTES}")
     try:
         own_consent, host = _consent_and_host(event)
         consent = batch.consent if own_consent is None else own_consent

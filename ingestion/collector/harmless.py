@@ -1,6 +1,6 @@
 """Recognizes documents without personal data by their bytes, so that most events need not be decoded.
 
-Reads JSON; remembers in bounded memory which strings and parts of documents were harmless before.
+Reads JSON; remembers, in bounded memory, the strings and parts of documents found harmless so far.
 """
 
 from itertools import filterfalse
@@ -18,7 +18,7 @@ _harmless_parts: set[bytes] = set()
 
 
 def is_harmless(text: bytes) -> bool:
-    """Whether no string of a document can be or name personal data, so that it need not be decoded.
+    """Whether no string in a document can be personal data or its key; such a document need not be decoded.
 
     The text is checked part by part, from brace to brace: most parts of an event (the page, the browser, the product)
     occurred in earlier events and are cached.

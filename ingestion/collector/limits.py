@@ -1,4 +1,4 @@
-"""Rate limit per sender and memory budget for all, both in bounded memory.
+"""A rate limit per sender and a memory budget shared by all, both in bounded memory.
 
 Decides for each request, by ingest key and network or by size, whether it may proceed.
 """

@@ -69,7 +69,7 @@ class Metrics:
         )
         personal_data = Counter(
             "pixelnova_collector_personal_data_removed",
-            "Values taken out of events before they are written, by rule.",
+            "Values removed from events before they are written, by rule.",
             ["rule"],
             registry=registry,
         )

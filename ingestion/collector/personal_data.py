@@ -39,7 +39,7 @@ from ingestion.collector.personal_text import (
 
 MAX_REMEMBERED_KEYS = 60  # of one object
 
-# The rules about keys and shapes, as the metrics name them; TEXT_RULES are those about texts.
+# The rules for keys and shapes, by their names in the metrics; TEXT_RULES are the rules for texts.
 KEY, KEPT_WITHIN, ADDRESS, PERSON, PAIR, ALERT = "key", "kept_within", "address", "person", "line_property", "alert"
 TAGS, BESIDE, FIELD, TITLE, IDENTIFIER = "order_tags", "beside_personal", "named_field", "title_name", "identifier"
 REMOVAL_RULES = (KEY, KEPT_WITHIN, ADDRESS, PERSON, PAIR, ALERT, TAGS, BESIDE, FIELD, TITLE, IDENTIFIER, *TEXT_RULES)
@@ -81,7 +81,7 @@ def without_personal_data(document: Any, removed: Counter[str] | None = None) ->
 
 
 def _none(value: Any, rule: str, removed: Counter[str]) -> None:
-    """Null in place of a value, counted if there was one."""
+    """Return null in place of a value, and count the removal if there was one."""
     if value not in (None, "", [], {}):
         removed[rule] += 1
 
@@ -130,7 +130,7 @@ def _is_somebody(shape: _Shape, members: dict[str, Any]) -> bool:
 
 
 def _names_a_field(shape: _Shape, members: dict[str, Any]) -> bool:
-    """Whether it is like `{"name": "email", "value": …}`."""
+    """Whether an object has a form like `{"name": "email", "value": …}`."""
     labels = zip(shape.keys, members.values(), strict=True)
     return any(
         known.name in FIELD_NAMES and isinstance(label, str) and _is_special(label) for (_, known), label in labels
@@ -237,7 +237,7 @@ def _text(key: Key, text: str, within: Key | None, removed: Counter[str]) -> str
 
 
 def _json_text(text: str, removed: Counter[str]) -> str | None:
-    """JSON within a text, without personal data; None if it has none or is not JSON."""
+    """JSON within a text, without personal data; None if nothing was removed or the text is not JSON."""
     try:
         document = _decode(text)
     except (msgspec.DecodeError, RecursionError):

@@ -24,7 +24,7 @@ MAX_REMEMBERED_CHARACTERS = 200
 
 _PARAMETER = any_of(RULES["parameters"])
 _SEARCH_PARAMETER = any_of(RULES["searches"]["parameters"])
-# Ids, timestamps and plain words cannot hold personal data; checked first because most texts are these.
+# Ids, timestamps and plain words hold no personal data; checked first because most texts are of these kinds.
 _ID = re.compile(
     r"(?:sh-)?[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}|\d{1,20}|[0-9a-f]{16,40}"
     r"|\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:Z|[+-]\d\d:?\d\d)?|gid://shopify/[A-Za-z]{1,30}/\d{1,20}"
@@ -100,7 +100,7 @@ def clean_search(text: str, removed: Counter[str]) -> str:
 
 
 def holds_bare_number(text: str) -> bool:
-    """Whether a search would be cleaned of it. No rule matches Shopify's ids, which have 13 or 14 digits."""
+    """Whether a text has a number that `clean_search` removes. Shopify's ids, of 13 or 14 digits, match no rule."""
     if len(text) in (13, 14) and text.isdigit():
         return False
     return any(rule.find.search(text) is not None for rule in _SEARCHED_TEXTS)
@@ -159,7 +159,7 @@ def _clean_parameter(piece: str, numbers: bool, layer: int, found: list[str]) ->
     kind = _parameter_kind(name[-200:]) if value else None
     name = _clean_piece(name, numbers, layer, found)
     if kind == PARAMETER:
-        if value != REMOVED:  # which an earlier run has put there
+        if value != REMOVED:  # else an earlier pass has removed it
             found.append(PARAMETER)
         return f"{name}={REMOVED}"
     if kind == SEARCH:
@@ -181,7 +181,7 @@ def _parameter_kind(name: str) -> str | None:
 
 
 def _clean_piece(piece: str, numbers: bool, layer: int, found: list[str]) -> str:
-    """A piece without separators: apply the rules, then again to its decoded form."""
+    """Apply the rules to a piece without separators, then to its decoded form."""
     cleaned = _apply(piece, numbers, found)
     if "%" in cleaned:
         decoded = unquote(cleaned)
@@ -215,7 +215,7 @@ def _replace(text: str, rules: list[_Rule], found: list[str], has_digits: bool =
 
 
 def _unless_it_is_personal(found: list[str], field: re.Match[str]) -> str:
-    """A field of JSON or JSON-like text in the middle of a text."""
+    """A JSON or JSON-like field within a text, with a null value if its key is personal."""
     if not is_personal_key(field[3]):
         return field[0]
     found.append(JSON_FIELD)

@@ -20,12 +20,12 @@ from ingestion.collector.limits import network_of
 
 MAX_HEADER_BYTES = 16 * 1024
 REQUEST_SECONDS = 10.0  # for the headers, and again for the body
-MAX_REQUEST_BYTES = 4 * 1024 * 1024  # the largest webhook, and more
-MAX_CONNECTIONS = 1024  # of one worker; each may hold a header block and a body
+MAX_REQUEST_BYTES = 4 * 1024 * 1024  # more than the largest webhook
+MAX_CONNECTIONS = 1024  # per worker; each may hold a header block and a body
 # Per network (limits.network_of) and worker, so that one client cannot take all connections; many shoppers may share
 # one address of their provider. Proxies trusted by FORWARDED_ALLOW_IPS are exempt.
 MAX_CONNECTIONS_OF_NETWORK = 256
-MAX_WAITING_OF_NETWORK = 64  # of these, connections whose request is not complete
+MAX_WAITING_OF_NETWORK = 64  # connections among these whose request is incomplete
 
 
 def _joined(hosts: list[str] | str) -> str:
@@ -160,7 +160,7 @@ class GuardedProtocol(HttpToolsProtocol):
     def _count(self, size: int) -> None:
         self._header_bytes += size
         if self._header_bytes > MAX_HEADER_BYTES and not self._refused:
-            self._refuse(431, f"headers may have {MAX_HEADER_BYTES} bytes")
+            self._refuse(431, f"headers may have at most {MAX_HEADER_BYTES} bytes")
 
     def _count_connection(self, address: str) -> None:
         if address and address not in _proxies(_joined(self.config.forwarded_allow_ips)):

@@ -1,7 +1,7 @@
 """A bounded spool of refused bodies, for debugging.
 
-Writes refused bodies, with the reason, to `data/landing/rejected/*.jsonl`. They are not loaded. The
-spool keeps the first kilobytes of each body, without personal data, in at most two files.
+Writes refused bodies, with the reason, to `data/landing/rejected/*.jsonl`; they are never loaded. The spool keeps the
+first kilobytes of each body, without personal data, in at most two files.
 """
 
 import contextlib
@@ -46,7 +46,7 @@ class RejectSpool:
         self._counts: Counter[tuple[str, str]] = Counter()  # by shop and kind, since the last log line
 
     def add(self, reject: Reject, kind: str, body: bytes) -> None:
-        """Queue a reject for writing by another thread. kind: of a few, for the log; its reason may quote the event."""
+        """Queue a reject for writing by another thread. kind: for the log, because the reason may quote the event."""
         self._counts[reject.shop, kind] += 1
         if self._waiting < MAX_WAITING:
             self._waiting += 1

@@ -64,7 +64,7 @@ class Webhook(msgspec.Struct):
 
 
 def is_signed(body: bytes, signature: bytes, client_secrets: Sequence[bytes]) -> bool:
-    """Whether `signature` is the base64 HMAC-SHA256 of the raw body under one of the secrets, in constant time each.
+    """Whether `signature` is the base64 HMAC-SHA256 of the raw body under a secret, compared in constant time.
 
     Two secrets are valid during a rotation, which takes Shopify up to an hour.
     """
@@ -84,8 +84,8 @@ def keep_webhook(
         shops: the domains of shops.toml; webhooks of other shops are refused.
 
     Raises:
-        WebhookRefused: the topic, the shop or the id is missing or unknown, or the body is not one of that topic and
-            shop.
+        WebhookRefused: the topic, the shop or the id is missing or unknown, or the body does not belong to that topic
+            and shop.
         OSError: it could not be stored; Shopify should send it again.
     """
     topic = headers.get(b"x-shopify-topic", b"").decode("latin-1")
@@ -122,7 +122,7 @@ def _require_body_of(topic: str, shop: str, body: bytes) -> None:
         raise WebhookRefused(400, f"the signed body does not belong to topic {topic}")
     for name in ("shop_domain", "myshopify_domain"):
         if name in members and msgspec.json.decode(members[name]) not in (shop, None):
-            raise WebhookRefused(400, f"the signed body is of another shop than X-Shopify-Shop-Domain: {shop}")
+            raise WebhookRefused(400, f"the signed body names another shop than X-Shopify-Shop-Domain: {shop}")
 
 
 def _matching(pattern: re.Pattern[str], value: bytes | None) -> str | None:

@@ -39,7 +39,7 @@ class _Waiting(NamedTuple):
 
 
 class LandingWriter:
-    """Appends lines durably to one landing file at a time; seals it by size, age and at the full hour."""
+    """Appends lines durably to one landing file at a time; seals it by size, by age and on the hour."""
 
     def __init__(
         self,

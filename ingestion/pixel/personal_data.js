@@ -1,8 +1,8 @@
 /**
  * Removes personal data from an event before it leaves the browser, by the rules of ingestion/personal_data.json.
  *
- * The collector repeats this with the same rules (ingestion/collector/personal_data.py) and is authoritative: data that is
- * not sent cannot leak, and the collector cleans events of old pixels.
+ * Data that is not sent cannot leak. The collector repeats this with the same rules (ingestion/collector/personal_data.py)
+ * and is authoritative, because it also cleans events of old pixels.
  */
 function personalDataRemover(rules) {
   const MAX_LAYERS = 5; // of nested encodings

@@ -9,7 +9,7 @@ export function startPixelnova({analytics, browser, customerPrivacy, init}, {col
   const VERSION = "1";
   const MAX_EVENTS = 20;
   const MAX_WAIT_MS = 400;
-  const MAX_EVENT_BYTES = 32_000; // the collector's limit
+  const MAX_EVENT_BYTES = 32_000; // just below the collector's limit
   const MAX_BYTES = 60_000; // browsers refuse keepalive requests of more than 64 KiB in flight together
   const RETRY_AFTER_MS = [1_000, 3_000, 9_000];
   const KEPT_FOR_MS = 24 * 3600 * 1000;
@@ -132,7 +132,7 @@ export function startPixelnova({analytics, browser, customerPrivacy, init}, {col
     if (attempt < RETRY_AFTER_MS.length) setTimeout(() => send(body, key, attempt + 1, since), RETRY_AFTER_MS[attempt]);
   }
 
-  /** The response status; null if there was none. Text/plain needs no preflight. */
+  /** The response status; null if there was none. The type text/plain needs no preflight. */
   async function post(body, since) {
     const request = {method: "POST", credentials: "omit", headers: {"Content-Type": "text/plain"}, body};
     try {

@@ -1,7 +1,7 @@
 """Anonymous orders: what is kept of an erased order, for accounting.
 
 Money, products, dates and the country stay; identifiers become pseudonyms, the same ones in the pixel's event and in
-the Admin API's order, so that both are still matched. Everything else is dropped.
+the Admin API's order, so that the two still match. Everything else is dropped.
 """
 
 import json
@@ -13,13 +13,13 @@ from ingestion.landing import Envelope, encode_envelope
 from ingestion.privacy.identifiers import COMPLETED, ORDER, TOKEN, identifier
 from ingestion.privacy.suppression import Suppressions
 
-SOURCE = "anonymous"  # of an envelope: neither a pixel nor the replay of one
+SOURCE = "anonymous"  # of an envelope: neither the pixel nor a replay
 _CHECKOUT = (
     *("currencyCode", "totalPrice", "subtotalPrice", "totalTax", "discountsAmount", "shippingLine"),
     *("linesComplete", "lineCount"),
 )
 _LINE = ("title", "quantity", "variant", "finalLinePrice")
-# Not its code, which may be a person's.
+# Without the code, which may identify a person.
 _DISCOUNT = ("type", "value", "targetType", "targetSelection", "allocationMethod")
 _NODE = (
     *("sourceName", "test", "createdAt", "processedAt", "updatedAt", "cancelledAt"),

@@ -1,7 +1,7 @@
 """Erases people from everything that is stored before a build: raw tables, landing files, archive, webhooks, logs.
 
 Reads open requests; writes the suppression list, the raw tables, the work sets of dbt's increment and every file that
-named the person. dbt then rebuilds the rows that their events had a part in; ingestion/privacy/purge.py does the rest.
+named the person. dbt then rebuilds the rows that their events contributed to; ingestion/privacy/purge.py does the rest.
 
 An erasure that has begun is in data/privacy/erasing.json. Each of its steps can be repeated: the next run finishes a
 killed one.
@@ -41,7 +41,7 @@ log = logging.getLogger(__name__)
 
 
 class Batch(msgspec.Struct):
-    """The requests that are erased together. identifiers: by shop. whole_shops: of which everything is erased.
+    """The requests that are erased together. identifiers: by shop. whole_shops: shops to erase completely.
 
     files: names of loaded landing files with lines to erase.
     """
@@ -66,7 +66,7 @@ def erase_pending(
 
     Args:
         mark_for_rebuild: makes the next build of the warehouse a full one.
-        incremental: False if dbt's tables are built in another place, from which only a full build takes rows out.
+        incremental: False if dbt's tables are built elsewhere: there, only a full build removes rows.
     """
     take_webhooks(data)
     batch = read_state(_batch_file(data), Batch) or _begin(data)
@@ -92,16 +92,16 @@ def erase_pending(
 
 
 def suppress(data: Path, files: Iterable[Path], shops: Sequence[Shop]) -> int:
-    """Take suppressed events out of landing files that are not loaded yet; returns how many lines were taken out.
+    """Remove suppressed events from landing files that are not loaded yet; returns how many lines were removed.
 
-    They are late events, or come from replays of old archives, of people who were erased.
+    These are events of erased people that arrive late or come from replays of old archives.
     """
     suppressions = Suppressions(data)
     if not suppressions:
         return 0
     taken_out = sum(rewrite(file, Suppressed(suppressions), keep_orders_of(shops)) for file in files)
     if taken_out:
-        log.info("%d events of erased people were taken out of landing files", taken_out)
+        log.info("removed %d events of erased people from landing files", taken_out)
     return taken_out
 
 

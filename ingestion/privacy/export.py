@@ -1,4 +1,4 @@
-"""Exports everything that is stored about a person as a package: JSON and CSV files with a readme in plain words.
+"""Exports everything that is stored about a person as a package: JSON and CSV files with a plain-language readme.
 
 Reads the warehouse; writes data/privacy/exports/<request id>/, which only its owner can read. The operator sends it and
 deletes it; an erasure of the same person deletes it, too.
@@ -20,7 +20,7 @@ from ingestion.privacy.suppression import Suppressions, privacy_folder
 
 SCHEMAS = ("core", "analytics", "recommendations", "experiments", "operations", "exports")
 _SUBJECTS = ".subjects"  # keyed hashes of the person's identifiers
-# Keys of rows about a person that are not identifiers, and the rows that they are taken from.
+# Keys of rows about a person that are not identifiers, and the queries that find them.
 _KEYS = {
     "journey_id": (
         "select journey_id from core.identity_map where shop = $shop and (identifier_kind, identifier) in "
@@ -40,7 +40,7 @@ _KEYS = {
 _README = """What {shop} holds about you
 {line}
 
-This package was made on {date}. It contains everything that the store's analytics hold about you: your browser, your
+This package was created on {date}. It contains everything that the store's analytics hold about you: your browser, your
 visits, what you looked at, your carts, checkouts and orders, and the recommendations made from them. Names, e-mail and
 postal addresses, phone numbers and payment data are not included: they are removed before anything is stored.
 
@@ -63,7 +63,7 @@ def exports_folder(data: Path) -> Path:
 
 
 def export_pending(data: Path) -> int:
-    """Write the packages of all open requests for access; returns how many."""
+    """Write the packages of all open access requests; returns how many."""
     pending = [one for one in read_requests(data) if one.topic in ACCESS and one.status == RECEIVED]
     for request in pending:
         folder = exports_folder(data) / request.request_id
@@ -77,7 +77,7 @@ def export_pending(data: Path) -> int:
 
 
 def write_package(data: Path, request: Request, folder: Path) -> dict[str, int]:
-    """Write the package of a request; returns the number of rows by file, of files that are not empty.
+    """Write the package of a request; returns the number of rows of each non-empty file.
 
     Raises:
         NothingBuilt: no refresh has built the tables.

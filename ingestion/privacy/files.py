@@ -61,7 +61,7 @@ def _erase_from_text(path: Path, values: Collection[str]) -> None:
     text = path.read_bytes().decode("utf-8", errors="surrogateescape")
     if mentions(text, values):
         erased = _WORD.sub(lambda word: ERASED_WORD if word[0] in values else word[0], text)
-        with path.open("r+b") as file:  # a log may be open for appending, so the file stays the same one
+        with path.open("r+b") as file:  # in place: a log may be open for appending
             file.write(erased.encode("utf-8", errors="surrogateescape"))
             file.truncate()
 

@@ -1,7 +1,7 @@
 """The identifiers of a person, in events and in Shopify's orders.
 
-Four kinds: `client` (a browser), `token` (a checkout), `customer` and `order` (Shopify's ids). Values are those of the
-warehouse's columns client_id, checkout_token, customer_id and order_id.
+Four kinds: `client` (a browser), `token` (a checkout), `customer` and `order` (Shopify's ids). Values are normalized as
+in the warehouse's columns client_id, checkout_token, customer_id and order_id.
 """
 
 import base64
@@ -13,7 +13,7 @@ import msgspec
 
 CLIENT, TOKEN, CUSTOMER, ORDER = "client", "token", "customer", "order"
 COMPLETED = "checkout_completed"
-# Where an event states them, and the columns of the warehouse that have them.
+# Their paths in an event, and their columns in the warehouse.
 PATHS = {
     CLIENT: "$.clientId",
     TOKEN: "$.data.checkout.token",
@@ -38,7 +38,7 @@ class Identifier(NamedTuple):
 
 
 def identifier(kind: str, text: Any) -> Identifier | None:
-    """The identifier that a stated value means, as the warehouse normalizes it; None if it means none."""
+    """The identifier in a stated value, normalized as in the warehouse; None if there is none."""
     if isinstance(text, int | float):
         text = f"{text:.0f}"
     if not isinstance(text, str) or not text.strip():
@@ -63,7 +63,7 @@ def _shopify_id(text: str) -> str | None:
 
 
 def of_event(event: bytes) -> list[Identifier]:
-    """The identifiers that an event states; none if it is not a JSON object."""
+    """The identifiers in an event; none if it is not a JSON object."""
     try:
         members = _members(event)
         stated = [(CLIENT, members.get("clientId"))]

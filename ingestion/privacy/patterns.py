@@ -1,7 +1,7 @@
 """Recognizes personal data by its form: e-mail and IP addresses, phone, card and account numbers, access tokens.
 
-Reads a text, returns what it found. Precise rather than complete: ids, times, hashes and versions, which a warehouse is
-full of, are not reported.
+Reads a text, returns what it found. Precise rather than complete: ids, times, hashes and versions, of which a warehouse
+has many, are not reported.
 """
 
 import ipaddress
@@ -31,7 +31,7 @@ _NUMBER = re.compile(r"[+(]{0,2}\d(?:[ .\-/()\u00a0\u2010-\u2015]{0,3}\d){6,18}"
 _SEPARATORS = re.compile(r"[ \-]")
 _CARD = re.compile(r"(?:4\d{3}|5[1-5]\d\d|2[2-7]\d\d|35\d\d|6(?:011|4[4-9]\d|5\d\d))\d{12}|3[47]\d{13}")
 _CARD_GROUPS = re.compile(r"\d{4}([ -])\d{4}\1\d{4}\1\d{4}|3\d{3}([ -])\d{6}\2\d{5}|\d{15,16}")
-# What must not precede the next three is checked separately: a pattern that begins with it takes three times as long.
+# What may not precede the next three is checked separately: a pattern that starts with it takes three times as long.
 _ACCOUNT = re.compile(r"[A-Z]{2}\d{2}(?:[A-Z]{4}\d{10,26}|\d{11,26}|(?: [A-Z0-9]{4}){3,7}(?: [A-Z0-9]{1,3})?)(?![\w-])")
 _IPV4 = re.compile(r"\d{1,3}(?:\.\d{1,3}){3}(?![\w-]|\.\d)")
 _IPV6 = re.compile(
@@ -157,7 +157,7 @@ def is_account(text: str) -> bool:
 
 
 def _is_of_somebody(text: str) -> bool:
-    """Whether an IP address can be a visitor's: not of this machine, a local network or a group."""
+    """Whether an IP address can be a visitor's: not loopback, local or multicast."""
     try:
         address = ipaddress.ip_address(text)
     except ValueError:

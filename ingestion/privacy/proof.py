@@ -1,4 +1,4 @@
-"""Searches every table of the warehouse for suppressed identifiers, of which none may be left."""
+"""Searches every table of the warehouse for suppressed identifiers; none may be left."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,7 +15,7 @@ _KINDS = {
     "customer_id": CUSTOMER,
     "order_id": ORDER,
     "order_gid": ORDER,
-    "identifier": None,  # of the kind in the column beside it
+    "identifier": None,  # its kind is in the column identifier_kind
 }
 _RAW_ORDERS = {ORDER: "$.id", CUSTOMER: "$.customer.id", TOKEN: "$.checkoutToken"}
 

@@ -1,7 +1,7 @@
-"""The end of an erasure, after its run has built and published: free space of the warehouse, and older versions.
+"""Ends an erasure after its run has built and published: clears the warehouse's free space and older versions.
 
 A deleted row stays in the blocks of a DuckDB file until they are overwritten, so the file is written again from its
-tables. That reads the whole warehouse; everything else about an erasure depends on what is erased.
+tables. That reads the whole warehouse; the cost of every other step depends on what is erased.
 """
 
 import os
@@ -33,11 +33,11 @@ def purge(data: Path, remove_old_versions: Callable[[], None]) -> int:
 
 
 def compact(warehouse: Path) -> None:
-    """Write the warehouse's file again, without free blocks and without deleted rows."""
+    """Rewrite the warehouse's file without free blocks and deleted rows."""
     compacted = warehouse.with_suffix(".compacted")
     compacted.unlink(missing_ok=True)
     with connect(warehouse) as connection:
-        connection.execute("checkpoint")  # a write-ahead log that is left would be applied to the new file
+        connection.execute("checkpoint")  # a leftover write-ahead log would be applied to the new file
     with duckdb.connect() as connection:
         connection.execute(f"attach '{warehouse}' as former (read_only)")
         connection.execute(f"attach '{compacted}' as warehouse")  # the name that views use

@@ -52,7 +52,7 @@ _ERASED = """
     """
     for kind in PATHS
 )
-# By dbt's own view of the events, so that an event has the time that its rows have.
+# From dbt's staging view, so that an event has the same time as its rows.
 _EXPIRED = f"""
     create or replace temp table erased_lines as
     with typed as (
@@ -79,7 +79,7 @@ _EXPIRED = f"""
     """
     for kind, column in ((kind, COLUMNS[kind]) for kind in (CLIENT, TOKEN, CUSTOMER))
 )
-# Remaining copies of an event, one copy of which is erased: only a full build can decide which of them counts.
+# Remaining copies of events with an erased copy: only a full build can decide which of them counts.
 _COPIES = """
     select count(*) from stated
     where (shop, event_id) in (select (shop, event_id) from erased_lines where event_id is not null)
@@ -89,7 +89,7 @@ _IS_ERASED = """
     (events.landing_file, events.request_id, events.index)
         in (select (landing_file, request_id, index) from erased_lines)
 """
-# The events of dbt that have a suppressed identifier, with the time span in which sessions are split again.
+# The erased events as dbt knows them, each with the time span whose sessions are split again.
 _CHANGED = """
     create or replace temp table erased_events as
     select
@@ -120,10 +120,10 @@ def find_lines(
     whole_shops: Collection[str],
     suppressions: Suppressions,
 ) -> Lines:
-    """Find the raw events with a suppressed identifier; they stay in the temporary table `erased_lines`.
+    """Find the raw events with a suppressed identifier and list them in the temporary table `erased_lines`.
 
     Args:
-        identifiers: by shop; those that unreadable lines are searched for.
+        identifiers: by shop; unreadable lines are searched for them.
     """
     if not _has(connection, "raw_pixel", "events"):
         return Lines(set(), [], need_rebuild=False)
@@ -202,7 +202,8 @@ def erase_rows(
     """Erase what `find_lines` or `find_expired` has found, and the selected orders of the Admin API.
 
     Args:
-        incrementally: also list the erased events in dbt's work set, so that the next run rebuilds what they were in.
+        incrementally: also list the erased events in dbt's work set, so that the next run rebuilds the rows that they
+            contributed to.
     """
     if _has(connection, "raw_pixel", "events"):
         if incrementally and _has(connection, "intermediate", "int_events_changed_this_run"):
@@ -215,14 +216,14 @@ def erase_rows(
 
 
 def erase_shop(connection: duckdb.DuckDBPyConnection, shop: str) -> None:
-    """Delete a shop's rows from the raw tables and those of closed days, except its settings from shops.toml."""
+    """Delete a shop's raw rows and the kept rows of its closed days, except its settings from shops.toml."""
     tables = connection.execute(
         "select distinct table_schema, table_name from information_schema.columns where column_name = 'shop' "
         "and table_schema in ('raw_pixel', 'raw_shopify', 'raw_catalogue', 'kept')"
     ).fetchall()
     for schema, table in tables:
         if (schema, table) == ("raw_pixel", "events"):
-            continue  # erased by time of receipt
+            continue  # erased by time received
         if (schema, table) == ("raw_pixel", "unreadable_lines"):
             _count_down(connection, "unreadable_lines", "shop = $shop", {"shop": shop})
         connection.execute(f"delete from {schema}.{table} where shop = $shop", {"shop": shop})

@@ -99,7 +99,7 @@ def waiting_webhooks(data: Path) -> list[Path]:
 
 
 def request_files(data: Path) -> list[Path]:
-    """The files that requests are read from: webhooks that wait, and requests in any state."""
+    """The files that requests are read from: waiting webhooks, and requests in any state."""
     return [*waiting_webhooks(data), *sorted(_folder(data).glob("*.json"))]
 
 

@@ -43,7 +43,7 @@ _INACTIVE = """
 class Expiry(msgspec.Struct):
     """One day's expiry. before: by shop, the UTC time before which events expire. inactive: identifiers, by shop.
 
-    closed: the last day of each shop whose daily rows are kept. files: landing files with lines to take out.
+    closed: by shop, the last day whose daily rows are kept. files: landing files with lines to remove.
     """
 
     began_at: datetime
@@ -66,7 +66,7 @@ def expire(
     now: datetime | None = None,
     incremental: bool = True,
 ) -> int:
-    """Expire the data of all shops that limit it, unless that was done today; returns the number of shops.
+    """Expire the data of all shops that set a limit, unless done today; returns the number of shops.
 
     Call it while nothing else uses the warehouse, before landing files are loaded. Arguments: see erase_pending.
     """
@@ -100,7 +100,7 @@ def is_due(data: Path, shops: Sequence[Shop], now: datetime) -> bool:
 
 
 def raw_kept_since(shops: Sequence[Shop], now: datetime) -> dict[str, date]:
-    """The first day received, by shop, that the landing archive still has."""
+    """By shop, the first day received that the landing archive still has."""
     return {shop.domain: _raw_limit(shop, now) for shop in shops if shop.keep_raw_days is not None}
 
 
@@ -149,7 +149,7 @@ def _has_marts(connection: duckdb.DuckDBPyConnection) -> bool:
 
 
 def _has_daily_rows(data: Path) -> bool:
-    """Whether the marts are built: not before the first run, nor after one that has dropped them to build all."""
+    """Whether the marts exist: not before the first run, nor after one that dropped them for a full build."""
     if not warehouse_file(data).exists():
         return False
     with connect(warehouse_file(data)) as connection:
@@ -182,7 +182,7 @@ def _close_days(data: Path, expiry: Expiry) -> None:
 
 
 def _add_columns(connection: duckdb.DuckDBPyConnection, mart: str, table: str) -> None:
-    """Columns that a newer version of the mart has."""
+    """Add the columns that a newer version of the mart has."""
     existing = {name for name, *_ in connection.execute(f"describe {table}").fetchall()}
     for name, kind, *_ in connection.execute(f"describe {mart}").fetchall():
         if name not in existing:

@@ -1,7 +1,7 @@
 """Searches a data folder for personal data: every file, and every text in databases and Parquet files.
 
-Reads landing files, archives, DuckDB and SQLite databases, Parquet, JSON, compressed files and logs; returns where
-which kind of personal data is, how often, with a masked example.
+Reads landing files, archives, DuckDB and SQLite databases, Parquet, JSON, compressed files and logs; returns the kinds
+of personal data found in each place, with a count and a masked example.
 """
 
 import json
@@ -24,7 +24,7 @@ MAX_REMEMBERED = 200_000  # texts, of at most MAX_REMEMBERED_CHARACTERS each
 MAX_REMEMBERED_CHARACTERS = 200
 _READABLE = re.compile(r"[^\x00-\x08\x0e-\x1f\x7f-\x9f\ufffd]{6,}")
 _DUCKDB = b"DUCK"
-# What DuckDB can rule out much faster than Python: a value without any of this holds nothing personal.
+# A value that matches none of this holds nothing personal; DuckDB rules it out much faster than Python.
 _MAY_BE_PERSONAL = (
     r"@|%40|u0040|eyJ|shp[a-z]{2,3}_|k_(live|test)_|key=|oken=|%2B|:[0-9A-Fa-f]*:[0-9A-Fa-f]*:|[0-9]{15}|[0-9][.][0-9]{1,3}[.][0-9]{1,3}[.][0-9]"
     r"|[A-Z]{2}[0-9]{2}|([0-9][ .\-/()\x{00a0}\x{2010}-\x{2015}]{0,3}){6}[0-9]"
@@ -92,7 +92,7 @@ def write_report(file: Path, hits: list[Hit]) -> None:
 
 
 def found_in(text: Text, harmless: set[str]) -> Iterator[Found]:
-    """What is found between the text's quotation marks. harmless: remembers parts, because those of JSON recur."""
+    """What is found between the text's quotation marks. harmless: a cache of parts, because those of JSON recur."""
     parts = text.text.split('"')
     for index, part in enumerate(parts):
         if part in harmless:
@@ -126,7 +126,7 @@ def _texts(file: Path, where: str) -> Iterator[Text]:
         except (sqlite3.Error, duckdb.Error):
             yield from _of_bytes(file, where)
     except FileNotFoundError:
-        return  # a file of a running collector was sealed or moved meanwhile
+        return  # a running collector has sealed the file, or a load has archived it
     except OSError as error:
         raise ScanError(f"{file} cannot be searched ({error.strerror or error}): fix it or move it away.") from error
 
@@ -154,7 +154,7 @@ def _of_compressed(compression: str) -> Callable[[Path, str], Iterator[Text]]:
 
 
 def _cut(text: bytes) -> tuple[bytes, bytes]:
-    """The text up to the last place where no value is cut in two, and the rest."""
+    """The text up to its last separator, so that no value is split, and the rest."""
     end = 1 + max(text.rfind(sign) for sign in (b"\n", b",", b'"', b"\0"))
     return (text, b"") if end == 0 and len(text) > 2 * BLOCK_BYTES else (text[:end], text[end:])
 
@@ -205,7 +205,7 @@ def _of_duckdb(file: Path, where: str) -> Iterator[Text]:
 
 
 def _of_column(connection: Any, relation: str, column: str, kind: str, where: str) -> Iterator[Text]:
-    """The values of a column that hold text and may be personal; except of whole documents, each distinct one once."""
+    """The text values of a column that may be personal; each distinct one once, except for whole documents."""
     if not any(name in kind for name in ("VARCHAR", "JSON", "BLOB")):
         return
     numbers = not key_of(column).without_numbers

@@ -1,4 +1,4 @@
-"""What is taken out of files and tables: events and orders of erased people, or of expired days and inactive people."""
+"""Selects what to remove from files and tables: events and orders of erased or inactive people, or of expired days."""
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
@@ -30,7 +30,7 @@ class Selection(Protocol):
 
 
 class Suppressed:
-    """What the suppression list names. An order that is recognized by its customer is suppressed from then on."""
+    """Everything on the suppression list. An order recognized by its customer is suppressed from then on."""
 
     def __init__(self, suppressions: Suppressions) -> None:
         self.suppressions = suppressions
@@ -77,7 +77,7 @@ class Expired:
         self._orders: set[tuple[str, Identifier]] = set()
 
     def has_event(self, envelope: Envelope) -> bool:
-        """Whether an event has expired: by its own time or, where it has none, by that of its receipt."""
+        """Whether an event has expired: by its own time or, if it has none, by the time received."""
         if envelope.source == SOURCE:
             return False
         inactive = self._inactive.get(envelope.shop, frozenset())
@@ -87,7 +87,7 @@ class Expired:
         return before is not None and _event_time(envelope) < before
 
     def has_order(self, shop: str, identifiers: Sequence[Identifier], created_at: datetime | None) -> bool:
-        """Whether an order was created before the time, or is of an inactive person."""
+        """Whether an order was created before the time, or belongs to an inactive person."""
         before = self._before.get(shop)
         is_old = before is not None and created_at is not None and created_at < before
         expired = is_old or not self._inactive.get(shop, frozenset()).isdisjoint(identifiers)

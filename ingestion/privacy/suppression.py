@@ -1,4 +1,4 @@
-"""The suppression list: keyed hashes of the identifiers of erased persons, which are kept out permanently.
+"""The suppression list: keyed hashes of the identifiers of erased people, who are kept out permanently.
 
 Reads and appends to data/privacy/suppressed: one line per identifier, its HMAC-SHA256 in hexadecimal, or
 `shop <domain> <UTC time>` for a shop of which everything received until then was erased. The key is in
@@ -63,9 +63,9 @@ class Suppressions:
         return self._mac("suppressed", shop, *identifier)
 
     def pseudonym(self, shop: str, kind: str, value: str) -> str:
-        """What an anonymous order has instead of an identifier: digits for an order, else hexadecimal.
+        """The replacement of an identifier in an anonymous order: digits for an order id, else hexadecimal.
 
-        Shopify's ids are shorter, so that a pseudonym is never one of them.
+        Shopify's ids are shorter, so a pseudonym never equals one.
         """
         mac = self._mac("pseudonym", shop, kind, value)
         return f"9{int(mac, 16) % 10**17:017d}" if kind == ORDER else mac[:32]
@@ -89,7 +89,7 @@ class Suppressions:
         self._hashes.update(new)
 
     def add_shop(self, shop: str, until: datetime) -> None:
-        """Add everything that was received of a shop until this time, durably."""
+        """Add everything received from a shop until this time, durably."""
         if not self.covers(shop, until):
             self._append([f"shop {shop} {until.astimezone(UTC).isoformat()}"])
             self.shops[shop] = until
@@ -125,7 +125,7 @@ class Suppressions:
             return
         make_folder(self._folder)
         with (self._folder / "suppressed").open("a") as file:
-            file.write("\n" + "\n".join(lines) + "\n")  # half a line may precede
+            file.write("\n" + "\n".join(lines) + "\n")  # half a line may precede it
             file.flush()
             os.fsync(file.fileno())
         sync_folder(self._folder)
@@ -136,7 +136,7 @@ class Suppressions:
             return bytes.fromhex(path.read_text().strip())
         if self:
             raise SuppressionListUnusable(
-                f"{path} is missing, so that erased persons cannot be recognized: restore it from a backup."
+                f"{path} is missing, so erased people cannot be recognized: restore it from a backup."
             )
         make_folder(self._folder)
         self._folder.chmod(0o700)

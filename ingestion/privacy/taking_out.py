@@ -1,4 +1,4 @@
-"""Takes selected events and orders out of lines, files and rows, leaving anonymous orders where a shop keeps them."""
+"""Removes selected events and orders from lines, files and rows, leaving anonymous orders if a shop keeps them."""
 
 import json
 from collections.abc import Callable, Collection, Sequence
@@ -37,10 +37,10 @@ def remaining(line: bytes, envelope: Envelope, selection: Selection, keep_orders
 
 
 def rewrite(file: Path, selection: Selection, keep_orders: KeepOrders, mentioned: Collection[str] = ()) -> int:
-    """Take selected lines out of a landing file or a part of one; returns how many were taken out or changed.
+    """Remove selected lines from a landing file or a part of one; returns how many were removed or changed.
 
     Args:
-        mentioned: identifiers whose mention takes out a line that is not an envelope.
+        mentioned: identifiers; a line that is not an envelope is removed if it mentions one.
     """
     before = list(read_lines(file))
     after = [_remaining(line, selection, keep_orders, mentioned) for line in before]
@@ -53,7 +53,7 @@ def rewrite(file: Path, selection: Selection, keep_orders: KeepOrders, mentioned
 def remaining_rows(
     table: str, rows: list[dict[str, Any]], selection: Selection, keep_orders: KeepOrders
 ) -> list[dict[str, Any]]:
-    """What remains of rows of raw_shopify.orders or .order_lines; rows of other tables remain as they are."""
+    """What remains of rows of raw_shopify.orders or .order_lines; rows of other tables are unchanged."""
     if table == "orders":
         changed = (_order(row, selection, keep_orders) for row in rows)
     elif table == "order_lines":

@@ -1,4 +1,4 @@
-"""Experiments on the simulated store's lists, with known effects: what lists cause.
+"""Experiments on the simulated store's lists, with known causal effects.
 
 Reads experiments.toml's experiments and where lists render; returns exposures, and clicks and purchases that would not
 have happened without the list. `Planted` records these effects, for tests to compare with measured ones.
@@ -48,7 +48,7 @@ class Assignment:
 
 @dataclass
 class Planted:
-    """The truth of a simulation: the probabilities, and the orders that only the lists caused."""
+    """The ground truth of a simulation: the probabilities, and the orders that only the lists caused."""
 
     # When each unit was exposed, by experiment, phase and variation.
     exposures: dict[tuple[str, int, str], dict[str, list[datetime]]] = field(default_factory=dict)
@@ -90,7 +90,7 @@ class Planted:
 
 
 class Experiments:
-    """The experiments of one shop, and what was planted so far. lost: this share of treatments' exposures is lost."""
+    """The experiments of one shop, and what was planted so far. lost: the share of treatment exposures that is lost."""
 
     def __init__(self, shop: Shop, catalogue: Catalogue, experiments: Sequence[Experiment], lost: float = 0) -> None:
         self._shop, self._catalogue, self._lost = shop, catalogue, lost
@@ -101,7 +101,7 @@ class Experiments:
         self.planted = Planted()
 
     def assigned(self, client_id: str, at: datetime) -> list[Assignment]:
-        """The variations of a browser at this time: if it is held out, that only."""
+        """The variations of a browser at this time; only that of the holdout if it is held out."""
         running = [(one, phase) for one in self._experiments if (phase := _running(one, at))]
         key = (client_id, tuple((one.key, phase.number) for one, phase in running))
         if key not in self._assigned:  # hashing is slow, and a browser opens many pages

@@ -67,7 +67,7 @@ class ListViewer:
     def __init__(
         self, lists: Lists, rng: Random, may_see: bool, is_bot: bool = False, experiments: Experiments | None = None
     ) -> None:
-        """may_see: the visitor allows it; is_bot: renders lists, which exposes it, and looks at none."""
+        """may_see: the visitor consents to it. is_bot: lists render, which exposes the bot, but it looks at none."""
         self._lists, self._rng, self._is_bot, self._experiments = lists, rng, is_bot, experiments
         self._sees = rng.random() < VISITORS_WITH_LISTS and may_see
         self._published: Counter[str] = Counter()  # custom events per browser so far

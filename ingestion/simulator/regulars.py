@@ -50,11 +50,11 @@ class Regular:
 
 
 def regulars_of(shop: Shop, catalogue: Catalogue, seed: int, day: date, life: timedelta) -> Iterator[Regular]:
-    """The regulars whose first visit is on this day; they order for the time of `life`."""
+    """The regulars whose first visit is on this day; they keep ordering for `life`."""
     rng = Random(f"regulars/{seed}/{day}")
     if rng.random() < REGULARS_PER_DAY:
         product_type = rng.choice(list(RHYTHMS))
-        # The least popular one, so that their many orders decide no other question.
+        # The least popular one, so that their many orders do not distort other results.
         *_, product = (
             one for one in catalogue.products if one.product_type == product_type and one.is_published and one.in_stock
         )

@@ -143,7 +143,7 @@ def simulate(
     refunds and cancellations.
 
     Args:
-        experiments: what lists cause is planted only with experiments; without them, shoppers ignore lists.
+        experiments: with any, lists cause clicks and purchases; without, shoppers ignore lists.
         lost_exposures: the share of exposures to treatments that is lost, which breaks the split.
     """
     begin = end - timedelta(days=days)

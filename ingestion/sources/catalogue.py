@@ -100,7 +100,7 @@ def _read_if_changed(files: CatalogueFiles) -> _Reading | None:
 def _read_unless_loaded(files: CatalogueFiles) -> _Reading | None:
     contents = {path: read_file(path) for path in files.paths}
     found = fingerprint(contents)
-    # Per table: Dagster can load one without the other, which must not count as loaded then.
+    # Per table: Dagster can load one without the other, and the other must then not count as loaded.
     if _loaded().get(files.shop) == {"products": found, "variants": found}:
         return None
     return _Reading(files, found, datetime.now(UTC), parse(contents))

@@ -63,7 +63,7 @@ def read_csv(path: Path, text: str) -> Catalogue:
     for row in _csv_rows(path, text):
         handle = row.text("handle")
         if handle is None:
-            raise CatalogueError(f"{row.where} has no handle: fill it in, also on further lines of a product.")
+            raise CatalogueError(f"{row.where} has no handle: fill it in on every line of a product.")
         rows_by_handle.setdefault(handle_name(handle), []).append(row)
     if not rows_by_handle:
         raise CatalogueError(f"{path} has no rows below its header: {_EXPORT}.")

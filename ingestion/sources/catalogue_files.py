@@ -32,7 +32,7 @@ class CatalogueFiles:
 
 
 def catalogue_files(shops: Sequence[Shop], folder: Path) -> list[CatalogueFiles]:
-    """The files of shops that have some and no token for the Admin API.
+    """The catalogue files of shops that have no token for the Admin API.
 
     Args:
         folder: base of relative names: the folder of shops.toml.

@@ -1,4 +1,4 @@
-"""Saved answers of /products.json: the storefront's, or the Admin REST API's, which also has status and stock.
+"""Saved responses of /products.json: the storefront's, or the Admin REST API's, which also have status and stock.
 
 Reads the text of a file; returns the rows of its products and variants.
 """

@@ -139,7 +139,7 @@ class _Batch:
         return self._unreadable
 
     def _copy_files(self, files: Sequence[Path], target: Path) -> bool:
-        """Copy files if they are whole and every line is an envelope; False if not, and the copy is unusable then."""
+        """Copy files if they are whole and every line is an envelope; else return False, and the copy is unusable."""
         try:
             for file in files:
                 if file.suffix == ".zst":
@@ -188,7 +188,7 @@ class _Batch:
     def _readable_lines(self, file: Path) -> pa.Table:
         """The envelopes of a file as DuckDB would have read them; other lines go to `unreadable`.
 
-        So does what is lost of a damaged part, as one line.
+        The lost rest of a damaged part goes there too, as one line.
         """
         rows = []
         for number, line in enumerate(self._lines(file), start=1):
@@ -264,8 +264,8 @@ def pixel_source(
 
     Args:
         files: the files to load, each once: sealed files, or all archived parts of a file.
-        workspace: folder of the Parquet file until it is loaded; on the warehouse's disk, it is not copied. Optional
-            only for defining the tables.
+        workspace: folder of the Parquet file until it is loaded; if it is on the warehouse's disk, dlt does not copy
+            the file. Not needed for only defining the tables.
         outdated_user_agents: user agents classified by an older version of the lists.
     """
     batch = _Batch(files, workspace)
@@ -281,7 +281,7 @@ def pixel_source(
             str(batch.parquet),
             "parquet",
             pq.read_metadata(batch.parquet).num_rows,
-            hints=_ARROW_SCHEMA.empty_table(),  # the file's own has columns without nulls as required
+            hints=_ARROW_SCHEMA.empty_table(),  # the file's own schema marks columns without nulls as required
         )
 
     @dlt.resource(
@@ -292,7 +292,7 @@ def pixel_source(
             "line_number": _column("bigint"),
             "line": _column("text"),
             "reason": _column("text"),
-            # Of damaged parts, and of events put aside later, which ingestion/quarantine.py writes.
+            # Set for damaged parts, and for events put aside later by ingestion/quarantine.py.
             "shop": _column("text"),
             "received_at": _column("timestamp"),
         },

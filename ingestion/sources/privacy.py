@@ -14,7 +14,7 @@ COUNTS = ("events", "clients", "tokens", "customers", "orders", "files")
 
 @dlt.source(name="privacy", schema_contract=SCHEMA_CONTRACT)
 def privacy_source(requests: Sequence[Request] = ()) -> DltResource:
-    """Table raw_privacy.requests, one row per request of Shopify or the operator; `files` counts those of an export."""
+    """Table raw_privacy.requests, one row per request from Shopify or the operator; `files` is for exports."""
 
     @dlt.resource(
         name="requests",

@@ -76,8 +76,8 @@ class Settings:
     """What to fetch, and how. orders_of: the shops whose orders to fetch (scope read_orders).
 
     known_products: the ids of a shop's products in the warehouse that are not deleted. workspace: folder of bulk files
-    until they are loaded. without_erased: takes the rows of erased people out of those of a table. erased_until: of
-    shops that were erased as a whole; from then on, everything is fetched again.
+    until they are loaded. without_erased: removes the rows of erased people from a table's rows. erased_until: by shop,
+    when it was erased as a whole; everything is then fetched again.
     """
 
     orders_of: frozenset[str] = frozenset()
@@ -264,7 +264,7 @@ def _bulk_parts(api: AdminApi, workspace: Path, query: str, seen: "_Seen") -> It
 
 
 class _BulkLine(msgspec.Struct):
-    """The fields needed of a line; the line itself is stored unchanged."""
+    """The fields needed from a line; the line itself is stored unchanged."""
 
     id: str
     updated_at: str = msgspec.field(default="", name="updatedAt")
@@ -451,16 +451,16 @@ def _now() -> datetime:
 
 
 def _fetched_at(api: AdminApi, asked_at: datetime | None = None) -> datetime:
-    """Now, or when it was asked, but after the rows of earlier runs: newer rows replace older ones.
+    """Now, or when it was asked, but always after the rows of earlier runs: newer rows replace older ones.
 
-    After a clock was ahead, these times are those of the newest row until it is right again.
+    If the clock was ahead in an earlier run, times continue just after its newest row until the clock catches up.
     """
     at = asked_at or _now()
     return at if api.newest_answer is None else max(at, api.newest_answer + timedelta(microseconds=1))
 
 
 def _is_within(period: timedelta, since: str, now: datetime) -> bool:
-    """Whether the period that began at `since` lasts; not if that is in the future, as seen by a clock set back."""
+    """Whether the period that began at `since` still runs; not if `since` is in the future, as after a clock change."""
     return _time(since) <= now < _time(since) + period
 
 

@@ -45,7 +45,7 @@ class Token(Protocol):
 
 @dataclass(frozen=True)
 class StaticToken:
-    """A token from the environment, of an app that was created in the store's admin until 2025."""
+    """A token from the environment, of an app created in the store's admin (possible until 2025)."""
 
     shop: str
     token: str = field(repr=False)

@@ -112,7 +112,7 @@ def shops_source(shops: Sequence[Shop] = ()) -> tuple[DltResource, ...]:
 
 
 def _named(product: str | int) -> str:
-    """The warehouse's name of a product: the number of a global id, or the handle, also from its page's URL."""
+    """The warehouse's name for a product: the number of a global id, or the handle, also from its page's URL."""
     text = str(product).strip()
     for pattern in (_GLOBAL_ID, _ADDRESS):
         if found := pattern.search(text):

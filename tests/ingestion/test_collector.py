@@ -120,7 +120,7 @@ def test_events_with_required_consent_are_stored_with_it(shop, tmp_path):
 
 
 @pytest.mark.parametrize("consent", ["yes", 1, ["analyticsProcessingAllowed"], {"analyticsProcessingAllowed": "no"}])
-def test_unreadable_consent_counts_as_none(shop, tmp_path, consent):
+def test_events_with_unreadable_consent_are_rejected(shop, tmp_path, consent):
     answer, stored = collect(shop, tmp_path, [EVENT, EVENT | {"id": "sh-2", "consent": consent}])
     assert (answer.status_code, len(stored)) == (200, 1)
     assert answer.json()["rejected"][0]["index"] == 1
@@ -279,7 +279,7 @@ def test_metrics_count_events_by_outcome(shop, tmp_path):
 
 @pytest.fixture
 def disk_may_sync(monkeypatch):
-    """Blocks every sync until this event is set."""
+    """An event; every sync blocks until it is set."""
     allowed, real_sync = threading.Event(), os.fdatasync
 
     def sync_when_allowed(descriptor):

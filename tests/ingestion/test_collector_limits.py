@@ -96,7 +96,7 @@ def ask(address, request: bytes, source: str) -> bytes:
 
 
 def raw_request(address, *pieces: bytes, pause: float = 0.0) -> bytes:
-    """Send bytes as they are and read until the server disconnects or goes quiet."""
+    """Send raw bytes and read until the server disconnects or goes quiet."""
     with socket.create_connection(address, timeout=PATIENCE_SECONDS) as connection:
         answer = b""
         with contextlib.suppress(ConnectionError):  # refused while still sending: the answer may be there to read

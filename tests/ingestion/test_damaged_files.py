@@ -1,4 +1,4 @@
-"""Landing files and archived parts that a disk has cut or corrupted: what can be read is loaded, the rest is named."""
+"""Truncated or corrupted landing files and archived parts: what can be read is loaded, the rest is reported."""
 
 import duckdb
 import pytest

@@ -177,7 +177,7 @@ MISTAKES = {
     "one in a layer": (layered(EXPERIMENT, "page") + OTHER, "give both the same layer"),
     "layer too small": (
         layered(EXPERIMENT, "page", 0.6) + layered(OTHER, "page", 0.6),
-        "Layer page: the layer_share of its experiments sum to 1.2",
+        "Layer page: the layer_shares of its experiments sum to 1.2",
     ),
     "half a layer": (layered(EXPERIMENT, "page", 0.6) + layered(OTHER, "page"), "give one to each or to none"),
     "layer is the seed": (layered(EXPERIMENT, "cold-start"), "is also its seed"),

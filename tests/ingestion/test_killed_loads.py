@@ -62,7 +62,7 @@ def load(data: Path) -> None:
 
 @pytest.fixture(scope="module", autouse=True)
 def fork_server():
-    """The server finds its preload modules only by PYTHONPATH."""
+    """The server finds its preload modules only through PYTHONPATH."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONPATH", str(PROJECT))
         forkserver.ensure_running()
@@ -110,7 +110,7 @@ LOADED = {"events": [(0,), (1,), (2,), (3,), (4,)], "lines": [("no envelope",)],
 
 @pytest.fixture
 def data(tmp_path):
-    """A warehouse with one loaded file and two pending ones, each with a line that is not an envelope."""
+    """A warehouse with one loaded file and two pending ones, one of which has a line that is not an envelope."""
     land(tmp_path, line(0), line(1))
     load(tmp_path)
     land(tmp_path, line(2), b"no envelope\n", line(3))
@@ -195,7 +195,7 @@ COPIES = 4  # the first ones only add rows
 
 @pytest.fixture
 def damaged(tmp_path):
-    """A warehouse with all landing files but one damaged in different ways, and its previous content."""
+    """A warehouse with the rows of all landing files but the last damaged, its previous content, and the files."""
     files = [land(tmp_path, line(2 * n), b"no envelope\n", line(2 * n + 1)).name for n in range(len(DAMAGE) + 1)]
     load(tmp_path)
     whole = raw(tmp_path)
@@ -206,7 +206,7 @@ def damaged(tmp_path):
     return tmp_path, whole, files
 
 
-def test_raw_rows_that_are_not_those_of_the_ledger_are_loaded_again_from_the_archive(damaged):
+def test_raw_rows_that_contradict_the_ledger_are_loaded_again_from_the_archive(damaged):
     data, whole, files = damaged
     assert {part.name.removesuffix(".zst") for part in not_loaded([], data)} == set(files[:-1])
     load(data)
@@ -214,7 +214,7 @@ def test_raw_rows_that_are_not_those_of_the_ledger_are_loaded_again_from_the_arc
     assert not_loaded([], data) == []
 
 
-def test_where_the_archive_was_lost_rows_are_kept_once_and_the_ledger_counts_them(damaged):
+def test_without_the_archive_rows_are_deduplicated_and_the_ledger_counts_them(damaged):
     data, whole, files = damaged
     for part in (landing_folder(data) / "archive").rglob("*.zst"):
         part.unlink()

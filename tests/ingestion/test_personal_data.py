@@ -1,4 +1,4 @@
-"""No personal data on disk, whatever its place, key and spelling; data for analysis stays byte for byte."""
+"""No personal data reaches the disk, whatever its place, key or spelling; data for analysis stays byte for byte."""
 
 import asyncio
 import base64

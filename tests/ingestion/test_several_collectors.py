@@ -1,4 +1,4 @@
-"""Two collectors on machines of their own, simulated by two data folders, and one that loads what both received."""
+"""Two collectors on separate machines, simulated by two data folders, and a loader for the events of both."""
 
 import json
 import re
@@ -27,7 +27,7 @@ def move_sealed(collector: Path, loader: Path) -> None:
 
 
 def loaded(loader: Path) -> list[str]:
-    """Load what was moved; the ids of all loaded events."""
+    """Load what was moved; returns the ids of all loaded events."""
     warehouse = Warehouse(loader, PROJECT / "shops.toml", load=False)
     warehouse.load()
     return [event_id for (event_id,) in warehouse.query("select event ->> '$.id' from raw_pixel.events order by 1")]

@@ -1,4 +1,4 @@
-"""Every query against Shopify's own schemas, and the source against the simulated API that executes one."""
+"""Checks every query against Shopify's own schemas, and the source against a simulated API that executes one."""
 
 import gzip
 import json
@@ -353,7 +353,7 @@ def test_the_sweep_finds_products_deleted_without_an_event(shop, store, tmp_path
     assert rows(tmp_path, "product_deletions") == 1
 
 
-def test_what_was_fetched_while_the_clock_was_ahead_does_not_hide_later_changes(shop, store, tmp_path, monkeypatch):
+def test_rows_fetched_while_the_clock_was_ahead_do_not_hide_later_changes(shop, store, tmp_path, monkeypatch):
     with serving(shop, store) as (_, api):
         with monkeypatch.context() as ahead:
             ahead.setattr(shopify, "_now", lambda: datetime.now(UTC) + timedelta(days=400))

@@ -124,7 +124,7 @@ def test_nothing_sold_out_is_put_into_a_cart(shop, catalogue, deliveries):
     without = simulate(shop, replace(catalogue, sell_outs=sell_outs), 1, END).deliveries
 
     def added(found) -> list[bool]:
-        """Of the products that are sold out, whether they were added to a cart meanwhile."""
+        """For each cart addition of a product that sells out: whether it was sold out then."""
         return [
             begin <= happened_at(event) < end
             for delivery in found

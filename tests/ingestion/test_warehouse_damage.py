@@ -1,4 +1,4 @@
-"""A damaged warehouse is recognised before it is used; one that a killed process left is not damaged."""
+"""A damaged warehouse is recognized before it is used; one left by a killed process is not damaged."""
 
 import os
 import signal

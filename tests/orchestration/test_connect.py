@@ -165,7 +165,7 @@ def test_failed_part_is_named(check, admin_api, trouble, environment, part, comp
             "of this store: orders_create",
         ),
         ({}, "compliance_topics = ['customers/data_request', 'customers/redact', 'shop/redact']"),
-        ({}, "give --collector-url"),
+        ({}, "pass --collector-url"),
     ],
 )
 def test_parts_that_cannot_be_checked_do_not_fail(check, admin_api, trouble, hint):

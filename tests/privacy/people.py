@@ -1,4 +1,4 @@
-"""Two small stores with the same people's identifiers, and events of which each belongs to one person."""
+"""Two small stores whose people have the same identifiers, and events that each belong to one person."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -44,7 +44,7 @@ PEOPLE = {
 
 
 class Event(NamedTuple):
-    """An event, and whose it is."""
+    """An event and the person it belongs to."""
 
     person: str
     shop: str

@@ -1,4 +1,4 @@
-"""Erasure of people and shops: nothing of them is left, everything else stays, and they are kept out."""
+"""Erasure of people and shops: no trace of them is left, everything else stays, and they are kept out."""
 
 import base64
 import shutil
@@ -68,7 +68,7 @@ def rebuilt(warehouse: Warehouse, folder: Path, shops: Path) -> Warehouse:
 
 
 def places(data: Path, values: Iterable[str]) -> list[tuple[str, str]]:
-    """The files that contain any of the values, decompressed: as they are, in hexadecimal, or in base64."""
+    """The files that contain any of the values, decompressed: in plain text, hexadecimal or base64."""
     forms = {value: [value.encode(), value.encode().hex().encode()] for value in values}
     for value, its in forms.items():
         its += [base64.b64encode(b" " * shift + value.encode())[4 * (shift > 0) : -4] for shift in range(3)]
@@ -83,9 +83,9 @@ def places(data: Path, values: Iterable[str]) -> list[tuple[str, str]]:
 
 @pytest.fixture(scope="module")
 def demo(built_demo, tmp_path_factory):
-    """The demo before and after the erasure of its richest person, and of a customer whom only the Admin API knows.
+    """The demo before and after the erasure of its richest person and of a customer known only to the Admin API.
 
-    With their identifiers and orders.
+    The third value: their identifiers and order ids.
     """
     [(customer,)], [(unseen,)] = built_demo.query(RICHEST), built_demo.query(ADMIN_ONLY)
     rows = built_demo.query(
@@ -103,7 +103,7 @@ def demo(built_demo, tmp_path_factory):
 def test_no_file_contains_an_identifier(demo):
     before, erased, identifiers = demo
     assert len(identifiers) > 5
-    assert {value for _, value in places(before.data, identifiers)} == identifiers  # else the search finds nothing
+    assert {value for _, value in places(before.data, identifiers)} == identifiers  # else the search proves nothing
     assert places(erased.data, identifiers) == []
 
 
@@ -144,7 +144,7 @@ def everyone(shops_file, tmp_path_factory) -> Warehouse:
 
 @pytest.fixture
 def people(everyone, tmp_path, shops_file) -> Warehouse:
-    """A copy of it, to erase from."""
+    """A copy of `everyone`, to erase from."""
     return copy_of(everyone, tmp_path / "people", shops_file)
 
 
@@ -157,7 +157,7 @@ def built(data: Path, shops_file: Path, is_kept: Callable[[Event], bool]) -> War
     return warehouse
 
 
-def without_books(shops: list[Shop]) -> list[Shop]:
+def without_anonymous_orders(shops: list[Shop]) -> list[Shop]:
     return [msgspec.structs.replace(shop, keep_orders_anonymous=False) for shop in shops]
 
 
@@ -168,9 +168,9 @@ def of_anna(event: Event) -> bool:
 
 @pytest.fixture(scope="module")
 def without_anna(everyone, shops, shops_file, tmp_path_factory) -> Warehouse:
-    """Both stores after the erasure of Anna from one of them, which keeps no books; tests only read it."""
+    """Both stores after the erasure of Anna from one of them, which keeps no anonymous orders; tests only read it."""
     erased = copy_of(everyone, tmp_path_factory.mktemp("erased") / "data", shops_file)
-    erase(erased, without_books(shops), ANNA_HERSELF)
+    erase(erased, without_anonymous_orders(shops), ANNA_HERSELF)
     return erased
 
 
@@ -194,7 +194,7 @@ def test_rows_of_another_store_stay_as_they_are(everyone, without_anna):
     assert compared > 1000
 
 
-def test_traces_and_places_are_those_of_the_other_store(without_anna):
+def test_only_the_other_store_has_traces(without_anna):
     assert traces(without_anna.file, Suppressions(without_anna.data)) == []
     archive = landing_folder(without_anna.data) / "archive"
     assert places(archive / f"shop={SHOP}", PEOPLE[ANNA].browsers) == []
@@ -230,12 +230,12 @@ def test_late_events_and_replays_are_kept_out(without_anna, shops, shops_file, t
     later = copy_of(without_anna, tmp_path / "later", shops_file)
     late = [event for event in events(SHOP) if event.person == ANNA]
     land(later.landing, [event.line() for event in late])
-    run(later, without_books(shops))
+    run(later, without_anonymous_orders(shops))
     assert not differences(later, without_anna, except_requests(later))
     file = land(later.landing, [event.line() for event in late])
     orders = sum(event.body["name"] == "checkout_completed" for event in late)
     assert suppress(later.data, [file], shops) == len(late)
-    assert len(file.read_bytes().splitlines()) == orders  # of a shop that keeps its books
+    assert len(file.read_bytes().splitlines()) == orders  # of a shop that keeps anonymous orders
     assert places(later.landing, [PEOPLE[ANNA].customer, *PEOPLE[ANNA].browsers]) == places(
         without_anna.landing, [PEOPLE[ANNA].customer, *PEOPLE[ANNA].browsers]
     )
@@ -261,7 +261,7 @@ def test_an_older_copy_of_the_data_is_cleaned_by_the_list(everyone, without_anna
     """As after a restore: the list comes from the live data, the rest from before the erasure."""
     restored = copy_of(everyone, tmp_path / "restored", shops_file)
     shutil.copytree(privacy_folder(without_anna.data), privacy_folder(restored.data), dirs_exist_ok=True)
-    erase_everywhere(restored.data, without_books(shops), mark_for_rebuild)
+    erase_everywhere(restored.data, without_anonymous_orders(shops), mark_for_rebuild)
     restored.load()
     restored.build()
     assert not differences(restored, without_anna, except_requests(restored))

@@ -1,4 +1,4 @@
-"""An erasure killed at any of its steps; the next run ends as if it had not been."""
+"""An erasure killed at any of its steps: the next run ends as if it had not been killed."""
 
 import os
 import random
@@ -22,7 +22,7 @@ from tests.privacy.test_erasure import built, copy_of
 from tests.warehouse import Warehouse
 
 POINTS = 25
-# Counts everything that changes a file or runs a statement, and dies at the chosen one, like by kill -9.
+# Counts every step that changes a file or runs a statement, and dies at the chosen one, as by kill -9.
 KILLED = """
 import os, sys
 from pathlib import Path
@@ -81,7 +81,7 @@ def killed(warehouse: Warehouse, shops_file: Path, point: int) -> subprocess.Com
 
 
 def state(warehouse: Warehouse) -> dict[str, object]:
-    """What an erasure leaves, without the moments at which it ran."""
+    """What an erasure leaves, except the times at which it ran."""
     landing = warehouse.landing
     files = [*archived_parts(landing), *sealed_files(landing)]
     return {

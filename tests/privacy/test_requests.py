@@ -138,7 +138,7 @@ def test_package_holds_what_an_independent_search_finds(built_demo, tmp_path):
     assert export_pending(demo.data) == 1
     folder = exports_folder(demo.data) / request.request_id
     assert folder.parent.stat().st_mode & 0o077 == 0
-    # Whatever mentions the customer, then whatever mentions what those events mention.
+    # All events that mention the customer, then all that mention the clients and tokens of those events.
     lines = [line for part in archived_parts(landing_folder(demo.data)) for line in read_lines(part)]
     known, found = {customer}, set()
     while True:

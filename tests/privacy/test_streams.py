@@ -1,4 +1,4 @@
-"""The promise with erasures and expiry in between: any sequence of runs equals a full build of what remains."""
+"""With erasures and expiry in between, any sequence of runs still equals a full build of what remains."""
 
 import random
 from datetime import UTC, datetime
