@@ -1,4 +1,4 @@
-"""The version of the running code, for manifests, and to detect that it has changed.
+"""The version of the running code, for manifests and to detect changes.
 
 Reads the project's files, the installed libraries and, in a clone, git.
 """

@@ -112,7 +112,7 @@ def _data_folder(data: Path) -> Iterator[Finding]:
 
 
 def _permissions(data: Path) -> Iterator[Finding]:
-    """Among secrets and the data folder's top level: what others may read, and what this user cannot write."""
+    """Of secrets and the data folder's top level: what others can read, and what this user cannot write."""
     paths = [*data.glob("*"), *data.glob("collector/salts/*"), *data.glob("landing/*"), keys_file(data)]
     found = {path: path.stat() for path in paths if path.exists() and path.name not in ("README.md", "current")}
     open_to_others = sorted(path for path, state in found.items() if state.st_mode & stat.S_IRWXO)

@@ -41,4 +41,4 @@ def report_after_refresh(data: Path, shops_file: Path, run: str, now: datetime) 
         try:
             report_health(data, shops_file, now)
         except Exception:
-            log.exception("the state after the refresh was not reported")
+            log.exception("could not report the state after the refresh")

@@ -29,7 +29,7 @@ _STANDARD = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime
 
 
 class JsonLines(logging.Formatter):
-    """Formats a record as {at, level, component, run, shop, pid, message, …}; followed by the call's `extra`.
+    """Formats a record as {at, level, component, run, shop, pid, message, …}, followed by the call's `extra`.
 
     run: id of the refresh, or of the server's lifetime. shop: None if the line does not concern a single shop. Personal
     data is removed from texts; of an exception, its message and the places in the code are kept.

@@ -159,7 +159,7 @@ def test_only_the_manifest_is_written_into_the_checkout(refreshed):
     assert not (PROJECT / ".nux").exists()
 
 
-def test_status_reads_no_warehouse(refreshed, pixelnova):
+def test_status_does_not_read_the_warehouse(refreshed, pixelnova):
     with duckdb.connect(str(warehouse_file(refreshed.data))):  # open, as during a run
         said = pixelnova("status", data=refreshed.data).stdout
     assert "18 events" in said
@@ -259,7 +259,7 @@ def test_a_killed_refresh_holds_the_lock_while_dbt_writes_and_the_next_one_repai
     assert len(builds) <= 4 and "of-long-ago" not in builds
 
 
-def test_runs_beyond_the_bound_of_the_history_are_deleted_with_their_files(refreshed, monkeypatch):
+def test_runs_beyond_the_history_limits_are_deleted_with_their_files(refreshed, monkeypatch):
     monkeypatch.setenv("PIXELNOVA_DATA", str(refreshed.data))
     monkeypatch.setenv("PIXELNOVA_DAGSTER", str(refreshed.data / "dagster"))
     monkeypatch.setenv("PIXELNOVA_HISTORY_MB", "0")

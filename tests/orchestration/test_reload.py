@@ -67,7 +67,7 @@ def events(data) -> list:
         return connection.execute(rows).fetchall()
 
 
-def test_files_of_the_days_are_loaded_again_whole_and_everything_is_built(folder, shops):
+def test_whole_files_of_the_days_are_loaded_again_and_everything_is_rebuilt(folder, shops):
     before = events(folder)
     assert reload_days(folder, shops, "a.myshopify.com", ("2026-11-21", "2026-11-30"), NOW) == 1
     assert needs_rebuild(warehouse_file(folder), "x")
