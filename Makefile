@@ -10,17 +10,17 @@ PROJECT := --project-dir dbt_project --profiles-dir dbt_project
 
 demo dev: .venv/core
 	pixelnova $@
-docs: .venv/core  # dbt's documentation of the current warehouse, in one file
+docs: .venv/core  # dbt's documentation of the current warehouse, as one file
 	dbt docs generate --static --quiet $(PROJECT)
 	cp dbt_project/target/static_index.html "$(PIXELNOVA_DATA)/docs.html"
 
 test: .venv/dev
 	pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder
-test-spark: .venv/spark  # the models on a Spark cluster here, compared with DuckDB table by table; needs Java 17
+test-spark: .venv/spark  # builds the models on a local Spark cluster, compares every table with DuckDB's; needs Java 17
 	pytest --spark --log-cli-level INFO tests/spark
 spark-up spark-down: spark-%: .venv/spark
 	python -m tests.spark.cluster $*
-faults: .venv/dev  # SEED=n repeats the points of a run
+faults: .venv/dev  # SEED=n repeats the kill points of an earlier run
 	python -m tests.faults.killed_runs --points 200 $(if $(SEED),--seed $(SEED))
 	pytest --long tests/faults
 # bench-collector (needs wrk, nginx-light, libnginx-mod-http-echo), -shopify, -warehouse, -recommendations (wrk), -refresh,
@@ -36,13 +36,13 @@ check: .venv/dev  # the SQL linter needs a warehouse to connect to; an empty one
 	@export PIXELNOVA_DATA=$$(mktemp -d) && trap 'rm -r "$$PIXELNOVA_DATA"' EXIT && set -ex && \
 	dbt parse --quiet $(PROJECT) && \
 	sqlfluff lint --disable-progress-bar --processes 0 dbt_project/models dbt_project/tests && dg check defs
-screenshots: .venv/dev  # of the dashboard, over the current data folder; needs Chromium
+screenshots: .venv/dev  # of the dashboard, from the current data folder; needs Chromium
 	python -m tests.screenshots
 
 .venv/core: EXTRAS = dashboard
 .venv/dev: EXTRAS = dev
 .venv/spark: EXTRAS = dev,spark
-# Bytecode is compiled once: where PYTHONDONTWRITEBYTECODE is set, every process would compile Dagster and dbt again.
+# Compile bytecode once: with PYTHONDONTWRITEBYTECODE set, every process would compile Dagster and dbt again.
 # Some packages contain templates that do not compile.
 .venv/core .venv/dev .venv/spark: pyproject.toml constraints.txt | .venv/uv
 	uv pip install --quiet --python $(BIN)/python --constraint constraints.txt --editable '.[$(EXTRAS)]'
@@ -52,7 +52,7 @@ screenshots: .venv/dev  # of the dashboard, over the current data folder; needs 
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet uv
 	touch $@
-# Versions only, without host names or hashes of a registry.
+# Versions only, without registry host names or hashes.
 constraints: .venv/uv
 	uv pip compile --quiet --upgrade --all-extras --no-header --no-annotate --no-emit-index-url \
 		--no-emit-find-links --output-file constraints.txt pyproject.toml

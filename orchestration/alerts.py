@@ -1,4 +1,4 @@
-"""Alerts: reports problems once, and when they are resolved, to the channels in PIXELNOVA_ALERTS.
+"""Alerts: reports each problem once, and again when it is resolved, to the channels in PIXELNOVA_ALERTS.
 
 Takes the problems found now, compares them with data/alerts.json, sends one notification through apprise.
 """
@@ -25,8 +25,8 @@ STATE, LOCK = "alerts.json", "alerts.lock"
 class Alert(msgspec.Struct):
     """A problem that persists, or was reported within the window. since: when it last began.
 
-    sent_at: when it was last reported. is_reported: whether it was reported since it began; only then is its end
-    reported too.
+    sent_at: when it was last reported. is_reported: whether it has been reported since it began; if not, its end is not
+    reported either.
     """
 
     what: str
@@ -37,7 +37,7 @@ class Alert(msgspec.Struct):
 
 
 class Notification(msgspec.Struct, frozen=True):
-    """is_bad: whether it reports a problem, not only resolved ones."""
+    """A message to send. is_bad: whether it reports a problem, not only resolved ones."""
 
     title: str
     body: str
@@ -48,7 +48,7 @@ Send = Callable[[Notification], None]
 
 
 def report(data: Path, found: Sequence[Problem], now: datetime, send: Send) -> Notification | None:
-    """Send new and resolved problems, and those that persist a window after they were last sent; returns what was sent.
+    """Send new and resolved problems, and repeat those that last longer than a window; returns what was sent.
 
     A problem is sent at most once in a window, even if it was resolved in between. If sending fails, the next call
     tries again.
@@ -116,7 +116,7 @@ def sender() -> Send | None:
 def _read(data: Path) -> dict[str, Alert]:
     try:
         return msgspec.json.decode((data / STATE).read_bytes(), type=dict[str, Alert])
-    except (FileNotFoundError, msgspec.MsgspecError):  # damaged: problems are reported once more
+    except (FileNotFoundError, msgspec.MsgspecError):  # damaged: problems are reported again
         return {}
 
 

@@ -1,7 +1,7 @@
 """Backups: consistent copies of what cannot be rebuilt, made while the collector runs.
 
 A backup is a folder named after its time: backup.json with the size and SHA-256 of every file, data/ and config/. Files
-that never change (the landing archive) are hard links to the backup before it, if that is in the same folder.
+that have not changed, such as the landing archive, are hard links to the previous backup in the same folder.
 """
 
 import contextlib
@@ -51,7 +51,7 @@ class BackedUpFile(msgspec.Struct, frozen=True):
 
 
 class Backup(msgspec.Struct, frozen=True, kw_only=True):
-    """What backup.json holds. published: the name of the published version, None if there was none."""
+    """The contents of backup.json. published: the name of the published version, None if there was none."""
 
     format: int = FORMAT
     made_at: datetime
@@ -61,11 +61,11 @@ class Backup(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def back_up(data: Path, shops_file: Path, target: Path, now: datetime, wait_seconds: float) -> Path:
-    """Make a backup in a new folder of `target`; returns it.
+    """Make a backup in a new folder under `target`; returns that folder.
 
-    The archive is copied first, while refreshes may run; what is new in it, the sealed files and the warehouse follow
-    under the warehouse lock, so that they fit together. Events that the collector has not sealed yet, those of the last
-    minute, are not included, nor are the salts of visitor hashes, which must not outlive two days.
+    The archive is copied first, while refreshes may run. Its new parts, the sealed files and the warehouse are copied
+    under the warehouse lock, so that they are consistent. Not included are the events of the last minute, which the
+    collector has not sealed yet, and the salts of visitor hashes, which must not be kept longer than two days.
 
     Raises:
         WarehouseBusy: a run held the warehouse for longer than `wait_seconds`.
@@ -96,7 +96,7 @@ def _back_up(data: Path, shops_file: Path, target: Path, now: datetime, wait_sec
     with warehouse_lock(wait_seconds), _current(data) as published:
         copy.files(DATA, data, [*archived_parts(landing), *sealed_files(landing)])
         warehouse = warehouse_file(data)
-        log = warehouse.with_name(f"{warehouse.name}.wal")  # of a killed run
+        log = warehouse.with_name(f"{warehouse.name}.wal")  # left by a killed run
         copy.files(DATA, data, [file for file in (warehouse, log) if file.exists()])
         copy.files(DATA, data, [file for file in landing.glob("webhooks/*/*") if file.is_file()])
         copy.files(DATA, data, _privacy_files(data))
@@ -119,7 +119,7 @@ def _back_up(data: Path, shops_file: Path, target: Path, now: datetime, wait_sec
 
 
 class _Copy:
-    """Copies files into an unfinished backup; unchanged ones become links to the backup before it."""
+    """Copies files into an unfinished backup; unchanged files become links to the previous backup."""
 
     def __init__(self, folder: Path, before: Path | None) -> None:
         self.folder = folder
@@ -152,7 +152,7 @@ class _Copy:
         self._files[name] = known
 
     def finish(self, archived: set[str]) -> list[BackedUpFile]:
-        """What was copied, without parts of the archive that were erased after they had been copied."""
+        """Remove copies of archive parts that were erased after they had been copied; returns the files that remain."""
         for name in list(self._files):
             path = name.removeprefix(f"{DATA}/")
             if path.startswith("landing/archive/") and path not in archived:
@@ -189,7 +189,7 @@ def _privacy_files(data: Path) -> list[Path]:
 
 
 def _configuration(shops_file: Path) -> list[Path]:
-    """shops.toml, the files beside it, and the catalogue files that it names there."""
+    """shops.toml, the configuration files beside it, and the catalogue files that it names in the same folder."""
     folder = shops_file.parent
     files = [shops_file, experiments_file(shops_file), folder / "annotations.toml"]
     with contextlib.suppress(IngestionError):  # a broken shops.toml is backed up too
@@ -199,7 +199,7 @@ def _configuration(shops_file: Path) -> list[Path]:
 
 @contextlib.contextmanager
 def _current(data: Path) -> Iterator[Published | None]:
-    """The current version, which its lease keeps from being removed."""
+    """The current version; a lease keeps it from being removed."""
     try:
         yield read_current(data)
     except NothingPublished:

@@ -38,7 +38,7 @@ def fingerprint(warehouse: Path) -> str:
 
 
 def raw_state(warehouse: Path) -> str:
-    """A digest of the raw tables that come from Shopify and from catalogue files; all others are loaded from files.
+    """A digest of the raw tables from Shopify, catalogue files and the pixel; the digests of files cover all others.
 
     These tables are append-only, so row counts are enough. A new fetch time does not change the digest; an error does.
     """
@@ -69,7 +69,7 @@ def needs_rebuild(warehouse: Path, current: str) -> bool:
 
 
 def mark_for_rebuild(warehouse: Path) -> None:
-    """Make the next build a full one, even if this process dies now, and drop marts that no model builds any more."""
+    """Make the next build a full one, even if this process dies now. Drops all marts without history."""
     with connect(warehouse) as connection:
         connection.execute(f"drop table if exists {_MARK}")
         marts = connection.execute(

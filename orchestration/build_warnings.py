@@ -10,7 +10,7 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class BuildWarning:
-    """A test that found rows. description: or its name in words. rows: how many. query: the file that finds them."""
+    """A test that found rows. description: or else its name in words. rows: how many. query: the file of its SQL."""
 
     description: str
     rows: int
@@ -18,7 +18,7 @@ class BuildWarning:
 
 
 def build_warnings(build: Path, manifest: Path) -> list[BuildWarning]:
-    """The warnings of the build in this folder; empty if dbt did not finish. manifest: dbt's, of the project."""
+    """The warnings of the build in this folder; empty if dbt did not finish. manifest: the project's manifest.json."""
     try:
         results = json.loads((build / "run_results.json").read_bytes())["results"]
     except FileNotFoundError:

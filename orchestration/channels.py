@@ -1,6 +1,6 @@
-"""Channels of messages: services such as mail or Slack, by apprise URLs in the environment.
+"""Message channels: services such as mail or Slack, configured as apprise URLs in the environment.
 
-Reads URLs from a variable, sends texts.
+Reads URLs from a variable, sends messages.
 """
 
 import os
@@ -11,7 +11,7 @@ from orchestration.errors import OrchestrationError
 
 
 class ChannelError(OrchestrationError):
-    """Messages cannot be sent; the message names the remedy, and no secret."""
+    """Messages cannot be sent; the message names the remedy and contains no secret."""
 
 
 def channels(variable: str) -> list[Any]:
@@ -37,10 +37,10 @@ def channels(variable: str) -> list[Any]:
 
 
 def deliver(services: Sequence[Any], variable: str, title: str, text: str, html: str = "", kind: str = "info") -> None:
-    """Send a message to every service. html: the same for those that prefer it, such as mail. kind: one of apprise's.
+    """Send a message to every service. html: for services that prefer it, such as mail. kind: apprise's type.
 
     Raises:
-        ChannelError: some services did not take it; all others have it.
+        ChannelError: some services did not accept it; all others received it.
     """
     import apprise
 

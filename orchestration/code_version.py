@@ -1,4 +1,4 @@
-"""The version of the running code, for manifests, and to detect that it has changed.
+"""The version of the running code, for manifests and to detect changes.
 
 Reads the project's files, the installed libraries and, in a clone, git.
 """
@@ -46,7 +46,7 @@ def _pixelnova() -> str | None:
 
 def _commit() -> str | None:
     """The commit of a clone, with `-dirty` if files were edited; None without a clone or git."""
-    if not (PROJECT_ROOT / ".git").exists():  # git would look in the folders above
+    if not (PROJECT_ROOT / ".git").exists():  # git would search the parent folders
         return None
     command = ["git", "-C", str(PROJECT_ROOT), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
     try:

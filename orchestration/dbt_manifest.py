@@ -1,4 +1,4 @@
-"""dbt's manifest, from which Dagster reads the models: complete, and up to date with the project's files.
+"""Keeps dbt's manifest, from which Dagster reads the models, complete and up to date with the project's files.
 
 Reads the project's files; writes the manifest and a seal (a hash of it and of these files) to dbt's target folder.
 """
@@ -21,7 +21,7 @@ MANIFEST, PARTIAL_PARSE, SEAL = "manifest.json", "partial_parse.msgpack", "seal"
 
 
 class DbtProjectError(OrchestrationError):
-    """dbt cannot parse the project; the message is dbt's."""
+    """dbt cannot parse the project; the message contains dbt's output."""
 
 
 def prepare_dbt(engine: str = DUCKDB, target: Path | None = None) -> Path:
@@ -40,7 +40,7 @@ def prepare_dbt(engine: str = DUCKDB, target: Path | None = None) -> Path:
 
 
 def source_descriptions(manifest: Path) -> dict[tuple[str, str], str]:
-    """The descriptions of dbt's source tables, by names of source and table."""
+    """The descriptions of dbt's source tables, by source name and table name."""
     sources = json.loads(manifest.read_bytes())["sources"].values()
     return {(source["source_name"], source["name"]): source["description"] for source in sources}
 

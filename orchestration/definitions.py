@@ -11,7 +11,7 @@ from orchestration.defs.sensors import waiting_files
 
 @dg.definitions
 def defs() -> dg.Definitions:
-    """Assets, checks, jobs, schedules, sensor and resources. A run stays in one process, which holds the warehouse.
+    """Assets, checks, jobs, schedules, the sensor and resources. A run stays in one process, which holds the warehouse.
 
     `load_from_defs_folder` would also describe every component type of every installed package, which takes a second.
     """

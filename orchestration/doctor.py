@@ -38,7 +38,7 @@ from serving.errors import ServingError
 from serving.kept_versions import kept_versions
 
 PORTS = {"collector": (8787, "/readyz"), "read API": (8788, "/healthz"), "dashboard": (8501, "/_stcore/health")}
-TOLERANCE = timedelta(minutes=2)  # of clocks
+TOLERANCE = timedelta(minutes=2)  # between clocks
 ANSWER_SECONDS = 2.0
 
 
@@ -132,7 +132,7 @@ def _engine(data: Path) -> Iterator[Finding]:
 
 
 def _permissions(data: Path) -> Iterator[Finding]:
-    """Of the top of the data folder and of secrets: what others may read, and what this user cannot write."""
+    """Of secrets and the data folder's top level: what others can read, and what this user cannot write."""
     paths = [*data.glob("*"), *data.glob("collector/salts/*"), *data.glob("landing/*"), keys_file(data)]
     found = {path: path.stat() for path in paths if path.exists() and path.name not in ("README.md", "current")}
     open_to_others = sorted(path for path, state in found.items() if state.st_mode & stat.S_IRWXO)
@@ -146,7 +146,7 @@ def _permissions(data: Path) -> Iterator[Finding]:
         )
     if open_to_others:
         yield Finding(
-            "unknown", "permissions", f"{_some(open_to_others)} can be read by everybody", f"chmod -R o-rwx {data}"
+            "unknown", "permissions", f"{_some(open_to_others)} can be read by everyone", f"chmod -R o-rwx {data}"
         )
     if not foreign and not open_to_others:
         yield Finding("ok", "permissions", "only this user and its group can read the data folder")
@@ -190,7 +190,7 @@ def _ports() -> Iterator[Finding]:
 
 
 def _clock(data: Path, now: datetime) -> Iterator[Finding]:
-    """Everything on disk is older than now; and the system says whether its clock is synchronized, if it knows."""
+    """Whether everything on disk is older than now, and whether the system reports its clock as synchronized."""
     landing = landing_folder(data)
     times = [begun_at(file) for file in (*sealed_files(landing), *open_files(landing))]
     times += [kept.published_at for kept in kept_versions(data)]
@@ -227,7 +227,7 @@ def _keys(data: Path, shops: list[Shop]) -> Iterator[Finding]:
         keys = read_keys(keys_file(data))
         unknown = sorted({key.shop for key in keys} - {shop.domain for shop in shops})
         if unknown:
-            found = f"keys of {', '.join(unknown)}, which shops.toml does not have"
+            found = f"keys of {', '.join(unknown)}, not in shops.toml"
             yield Finding("unknown", "API keys", found, "revoke them with `pixelnova keys revoke`")
         else:
             yield Finding("ok", "API keys", f"{len(keys)}")

@@ -5,6 +5,6 @@ The command prints their message without a traceback.
 
 
 class OrchestrationError(Exception):
-    """An error whose message names the fact and the remedy. exit_code: of the command."""
+    """An error whose message says what happened and what to do. exit_code: the command's."""
 
     exit_code = 1

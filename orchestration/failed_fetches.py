@@ -1,6 +1,6 @@
 """Fetches that failed in the last run.
 
-Reads the mart operations.fetches: of the warehouse during a run, of the published version after it.
+Reads the mart operations.fetches, from the warehouse during a run and from the published version after it.
 """
 
 from collections.abc import Iterable

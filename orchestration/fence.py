@@ -57,7 +57,7 @@ def put_aside_what_fails(
         build: runs a full build and returns its failures.
 
     Returns:
-        What still fails if no event or shop is to blame; trials are then undone.
+        What still fails, if no event or shop is at fault; trials have then been undone.
     """
     while failed:
         if _put_aside_events_of(warehouse, failed) or _put_aside_shops_of(warehouse, failed):
@@ -68,7 +68,7 @@ def put_aside_what_fails(
 
 
 def _put_aside_events_of(warehouse: Path, failed: Sequence[Failure]) -> bool:
-    """Find the events at fault by bisection, in failed models with a row per event."""
+    """Bisect the events of failed models with one row per event, and put aside those at fault."""
     for failure in failed:
         keys = [] if failure.is_test else _events_at_fault(warehouse, failure.compiled_code)
         if keys:
@@ -116,7 +116,7 @@ def _events_at_fault(warehouse: Path, sql: str) -> list[str]:
 
 
 def _put_aside_shops_of(warehouse: Path, failed: Sequence[Failure]) -> bool:
-    """Take the shops at fault from the rows of failed tests."""
+    """Put aside the shops that the rows of failed tests name."""
     reasons = {}
     for failure in failed:
         for shop in _shops_in_rows(warehouse, failure.compiled_code) if failure.is_test else ():

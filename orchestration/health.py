@@ -1,4 +1,4 @@
-"""The state of an installation: disk, files waiting, the last refresh, the published version and what it says.
+"""The state of an installation: disk, waiting files, the last refresh, the published version and its figures.
 
 Reads the data folder and the published version, never the warehouse, which a run may hold.
 """
@@ -22,11 +22,11 @@ from orchestration.run_log import LastRun, last_run
 from orchestration.warehouse_lock import is_held
 from serving.published import NothingPublished, Published, read_current
 
-QUARANTINE_DAYS, RECONCILIATION_DAYS = 2, 7  # of the figures below, up to a shop's newest day
+QUARANTINE_DAYS, RECONCILIATION_DAYS = 2, 7  # the period of the figures below, up to a shop's newest day
 
 
 class Share(NamedTuple):
-    """part of whole, of one shop; shop is None for lines that belong to no shop."""
+    """A part of a whole, for one shop; shop is None for lines that belong to no shop."""
 
     shop: str | None
     part: int
@@ -55,7 +55,7 @@ class Health:
 
 
 def read_health(data: Path, shops_file: Path) -> Health:
-    """The current state of a data folder, which may be empty or missing. shops_file: says which shops are fetched."""
+    """The current state of a data folder, which may be empty or missing. shops_file: tells which shops are fetched."""
     disk = shutil.disk_usage(next(folder for folder in (data, *data.parents) if folder.exists()))
     try:
         published = read_current(data)
@@ -78,12 +78,12 @@ def read_health(data: Path, shops_file: Path) -> Health:
 
 
 def quarantined_shares(connection: duckdb.DuckDBPyConnection) -> list[Share]:
-    """The share of each shop's newest events that cannot be processed. connection: to a file with the marts."""
+    """The share of each shop's newest events that cannot be processed. connection: to a database with the marts."""
     return [Share(*row) for row in connection.execute(_QUARANTINED).fetchall()]
 
 
 def missing_order_shares(connection: duckdb.DuckDBPyConnection) -> list[Share]:
-    """The share of each shop's newest orders that the pixel missed. connection: to a file with the marts."""
+    """The share of each shop's newest orders that the pixel missed. connection: to a database with the marts."""
     return [Share(*row) for row in connection.execute(_MISSING_ORDERS).fetchall()]
 
 

@@ -1,4 +1,4 @@
-"""What follows each refresh, and `pixelnova alerts check`: the state of the installation is reported.
+"""Reports the state of the installation, after each refresh and for `pixelnova alerts check`.
 
 Reads the data folder and the published version, writes metrics, sends alerts.
 """
@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 
 
 def report_health(data: Path, shops_file: Path, now: datetime) -> list[Problem]:
-    """Write the metrics, and send alerts about what is wrong or over; returns all problems.
+    """Write the metrics, and send alerts about current and resolved problems; returns the current ones.
 
     Raises:
         ChannelError: alerts cannot be sent.
@@ -36,9 +36,9 @@ def report_health(data: Path, shops_file: Path, now: datetime) -> list[Problem]:
 
 
 def report_after_refresh(data: Path, shops_file: Path, run: str, now: datetime) -> None:
-    """The same after a refresh, which it must not fail: errors go to the log."""
+    """Do the same after a refresh. Errors go to the log, so that they do not fail the refresh."""
     with logging_to(data, COMPONENT, run):
         try:
             report_health(data, shops_file, now)
         except Exception:
-            log.exception("the state after the refresh was not reported")
+            log.exception("could not report the state after the refresh")

@@ -1,7 +1,7 @@
 """Dagster's SQLite storage with connections that stay open.
 
-Reads and writes the same files as Dagster's own storage, which opens a connection for every statement. That takes most
-of the time that a refresh spends in Dagster: a run has a thousand events.
+Reads and writes the same files as Dagster's own storage, which opens a connection for every statement. Opening them
+takes most of the time that a refresh spends in Dagster: a run has a thousand events.
 """
 
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ from dagster._core.storage.event_log.sqlite.sqlite_event_log import SqliteEventL
 from dagster._core.storage.sqlite_storage import DagsterSqliteStorage
 from dagster._serdes import ConfigurableClassData
 
-OPEN_FILES = 4  # of single runs, and the index of all runs
+OPEN_FILES = 4  # one per run, and the index of all runs
 BUSY_SECONDS = 120  # another process may be writing
 
 

@@ -1,6 +1,6 @@
 """Log files: one JSON object per line in data/logs/<component>.jsonl, rotated by size.
 
-Takes records of Python's logging, writes lines without personal data. Several processes may write to one file.
+Takes records from Python's logging, writes lines without personal data. Several processes may write to one file.
 """
 
 import contextlib
@@ -29,10 +29,10 @@ _STANDARD = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime
 
 
 class JsonLines(logging.Formatter):
-    """Formats a record as {at, level, component, run, shop, pid, message, …}; `extra` of the call follows.
+    """Formats a record as {at, level, component, run, shop, pid, message, …}, followed by the call's `extra`.
 
-    run: id of the refresh, or of the server's lifetime. shop: None if the line does not concern a single shop. Texts
-    lose personal data; of an exception, its message and the places in the code remain.
+    run: id of the refresh, or of the server's lifetime. shop: None if the line does not concern a single shop. Personal
+    data is removed from texts; of an exception, its message and the places in the code are kept.
     """
 
     def __init__(self, component: str, run: str) -> None:
@@ -99,12 +99,12 @@ def log_files(data: Path) -> list[Path]:
 
 
 def is_being_written(file: Path) -> bool:
-    """Whether lines are appended to a log file; otherwise it was rotated."""
+    """Whether a log file still receives lines; otherwise it was rotated."""
     return _age(file) == 0
 
 
 def file_handler(data: Path, component: str, run: str) -> logging.Handler:
-    """Writes the log of a component in this process."""
+    """The handler that writes a component's log in this process."""
     handler = RotatingFile(str(data / FOLDER / f"{component}.jsonl"))
     handler.setFormatter(JsonLines(component, run))
     return handler
@@ -128,7 +128,7 @@ def logging_to(data: Path, component: str, run: str) -> Iterator[None]:
 
 
 def server_logging(data: Path, component: str) -> dict[str, Any]:
-    """The configuration (`logging.config.dictConfig`) of a server and its workers: the file, and warnings on stderr."""
+    """The `logging.config.dictConfig` configuration of a server and its workers: the file, and warnings on stderr."""
     file = str(data / FOLDER / f"{component}.jsonl")
     return {
         "version": 1,

@@ -1,7 +1,7 @@
-"""Metrics of freshness, failures and sizes, for Prometheus' node_exporter (its textfile collector).
+"""Freshness, failure and size metrics for the textfile collector of Prometheus' node_exporter.
 
-Takes the health of an installation, writes data/metrics/pixelnova.prom. Times are timestamps, not ages: they stay right
-while nothing is written.
+Takes the health of an installation, writes data/metrics/pixelnova.prom. Times are timestamps, not ages: they stay
+correct while nothing is written.
 """
 
 from collections import Counter
@@ -36,10 +36,10 @@ def write_metrics(data: Path, health: Health, found: Sequence[Problem], now: dat
     _add_published(gauge, data, health)
     gauge("disk_free_bytes", "Free bytes on the disk of the data folder.").set(health.disk_free)
     gauge("disk_size_bytes", "Size of that disk.").set(health.disk_total)
-    size = gauge("size_bytes", "Bytes of a part of the data folder.", "part")
+    size = gauge("size_bytes", "Size of a part of the data folder, in bytes.", "part")
     for part, path in _parts(data).items():
         size.labels(part).set(_size(path))
-    lasting = gauge("problems", "Problems that last, by kind, as `pixelnova alerts check` finds them.", "kind")
+    lasting = gauge("problems", "Current problems, by kind, as `pixelnova alerts check` finds them.", "kind")
     counts = Counter(problem.key.split()[0] for problem in found)
     for kind in KINDS:
         lasting.labels(kind).set(counts[kind])
@@ -49,10 +49,10 @@ def write_metrics(data: Path, health: Health, found: Sequence[Problem], now: dat
 
 
 def _add_refresh(gauge: MakeGauge, health: Health) -> None:
-    waiting = gauge("waiting_landing_files", "Sealed landing files that wait to be loaded.")
+    waiting = gauge("waiting_landing_files", "Sealed landing files waiting to be loaded.")
     waiting.set(len(health.waiting))
     if health.waiting:
-        oldest = gauge("oldest_waiting_landing_file_timestamp_seconds", "When the oldest of them was begun.")
+        oldest = gauge("oldest_waiting_landing_file_timestamp_seconds", "When the oldest of them was created.")
         oldest.set(health.waiting[0].timestamp())
     if health.last is not None:
         began_at = gauge("refresh_began_timestamp_seconds", "When the last refresh began.")

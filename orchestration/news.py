@@ -71,7 +71,7 @@ def remember(data: Path, shops_file: Path, read: dict[str, str], raw: str) -> No
     """Record that a complete refresh has ended.
 
     Args:
-        read: the inputs as they were at its start; digests of what it wrote itself are taken now.
+        read: the inputs when the refresh started; digests of what it wrote itself are taken now.
         raw: the value of build_state.raw_state after the load.
     """
     now = inputs_on_disk(data, shops_file)
@@ -99,7 +99,7 @@ def news(data: Path, shops_file: Path) -> list[str]:
 
 
 def fetched_apis(data: Path, shops: Sequence[Shop]) -> list[AdminApi]:
-    """The Admin APIs to fetch from: those with a token, except of shops that have uninstalled the app."""
+    """The Admin APIs to fetch from: those with a token, unless the shop has uninstalled the app."""
     uninstalled = uninstalled_shops(data)
     return [api for api in admin_apis(shops) if api.shop not in uninstalled]
 

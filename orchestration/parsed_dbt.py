@@ -1,7 +1,7 @@
 """The command `pixelnova-dbt`: dbt with the manifest that dbt_manifest.py has parsed. Takes dbt's arguments.
 
 Reads the manifest, writes what dbt writes. dbt's own cache of the parsed project depends on the path of the warehouse,
-and checking it costs as much as building many models. Where PIXELNOVA_ENGINE is spark, spark_build.py builds.
+and checking it costs as much as building many models. If PIXELNOVA_ENGINE is spark, spark_build.py builds.
 """
 
 import gc
@@ -21,7 +21,7 @@ _PRINTED = ("info", "warn", "error")
 
 
 def parsed_project(target: str = DUCKDB) -> "Manifest":
-    """The project parsed for a target, for one run of dbt, which changes it.
+    """The project parsed for a target. Valid for one run of dbt, which modifies it.
 
     Raises:
         DbtProjectError: dbt cannot parse the project.
@@ -41,9 +41,9 @@ def main() -> None:
         sys.exit(build(sys.argv[1:]))  # runs this command for each of its steps
     from dbt.cli.main import cli
 
-    gc.disable()  # most of what dbt makes lives until the end of the run: collecting takes a tenth of it
+    gc.disable()  # most of dbt's objects live until the end of the run: collecting takes a tenth of it
     arguments, callbacks = sys.argv[1:], []
-    # dbt formats every debug event as JSON before it looks at the level: a tenth of a run that Dagster reads.
+    # dbt formats every debug event as JSON before it checks the level, which takes a tenth of a run under Dagster.
     if os.environ.get("DBT_LOG_FORMAT") == "json":
         arguments, callbacks = [*arguments, "--log-level", "none"], [_print_event]
     target = arguments[arguments.index("--target") + 1] if "--target" in arguments else DUCKDB

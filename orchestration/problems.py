@@ -10,12 +10,12 @@ from datetime import datetime, timedelta
 from orchestration.health import QUARANTINE_DAYS, RECONCILIATION_DAYS, Health, Share
 from orchestration.settings import number_setting
 
-MIN_COUNT = 20  # of quarantined events or of orders; fewer are not significant
+MIN_COUNT = 20  # of quarantined events or missed orders; fewer are not significant
 
 
 @dataclass(frozen=True)
 class Thresholds:
-    """From which value something is a problem. Shares are between 0 and 1."""
+    """The values beyond which something is a problem. Shares are between 0 and 1."""
 
     stale_minutes: float = 120.0
     disk_free_share: float = 0.1
@@ -39,7 +39,7 @@ class Thresholds:
 
 @dataclass(frozen=True)
 class Problem:
-    """One thing that is wrong. key: the same as long as it lasts. since: None if only its discovery is known."""
+    """One thing that is wrong. key: the same as long as it lasts. since: None if unknown."""
 
     key: str
     what: str
@@ -73,7 +73,7 @@ def _refresh(health: Health) -> Iterator[Problem]:
     if last is None:
         return
     began_at = datetime.fromisoformat(last.began_at)
-    see = f"See `pixelnova logs --run {last.run[:8]}` and data/dagster/refresh.log, correct the cause, refresh again."
+    see = f"See `pixelnova logs --run {last.run[:8]}` and data/dagster/refresh.log, fix the cause, then refresh again."
     if last.error is not None:
         yield Problem("refresh", f"The last refresh failed: {last.error.rstrip('.')}.", see, began_at)
     elif last.ended_at is None and not health.is_running:
@@ -126,5 +126,5 @@ def _shares(health: Health, thresholds: Thresholds) -> Iterator[Problem]:
 
 
 def significant(shares: Iterable[Share], limit: float) -> Iterator[Share]:
-    """The shares over a limit that are not of a few events or orders only."""
+    """The shares over a limit, except those of only a few events or orders."""
     return (share for share in shares if share.part >= MIN_COUNT and share.value > limit)

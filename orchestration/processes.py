@@ -19,7 +19,7 @@ STOP_SECONDS = 30
 
 
 class ChildFailed(OrchestrationError):
-    """A child process did not start, or ended with an error; the message is its own."""
+    """A child process did not start, or ended with an error; the message is the child's."""
 
 
 @contextmanager

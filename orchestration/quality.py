@@ -1,6 +1,6 @@
 """Figures about the data that show whether events are lost, missing or late.
 
-Reads the warehouse through an open connection; orchestration/defs/checks.py judges them.
+Reads the warehouse through an open connection; orchestration/defs/checks.py compares them with limits.
 """
 
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ import duckdb
 
 from orchestration.health import Share
 
-WEEKS, MIN_WEEKS = 8, 3  # earlier days that a day is compared with
+WEEKS, MIN_WEEKS = 8, 3  # earlier weeks whose same weekday a day is compared with
 LATE_DAYS = 2  # newest days of a shop
 
 
@@ -62,7 +62,7 @@ def line_counts(connection: duckdb.DuckDBPyConnection, lines: Mapping[str, int],
 
 
 def wrong_row_counts(connection: duckdb.DuckDBPyConnection, published: Mapping[str, int]) -> dict[str, str]:
-    """The tables whose published rows are not those of the warehouse, each with both counts.
+    """The tables whose row counts differ between the published version and the warehouse, with both counts.
 
     Args:
         published: rows by table, such as core.orders.
@@ -79,7 +79,7 @@ def volumes(connection: duckdb.DuckDBPyConnection) -> list[Volume]:
 
 
 def late_shares(connection: duckdb.DuckDBPyConnection) -> list[Share]:
-    """Events that arrived over an hour after they happened, of each shop's newest days."""
+    """The share of each shop's newest events that arrived over an hour after they happened."""
     return [Share(*row) for row in connection.execute(_LATE).fetchall()]
 
 

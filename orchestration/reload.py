@@ -32,7 +32,7 @@ def reload_everything(data: Path, shops: Sequence[Shop], now: datetime) -> int:
 def reload_days(data: Path, shops: Sequence[Shop], shop: str, days: tuple[str, str], now: datetime) -> int:
     """Forget the landing files with events that a shop sent on these days; returns how many.
 
-    A landing file is loaded as a whole, so that other days and shops in these files are loaded again, too.
+    A landing file is loaded as a whole, so other days and shops in these files are loaded again too.
 
     Args:
         days: the first and the last day received, UTC, such as 2026-11-22.

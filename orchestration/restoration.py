@@ -24,9 +24,9 @@ RESTORED = ("landing", "warehouse.duckdb", "warehouse.duckdb.wal", "published", 
 
 
 class Restored(NamedTuple):
-    """What was restored. kept: configuration files that stayed although the backup has other ones.
+    """What was restored. kept: existing configuration files that differ from the backup's.
 
-    erased_again: people erased since the backup were taken out of it, and nothing is published until the next refresh.
+    erased_again: people erased since the backup were erased from the restored data; the next refresh publishes it.
     """
 
     backup: Backup
@@ -35,11 +35,11 @@ class Restored(NamedTuple):
 
 
 def restore(source: Path, data: Path, shops_file: Path) -> Restored:
-    """Restore a backup into an empty data folder; configuration files only where there is none.
+    """Restore a backup into an empty data folder; existing configuration files are kept.
 
-    source: a backup, or a folder of backups, of which the newest is taken. An interrupted restoration starts over.
+    source: a backup, or a folder of backups, of which the newest is used. An interrupted restoration starts over.
 
-    The data folder may have the folder `privacy` of the lost one: everyone on its suppression list is erased again.
+    The data folder may contain the lost folder's `privacy`: everyone on its suppression list is erased again.
 
     Raises:
         BackupError: the backup is missing or damaged, or the data folder is not empty.
@@ -79,7 +79,7 @@ def restore(source: Path, data: Path, shops_file: Path) -> Restored:
 
 
 def _join_privacy(data: Path, unfinished: Path) -> bool:
-    """Add the backup's suppression list and requests to those of the data folder; whether that had newer ones."""
+    """Merge the backup's suppression list and requests into the data folder's; whether the backup lacked any."""
     ours, theirs = privacy_folder(data), privacy_folder(unfinished)
     if not ours.exists():
         return False
@@ -98,7 +98,7 @@ def _join_privacy(data: Path, unfinished: Path) -> bool:
 
 
 def _refuse_unless_empty(data: Path, backup: Backup) -> None:
-    """Remove what an interrupted restoration left; any other content is refused."""
+    """Remove what an interrupted restoration left behind; refuse any other content."""
     if (data / RESTORING).exists():
         known = {file.path.removeprefix(f"{DATA}/") for file in backup.files}
         landed = [path for path in landing_folder(data).rglob("events-*") if path.is_file()]

@@ -118,7 +118,7 @@ def delete_old_runs(instance: dg.DagsterInstance, history: Path, keep: Sequence[
 
 
 def _delete_check_results(instance: dg.DagsterInstance, run_id: str) -> None:
-    """Dagster does not delete the results of asset checks with their run."""
+    """Delete the results of a run's asset checks, which Dagster leaves behind."""
     storage = instance.event_log_storage
     if isinstance(storage, SqlEventLogStorage):
         with storage.index_connection() as connection:

@@ -37,12 +37,12 @@ class LastRun(NamedTuple):
 
 
 class RunLog:
-    """Logs the steps of one run and collects the reasons of those that fail."""
+    """Logs the steps of one run and collects why steps fail."""
 
     def __init__(self, run_id: str, job: str) -> None:
         self.run_id, self.began_at = run_id, _now()
         self.failures: list[str] = []
-        self.is_done = False  # whether what is published is made of what was loaded
+        self.is_done = False  # whether the published version contains everything that was loaded
         self._started = time.monotonic()
         log.info("%s started", job)
 
@@ -72,7 +72,7 @@ class RunLog:
 def logged_run(data: Path, instance: Any, run: Any, is_refresh: bool) -> Iterator[RunLog]:
     """Log a Dagster run while the block runs.
 
-    is_refresh: whether it is a complete refresh, whose end is remembered in data/last_run.json.
+    is_refresh: whether it is a complete refresh, whose end is recorded in data/last_run.json.
     """
     with logging_to(data, COMPONENT, run.run_id):
         run_log = RunLog(run.run_id, run.job_name)

@@ -69,7 +69,7 @@ def refresh(
     """Load, build and publish, unless nothing has changed since the last refresh.
 
     Args:
-        full: load the whole landing archive again and rebuild every table. Shopify's answers are kept.
+        full: load the whole landing archive again and rebuild every table. Data fetched from Shopify is kept.
         on_plan: called once with the number of assets.
         on_asset: called with the name of each asset that is done.
         on_message: called with progress messages of slow sources, such as a large catalogue.
@@ -153,10 +153,10 @@ def refresh(
 
 @contextlib.contextmanager
 def _watched_signals() -> Iterator[Callable[[], bool]]:
-    """Yields a function that says whether SIGINT or SIGTERM has arrived.
+    """Yield a function that returns whether SIGINT or SIGTERM has arrived.
 
-    The exception that a signal's handler raises may be lost: DuckDB reports a failed query instead, and Python ignores
-    exceptions of finalizers.
+    The exception that a signal handler raises may be lost: DuckDB reports a failed query instead, and Python ignores
+    exceptions in finalizers.
     """
     arrived = set()
     reading, writing = socket.socketpair()
@@ -224,7 +224,7 @@ def _logging_to(log: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _stderr_to(file: TextIO) -> Iterator[None]:
-    """Redirect stderr of child processes, too: Ctrl-C reaches those of Dagster, which print tracebacks."""
+    """Redirect the stderr of child processes too: on Ctrl-C, those of Dagster print tracebacks."""
     terminal = os.dup(2)
     os.dup2(file.fileno(), 2)
     try:

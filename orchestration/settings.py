@@ -1,7 +1,7 @@
 """Paths of this installation.
 
 Reads PIXELNOVA_DATA (default: data/ of the project) and PIXELNOVA_SHOPS (default: shops.toml of the project) from the
-environment, so that child processes (the collector, dbt, Dagster's runs) use the same as their parent.
+environment, so that child processes (the collector, dbt, Dagster's runs) use the same paths as their parent.
 """
 
 import os
@@ -51,7 +51,7 @@ def make_data_folder() -> Path:
     folder = data_folder()
     if "'" in str(folder):
         raise DataFolderError(
-            f"{folder} has an apostrophe in its path, which dlt cannot load from: choose another with --data."
+            f"{folder} has an apostrophe in its path, which dlt cannot load from: choose another folder with --data."
         )
     try:
         folder.mkdir(parents=True, exist_ok=True)

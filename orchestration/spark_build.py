@@ -1,7 +1,7 @@
 """Builds the warehouse on Spark: what `pixelnova-dbt build` does where PIXELNOVA_ENGINE is spark.
 
-Reads and writes data/warehouse.duckdb. Its raw tables go to the cluster, dbt builds the models there, their tables come
-back, and dbt's data tests check them here. So everything before and after the build is the same on both engines.
+Reads and writes data/warehouse.duckdb. Sends the raw tables to the cluster, where dbt builds the models; fetches the
+built tables, and runs dbt's data tests on them here. Everything before and after the build is the same on both engines.
 """
 
 import json
@@ -26,7 +26,7 @@ NO_TESTS = ("--exclude-resource-type", "test")
 
 
 def build(arguments: Sequence[str]) -> int:
-    """Run `dbt build` with these arguments on Spark, and its data tests on what came back; dbt's exit code.
+    """Run `dbt build` with these arguments on Spark, and the data tests on the fetched tables; returns dbt's exit code.
 
     Raises:
         SparkUnreachable: the cluster does not answer.
@@ -43,22 +43,22 @@ def build(arguments: Sequence[str]) -> int:
         models = [
             node for node in nodes if node["resource_type"] == "model" and node["config"]["materialized"] != "view"
         ]
-        kept = [model for model in models if not model["name"].endswith("_this_run")]  # the others are input of a build
+        kept = [model for model in models if not model["name"].endswith("_this_run")]  # the others are build inputs
         fetch_built_tables(spark, warehouse, folder, [f"{model['schema']}.{model['name']}" for model in kept])
         code = _dbt("test", "--exclude-resource-type", "unit_test", "--exclude", "tag:thorough")
     return code
 
 
 def _create_tables() -> int:
-    """Create empty tables in DuckDB, with types and comments, and the views: as dbt creates them there."""
+    """Create the views and empty tables in DuckDB, with types and comments, as dbt does there."""
     silently = {"DBT_LOG_FORMAT": "text"}  # Dagster reads events in JSON, and must not see these models twice
     tables = ("build", "--quiet", "--empty", "--full-refresh", "--exclude-resource-type", "unit_test", *NO_TESTS)
-    views = ("run", "--quiet", "--select", "config.materialized:view")  # with --empty, they select no rows
+    views = ("run", "--quiet", "--select", "config.materialized:view")  # with --empty, they would select no rows
     return _dbt(*tables, environment=silently) or _dbt(*views, environment=silently)
 
 
 def _dbt(*arguments: str, environment: Mapping[str, str] | None = None) -> int:
-    """Run dbt in a process of its own, since each engine has its adapter; it inherits the lock of the warehouse."""
+    """Run dbt in its own process, because each engine has its own adapter. It inherits the warehouse lock."""
     environment = {**os.environ, ENGINE_VARIABLE: DUCKDB, **(environment or {})}
     command = [sys.executable, "-m", "orchestration.parsed_dbt", *arguments]
     return subprocess.run(command, env=environment, close_fds=False).returncode

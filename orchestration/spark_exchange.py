@@ -1,7 +1,7 @@
 """Moves tables between the warehouse file and a Spark cluster, as Parquet files in a folder that both can read.
 
-Reads data/warehouse.duckdb; writes the raw tables to `raw` in that folder, for tables of Spark's, and the tables that
-dbt has built on Spark back to the warehouse. The folder is PIXELNOVA_EXCHANGE; default: data/exchange.
+Reads data/warehouse.duckdb; writes the raw tables to `raw` in that folder, where Spark reads them, and the tables that
+dbt built on Spark back to the warehouse. The folder is PIXELNOVA_EXCHANGE; default: data/exchange.
 """
 
 import os
@@ -22,7 +22,7 @@ from orchestration.settings import number_setting
 EXCHANGE_VARIABLE = "PIXELNOVA_EXCHANGE"
 HOST_VARIABLE, PORT_VARIABLE, USER_VARIABLE = "PIXELNOVA_SPARK_HOST", "PIXELNOVA_SPARK_PORT", "PIXELNOVA_SPARK_USER"
 LEDGER = "intermediate.int_landing_files_processed"
-AT_ONCE = 2  # statements on Spark
+AT_ONCE = 2  # concurrent statements on Spark
 CONNECT_SECONDS = 10
 TYPES = {
     "VARCHAR": "string",
@@ -42,7 +42,7 @@ def exchange_folder(data: Path) -> Path:
 
 
 class Spark(NamedTuple):
-    """A Thrift server of Spark; statements run in sessions of their own, in UTC."""
+    """Spark's Thrift server; each call opens its own session, in UTC."""
 
     host: str
     port: int
@@ -50,13 +50,13 @@ class Spark(NamedTuple):
 
     @classmethod
     def of_environment(cls) -> "Spark":
-        """The server that dbt's target `spark` uses, too."""
+        """The server that the environment names; dbt's target `spark` uses it too."""
         number = number_setting(PORT_VARIABLE, 10_000)
         return cls(os.environ.get(HOST_VARIABLE, "127.0.0.1"), int(number), os.environ.get(USER_VARIABLE, "pixelnova"))
 
     @contextmanager
     def session(self) -> Iterator[Any]:
-        """A cursor (Python's DB API).
+        """Open a session; yields its cursor (Python's DB API).
 
         Raises:
             SparkUnreachable: the server does not answer, or its client is not installed.
@@ -92,14 +92,14 @@ class Spark(NamedTuple):
             return cursor.fetchall()
 
     def export(self, table: str, folder: Path) -> None:
-        """Write the rows of a table or view as Parquet files, in place of what the folder contains."""
+        """Write the rows of a table or view as Parquet files, replacing the folder's contents."""
         self.execute(f"insert overwrite directory '{folder}' using parquet select * from {table}")
 
 
 def send_raw_tables(spark: Spark, warehouse: Path, folder: Path, everything: bool) -> None:
-    """Write the raw tables, and the days kept of expired events, and make them tables of Spark's.
+    """Write the raw tables, and the daily rows kept of expired events, and create Spark tables over them.
 
-    Events are written once per load, unless rows of the load were put aside since.
+    Events are written once per load, and again if rows of the load have been put aside since.
 
     Args:
         everything: write all events again; an erasure may have changed any of them.
@@ -134,7 +134,7 @@ def send_raw_tables(spark: Spark, warehouse: Path, folder: Path, everything: boo
 
 
 def write_events(connection: duckdb.DuckDBPyConnection, target: Path) -> None:
-    """A file for each load, with the events of its landing files."""
+    """Write one file per load, with the events of its landing files."""
     loads = connection.execute(
         "select _dlt_load_id, sum(events)::bigint from raw_pixel.landing_files group by all order by all"
     ).fetchall()
@@ -168,7 +168,7 @@ def drop_built_tables(spark: Spark, schemas: Collection[str]) -> None:
 
 
 def fetch_built_tables(spark: Spark, warehouse: Path, folder: Path, built: Collection[str]) -> None:
-    """Replace the rows of these tables, by schema and name, and the ledger by those on Spark, in one transaction."""
+    """Replace the rows of these tables (schema.name) and of the ledger with Spark's, in one transaction."""
     exported = folder / "built"
     shutil.rmtree(exported, ignore_errors=True)
     with connect(warehouse) as connection:

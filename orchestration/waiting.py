@@ -1,4 +1,4 @@
-"""Whether sealed landing files have waited so long, or are so large, that a refresh should not wait for its schedule.
+"""Whether sealed landing files have waited so long, or are so large, that a refresh should start before its schedule.
 
 Reads the landing folder, and how the last refresh ended.
 """
@@ -17,14 +17,14 @@ DEFAULT_MINUTES, DEFAULT_MEGABYTES = 30.0, 256.0
 
 
 class Waiting(NamedTuple):
-    """Whether to refresh now, and why, or why not."""
+    """Whether to refresh now, and why or why not."""
 
     is_due: bool
     reason: str
 
 
 def waiting(data: Path, now: datetime) -> Waiting:
-    """Whether the waiting files call for a refresh; after a failed one, not before the set time has passed again.
+    """Whether the waiting files call for a refresh; after a failed one, only once the time limit has passed again.
 
     Raises:
         SettingError: a limit is not a number of at least 0.
@@ -33,7 +33,7 @@ def waiting(data: Path, now: datetime) -> Waiting:
     megabytes = number_setting(MEGABYTES_VARIABLE, DEFAULT_MEGABYTES)
     files = sealed_files(landing_folder(data))
     if not files:
-        return Waiting(False, "No landing file waits.")
+        return Waiting(False, "No landing files are waiting.")
     waited, size = now - begun_at(files[0]), sum(_size(file) for file in files) / 1_000_000
     found = (
         f"{len(files):,} landing files ({size:,.1f} MB) wait, the oldest for {waited.total_seconds() / 60:,.0f} minutes"

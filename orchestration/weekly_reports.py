@@ -22,7 +22,7 @@ KEPT_WEEKS = 104
 
 
 class ReportsFailed(OrchestrationError):
-    """The reports of some shops failed; the message has the reasons. All others are written and sent."""
+    """The reports of some shops failed; the message gives the reasons. All others were written and sent."""
 
 
 class Written(NamedTuple):
@@ -83,7 +83,7 @@ def _write(data: Path, report: WeeklyReport) -> Path:
 
 
 def _send(report: WeeklyReport, file: Path) -> str:
-    """Send to the channels of the shop and to those of all shops, once: if it fails, the next call tries again."""
+    """Send once, to the shop's channels and to those for all shops. If sending fails, the next call tries again."""
     sent = file.with_suffix(".sent")
     if sent.exists():
         return "sent before"

@@ -1,4 +1,4 @@
-"""`python -m orchestration.cli`: the command where the environment is not activated."""
+"""`python -m orchestration.cli`: runs the command where the environment is not activated."""
 
 from orchestration.cli import main
 

@@ -11,7 +11,7 @@ from orchestration.settings import data_folder, shops_file
 
 
 def backup(
-    target: Annotated[Path, typer.Argument(help="Folder of all backups, on another disk.")],
+    target: Annotated[Path, typer.Argument(help="Folder for backups, on another disk.")],
     wait: Annotated[float, typer.Option(min=0, help="Minutes to wait for a refresh in progress.")] = 60.0,
 ) -> None:
     """Back up landing files, warehouse, published version and configuration, while the collector runs."""

@@ -39,7 +39,7 @@ def demo(
     stored, refused = counts["stored"], counts["consent_refused"]
     console.print(f"The collector stored {stored:,} events; {refused:,} without consent were counted, not stored.")
     store = AdminStore(shop.domain, build_catalogue(seed), simulated.orders, shop.currency)
-    plus = Bucket(maximum=20_000, restore_rate=1000)  # the rate limit of Shopify's plan Plus
+    plus = Bucket(maximum=20_000, restore_rate=1000)  # the rate limit of the Shopify Plus plan
     with running_admin_api(AdminApi(store, DEMO_TOKEN, plus)) as api_url:
         os.environ |= {URL_VARIABLE: api_url, token_variable(shop.domain): DEMO_TOKEN}
         refreshed = run_refresh()

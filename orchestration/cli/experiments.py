@@ -59,7 +59,7 @@ def edits_of_begun_phases() -> list[str]:
 
 
 def edits(declared: Sequence["Experiment"], published: dict[str, list["ServedPhase"]], now: datetime) -> Iterator[str]:
-    """A sentence for each published phase that has begun and is not declared as it was."""
+    """A sentence for each published phase that has begun and whose declaration was changed or removed."""
     phases = {(one.shop, one.key, phase.number): (one, phase) for one in declared for phase in one.phases}
     for shop, begun in published.items():
         for served in begun:

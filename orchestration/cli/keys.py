@@ -38,7 +38,7 @@ def add(
     file = keys_file(data_folder())
     key, text = add_key(file, chosen_shop(shop).domain, scopes, label, tuple(allow or ()), requests_per_minute)
     console.print(f"Key {key.id} for {key.shop} ({', '.join(key.scopes)}). It will not be shown again:")
-    print(text)  # noqa: T201  (as it is, to be piped)
+    print(text)  # noqa: T201  (unformatted, so that it can be piped)
 
 
 def list_keys() -> None:

@@ -38,7 +38,7 @@ def erase(
     customer: CustomerOption = None,
     client: ClientOption = None,
     order: OrderOption = None,
-    everything: Annotated[bool, typer.Option("--all", help="Erase everything of the store.")] = False,
+    everything: Annotated[bool, typer.Option("--all", help="Erase all data of the store.")] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation of --all.")] = False,
 ) -> None:
     """Erase a person, or a whole store, from tables, files and published versions, and block later data about them."""
@@ -47,7 +47,7 @@ def erase(
 
     subject = _subject(shop, customer, client, order, everything)
     if everything and not yes:
-        typer.confirm(f"Erase everything of {shop}? This cannot be undone.", abort=True)
+        typer.confirm(f"Erase all data of {shop}? This cannot be undone.", abort=True)
     request = new_request(make_data_folder(), shop, ERASE, subject, whole_shop=everything)
     run_refresh()
     [done] = [one for one in read_requests(data_folder()) if one.request_id == request.request_id]
@@ -61,7 +61,7 @@ def erase(
 def export(
     shop: ShopOption, customer: CustomerOption = None, client: ClientOption = None, order: OrderOption = None
 ) -> None:
-    """Write everything that is held about a person into a folder, as JSON and CSV with a readme."""
+    """Write all data held about a person into a folder, as JSON and CSV with a readme."""
     from ingestion.privacy.export import export_pending, exports_folder
     from ingestion.privacy.requests import EXPORT, new_request
     from orchestration.warehouse_lock import warehouse_lock
@@ -126,7 +126,7 @@ def _subject(
     given = {CUSTOMER: customer, CLIENT: client, ORDER: order}
     stated = [(kind, value) for kind, value in given.items() if value is not None]
     if len(stated) + everything != 1:
-        raise SubjectMissing("Use one of --customer, --client, --order (or --all, to erase everything of the store).")
+        raise SubjectMissing("Use one of --customer, --client, --order (or --all, to erase all data of the store).")
     found = [identifier(kind, value) for kind, value in stated]
     if None in found:
         raise SubjectMissing(f"{stated[0][1]!r} is not an id.")

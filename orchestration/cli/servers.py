@@ -1,4 +1,4 @@
-"""Commands that run servers until Ctrl-C: the read API, the demo shop, the development set-up."""
+"""Commands that run servers until Ctrl-C: the read API, the dashboard, the demo shop, the development setup."""
 
 import importlib.util
 import sys
@@ -81,7 +81,7 @@ def dev() -> None:
 
 
 def check_ports() -> None:
-    """Check that the demo shop's ports are free, before the minute of work rather than after it.
+    """Check that the demo shop's ports are free, before the minute of work that precedes it.
 
     Raises:
         CannotListen: one of them is in use.

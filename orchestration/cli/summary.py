@@ -22,7 +22,7 @@ Rows = Callable[..., list[tuple[Any, ...]]]
 
 
 def summary_tables(published: Published, warnings: Sequence[BuildWarning] = ()) -> RenderableType:
-    """Events received; per store visits, sales, funnel, products, backtest; rules without effect and warnings."""
+    """Events received; each store's visits, sales, funnel, products and backtest; rules without effect; warnings."""
     with published.connect() as connection:
 
         def rows(sql: str, shop: str | None = None) -> list[tuple[Any, ...]]:

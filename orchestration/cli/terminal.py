@@ -33,7 +33,7 @@ def progress_bar() -> "Progress":
 
 
 def print_finding(finding: "Finding", unknown: str = "?") -> None:
-    """Print a mark, the part, what was found, and the remedy. unknown: the mark of what is neither ok nor failed."""
+    """Print a mark, the part, what was found, and the remedy. unknown: the mark for that verdict."""
     mark = {"ok": "[green]✓[/green]", "failed": "[red]✗[/red]", "unknown": f"[yellow]{unknown}[/yellow]"}
     console.print(f"{mark[finding.verdict]} [bold]{escape(finding.part)}[/bold]", Text(finding.found), soft_wrap=True)
     if finding.remedy:

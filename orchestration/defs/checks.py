@@ -1,6 +1,6 @@
-"""Checks of what dbt cannot see: files, the published version, the disk, and figures that are unusual, not wrong.
+"""Checks of what dbt cannot see: files, the published version, the disk, and figures that are unusual but not wrong.
 
-dbt's own tests are checks of its models, and a failed one stops the publication. The checks here stop nothing.
+dbt's own tests check its models, and a failed one stops the publication. The checks here stop nothing.
 """
 
 import shutil
@@ -24,7 +24,7 @@ LATE_SHARE = 0.2
 VOLUME = dg.AssetCheckSpec(
     "last_day_has_the_usual_number_of_events",
     asset=["operations", "event_volume"],
-    description="The last whole day of each shop, compared with the median of the same weekday in eight weeks before.",
+    description="The last whole day of each shop, compared with the same weekday's median in the eight weeks before.",
 )
 LATENESS = dg.AssetCheckSpec(
     "events_arrive_within_an_hour",
@@ -44,7 +44,7 @@ LOSS = dg.AssetCheckSpec(
 ROWS = dg.AssetCheckSpec(
     "published_rows_are_the_rows_of_the_marts",
     asset=published_version,
-    description="The manifest counts as many rows of each table as the warehouse has.",
+    description="The manifest has the warehouse's row count for each table.",
 )
 DISK = dg.AssetCheckSpec(
     "disk_has_room",
@@ -92,7 +92,7 @@ def quality_of_publication(warehouse: Warehouse) -> Iterator[dg.AssetCheckResult
 
 
 def _thresholds() -> Thresholds:
-    """The alert thresholds; the defaults if one is malformed: `pixelnova doctor` reports that, and no run fails."""
+    """The alert thresholds, or the defaults if one is malformed: `pixelnova doctor` reports that, and no run fails."""
     try:
         return Thresholds.of_environment()
     except SettingError:

@@ -1,4 +1,4 @@
-"""Results of experiments in Python, between the models and the publication."""
+"""Computes experiment results in Python, between the models and the publication."""
 
 from collections.abc import Iterator
 
@@ -11,7 +11,7 @@ from orchestration.defs.transformation import models
 DESCRIPTIONS = {
     "results": "Every metric of every variation against the control.",
     "sample_ratios": "Units of every variation and segment, and how many were expected.",
-    "verdicts": "What every experiment says, in one sentence.",
+    "verdicts": "The verdict on every experiment, in one sentence.",
 }
 RESULTS = [dg.AssetKey(["experiments", table]) for table in DESCRIPTIONS]
 READ = ("exposures", "shops", "effectiveness")

@@ -49,9 +49,9 @@ class RawTables(DagsterDltTranslator):
 
 
 class Reload(dg.Config):
-    """Archived landing files to load again before new ones: all, or those with events of a shop and some days.
+    """Archived landing files to load again before new ones: all, or those with a shop's events of some days.
 
-    first_day, last_day: received, UTC, such as 2026-11-22.
+    first_day, last_day: days received, UTC, such as 2026-11-22.
     """
 
     everything: bool = False
@@ -107,7 +107,7 @@ def experiments(context: dg.AssetExecutionContext, dlt: DagsterDltResource, ware
     dagster_dlt_translator=RawTables(),
 )
 def privacy(context: dg.AssetExecutionContext, dlt: DagsterDltResource, warehouse: Warehouse) -> Iterator[Any]:
-    """Requests about people; those for erasure are carried out first, in raw tables and files."""
+    """Requests about people; erasures are carried out first, in raw tables and files."""
     incremental = engine() == DUCKDB
     erased = erase_pending(warehouse.data, warehouse.shops, mark_for_rebuild, incremental)
     expired = expire(warehouse.data, warehouse.shops, mark_for_rebuild, incremental=incremental)
@@ -185,7 +185,7 @@ def shopify(context: dg.AssetExecutionContext, dlt: DagsterDltResource, warehous
     dagster_dlt_translator=RawTables(),
 )
 def catalogue(context: dg.AssetExecutionContext, dlt: DagsterDltResource, warehouse: Warehouse) -> Iterator[Any]:
-    """The catalogue files of each shop that has some and no Admin API token."""
+    """The catalogue files of each shop without an Admin API token."""
     _refuse_subset(context, "catalogue")
     if warehouse.unchanged(SHOPS, CATALOGUES):
         yield from _unchanged(context)
@@ -197,7 +197,7 @@ def catalogue(context: dg.AssetExecutionContext, dlt: DagsterDltResource, wareho
 def _load(
     context: dg.AssetExecutionContext, resource: DagsterDltResource, source: Any, pipeline: Any, **figures: float
 ) -> Iterator[dg.MaterializeResult]:
-    """Run dlt, and add the seconds of the load and these figures to each table; Dagster draws them over time."""
+    """Run dlt, and add the load's duration and these figures to each table; Dagster plots them over time."""
     began = time.monotonic()
     for result in resource.run(context=context, dlt_source=source, dlt_pipeline=pipeline):
         figures["seconds"] = time.monotonic() - began
@@ -214,7 +214,7 @@ def _reload(context: dg.AssetExecutionContext, warehouse: Warehouse, config: Rel
         files = reload_days(warehouse.data, warehouse.shops, config.shop, days, now)
     else:
         return False
-    context.log.info("%d landing files are loaded again.", files)
+    context.log.info("%d landing files will be loaded again.", files)
     return True
 
 

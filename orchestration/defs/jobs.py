@@ -22,7 +22,7 @@ class Days(dg.Config):
 
 @dg.config_mapping
 def days_to_load_again(days: Days) -> dict[str, Any]:
-    """The configuration of a backfill as that of its assets."""
+    """Translate the configuration of a backfill into that of its assets."""
     return {"ops": {"pixel": {"config": days.model_dump()}}}
 
 
@@ -58,7 +58,7 @@ privacy = dg.define_asset_job(
 def weekly_reports(context: dg.OpExecutionContext, warehouse: Warehouse) -> None:
     """Write last week's report of every shop, and send those that were not sent.
 
-    It only reads what is published, but a live run is recognized by the warehouse's lock.
+    It reads published files only, but takes the warehouse lock, by which a live run is recognized.
     """
     from orchestration.weekly_reports import write_reports  # imports the query layer
 
@@ -68,7 +68,7 @@ def weekly_reports(context: dg.OpExecutionContext, warehouse: Warehouse) -> None
 
 @dg.job(executor_def=dg.in_process_executor)
 def report() -> None:
-    """Write each shop's last week for its merchant, and send it where PIXELNOVA_REPORTS says."""
+    """Write each shop's report of last week, and send it to the channels in PIXELNOVA_REPORTS."""
     weekly_reports()
 
 

@@ -1,4 +1,4 @@
-"""The end of erasures and the packages for people, after publication; and the proof that nothing was left."""
+"""Completes erasures and writes data packages after publication, and checks that no erased data is left."""
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -25,7 +25,7 @@ LOOK_EVERY = timedelta(days=1)
     **PUBLICATION.attributes,
 )
 def fulfilled_requests(warehouse: Warehouse) -> dg.MaterializeResult:
-    """Removes older versions and free space with erased people; writes packages for people who asked for their data."""
+    """Removes erased people from older versions and free space; writes packages for people who asked for their data."""
     erased = purge(warehouse.data, lambda: remove_other_versions(warehouse.data))
     if erased:
         _last_look(warehouse).unlink(missing_ok=True)  # look again now
@@ -35,7 +35,7 @@ def fulfilled_requests(warehouse: Warehouse) -> dg.MaterializeResult:
 
 @dg.asset_check(asset=["privacy", "fulfilled"], name="no_suppressed_identifier_is_left")
 def no_suppressed_identifier_is_left(warehouse: Warehouse) -> dg.AssetCheckResult:
-    """No table of the warehouse contains an identifier of the suppression list; daily, and after each erasure."""
+    """No table of the warehouse contains an identifier from the suppression list; daily, and after each erasure."""
     last, now = _last_look(warehouse), datetime.now(UTC)
     if last.exists() and now - datetime.fromtimestamp(last.stat().st_mtime, UTC) < LOOK_EVERY:
         return dg.AssetCheckResult(passed=True, metadata={"checked": "less than a day ago"})

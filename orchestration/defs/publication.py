@@ -31,14 +31,14 @@ def published_version(context: dg.AssetExecutionContext, warehouse: Warehouse) -
     started = time.monotonic()
     manifest = publish(warehouse.file, warehouse.data, running_code(), recent_runs(context.instance)).manifest
     warehouse.is_current()
-    for table, rows in manifest.rows_by_table.items():  # with their history, which dbt does not report
+    for table, rows in manifest.rows_by_table.items():  # includes tables with history, which dbt does not report
         observed = dg.AssetObservation(table.split("."), metadata={"dagster/row_count": rows})
         context.log_event(observed)
     return dg.MaterializeResult(metadata={"seconds": time.monotonic() - started, **_figures(manifest)})
 
 
 def _figures(manifest: Manifest) -> dict[str, Any]:
-    """Figures that Dagster draws over time. lateness: minutes between the newest event and the publication."""
+    """Figures that Dagster plots over time. lateness: minutes between the newest event and the publication."""
     figures: dict[str, Any] = {
         "version": manifest.version,
         "as_of": manifest.as_of or "",

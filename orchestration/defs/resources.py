@@ -104,14 +104,14 @@ class Warehouse(dg.ConfigurableResource):
     def nothing_to_build(self) -> bool:
         """Whether the last complete refresh built and published exactly these raw tables; call after the load.
 
-        Anything else that has changed, the warehouse among it, may be what a build repairs.
+        Any other change, even to the warehouse itself, may be what a build repairs.
         """
         self._raw = raw_state(self.file)
         inputs = (LANDING, SHOPS, EXPERIMENTS, CATALOGUES, PRIVACY, PUBLISHED)
         return self.unchanged(*inputs) and self._last.raw == self._raw
 
     def count_lines(self, files: Sequence[Path]) -> None:
-        """Remember how many lines these landing files, or parts of some, have before they are loaded."""
+        """Count the lines of these landing files, or parts of them, before they are loaded."""
         lines = Counter[str]()
         for file in files:
             try:
@@ -185,7 +185,7 @@ class Warehouse(dg.ConfigurableResource):
 
 
 class Dbt(DbtCliResource):
-    """dbt as a child process, without dagster-dbt's set-up, which takes as long as 50 models and is not needed here."""
+    """dbt as a child process, without dagster-dbt's set-up, which takes as long as 50 models and is not needed."""
 
     @property
     def _cli_version(self) -> Version:

@@ -22,7 +22,7 @@ def hourly(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReas
     return dg.RunRequest() if changed else dg.SkipReason("Nothing has changed since the last refresh.")
 
 
-# At noon UTC it is Monday everywhere, so that the week is over for every shop.
+# By noon UTC, Monday has begun everywhere, so the week is over for every shop.
 weekly = dg.ScheduleDefinition(
     name="weekly",
     job=report,

@@ -1,4 +1,4 @@
-"""When the job `refresh` runs: before its schedule, if many events wait."""
+"""Runs the job `refresh` before its schedule if landing files have waited long or are large."""
 
 from datetime import UTC, datetime
 
@@ -12,7 +12,7 @@ from orchestration.waiting import waiting
 
 @dg.sensor(job=refresh, minimum_interval_seconds=60, default_status=dg.DefaultSensorStatus.RUNNING)
 def waiting_files(context: dg.SensorEvaluationContext) -> dg.RunRequest | dg.SkipReason:
-    """Run if sealed landing files have waited too long or are too large together, unless a run is active."""
+    """Run if sealed landing files have waited too long or are too large in total, unless a run is active."""
     if run_is_active(context.instance):
         return dg.SkipReason("A run is active.")
     found = waiting(data_folder(), datetime.now(UTC))

@@ -26,8 +26,8 @@ class Stage:
         return merged.replace_attributes(freshness_policy=self.freshness)
 
 
-# The schedule skips hours in which nothing has changed, so that a quiet night is not a failure. How long files wait
-# is watched by the sensor and by alerts.
+# The schedule skips hours in which nothing has changed, so a quiet night must not count as a failure. The sensor and
+# the alerts watch how long files wait.
 DAILY = dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=26), warn_window=timedelta(hours=3))
 
 CONFIGURATION = Stage("configuration", "team:platform", None)

@@ -85,10 +85,10 @@ def _build(context: dg.AssetExecutionContext, dbt: DbtCliResource, warehouse: Wa
     """
     target = warehouse.builds / context.run_id
     target.mkdir(parents=True)
-    (target / PARTIAL_PARSE).touch()  # else dagster-dbt copies one, which pixelnova-dbt would not read
+    (target / PARTIAL_PARSE).touch()  # otherwise dagster-dbt copies one, which pixelnova-dbt would not read
 
     def run(arguments: list[str]) -> DbtCliInvocation:
-        (target / RESULTS).unlink(missing_ok=True)  # results of an earlier build are not this one's
+        (target / RESULTS).unlink(missing_ok=True)  # so that results of an earlier build are not read as this one's
         with warehouse.held_by_children():
             return dbt.cli(arguments, context=context, raise_on_error=False, target_path=target)
 

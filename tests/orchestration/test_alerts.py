@@ -47,7 +47,7 @@ def at(tmp_path) -> Reports:
     return Reports(tmp_path)
 
 
-def test_an_alert_says_what_since_when_and_the_remedy(at):
+def test_an_alert_names_the_problem_its_start_and_its_remedy(at):
     body = at(0, FULL, FAILED)
     assert body == (
         "The disk is nearly full.\nSince 2026-11-22 12:00 UTC.\nRemedy: Make room.\n\n"
@@ -119,7 +119,7 @@ def test_without_channels_nothing_is_sent_or_remembered(tmp_path):
 
 @pytest.fixture
 def receiver(monkeypatch) -> Iterator[list[dict]]:
-    """A real HTTP server, which PIXELNOVA_ALERTS names; yields what it has received."""
+    """A real HTTP server, to which PIXELNOVA_ALERTS points; yields what it has received."""
     received: list[dict] = []
 
     class Handler(BaseHTTPRequestHandler):
@@ -142,7 +142,7 @@ def receiver(monkeypatch) -> Iterator[list[dict]]:
 
 
 @needs_apprise
-def test_a_failed_refresh_arrives_at_the_receiver_and_then_its_end(tmp_path, receiver):
+def test_the_receiver_gets_a_failed_refresh_and_then_its_end(tmp_path, receiver):
     shops = PROJECT / "shops.toml"
     (tmp_path / LAST_RUN).write_text(json.dumps({"run": "r", "began_at": NOON.isoformat(), "error": "pixel: no table"}))
     report_after_refresh(tmp_path, shops, "r", NOON)

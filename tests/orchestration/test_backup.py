@@ -85,7 +85,7 @@ def contents(folder: Path) -> dict[str, bytes]:
     }
 
 
-def test_all_files_are_restored_but_the_salts(data, shops, tmp_path, monkeypatch):
+def test_all_files_except_the_salts_are_restored(data, shops, tmp_path, monkeypatch):
     backup = back_up(data, shops, tmp_path / "backups", NOON, 0)
     assert backup.name == "20261122T120000Z"
     copy = restored(backup, tmp_path, monkeypatch)
@@ -143,7 +143,7 @@ def test_the_collector_writes_while_the_backup_is_made(data, shops, tmp_path, mo
 
 
 def test_a_file_that_is_archived_during_the_backup_is_in_it_once(data, shops, tmp_path, monkeypatch):
-    """A refresh ends between the copy of the archive and that under the lock."""
+    """A refresh ends between the first copy of the archive and the copy under the lock."""
     locked = backing_up.warehouse_lock
 
     def after_a_refresh(wait_seconds: float):
@@ -170,7 +170,7 @@ def test_a_part_that_is_erased_during_the_backup_is_not_in_it(data, shops, tmp_p
     assert archived_parts(landing_folder(copy)) == []
 
 
-def test_unchanged_files_are_links_to_the_backup_before(data, shops, tmp_path, monkeypatch):
+def test_unchanged_files_are_links_to_the_previous_backup(data, shops, tmp_path, monkeypatch):
     first = back_up(data, shops, tmp_path / "backups", NOON, 0)
     [part] = archived_parts(landing_folder(data))
     with duckdb.connect(str(warehouse_file(data))) as connection:
@@ -204,7 +204,7 @@ def test_a_damaged_backup_is_refused(data, shops, tmp_path, monkeypatch):
         restored(tmp_path / "config", tmp_path, monkeypatch)
 
 
-def test_a_killed_backup_leaves_none_and_the_next_one_clears_it(data, shops, tmp_path, monkeypatch):
+def test_a_killed_backup_is_not_used_and_the_next_one_removes_it(data, shops, tmp_path, monkeypatch):
     def die(_):
         raise KeyboardInterrupt
 

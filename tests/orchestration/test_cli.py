@@ -131,7 +131,7 @@ def test_interrupted_refresh_exits_with_130_and_one_line(tmp_path, number):
     while not (tmp_path / "warehouse.duckdb").exists():  # the run has started
         assert process.poll() is None and time.monotonic() < deadline
         time.sleep(0.05)
-    os.killpg(process.pid, number)  # as a terminal does: Dagster's children get it too
+    os.killpg(process.pid, number)  # like a terminal: Dagster's children get it too
     _, errors = process.communicate(timeout=120)
     assert errors.startswith("pixelnova: The refresh was interrupted")
     assert process.returncode == 130

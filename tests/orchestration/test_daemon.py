@@ -25,14 +25,14 @@ FINISHED = ("SUCCESS", "FAILURE", "CANCELED")
 
 @pytest.fixture
 def data(tmp_path, monkeypatch, shop) -> Path:
-    """A data folder in which the events of a day wait."""
+    """A data folder with one day of events waiting."""
     from ingestion.simulator.catalogue import build_catalogue
     from ingestion.simulator.shoppers import simulate
     from orchestration.runner import prepare_dagster
 
     monkeypatch.setenv("PIXELNOVA_DATA", str(tmp_path))
     monkeypatch.setenv("PIXELNOVA_REFRESH_MINUTES", "0")
-    for variable in ("PIXELNOVA_DAGSTER", "DAGSTER_HOME", "PATH", "VIRTUAL_ENV"):  # which prepare_dagster sets
+    for variable in ("PIXELNOVA_DAGSTER", "DAGSTER_HOME", "PATH", "VIRTUAL_ENV"):  # prepare_dagster sets them
         monkeypatch.setenv(variable, os.environ.get(variable, ""))
     monkeypatch.delenv("DAGSTER_HOME")
     prepare_dagster()

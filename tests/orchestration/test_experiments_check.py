@@ -16,7 +16,7 @@ SHOP = SHOPS[0].domain
 
 
 def served(experiment):
-    """What the published version holds of an experiment."""
+    """An experiment as the published version holds it."""
     return [
         ServedPhase(
             experiment=experiment.key,
@@ -54,7 +54,7 @@ def sentences(tmp_path):
     return sentences
 
 
-def test_what_has_not_begun_may_change(sentences):
+def test_phases_that_have_not_begun_may_change(sentences):
     assert sentences(HOLDOUT + EXPERIMENT, HOLDOUT + EXPERIMENT) == []
     later = EXPERIMENT.replace("[0.2, 0.8]", "[0.4, 0.6]").replace("end = 2026-11-08", "end = 2026-11-09")
     assert sentences(EXPERIMENT, later.replace("start = 2026-11-08", "start = 2026-11-10")) == []
@@ -81,7 +81,7 @@ def test_phase_that_has_begun_must_not_change(sentences, old, new, what):
     )
 
 
-def test_phase_that_has_begun_must_not_vanish(sentences):
+def test_phase_that_has_begun_must_not_be_removed(sentences):
     [sentence] = sentences(HOLDOUT + EXPERIMENT, EXPERIMENT)
     assert sentence == f"holdout: phase 1 of {SHOP} has begun and is missing. Restore it, and add a phase instead."
 
@@ -110,7 +110,7 @@ def test_command_names_every_mistake(pixelnova, tmp_path):
     assert not (tmp_path / "data" / "warehouse.duckdb").exists()
 
 
-def test_refresh_names_an_edit_of_what_is_published(built_demo, tmp_path, monkeypatch):
+def test_edits_of_published_phases_are_named(built_demo, tmp_path, monkeypatch):
     for name in ("shops.toml", "experiments.toml"):
         (tmp_path / name).write_text((PROJECT / name).read_text())
     monkeypatch.setenv("PIXELNOVA_SHOPS", str(tmp_path / "shops.toml"))

@@ -1,4 +1,4 @@
-"""What cannot be built is put aside with its reason, and everything else is built: events, shops, and neither."""
+"""Events and shops that cannot be built are put aside with the reason, and the rest is built; wrong SQL still fails."""
 
 import shutil
 from pathlib import Path
@@ -82,7 +82,7 @@ def test_an_event_that_cannot_be_built_is_quarantined_alone(tmp_path):
             "    coalesce(sold.orders, 0) as orders,",
             "    coalesce(sold.orders, 0) + case when days.shop like 'bad%' then 1 else 0 end as orders,",
         ),
-        (  # nothing names it: it is found by trials
+        (  # nothing names the shop: trial builds find it
             "daily_sales",
             "    count(*) as orders,",
             "    count(*) + cast(coalesce(sum(case when shop like 'bad%' then cast(shop as bigint) end), 0) as bigint) "

@@ -223,7 +223,7 @@ def test_the_report_of_every_shop_is_written_on_mondays(definitions, built_demo,
 
 
 def test_all_definitions_can_be_loaded_together(definitions):
-    """Names of jobs and of steps must differ, which Dagster's servers find out when they start."""
+    """Job names and step names must differ; Dagster notices that only when its servers start."""
     jobs = {job.name for job in definitions.get_repository_def().get_all_jobs()}
     assert jobs >= {"refresh", "full_rebuild", "backfill", "privacy", "shopify_sync", "report"}
 
@@ -285,7 +285,7 @@ def test_waiting_files_start_a_refresh_unless_a_run_is_active(definitions, tmp_p
             data = sensor.evaluate_tick(dg.build_sensor_context(instance))
             return data.run_requests[0] if data.run_requests else data.skip_message
 
-        assert evaluate() == "No landing file waits."
+        assert evaluate() == "No landing files are waiting."
         land(landing_folder(tmp_path), [line({"id": "1"})])
         assert evaluate().startswith("1 landing files")
         monkeypatch.setenv("PIXELNOVA_REFRESH_MINUTES", "0")
@@ -300,7 +300,7 @@ def test_waiting_files_start_a_refresh_unless_a_run_is_active(definitions, tmp_p
 
 @pytest.fixture
 def load_pixel(definitions, tmp_path, monkeypatch):
-    """Materializes the raw tables of the pixel in a job; the result, and when each landing file was loaded."""
+    """Materializes the pixel's raw tables in a job; returns the result, and the load of each landing file."""
     import dagster as dg
 
     monkeypatch.setenv("PIXELNOVA_DATA", str(tmp_path))
@@ -344,7 +344,7 @@ def test_jobs_load_the_archive_again_in_whole_or_in_part(load_pixel, tmp_path):
     assert unchanged == in_whole
 
 
-def test_a_backfill_names_its_days(definitions):
+def test_a_backfill_needs_a_shop_and_days(definitions):
     import dagster as dg
 
     with pytest.raises(dg.DagsterInvalidConfigError, match="shop"):

@@ -1,4 +1,4 @@
-"""A refresh of two stores; then one that is killed while dbt works, with its data damaged; then another."""
+"""A refresh of three stores; one killed while dbt runs, its data damaged; then one that repairs everything."""
 
 import json
 import os
@@ -108,7 +108,7 @@ def section(output: str, title: str, following: str) -> str:
     return output.split(f"\n{title} ")[1].split(f"\n{following} ")[0]
 
 
-def test_the_summary_is_per_store_and_says_where_there_is_too_little(refreshed):
+def test_the_summary_is_per_store_and_says_where_there_is_too_little_data(refreshed):
     berlin = section(refreshed.output, "Berlin", "Osaka")
     osaka = section(refreshed.output, "Osaka", "Quiet")
     quiet = refreshed.output.split("\nQuiet ")[1]
@@ -119,7 +119,7 @@ def test_the_summary_is_per_store_and_says_where_there_is_too_little(refreshed):
     assert "0.0% @" not in refreshed.output
 
 
-def test_a_warning_of_a_dbt_test_reaches_the_summary_with_its_rows_and_its_query(refreshed):
+def test_a_dbt_test_warning_is_in_the_summary_with_its_rows_and_query(refreshed):
     warnings = refreshed.output.split("Data test warnings (published anyway)")[1]
     assert "every merchant rule has an effect" in warnings
     [build] = (refreshed.data / "dbt").iterdir()
@@ -154,13 +154,13 @@ def test_the_manifest_names_the_load_and_the_code(refreshed):
     assert code.commit is None or re.fullmatch("[0-9a-f]{40}(-dirty)?", code.commit)
 
 
-def test_nothing_is_written_into_the_checkout_but_the_manifest(refreshed):
+def test_only_the_manifest_is_written_into_the_checkout(refreshed):
     assert not list((PROJECT / "dbt_project" / "target").glob("models-*"))
     assert not (PROJECT / ".nux").exists()
 
 
-def test_status_reads_no_warehouse(refreshed, pixelnova):
-    with duckdb.connect(str(warehouse_file(refreshed.data))):  # as a run has it
+def test_status_does_not_read_the_warehouse(refreshed, pixelnova):
+    with duckdb.connect(str(warehouse_file(refreshed.data))):  # open, as during a run
         said = pixelnova("status", data=refreshed.data).stdout
     assert "18 events" in said
     assert "Run in progress" in said
@@ -251,7 +251,7 @@ def test_a_killed_refresh_holds_the_lock_while_dbt_writes_and_the_next_one_repai
         reader.wait()
     assert tables(data) == refreshed.tables
     assert statuses(data) == ["SUCCESS", "FAILURE", "SUCCESS"]
-    runs = published_runs(read_current(data))  # written by the newest run, which was not over
+    runs = published_runs(read_current(data))  # written by the newest run, which had not ended
     assert [run.status for run in runs] == ["started", "failure", "success"]
     assert [run.ended_at is None for run in runs] == [True, False, False] and runs[2].seconds > 0
     assert last_run(data).error is None
@@ -259,7 +259,7 @@ def test_a_killed_refresh_holds_the_lock_while_dbt_writes_and_the_next_one_repai
     assert len(builds) <= 4 and "of-long-ago" not in builds
 
 
-def test_runs_beyond_the_bound_of_the_history_are_deleted_with_their_files(refreshed, monkeypatch):
+def test_runs_beyond_the_history_limits_are_deleted_with_their_files(refreshed, monkeypatch):
     monkeypatch.setenv("PIXELNOVA_DATA", str(refreshed.data))
     monkeypatch.setenv("PIXELNOVA_DAGSTER", str(refreshed.data / "dagster"))
     monkeypatch.setenv("PIXELNOVA_HISTORY_MB", "0")
@@ -285,7 +285,7 @@ while True:
 
 
 def child(parent: int, word: bytes) -> int:
-    """The process id of a child that has this word among its arguments, when there is one."""
+    """Wait for a child process with this word among its arguments; returns its id."""
     found = []
 
     def look() -> bool:

@@ -1,4 +1,4 @@
-"""Log files: what a line holds, what it must not hold, rotation, and the command that prints them."""
+"""Log files: what a line contains, what it must not contain, rotation, and the command that prints them."""
 
 import json
 import logging

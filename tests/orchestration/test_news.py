@@ -42,7 +42,7 @@ def shops(tmp_path):
 
 @pytest.fixture
 def data(tmp_path, shops):
-    """A data folder as a whole refresh leaves it."""
+    """A data folder as a complete refresh leaves it."""
     folder = tmp_path / "data"
     version = folder / "published" / "20261128T120000.000Z"
     version.mkdir(parents=True)
@@ -52,7 +52,7 @@ def data(tmp_path, shops):
     return folder
 
 
-def test_after_a_whole_refresh_there_is_no_news(data, shops):
+def test_after_a_complete_refresh_there_is_no_news(data, shops):
     assert news(data, shops) == []
 
 
@@ -125,7 +125,7 @@ def test_other_code_is_news(data, shops, tmp_path, monkeypatch):
     assert news(data, shops) == [CODE]
 
 
-def test_a_shop_with_an_admin_api_has_to_be_asked(data, shops, monkeypatch):
+def test_a_shop_with_an_admin_api_is_always_news(data, shops, monkeypatch):
     monkeypatch.setenv("PIXELNOVA_SHOPIFY_TOKEN_A", "token")
     assert SHOPIFY in news(data, shops)
 

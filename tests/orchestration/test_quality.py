@@ -1,4 +1,4 @@
-"""Figures about the data: each is right for healthy data, and shows what is wrong otherwise."""
+"""Figures about the data: each is right for healthy data, and otherwise shows what is wrong."""
 
 from datetime import date, datetime, timedelta
 

@@ -27,7 +27,7 @@ ingest_keys = ["key-of-shop-a"]
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """Three loaded and archived landing files: of two days of a, the second with an event of b, and one of b only."""
+    """Three loaded and archived landing files, a day each: one of shop a, one of a and b, one of b."""
     folder = tmp_path_factory.mktemp("reload")
     (folder / "shops.toml").write_text(SHOPS)
     for number, day_and_shops in enumerate([(20, "a"), (21, "ab"), (22, "b")]):
@@ -67,7 +67,7 @@ def events(data) -> list:
         return connection.execute(rows).fetchall()
 
 
-def test_files_of_the_days_are_loaded_again_whole_and_everything_is_built(folder, shops):
+def test_whole_files_of_the_days_are_loaded_again_and_everything_is_rebuilt(folder, shops):
     before = events(folder)
     assert reload_days(folder, shops, "a.myshopify.com", ("2026-11-21", "2026-11-30"), NOW) == 1
     assert needs_rebuild(warehouse_file(folder), "x")

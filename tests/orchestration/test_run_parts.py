@@ -32,7 +32,7 @@ def data(tmp_path, monkeypatch) -> Path:
 
 @pytest.fixture
 def read(data):
-    """Starts a process that keeps the warehouse open for so many seconds."""
+    """Starts a process that keeps the warehouse open for a number of seconds."""
     duckdb.connect(str(warehouse_file(data))).close()
     readers = []
 
@@ -111,7 +111,7 @@ def test_truncated_manifest_is_rewritten(tmp_path):
     assert manifest.read_bytes().rstrip().endswith(b"}")
     assert abs(manifest.stat().st_size - len(whole)) < len(whole) // 100
     assert not list(target.glob("tmp*"))
-    # Only the parsed project is damaged, which dbt reads.
+    # Only the parsed project, which dbt reads, is damaged.
     (target / "partial_parse.msgpack").write_bytes(b"\x81")
     prepare_dbt(target=target)
     assert len((target / "partial_parse.msgpack").read_bytes()) > 1000

@@ -23,7 +23,7 @@ ingest_keys = ["key-of-shop-a"]
 
 @pytest.fixture
 def refresh(pixelnova, tmp_path):
-    """Runs a refresh with a real Admin API of this machine; the output, and the version published after it."""
+    """Runs a refresh against a local Admin API; returns the output, and the version published after it."""
     (tmp_path / "shops.toml").write_text(SHOPS)
     view = {"id": "1", "name": "page_viewed", "clientId": "c", "timestamp": "2026-11-22T10:00:00Z", "data": {}}
     land_events(landing_folder(tmp_path / "data"), DOMAIN, [view])

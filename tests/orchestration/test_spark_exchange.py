@@ -1,4 +1,4 @@
-"""What is sent to Spark, without Spark: tests/spark has the rest."""
+"""What is sent to Spark, tested without Spark; tests/spark has the rest."""
 
 import duckdb
 import pytest
@@ -27,7 +27,7 @@ def test_events_are_written_once_per_load_and_again_when_rows_are_gone(warehouse
     target.mkdir()
 
     def written() -> dict[str, int]:
-        """Write; then the inode of each file, which changes when a file is written again."""
+        """Write, then return the inode of each file, which changes when a file is written again."""
         with duckdb.connect(str(warehouse.file)) as connection:
             write_events(connection, target)
         return {file.name: file.stat().st_ino for file in target.iterdir()}

@@ -26,7 +26,7 @@ def end_last_run(data, minutes_ago: float, ended: bool = True, error: str | None
 
 
 def test_nothing_waits(tmp_path):
-    assert waiting(tmp_path, NOW) == (False, "No landing file waits.")
+    assert waiting(tmp_path, NOW) == (False, "No landing files are waiting.")
 
 
 def test_young_and_small_files_wait_for_the_schedule(tmp_path):
