@@ -124,7 +124,7 @@ def weekly_report(store: Store, shop: str, period: Period) -> WeeklyReport:
     if not info.has_events or period.last < info.first_date:
         raise InvalidPeriod(f"{shop} had no events before {period.last + timedelta(days=1)}: choose a later week.")
     week = _Week(store, info, period)
-    note = f"With events until {info.as_of:%Y-%m-%d %H:%M} UTC, compared with the week before."
+    note = f"Includes events until {info.as_of:%Y-%m-%d %H:%M} UTC, compared with the week before."
     if info.today <= period.last:
         note += " The week was not complete then."
     return WeeklyReport(info, period, note, week.sections())

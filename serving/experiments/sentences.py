@@ -172,7 +172,7 @@ def mixed(share: float, limit: float) -> str:
     """Why a result is withheld: too many visitors saw several variations."""
     return (
         f"{share * 100:.1f} % of the visitors saw several variations, more than {limit * 100:g} %, "
-        "so that the groups overlap"
+        "so the groups overlap"
     )
 
 
