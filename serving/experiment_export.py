@@ -13,7 +13,7 @@ import msgspec
 
 from serving.published import Experiments, ServedPhase, ServedVariation, shop_folder
 
-# Patterns over `<query> <referrer host>`; the first that matches is the channel. The last ones match what is left.
+# Patterns over `<query> <referrer host>`; the first match is the channel. The last ones match what is left.
 CHANNELS = {
     "paid search": r".*[?&](gclid|msclkid|utm_medium=(cpc|ppc))",
     "paid social": r".*[?&](ttclid|utm_medium=paid.?social)",
@@ -79,9 +79,9 @@ def write_experiments(connection: duckdb.DuckDBPyConnection, folder: Path, heade
 
 
 def audience(channels: Sequence[str] | None, devices: Sequence[str] | None, hosts: Sequence[str]) -> str:
-    """A regular expression, alike in JavaScript and Python, that is found in visits of these channels and devices.
+    """A regular expression, valid in JavaScript and Python, that matches visits from these channels and devices.
 
-    A visit is written as `<query> <host of the referrer, or undefined>`, a line break, and the user agent.
+    A visit is written as `<query> <referrer's host, or undefined>`, a line break, and the user agent.
     """
     if channels is None and devices is None:
         return ""
@@ -101,5 +101,5 @@ def _tiers(shows: str) -> list[str] | None:
 
 
 def _iso(moment: datetime) -> str:
-    """As JavaScript's toISOString, so that texts compare like times."""
+    """In the format of JavaScript's toISOString, so that strings compare like times."""
     return f"{moment.isoformat(timespec='milliseconds')}Z"

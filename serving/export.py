@@ -21,7 +21,7 @@ from serving.published import RECOMMENDATIONS, SCHEMA, private_folder, shard_nam
 from serving.settings import ListSettings, read_settings
 
 STRATEGIES = ("bought_together", "viewed_together", "similar", "product_page", "popular", "trending")
-METAFIELDS_PER_CALL = 25  # what metafieldsSet takes
+METAFIELDS_PER_CALL = 25  # the maximum of metafieldsSet
 METAFIELD = {"namespace": "$app:pixelnova", "key": "recommendations", "type": "list.product_reference"}
 LIST_PARTS = 8
 SHOP_LIST_LENGTH = 20

@@ -1,7 +1,7 @@
 """The published versions on disk: which exist, which one is current, and which are removed.
 
-Reads and writes data/published. The current version, the newest two, and every version with a lease stay; all others
-within limits of count, age and size.
+Reads and writes data/published. The current version, the newest two, and every version with a lease are kept; others
+are kept within limits of count, age and size.
 """
 
 import os

@@ -22,8 +22,8 @@ class PublishedFile(msgspec.Struct):
 class Code(msgspec.Struct, frozen=True, kw_only=True):
     """The code that made a version.
 
-    version: of Pixelnova; commit: of git, followed by `-dirty` if files were edited, None outside a clone; fingerprint:
-    SHA-256 of SQL, seeds, Python and library versions.
+    version: of Pixelnova; commit: git commit, followed by `-dirty` if files were edited, None outside a clone;
+    fingerprint: SHA-256 of SQL, seeds, Python and library versions.
     """
 
     version: str | None = None
@@ -33,7 +33,7 @@ class Code(msgspec.Struct, frozen=True, kw_only=True):
 
 class Data(msgspec.Struct, frozen=True, kw_only=True):
     """The data that a version was made from. newest_load: id of the newest load in operations.loads; landing_files:
-    loaded until then."""
+    how many were loaded up to then."""
 
     newest_load: str | None = None
     landing_files: int = 0
@@ -44,7 +44,7 @@ class Manifest(msgspec.Struct):
 
     as_of: newest received_at included, UTC; rows_by_table: of pixelnova.duckdb; model_version: of the recommendations;
     ineligible_dropped: items removed by the eligibility check before the export, anything but 0 is a defect; settings:
-    used to build the lists, and by the read API to combine them. data, code: empty in versions of older code.
+    used to build the lists, and by the read API to combine them. data, code: empty in versions by older code.
     """
 
     version: str

@@ -89,7 +89,7 @@ class MetricCatalogue(Mapping[str, Metric]):
         return (self[metric.numerator], self[metric.denominator])
 
     def dimensions(self, metric: Metric) -> tuple[str, ...]:
-        """Names of what it can be grouped and filtered by: of a ratio, what both parts can."""
+        """The dimensions it can be grouped and filtered by; for a ratio, those of both parts."""
         first, *others = self.parts(metric)
         return tuple(name for name in first.dimensions if all(name in other.dimensions for other in others))
 
@@ -141,10 +141,10 @@ def _error_of_aggregate(metric: Metric) -> str | None:
 
 
 def load_metrics(file: Path = CATALOGUE) -> MetricCatalogue:
-    """The catalogue of a YAML file.
+    """Load the catalogue from a YAML file.
 
     Raises:
-        InvalidCatalogue: it is not YAML, or a metric is not valid.
+        InvalidCatalogue: the file is not YAML, or a metric is not valid.
     """
     try:
         entries = yaml.safe_load(file.read_text("utf-8"))["metrics"]

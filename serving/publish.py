@@ -31,7 +31,7 @@ from serving.published import (
 from serving.runs import RUNS_FILE, Run, encode_runs, published_runs
 
 MART_SCHEMAS = ("core", "analytics", "recommendations", "experiments", "operations")
-SORTED_BY = {"core.sessions": "shop, started_at"}  # so that a query for a period reads only a part of a large table
+SORTED_BY = {"core.sessions": "shop, started_at"}  # so that a query for a period reads only part of a large table
 REMEMBERED = ("evaluation_history",)  # marts that a rebuild cannot recreate
 STORAGE_VERSION = "v1.4.0"  # so that older DuckDB tools open the file too
 
@@ -47,7 +47,7 @@ def publish(warehouse: Path, data: Path, code: Code | None = None, runs: Sequenc
 
     Args:
         code: the code that built the warehouse, for the manifest.
-        runs: the pipeline's last runs, the newest first; None: those of the current version.
+        runs: the pipeline's last runs, newest first; None keeps those of the current version.
 
     Raises:
         VersionError: a limit in the environment is not a number.
@@ -172,7 +172,7 @@ def _literal(text: str) -> str:
 
 
 def sha256(file: Path) -> str:
-    """A file's digest, as the manifest has it."""
+    """A file's digest, as recorded in the manifest."""
     with file.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 

@@ -11,8 +11,8 @@ published/<version>/recommendations/                    public, ready for a CDN:
     shops/<shop>/experiments.json                       `Experiments`: who sees what in which experiment, and when
     shops/<shop>/catalogue.json                         `Catalogue`: exactly the products that may be shown
     shops/<shop>/metafields.ndjson                      variables of Shopify's mutation metafieldsSet
-    shops/<shop>/metafields_delete.ndjson               of metafieldsDelete: products with an empty list
-published/<version>/private/shops/<shop>/               for the read API alone
+    shops/<shop>/metafields_delete.ndjson               of metafieldsDelete: products whose list is empty
+published/<version>/private/shops/<shop>/               for the read API only
     visitors/<xx>.json                                  `VisitorShard`: lists by person, and persons by browser
     sessions.parquet                                    past sessions, compared with the session in progress
 published/current ▶ the newest version, or an older one after `pixelnova rollback`. Versions are named after their
@@ -170,7 +170,7 @@ class ServedPhase(msgspec.Struct, frozen=True):
 
 
 class Experiments(Header, frozen=True, kw_only=True):
-    """All phases of a shop: past ones too, which say what must not be edited. The holdout comes first."""
+    """All phases of a shop, including past ones, which record what must not be edited. The holdout comes first."""
 
     experiments: list[ServedPhase] = []
 
@@ -223,7 +223,7 @@ class Published:
         return duckdb.connect(str(self.folder / ANALYSTS_FILE), read_only=True)
 
     def metrics(self) -> MetricCatalogue:
-        """The metrics as this version defines them; none in a version that older code has published."""
+        """The metrics as this version defines them; none if older code published it."""
         try:
             return decode_metrics((self.folder / METRICS_FILE).read_bytes())
         except FileNotFoundError:
@@ -237,7 +237,7 @@ class Published:
         return msgspec.json.decode(file.read_bytes(), type=Shard).products.get(product_id)
 
     def experiments(self, shop: str) -> Experiments:
-        """The phases of a shop's experiments; none in a version that older code has published."""
+        """The phases of a shop's experiments; none if older code published this version."""
         try:
             content = (self.folder / shop_folder(shop) / "experiments.json").read_bytes()
         except FileNotFoundError:
@@ -249,7 +249,7 @@ class Published:
         return msgspec.json.decode((self.folder / shop_folder(shop) / "lists.json").read_bytes(), type=ShopLists)
 
     def catalogue(self, shop: str) -> Catalogue:
-        """All that may be shown in a shop."""
+        """All products that may be shown in a shop."""
         return msgspec.json.decode((self.folder / shop_folder(shop) / "catalogue.json").read_bytes(), type=Catalogue)
 
     def shops(self) -> list[str]:

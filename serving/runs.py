@@ -1,4 +1,4 @@
-"""The runs of the pipeline before a publication, which the dashboard shows.
+"""The pipeline's runs up to a publication, as the dashboard shows them.
 
 Writes and reads runs.json of a published version.
 """
@@ -14,7 +14,7 @@ RUNS_FILE = "runs.json"
 
 
 class Run(msgspec.Struct, frozen=True, kw_only=True):
-    """One run. Times are UTC; ended_at and seconds are None while it runs, as of the run that publishes.
+    """One run. Times are UTC; ended_at and seconds are None while it runs, as for the run that publishes.
 
     failed_step: the first step that failed; None for a run that was killed.
     """
@@ -28,12 +28,12 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def encode_runs(runs: Sequence[Run]) -> bytes:
-    """The runs as JSON, in their order."""
+    """The runs as JSON, in the given order."""
     return msgspec.json.format(msgspec.json.encode(runs), indent=2) + b"\n"
 
 
 def published_runs(published: Published) -> list[Run]:
-    """The runs until this version's publication, the newest first; none if older code published it."""
+    """The runs up to this version's publication, newest first; none if older code published it."""
     try:
         return msgspec.json.decode((published.folder / RUNS_FILE).read_bytes(), type=list[Run])
     except FileNotFoundError:

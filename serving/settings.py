@@ -1,4 +1,4 @@
-"""Settings of recommendations and experiments, for code that runs after dbt: vars of dbt_project.yml, by their names.
+"""Settings of recommendations and experiments, for code that runs after dbt: the vars of dbt_project.yml, by name.
 
 Reads intermediate.int_recommendation_settings, returns `ListSettings` or `ExperimentSettings`; the manifest of each
 version records the former.

@@ -1,6 +1,6 @@
-"""A merchant's week: the figures of a shop's week beside those of the week before, as HTML and as plain text.
+"""A merchant's week: a shop's figures beside those of the week before, as HTML and as plain text.
 
-Reads a published version through serving.analytics, which computes every number; nothing in it is about one person.
+Reads a published version through serving.analytics, which computes every number. Nothing in it is about individuals.
 """
 
 from collections.abc import Sequence
@@ -39,7 +39,7 @@ TEMPLATE = "weekly_report.html"
 
 @dataclass(frozen=True)
 class Figure:
-    """A metric's value in the week, and its change since the week before, empty if that is unknown."""
+    """A metric's value in the week, and its change since the week before; empty if unknown."""
 
     label: str
     value: str
@@ -60,7 +60,7 @@ class Section:
 
 @dataclass(frozen=True)
 class WeeklyReport:
-    """A shop's week as sections of texts, without markup."""
+    """A shop's week as sections of plain text."""
 
     shop: ShopInfo
     period: Period
@@ -69,7 +69,7 @@ class WeeklyReport:
 
     @property
     def title(self) -> str:
-        """As the subject of a mail."""
+        """Also the subject line of an e-mail."""
         return f"{_line(self.shop.name)}: week {week_name(self.period)}"
 
     def html(self) -> str:
@@ -108,7 +108,7 @@ def week_name(period: Period) -> str:
 
 
 def last_week(shop: ShopInfo, now: datetime) -> Period:
-    """The last week that is over where the shop is."""
+    """The last week that is over in the shop's timezone."""
     return _week_of(now.astimezone(ZoneInfo(shop.timezone)).date() - timedelta(days=7))
 
 
@@ -124,7 +124,7 @@ def weekly_report(store: Store, shop: str, period: Period) -> WeeklyReport:
     if not info.has_events or period.last < info.first_date:
         raise InvalidPeriod(f"{shop} had no events before {period.last + timedelta(days=1)}: choose a later week.")
     week = _Week(store, info, period)
-    note = f"With events until {info.as_of:%Y-%m-%d %H:%M} UTC, compared with the week before."
+    note = f"Includes events until {info.as_of:%Y-%m-%d %H:%M} UTC, compared with the week before."
     if info.today <= period.last:
         note += " The week was not complete then."
     return WeeklyReport(info, period, note, week.sections())
@@ -177,13 +177,13 @@ class _Week:
     def _experiments(self) -> tuple[str, ...]:
         """The verdict on the newest phase of each experiment that has visitors."""
         records = run_report(self._store, self._shop.shop, "experiments", self._period).rows.records()
-        newest = {one["experiment"]: one for one in records if one["units"]}  # by phase, the last one stays
+        newest = {one["experiment"]: one for one in records if one["units"]}  # sorted by phase: the last one wins
         return tuple(
             _line(f"{one['experiment_name']}, phase {one['phase']}: {one['sentence']}") for one in newest.values()
         )
 
     def _table(self, title: str, name: str, columns: Sequence[str], by: str = "", note: str = "") -> Section:
-        """The first rows of a report. by: an amount to sort by, largest first, after the shop's currency."""
+        """The first rows of a report. by: an amount to sort by, largest first; the shop's currency comes first."""
         found = run_report(self._store, self._shop.shop, name, self._period)
         records = found.rows.records()
         if by:
@@ -209,5 +209,5 @@ def _cell(value: Any, unit: str, currency: str | None) -> str:
 
 
 def _line(text: str) -> str:
-    """A text from events in one line, without control characters."""
+    """Text from events, on one line and without control characters."""
     return " ".join("".join(one if one.isprintable() else " " for one in text).split())

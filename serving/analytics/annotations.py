@@ -1,6 +1,6 @@
-"""Annotations of series: what happened in a shop, and when, from annotations.toml beside shops.toml.
+"""Chart annotations: what happened in a shop and when, from annotations.toml beside shops.toml.
 
-Reads the file, returns annotations; a mistake is one sentence.
+Reads the file, returns annotations; an error is one sentence.
 """
 
 import tomllib
@@ -22,7 +22,7 @@ class AnnotationsFileError(ServingError):
 
 @dataclass(frozen=True)
 class Annotation:
-    """Something that happened on a date, or on all dates until another. shop: None for every shop."""
+    """What happened on one date, or on every date from `first` to `last`. shop: None for every shop."""
 
     shop: str | None
     first: date
@@ -50,7 +50,7 @@ def load_annotations(path: Path) -> list[Annotation]:
 
 
 def annotations_of(annotations: list[Annotation], shop: str, period: Period) -> list[Annotation]:
-    """Those of a shop that touch the period."""
+    """A shop's annotations that overlap the period."""
     return [
         one for one in annotations if one.shop in (None, shop) and one.first <= period.last and one.last >= period.first
     ]

@@ -1,4 +1,4 @@
-"""Why sales changed: the difference between two periods, divided among channels and devices, and among products.
+"""Why sales changed: the difference between two periods, split by channel and device, and by product.
 
 Takes two periods; returns parts that add up to the difference.
 """
@@ -18,7 +18,7 @@ Segment = tuple[str, str]  # channel and device
 
 @dataclass(frozen=True)
 class Part:
-    """A part of the difference: of a segment, by one factor of its sales."""
+    """The part of the difference that is due to one factor of a segment's sales."""
 
     segment: Segment
     factor: str
@@ -27,7 +27,7 @@ class Part:
 
 @dataclass(frozen=True)
 class ProductPart:
-    """The difference in sales of one product, and that of the segment which contributes most to it."""
+    """One product's difference in sales, and the segment that contributes most to it."""
 
     product_id: str
     title: str
@@ -38,7 +38,7 @@ class ProductPart:
 
 @dataclass(frozen=True)
 class SalesChange:
-    """Gross sales in both periods, and the parts of the difference, the largest first."""
+    """Gross sales in both periods, and the parts of the difference, largest first."""
 
     currency: str
     earlier: float
@@ -54,7 +54,7 @@ class SalesChange:
 
 @dataclass(frozen=True)
 class Factors:
-    """What a segment's sales are made of."""
+    """The figures that a segment's sales are computed from."""
 
     sessions: float
     orders: float
@@ -64,10 +64,10 @@ class Factors:
 def sales_change(
     store: Store, shop: str, currency: str, period: Period, earlier: Period, filters: Filters | None = None
 ) -> SalesChange:
-    """Divide the change of gross sales in one currency.
+    """Split the change in gross sales in one currency.
 
     Raises:
-        NotFilterable: sales cannot be filtered so.
+        NotFilterable: sales cannot be filtered this way.
     """
     now, before = (_factors(store, shop, currency, one, filters) for one in (period, earlier))
     parts = [

@@ -1,6 +1,6 @@
 """Periods of a shop's local dates, and the earlier period that each is compared with.
 
-Takes names and dates, returns pairs of dates. A shop's today is the date of its newest event, not the reader's clock.
+Takes names and dates, returns pairs of dates. A shop's today is the date of its newest event, whatever the clock says.
 """
 
 from dataclasses import dataclass
@@ -45,18 +45,18 @@ class Period:
         return [self.first + timedelta(days=number) for number in range(self.days)]
 
     def weeks(self) -> list[date]:
-        """The Mondays of every week of which the period has a date."""
+        """The Monday of every week that overlaps the period."""
         monday = self.first - timedelta(days=self.first.weekday())
         return [monday + timedelta(days=number) for number in range(0, (self.last - monday).days + 1, _WEEK)]
 
     def shifted(self, days: int) -> "Period":
-        """The period that many days earlier."""
+        """The same period, this many days earlier."""
         return Period(self.first - timedelta(days=days), self.last - timedelta(days=days))
 
 
 def named_period(name: str, today: date, first_date: date) -> Period:
-    """The period of a name. Numbers of days end yesterday, because today is not complete; today and month include it.
-    A shop whose first date is today has no complete date: its period is today.
+    """The period with this name. `7 days` and the like end yesterday, as today is incomplete; the others include today.
+    A shop whose first date is today has no complete date: all its periods end today.
 
     Raises:
         InvalidPeriod: the name is unknown.

@@ -1,4 +1,4 @@
-"""Tables that merchants read, one SQL file each in `reports/`: its header has title, description, filters and columns.
+"""Tables for merchants, one SQL file each in `reports/`: its header declares title, description, filters and columns.
 
 Takes a report's name, a shop and a period; returns rows with the labels and units of their columns.
 """
@@ -23,7 +23,7 @@ class UnknownReport(ServingError):
 
 
 class NotFilterable(ServingError):
-    """A number is not available for this filter or dimension; the message lists those for which it is."""
+    """A number is not available for this filter or dimension; the message lists the available ones."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Column:
 
 @dataclass(frozen=True)
 class Report:
-    """A report as its file declares it. filters: those that it applies."""
+    """A report as declared in its file. filters: those that it applies."""
 
     name: str
     title: str

@@ -18,18 +18,18 @@ from serving.metrics import MetricCatalogue
 from serving.published import Published, read_current
 
 VERSIONS_OPEN = 2  # the newest, and the one that requests in progress read
-THREADS = 2  # per version: questions come from several readers at once
+THREADS = 2  # per version: several readers send queries at once
 
 Row = tuple[Any, ...]
 
 
 class ShopNotVisible(ServingError):
-    """The shop does not exist, or the reader may not see it. Both give one message: shops cannot be probed."""
+    """The shop does not exist, or the reader may not see it: one message for both, so that shops cannot be probed."""
 
 
 @dataclass(frozen=True)
 class Rows:
-    """The rows of a query: names of columns, rows, and the SQL with its parameters."""
+    """The rows of a query: column names, rows, and the SQL with its parameters."""
 
     columns: Sequence[str]
     rows: Sequence[Row]
@@ -43,9 +43,9 @@ class Rows:
 
 @dataclass(frozen=True)
 class ShopInfo:
-    """A shop of the version. today: local date of its newest event; currency: None if no shop setting says one.
+    """A shop of the version. today: local date of its newest event; currency: None if no setting gives one.
 
-    A shop without usable events has the date of publication as its first and only one.
+    For a shop without usable events, both dates are the date of publication.
     """
 
     shop: str
@@ -60,7 +60,7 @@ class ShopInfo:
 
 @dataclass(frozen=True)
 class Store:
-    """One published version, as one reader may see it. shops: None for all."""
+    """One published version, as one reader may see it. visible: the shops; None for all."""
 
     published: Published
     visible: frozenset[str] | None
@@ -101,7 +101,7 @@ class Store:
 
         Raises:
             ShopNotVisible: the reader may not see the shop.
-            ValueError: the query does not filter by shop; a defect.
+            ValueError: the query does not filter by shop, which is a bug.
         """
         if self.visible is not None and shop not in self.visible:
             raise ShopNotVisible(f"Unknown shop {shop}: use the domain of a shop in shops.toml.")
@@ -153,7 +153,7 @@ class Stores:
         return Store(published, visible, connection, metrics)
 
 
-# The newest event of a shop bounds its dates: a shop whose pixel is silent for days has its own today.
+# Each shop's newest event sets its own today, which may be days ago if its pixel is silent.
 _SHOPS = """
 select
     shops.shop,

@@ -20,7 +20,7 @@ from serving.metrics import Metric, MetricCatalogue
 DATE, WEEK = "date", "week"  # dimensions of every metric; a week is named by its Monday
 TIMES = (DATE, WEEK)
 # The CTE `sessions`, which dimensions read. Joining all sessions would take most of a query's time. Two days exceed the
-# difference of any two time zones.
+# offset between any two time zones.
 _SESSIONS = """sessions as (
     select
         session_id,
@@ -44,7 +44,7 @@ class UnknownMetric(ServingError):
 
 @dataclass(frozen=True)
 class Value:
-    """One value. keys: of the dimensions asked for, in their order; currency: None if the metric has none."""
+    """One value. keys: one per requested dimension, in order; currency: None if the metric has none."""
 
     keys: tuple[Any, ...]
     currency: str | None
@@ -62,11 +62,11 @@ class Measured:
     parameters: Mapping[str, Any]
 
     def total(self, currency: str | None = None) -> Number | None:
-        """The value of a question without dimensions, in a currency if the metric has one."""
+        """The value of a metric measured without dimensions, in a currency if it has one."""
         return next((one.value for one in self.values if one.currency == currency), None)
 
     def by_key(self, currency: str | None = None) -> dict[Any, Number | None]:
-        """Values by the key of the only dimension, in one currency."""
+        """Values by the key of the single dimension, in one currency."""
         return {one.keys[0]: one.value for one in self.values if one.currency == currency}
 
 
@@ -125,7 +125,7 @@ def measure(
 
 
 def over_time(measured: Measured, period: Period, currency: str | None = None) -> list[tuple[date, Number | None]]:
-    """A value for every date or week, of a metric measured by it. A count or sum of nothing is 0, everything else
+    """The metric's value for every date or week. Where there are no rows, a count or sum is 0, and anything else
     None."""
     found = measured.by_key(currency)
     empty = 0 if measured.metric.unit in ("count", "money") and not measured.metric.is_ratio else None

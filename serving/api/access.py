@@ -25,12 +25,12 @@ class Access:
         self._limiter = FixedWindowRateLimiter(MemoryStorage())
 
     def key_of(self, request: Request) -> ApiKey | None:
-        """The API key that a request sends, or None if it sends none of the file."""
+        """The API key that a request sends, or None if the file does not have it."""
         scheme, _, given = request.headers.get("authorization", "").partition(" ")
         return self._keys.find(given.strip()) if scheme.lower() == "bearer" else None
 
     def check(self, request: Request, shop: str, scope: Scope) -> None:
-        """Check that the request may read this of the shop.
+        """Check that the request may read this part of the shop's data.
 
         Raises:
             Problem: it may not.

@@ -1,6 +1,6 @@
 """Routes for numbers: metrics, reports and the state of a shop's data, for holders of an API key.
 
-Reads requests, answers as JSON or CSV from the newest published version by serving.analytics.
+Reads requests; answers in JSON or CSV with what serving.analytics computes from the newest published version.
 """
 
 import asyncio
@@ -79,7 +79,7 @@ def selection(
     """The parameters of metrics and reports.
 
     Raises:
-        Problem: a filter is malformed, or two are of one dimension.
+        Problem: a filter is malformed, or two have the same dimension.
     """
     filters: dict[str, str] = {}
     for text in filter:
@@ -95,7 +95,7 @@ def dimensions(
         str, InQuery(max_length=100, description="Dimensions, comma-separated; `date` for days, `week` for weeks")
     ] = "",
 ) -> list[str]:
-    """What a metric is split by.
+    """The dimensions that a metric is split by.
 
     Raises:
         Problem: there are too many, or one is repeated.
@@ -120,7 +120,7 @@ def add_analytics_routes(app: FastAPI, data: Path, access: Access) -> None:
         )
 
     async def answer(request: Request, shop: str, scope: Scope, compose: Callable[[Store, ShopInfo], Answer]) -> Answer:
-        """Compose an answer in a thread, seeing this shop only."""
+        """Compose an answer in a thread, with access to this shop only."""
         access.check(request, shop, scope)
 
         def composed() -> Answer:
@@ -185,8 +185,8 @@ def add_analytics_routes(app: FastAPI, data: Path, access: Access) -> None:
         by: Annotated[list[str], Depends(dimensions)],
         compare: Annotated[str, InQuery(max_length=20, description="previous, year or none")] = "none",
     ) -> Response:
-        """JSON, or CSV with `Accept: text/csv`. Split by date, values of the earlier period are those of the same
-        weekday; groups of the earlier period that are missing in this one are left out."""
+        """JSON, or CSV with `Accept: text/csv`. Split by date, a value is compared with that of the same weekday;
+        groups that occur in the earlier period only are left out."""
 
         def compose(store: Store, info: ShopInfo) -> MetricAnswer:
             period = selected.dates(info)
@@ -231,7 +231,7 @@ def add_analytics_routes(app: FastAPI, data: Path, access: Access) -> None:
 
 
 def _header(store: Store, shop: ShopInfo, period: Period) -> dict[str, Any]:
-    """What every answer says: which data, and which dates of them."""
+    """The fields of every answer: which data, and which of their dates."""
     return {
         "shop": shop.shop,
         "version": store.version,

@@ -74,8 +74,8 @@ def describe(app: FastAPI) -> dict[str, Any]:
                     "type": "http",
                     "scheme": "bearer",
                     "description": (
-                        "A key that `pixelnova keys add` made, for its shop and scopes. Lists of persons also accept a "
-                        "key of PIXELNOVA_API_KEY. A key gives access by client id and by journey id."
+                        "A key made by `pixelnova keys add`, for its shop and scopes. Personal lists also accept a key "
+                        "in PIXELNOVA_API_KEY. A key gives access by client id and by journey id."
                     ),
                 },
                 "appProxy": {
@@ -134,7 +134,7 @@ class SessionSoFar(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class MetricValue(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One value. keys: of the dimensions in `by`; earlier: of the period that is compared with, if one is."""
+    """One value. keys: one per dimension in `by`; earlier: the value in the comparison period, if any."""
 
     keys: list[str | int | float | bool | None]
     value: Decimal | float | int | None

@@ -32,7 +32,7 @@ class KeysFileError(ServingError):
 
 
 class UnknownKey(ServingError):
-    """The id of a key is unknown."""
+    """No key has this id."""
 
 
 class ApiKey(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -60,7 +60,7 @@ class ApiKey(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class ApiKeys:
-    """The keys of a file, read again whenever it changes, so that a revoked key stops working at once."""
+    """The keys of a file, reread whenever it changes, so that a revoked key stops working at once."""
 
     def __init__(self, file: Path) -> None:
         self._file = file

@@ -19,7 +19,7 @@ SESSION = Reason("session")
 async def for_product(
     shop: Shop, product_id: str, placement: Placement, variation: str | None, limit: int, excluded: set[str]
 ) -> Recommendations:
-    """A product's list, or popular products of its type while it has none; or what a variation shows in its place."""
+    """A product's list, or popular products of its type while it has none; or what a variation shows instead."""
     tiers = None if variation is None else _tiers(shop, variation)
     known, product = await shop.known(product_id), shop.catalogue.products.get(product_id)
     if known is not None:
@@ -64,7 +64,7 @@ def _tiers(shop: Shop, variation: str) -> list[str] | None:
 
 
 def shop_list(shop: Shop, name: str, key: str | None, limit: int, excluded: set[str]) -> ProductList:
-    """A list of lists.json."""
+    """A list from lists.json."""
     candidates = getattr(shop.lists, name)
     if key is not None:
         if key not in candidates:
@@ -79,7 +79,7 @@ def shop_list(shop: Shop, name: str, key: str | None, limit: int, excluded: set[
 
 
 async def for_session(shop: Shop, viewed: Sequence[str], limit: int, excluded: set[str]) -> ProductList:
-    """What follows in similar sessions. Unknown products are ignored."""
+    """The products that similar sessions viewed next. Unknown products are ignored."""
     last = recent_weights(viewed, shop.settings)
     together = {product_id: known.together for product_id in last if (known := await shop.known(product_id))}
     if shop.neighbours is None:

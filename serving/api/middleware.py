@@ -39,7 +39,7 @@ _PREFLIGHT = {
 
 
 def _is_public(path: str) -> bool:
-    """Whether any origin may read it: everything except lists of persons and the shop's numbers."""
+    """Whether any origin may read it: everything except personal lists and the shop's numbers."""
     return not (
         path.startswith(SHOPS_PATH) and path.removeprefix(SHOPS_PATH).partition("/")[2].startswith(PRIVATE_PATHS)
     )
@@ -51,7 +51,7 @@ def _template(scope: Message) -> str:
 
 
 def _network(address: str) -> str:
-    """The address; for IPv6 its /64 network, which one customer usually has."""
+    """The address; for IPv6 its /64 network, which usually belongs to one customer."""
     if ":" not in address:
         return address
     try:
@@ -75,7 +75,7 @@ class Gate:
             await self._app(scope, receive, send)
             return
         started, status = time.perf_counter(), 0
-        if scope["method"] == "HEAD":  # as GET; the server sends no body after it
+        if scope["method"] == "HEAD":  # handled as GET; the server drops the body
             scope = {**scope, "method": "GET"}
         public = _is_public(scope["path"])
 

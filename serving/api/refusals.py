@@ -1,6 +1,6 @@
 """Error responses: what is wrong and what to do about it.
 
-Reads exceptions of a request, writes {error, remedy}.
+Takes the exceptions that a request raises, writes {error, remedy}.
 """
 
 import msgspec

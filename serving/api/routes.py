@@ -261,7 +261,7 @@ def _add_visitor_route(app: FastAPI, versions: Versions, secrets: VisitorSecrets
             raise Problem(
                 401,
                 refusal,
-                "Send `Authorization: Bearer <key>` with a key of `pixelnova keys add --scope visitors` or of "
+                "Send `Authorization: Bearer <key>` with a key from `pixelnova keys add --scope visitors` or from "
                 "PIXELNOVA_API_KEY, or use the app proxy whose secret is in PIXELNOVA_APP_SECRET.",
                 {"www-authenticate": "Bearer", "cache-control": CACHE_PRIVATE},
             )

@@ -93,7 +93,7 @@ class Shop:
     """A shop in one version: catalogue, lists and sessions in memory, documents read on request."""
 
     def __init__(self, published: Published, name: str, files: set[str]) -> None:
-        """files: all files of the version, by its manifest; one that is missing on disk was removed since.
+        """files: all files of the version, by its manifest; one that is missing on disk has been removed.
 
         Raises:
             OSError: the version cannot be read, or was removed.

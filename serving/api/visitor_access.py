@@ -19,7 +19,7 @@ MAX_SIGNED_FIELDS = 100
 
 @dataclass(frozen=True)
 class VisitorSecrets:
-    """Secrets that give access to lists of persons; several of a kind during rotation. Without any, access is off."""
+    """Secrets that give access to personal lists; several of a kind during rotation. Without any, access is off."""
 
     api_keys: Sequence[bytes] = ()
     app_secrets: Sequence[bytes] = ()

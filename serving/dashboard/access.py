@@ -42,7 +42,7 @@ class Access:
     proxies: tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...] = ()
 
     def shops_of(self, identity: str | None) -> Shops:
-        """The shops that a person may see; none for someone unknown."""
+        """The shops that a person may see; none for an unknown person."""
         return self.users.get((identity or "").strip().lower(), frozenset())
 
     def identity_from(self, headers: Mapping[str, str], address: str | None) -> str | None:
@@ -58,7 +58,7 @@ class Access:
 
 
 def access_of_environment() -> Access | None:
-    """The access file; None if none is named.
+    """The access file; None if the environment names none.
 
     Raises:
         AccessFileError: it is missing or malformed.

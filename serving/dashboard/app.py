@@ -28,7 +28,7 @@ from serving.published import NothingPublished
 
 NEW_VERSION_SECONDS = 15
 NO_EVENTS = "No usable events have been received from this shop yet."
-# Streamlit cuts long labels and amounts of cards, and breaks long titles within a word; here labels wrap.
+# Streamlit truncates long labels and amounts on cards, and breaks long titles within a word; here they wrap.
 STYLE = """<style>
 [data-testid=stMetricLabel] *, [data-testid=stMetricValue] * {
     white-space: normal !important; overflow-wrap: break-word;

@@ -1,7 +1,7 @@
 """ECharts options of the dashboard's charts.
 
 Takes rows, returns option dictionaries for `st.echarts_chart`. Colours come from Streamlit's theme, which is set to a
-palette that colour-blind readers can tell apart; a second series also differs by its line.
+palette that colour-blind readers can tell apart; a second series also differs by line style.
 """
 
 from bisect import bisect_right
@@ -12,7 +12,7 @@ from typing import Any
 from serving.analytics.annotations import Annotation
 from serving.dashboard.formats import decimals
 
-WIDEST = 3  # lifts beyond it, of rare events, would hide the others
+WIDEST = 3  # larger lifts, of rare events, would dwarf the others
 Option = dict[str, Any]
 Points = Sequence[tuple[date, Any]]
 FORMATS = {
@@ -116,7 +116,7 @@ def heat_map(rows: Sequence[str], columns: Sequence[str], cells: Sequence[tuple[
 
 
 def sankey(links: Sequence[tuple[str, str, int]]) -> Option:
-    """Flows from one node to the next. Names of nodes begin with their step number, so that no flow goes back."""
+    """Flows from one node to the next. Node names begin with their step number, so that no flow goes back."""
     names = dict.fromkeys(name for source, target, _ in links for name in (source, target))
     return {
         "animation": False,
@@ -139,7 +139,7 @@ def sankey(links: Sequence[tuple[str, str, int]]) -> Option:
 
 
 def interval_chart(labels: Sequence[str], intervals: Sequence[tuple[float, float, float]]) -> Option:
-    """Estimates with their intervals, as (lower, estimate, upper) shares, around a line at zero; cut at WIDEST."""
+    """Estimates with their intervals, as (lower, estimate, upper) shares, around a line at zero; clipped at WIDEST."""
     return {
         "animation": False,
         "tooltip": {"trigger": "item", "valueFormatter": FORMATS["share"]},
@@ -184,7 +184,7 @@ def interval_chart(labels: Sequence[str], intervals: Sequence[tuple[float, float
 
 
 def _marks(points: Points, annotations: Sequence[Annotation]) -> Option:
-    """Dates of annotations as lines, ranges as areas; by week, at the weeks that hold them."""
+    """Annotations of one date as lines, of ranges as areas; by week, at the weeks that contain them."""
     days = [day for day, _ in points]
     if not days or not annotations:
         return {}
@@ -213,7 +213,7 @@ def value_format(unit: str, currency: str | None = None) -> str:
 
 
 def _has_single_points(values: Sequence[Any]) -> bool:
-    """Whether a value has no neighbour, so that no line would show it."""
+    """Whether any value has no neighbour, so that a line would not show it."""
     padded = [None, *values, None]
     return any(
         value is not None and left is None and right is None

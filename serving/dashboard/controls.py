@@ -1,4 +1,4 @@
-"""The sidebar: shop, period, comparison and filters, kept in the URL so that a link shows the same.
+"""The sidebar: shop, period, comparison and filters, kept in the URL, so that a link opens the same view.
 
 Reads the reader's shops and the version's values, returns the `View` that pages show.
 """
@@ -15,7 +15,7 @@ CUSTOM = "custom"
 ALL = "all"
 IN_URL = "query-params"
 VISITORS = ("new", "known")
-# Options are shown as they are: a formatted option would be in the URL as it is shown.
+# Options are not formatted: the URL would contain the formatted text.
 COMPARISONS = {"previous period": "previous", "year before": "year", "no comparison": "none"}
 FILTERS = {"channel": "Channel", "device": "Device", "new_or_known": "Visitors"}
 

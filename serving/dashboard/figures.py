@@ -1,4 +1,4 @@
-"""Figures of the pages: cards, series and tables, each with its definition, SQL and CSV.
+"""Figures on the pages: cards, series and tables, each with its definition, SQL and CSV.
 
 Takes a `View` and names of metrics and reports, writes Streamlit elements.
 """
@@ -99,7 +99,7 @@ def series(view: View, name: str) -> None:
 
 
 def _weekly(view: View) -> str:
-    """The addition to the heading of a series that is drawn by week."""
+    """The suffix of a series' heading if it is drawn by week."""
     if view.step != WEEK:
         return ""
     return " by week" if view.period.last.weekday() == SUNDAY else " by week (last week incomplete)"
@@ -115,7 +115,7 @@ def table(view: View, name: str, hidden: Sequence[str] = (), rows: Sequence[Sequ
 
 
 def title(view: View, found: Table) -> None:
-    """A report's heading with its definition, and which of the chosen filters it does not apply."""
+    """A report's heading with its definition, and the chosen filters that it does not apply."""
     st.markdown(f"#### {found.report.title}", help=found.report.description)
     if ignored := view.ignored_filters(found.report.name):
         st.caption(f"Not filtered by {' and '.join(one.replace('_', ' ') for one in ignored)}.")
@@ -162,7 +162,7 @@ def report_details(found: Table) -> None:
 
 
 def _key(measured: Measured) -> str:
-    """A widget key: a metric is on a page once for each set of dimensions and filters."""
+    """A widget key: a page shows a metric once for each set of dimensions and filters."""
     return "-".join((measured.metric.name, *measured.by, *measured.parameters))
 
 

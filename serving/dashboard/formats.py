@@ -21,7 +21,7 @@ _MARKDOWN = re.compile(r"[\\`*_{}\[\]()<>#+\-.!|~$:&]")
 
 
 def number_text(value: Any, unit: str, currency: str | None = None) -> str:
-    """A value in words, by its unit: 1,234 · 11.9% · $1,234.50 · 2 min 24 s."""
+    """A value as text, by its unit: 1,234 · 11.9% · $1,234.50 · 2 min 24 s."""
     if value is None:
         return UNKNOWN
     if unit == "money":
@@ -40,7 +40,7 @@ def number_text(value: Any, unit: str, currency: str | None = None) -> str:
 
 
 def decimals(currency: str) -> int:
-    """How many decimals amounts of a currency have."""
+    """How many decimals a currency has."""
     return get_currency_precision(currency)
 
 
@@ -53,12 +53,12 @@ def money_format(currency: str | None) -> str:
 
 
 def plain_text(text: str) -> str:
-    """A text from events with Markdown escaped: a product's title must not place an image on a page."""
+    """Text from events, with Markdown escaped: a product's title must not place an image on a page."""
     return _MARKDOWN.sub(r"\\\g<0>", " ".join(text.split()))
 
 
 def change_text(value: Any, earlier: Any, unit: str) -> str | None:
-    """The change since an earlier period: relative, and for shares in percentage points. None if one is unknown."""
+    """The change since an earlier period: relative, and for shares in percentage points. None if it is unknown."""
     if value is None or earlier is None:
         return None
     if unit == "share":

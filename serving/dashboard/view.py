@@ -77,8 +77,8 @@ class View:
         return currencies(measured, self.shop.currency)
 
     def products(self) -> dict[str, str]:
-        """Ids of the period's products by title. Products of one title have their ids beside it, so that a link is
-        clear."""
+        """Ids of the period's products by title. Products that share a title have their ids appended, so that links are
+        unambiguous."""
         found = self.report("products").rows.records()
         count = Counter(one["title"] for one in found)
         return {

@@ -67,7 +67,7 @@ def serve_storefront(
         shop: the shop's domain, as published.
         pixel: the custom pixel's code, including the collector's address and the ingest key.
         recommendations_url: of the read API, ending with /v1; None reads lists from the published files.
-        collector_url: of the collector, only to wait for it.
+        collector_url: of the collector, used only to wait for it.
 
     Raises:
         CannotListen: the port is taken.
@@ -83,7 +83,7 @@ def serve_storefront(
 
 
 class _Server(uvicorn.Server):
-    """Prints the shop's address once its backends listen, too."""
+    """Prints the shop's address once its backends listen too."""
 
     def __init__(self, config: uvicorn.Config, backends: list[str]) -> None:
         """backends: URLs that the shop's pages use."""
@@ -101,7 +101,7 @@ class _Server(uvicorn.Server):
         print(f"The shop: http://{host}:{port} (until Ctrl-C)", flush=True)  # noqa: T201
 
     async def _unreachable_backends(self) -> list[str]:
-        """The backends that do not listen before the timeout."""
+        """The backends that are not listening by the timeout."""
         unreachable, deadline = self._backends, time.monotonic() + BACKENDS_SECONDS
         while True:
             unreachable = [url for url in unreachable if not await _listens(url)]

@@ -13,7 +13,7 @@ from serving.experiments.statistics import units_needed
 
 DAYS = 28  # four whole weeks of the shop, up to its last whole day
 
-# Per visitor: what the metric sums.
+# What each metric sums per visitor.
 MEASURED = {
     "conversion": "case when orders.orders > 0 then 1 else 0 end",
     "revenue_per_visitor": "coalesce(orders.sales, 0)",
@@ -46,7 +46,7 @@ class Plan:
 
 
 def shop_rates(connection: duckdb.DuckDBPyConnection, shop: str, metric: str) -> Rates:
-    """The rates of the last four weeks; without bots and test orders.
+    """The rates of the last four weeks, without bots and test orders.
 
     Raises:
         NoRates: there is nothing to plan from.
@@ -99,8 +99,8 @@ def planned(rates: Rates, lift: float, share: float, coverage: float, alpha: flo
     """Plan an experiment that detects a lift.
 
     Args:
-        share: of the variation, against the control.
-        coverage: share of the visitors that are in the experiment.
+        share: the variation's share of the visitors in both.
+        coverage: share of all visitors that are in the experiment.
     """
     at_the_end, looking_daily = units_needed(rates.variance, rates.mean * lift, share, alpha, power)
     per_day = rates.visitors_per_day * coverage

@@ -31,7 +31,7 @@ from serving.experiments.statistics import (
 from serving.settings import ExperimentSettings, read_experiment_settings
 
 SAMPLE_RATIO_ALPHA = 0.001
-MIN_UNITS = 30  # per variation; fewer are not compared,
+MIN_UNITS = 30  # per variation; smaller variations are not compared
 MIN_ACTIVE = 100  # buyers, or buyers with refunds: with fewer, intervals of amounts miss too often (docs/decisions)
 SALES, INCREMENTAL_SALES, UNITS = "revenue_per_visitor", "incremental_sales", "units"
 OVERALL = ("all", "all")  # segment kind and segment
@@ -39,7 +39,7 @@ MONEY = ("revenue_per_visitor", "net_revenue_per_visitor", "average_order_value"
 OF_AMOUNTS = (*MONEY, "refund_rate")
 COLUMNS = ("numerator", "denominator", "earlier_numerator", "earlier_denominator")
 PRODUCTS = tuple(f"products_{row}{column}" for row in range(1, 5) for column in range(row, 5))
-SYMMETRIC = np.array([[0, 1, 2, 3], [1, 4, 5, 6], [2, 5, 7, 8], [3, 6, 8, 9]])  # where each is in PRODUCTS
+SYMMETRIC = np.array([[0, 1, 2, 3], [1, 4, 5, 6], [2, 5, 7, 8], [3, 6, 8, 9]])  # index of each in PRODUCTS
 MIXED = ("several_variations", "several_devices")  # reasons why a unit is left out
 REPORTED, WITHHELD, TOO_LITTLE = "reported", "withheld", "too little data"
 
@@ -73,7 +73,7 @@ class Phase:
 
     @property
     def has_ended(self) -> bool:
-        """No unit can be exposed any more."""
+        """Whether no unit can be exposed any more."""
         return self.ended_at is not None and self.ended_at <= self.as_of
 
     @property
@@ -214,7 +214,8 @@ class Sums:
     Attributes:
         moments: by metric, whether capped, and segment.
         units: of every segment, by variation, before persons seen on several devices are left out.
-        counted: units whose results count, and `mixed`, those that saw several variations.
+        counted: units whose results count.
+        mixed: units that saw several variations.
     """
 
     moments: dict[tuple[str, bool, Segment], Strata] = field(default_factory=dict)
@@ -240,9 +241,9 @@ def _sample_ratios(phase: Phase, units: Mapping[Segment, Mapping[str, int]]) -> 
 def _withheld_reason(
     phase: Phase, sums: Sums, sample_ratios: Sequence[SampleRatio], settings: ExperimentSettings
 ) -> str | None:
-    """Why nothing of the phase is reported; null if everything is reported.
+    """Why the phase's results are withheld; None if they are reported.
 
-    A segment counts with the number of segments tested, since one in a thousand is uneven by chance.
+    A segment's p-value is multiplied by the number of segments, since one in a thousand is uneven by chance.
     """
     mixed_share = _mixed_share(sums)
     if mixed_share > settings.experiment_max_mixed_share:
@@ -306,7 +307,7 @@ def _results(
             )
             if None not in pair:
                 row = _reported(row, *pair, phase, settings)
-            if metric == INCREMENTAL_SALES:  # of one week; that of all weeks follows from sales per visitor
+            if metric == INCREMENTAL_SALES:  # of one week; the overall row is derived from sales per visitor
                 yield _in_total(row)
                 continue
             yield row
@@ -367,8 +368,8 @@ def _attributed(row: Result, attributed: Mapping[str, float]) -> float | None:
 
 
 def _corrected(results: Sequence[Result]) -> list[Result]:
-    """The overall rows with p-values corrected for several metrics and variations: primary ones by Holm, others by
-    Benjamini and Hochberg. A metric without a cap is in the family of the capped ones too."""
+    """The rows, with p-values of overall ones corrected for several metrics and variations: primary metrics by Holm,
+    others by Benjamini and Hochberg. A metric without a cap also belongs to the family of the capped ones."""
     corrected = list(results)
     corrections = (("holm", holm, ("primary",)), ("benjamini_hochberg", benjamini_hochberg, ("guardrail", "secondary")))
     for is_capped in (False, True):

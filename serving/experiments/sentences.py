@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from serving.experiments.results import Phase, Result
 
-# Metric: what the variation did more or less of, before and after the percentage; and whether more is better.
+# By metric: the words before and after the percentage, and whether more is better.
 PHRASES = {
     "conversion": ("turned", "visitors into buyers", True),
     "revenue_per_visitor": ("sold", "per visitor", True),
@@ -44,13 +44,13 @@ class Judged:
 def judged(
     phase: "Phase", results: Sequence["Result"], units: int, withheld: str | None, target_lift: float, minimum: str
 ) -> Judged:
-    """The verdict of a phase.
+    """The verdict on a phase.
 
     Args:
         results: one row per metric and variation, overall.
-        units: visitors that count.
-        withheld: why nothing is reported, if so.
-        target_lift: what a phase should be able to find.
+        units: number of visitors that count.
+        withheld: why nothing is reported; None if results are.
+        target_lift: the lift that a phase should be able to find.
         minimum: what each variation needs to be compared.
     """
     if withheld:
@@ -78,7 +78,7 @@ def judged(
 
 
 def _p_value(phase: "Phase", row: "Result") -> float:
-    """Of the fixed-horizon test if the phase has ended, else of the sequential test, which is valid at every look."""
+    """From the fixed-horizon test if the phase has ended, else from the sequential test, valid at every look."""
     value = row.corrected_p_value if phase.has_ended else row.corrected_sequential_p_value
     return 1.0 if value is None else value
 
@@ -112,7 +112,7 @@ def _span(lift: float, lower: float, upper: float) -> str:
 
 
 def _harm(phase: "Phase", results: Sequence["Result"]) -> list[str]:
-    """The guardrails that variations broke."""
+    """The guardrails that variations broke, in words."""
     broken = [
         _difference(phase, row)
         for row in results
@@ -172,7 +172,7 @@ def mixed(share: float, limit: float) -> str:
     """Why a result is withheld: too many visitors saw several variations."""
     return (
         f"{share * 100:.1f} % of the visitors saw several variations, more than {limit * 100:g} %, "
-        "so that the groups overlap"
+        "so the groups overlap"
     )
 
 

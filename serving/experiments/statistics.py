@@ -11,9 +11,9 @@ import numpy as np
 from scipy import optimize, special  # not stats, which takes half a second to import
 
 POWER = 0.8
-MIN_STRATUM_UNITS = 30  # per variation; smaller strata are joined, because their variance is not known well
+MIN_STRATUM_UNITS = 30  # per variation; smaller strata are joined, because their variance is poorly known
 ROUNDING = 1e-12
-WIDEST = 5.0  # logarithm of a ratio; wider intervals of a lift say nothing
+WIDEST = 5.0  # logarithm of a ratio; wider intervals of a lift mean nothing
 SEQUENTIAL_UNITS = 5_000  # units at which the sequential interval is tightest
 
 
@@ -26,7 +26,7 @@ class Moments:
     Attributes:
         units: number of units.
         sums: sum of each column, of length 4.
-        products: sum of the products of each two columns, 4 x 4.
+        products: sums of the products of each pair of columns, 4 x 4.
         active: number of units with a numerator above 0, such as buyers.
     """
 
@@ -45,7 +45,7 @@ class Moments:
 
     @property
     def covariance(self) -> np.ndarray:
-        """The sample covariance of each two columns."""
+        """The sample covariance of each pair of columns."""
         return (self.products - np.outer(self.sums, self.sums) / self.units) / (self.units - 1)
 
 
@@ -67,7 +67,7 @@ class Estimate:
 
 
 def ratio(arm: Moments) -> Estimate | None:
-    """The ratio of means, with its variance by the delta method; null without two units or a denominator.
+    """The ratio of means, with its variance by the delta method; None without two units or a denominator.
 
     With a denominator of 1 for each unit this is the mean and its ordinary variance.
     """
@@ -88,7 +88,7 @@ def adjusted(arms: Mapping[str, Sequence[Moments]]) -> dict[str, Estimate] | Non
         arms: moments of each stratum by variation, in the same order of strata.
 
     Returns:
-        Null if a variation has too few units, no numerator or no denominator.
+        None if a variation has too few units, no numerator or no denominator.
     """
     strata = _large_strata([dict(zip(arms, stratum, strict=True)) for stratum in zip(*arms.values(), strict=True)])
     whole = {variation: _added([stratum[variation] for stratum in strata]) for variation in arms}
@@ -113,7 +113,7 @@ def adjusted(arms: Mapping[str, Sequence[Moments]]) -> dict[str, Estimate] | Non
 
 
 def _large_strata(strata: Sequence[Mapping[str, Moments]]) -> list[Mapping[str, Moments]]:
-    """The strata with enough units in each variation; the others are joined to one, or to the last of these."""
+    """The strata with enough units in each variation; the others are joined into one, or into the last large one."""
 
     def is_large(stratum: Mapping[str, Moments]) -> bool:
         return min(arm.units for arm in stratum.values()) >= MIN_STRATUM_UNITS
@@ -137,7 +137,7 @@ def _added(moments: Sequence[Moments]) -> Moments:
 
 
 def _variance(direction: np.ndarray, arm: Moments) -> float:
-    """The variance of a unit in this direction; 0 where only rounding is left of it."""
+    """The variance of a unit in this direction; 0 if only rounding errors are left."""
     terms = np.outer(direction, direction) * arm.covariance
     variance = float(terms.sum())
     return variance if variance > ROUNDING * float(np.abs(terms).sum()) else 0.0
@@ -156,7 +156,7 @@ def _linear_history(arm: Moments) -> np.ndarray:
 
 
 def _history_coefficient(stratum: Mapping[str, Moments], pooled: Moments, everyone: Moments) -> float:
-    """By how much the outcome differs per unit of difference in the ratio before; 0 if the stratum has no history."""
+    """How much the outcome changes per unit of the ratio before; 0 if the stratum has no history."""
     if any(arm.sums[3] <= 0 for arm in stratum.values()):
         return 0.0
     history = _linear_history(pooled)
@@ -170,7 +170,7 @@ class Comparison:
 
     Attributes:
         difference: of the metric, with its interval (lower, upper) and p-value at a fixed horizon.
-        lift: the difference relative to the control, with its interval; null where one of the values is not positive.
+        lift: the difference relative to the control, with its interval; None if one of the values is not positive.
         sequential_…: intervals and p-value that are valid at every look.
         standard_error: of the difference.
     """
@@ -191,7 +191,7 @@ class Comparison:
 
 
 def compare(control: Estimate, variation: Estimate, alpha: float) -> Comparison | None:
-    """Welch's t-test, its intervals, and the sequential interval; null if neither variation varies.
+    """Welch's t-test, its intervals, and the sequential interval; None if neither variation varies.
 
     The interval of the lift comes from the logarithm of the ratio of both values, by the delta method.
     """
@@ -266,7 +266,7 @@ def _mixture_variance(alpha: float) -> float:
 
 
 def sample_ratio_p_value(units: Sequence[int], weights: Sequence[float]) -> float:
-    """Chi-square: how likely counts this uneven are, if each unit falls into a variation by its weight."""
+    """Chi-square: how likely counts this uneven are, if units are assigned to variations by weight."""
     if sum(units) == 0:
         return 1.0
     expected = np.asarray(weights, float) / sum(weights) * sum(units)
@@ -274,7 +274,8 @@ def sample_ratio_p_value(units: Sequence[int], weights: Sequence[float]) -> floa
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """p-values corrected for several primary metrics: the chance of any false one stays below alpha (Holm 1979)."""
+    """p-values corrected for several primary metrics: the chance of any false positive stays below alpha
+    (Holm 1979)."""
     corrected, largest = [0.0] * len(p_values), 0.0
     for rank, index in enumerate(np.argsort(p_values, kind="stable")):
         largest = max(largest, min(1.0, (len(p_values) - rank) * p_values[index]))
@@ -283,7 +284,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 
 def benjamini_hochberg(p_values: Sequence[float]) -> list[float]:
-    """p-values corrected for all other metrics: the share of false ones among those found stays below alpha.
+    """p-values corrected for all other metrics: the share of false positives among those found stays below alpha.
 
     The step-up procedure of Benjamini and Hochberg 1995, as adjusted p-values.
     """

@@ -134,7 +134,7 @@ def read_interests(
 
 
 def _ease_lists(connection: duckdb.DuckDBPyConnection, shop: str, settings: ListSettings) -> Iterator[pa.Table]:
-    """Lists for recently active persons who permit them; what the others do counts for the weights only."""
+    """Lists for recently active persons who permit them; the others count for the weights only."""
     interests = read_interests(connection, "now", shop, settings)
     if interests is None:
         return
@@ -177,7 +177,7 @@ def _permitted(connection: duckdb.DuckDBPyConnection, shop: str) -> np.ndarray:
 
 
 def _groups(connection: duckdb.DuckDBPyConnection, shop: str, products: np.ndarray) -> np.ndarray:
-    """The group of each product: of its vendor and type, its own, or MAY_NOT_BE_SHOWN."""
+    """The group of each product: that of its vendor and type, one of its own, or MAY_NOT_BE_SHOWN."""
     group_of = dict(
         connection.execute(
             "select product_id, coalesce(diversity_group, product_id) from recommendations.eligibility "

@@ -79,7 +79,7 @@ def catalogue_of(published: Published) -> dict:
 
 
 def violations(answer: dict, catalogue: dict, banned: set[str], limit: int) -> list[str]:
-    """Rules that the items of a response violate, by the catalogue file alone."""
+    """The rules that a response's items violate, judged by the catalogue file alone."""
     items = answer["items"]
     shown = [item["product_id"] for item in items]
     groups = Counter(catalogue["diversity"][one] for one in shown if one in catalogue["diversity"])
@@ -163,7 +163,7 @@ def ask(published) -> Asking:
 
 @pytest.fixture
 def looks_at_once(monkeypatch) -> None:
-    """Check `current` with every request, so that tests do not wait."""
+    """Check `current` on every request, so that tests do not wait."""
     monkeypatch.setattr(api_versions, "POLL_SECONDS", 0.0)
 
 
@@ -195,7 +195,7 @@ def shopper(chromium, demo):
     page.on("pageerror", lambda error: errors.append(str(error)))
 
     def events_of(name: str, count: int = 1) -> list[dict]:
-        """This browser's events of a name, as the collector wrote them; asserts their count."""
+        """This browser's events with a name, as the collector wrote them; asserts their count."""
         client = page.evaluate("localStorage.getItem('demo:client')")
         deadline = time.monotonic() + 15
         while True:

@@ -58,7 +58,7 @@ def write_version(
     """Write a version into the data folder and make it the current one.
 
     The catalogue's last product has no document, as if it were new, and one ineligible product has a document.
-    faulty: the lists violate the rules: hidden products, the seed itself, duplicates, too many of a group.
+    faulty: the lists violate the rules, with hidden products, the seed itself, duplicates, and too many of a group.
     """
     rng = random.Random(f"{seed} {shop} {products}")
     folder = published_folder(data)

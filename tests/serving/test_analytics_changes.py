@@ -30,7 +30,7 @@ def test_only_the_factor_that_changed_has_a_part():
         assert list(parts.values()) == approx([0, 0], abs=1e-9)
 
 
-def test_new_segment_is_due_to_sessions_and_orders_without_sessions_to_orders():
+def test_new_segment_is_due_to_sessions_and_first_orders_to_order_rate():
     [new] = divided(EMAIL, None, Factors(10, 1, 50))
     assert (new.factor, new.amount) == (SESSIONS, 50)
     [first_orders] = divided(EMAIL, Factors(10, 0, 0), Factors(10, 2, 80))

@@ -30,7 +30,7 @@ def test_every_date_is_in_one_week_and_weeks_begin_on_mondays(period):
     assert list(dict.fromkeys(day - timedelta(days=day.weekday()) for day in period.dates())) == weeks
 
 
-def test_numbers_of_days_end_yesterday():
+def test_day_counts_end_yesterday():
     assert named_period("7 days", TODAY, FIRST) == Period(date(2026, 11, 22), date(2026, 11, 28))
     assert named_period("today", TODAY, FIRST) == Period(TODAY, TODAY)
     assert named_period("month", TODAY, FIRST) == Period(date(2026, 11, 1), TODAY)

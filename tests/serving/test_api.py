@@ -219,7 +219,7 @@ def test_unknown_parameter_gets_422_with_its_name(ask):
     assert answer.json()["error"] == "Unknown parameter: exlude, n."
     assert answer.json()["remedy"] == "Known parameters: channel, collection, exclude, limit, segment, type, vendor."
     assert ask(f"{ROOT}/session?products=1001", "POST", json={"products": ["1001"]}).status_code == 422
-    assert ask(f"{ROOT}/visitors/client-3?exlude=1001").status_code == 401  # who has no key learns nothing else
+    assert ask(f"{ROOT}/visitors/client-3?exlude=1001").status_code == 401  # without a key, nothing else is revealed
     assert ask(f"{ROOT}/visitors/client-3?exlude=1001", headers=KEY).status_code == 422
     in_body = ask.session(["1001"], exlude=["1002"])
     assert (in_body.status_code, "exlude" in in_body.json()["error"]) == (422, True)

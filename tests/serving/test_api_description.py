@@ -20,13 +20,13 @@ EXISTING = {"shop": SHOP, "product_id": SEED, "visitor_id": "client-1", "metric"
 
 @pytest.fixture(scope="module")
 def lists(ask):
-    """The API with lists, and the headers that open it."""
+    """The API with lists, and the headers that grant access."""
     return schemathesis.openapi.from_asgi("/openapi.json", ask.app), KEY
 
 
 @pytest.fixture(scope="module")
 def numbers(built_demo, tmp_path_factory):
-    """The API with numbers, and the headers that open it."""
+    """The API with numbers, and the headers that grant access."""
     file = tmp_path_factory.mktemp("keys") / "keys.json"
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv(KEYS_VARIABLE, str(file))

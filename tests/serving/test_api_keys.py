@@ -1,4 +1,4 @@
-"""API keys: only hashes are stored, one shop's key never opens another's, and revoking works at once."""
+"""API keys: only hashes are stored, one shop's key never opens another shop, and revocation works at once."""
 
 import asyncio
 import csv
@@ -24,7 +24,7 @@ def file(tmp_path, monkeypatch):
 
 @pytest.fixture
 def ask(built_demo, file):
-    """Ask the API of the demo, with the text of a key."""
+    """Ask the demo's API, with the text of a key."""
     transport = httpx.ASGITransport(app=create_api(built_demo.data, ApiSettings(0)), client=("203.0.113.7", 5000))
 
     async def get(path, key, **headers):

@@ -86,7 +86,7 @@ def test_removed_only_version_gets_503(tmp_path, looks_at_once):
     answer = ask(f"{ROOT}/products/{SEED}/recommendations")
     assert answer.status_code == 503
     assert "pixelnova publish" in answer.json()["remedy"]
-    assert ask(f"{ROOT}/trending").status_code == 200  # that is in memory
+    assert ask(f"{ROOT}/trending").status_code == 200  # it is in memory
 
 
 def test_responses_are_consistent_while_versions_change(tmp_path):

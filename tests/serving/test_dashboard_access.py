@@ -1,4 +1,4 @@
-"""Who sees which shops: only the persons of the access file, and only by the proxy or the login that it names."""
+"""Who sees which shops: only people in the access file, identified only by the proxy or the login that it names."""
 
 import pytest
 
@@ -30,7 +30,7 @@ def test_persons_see_their_shops_only(access):
     assert given.shops_of("stranger@example.com") == given.shops_of(None) == frozenset()
 
 
-def test_only_the_proxy_may_state_who_asks(access):
+def test_only_the_proxy_may_set_the_identity(access):
     given = access(HEADER)
     headers = {"x-forwarded-email": "owner@example.com"}
     assert given.identity_from(headers, "10.1.2.3") == "owner@example.com"

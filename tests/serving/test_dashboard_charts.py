@@ -1,4 +1,4 @@
-"""Charts and formats of odd data: single points, annotations between weeks, currencies without decimals."""
+"""Charts and formats for unusual data: single points, annotations between weeks, currencies without decimals."""
 
 from datetime import date, timedelta
 
@@ -20,7 +20,7 @@ def test_a_value_without_neighbours_is_drawn_as_a_point(values, symbol):
     assert chart["series"][0]["symbol"] == symbol
 
 
-def test_annotations_are_drawn_at_the_weeks_that_hold_them():
+def test_annotations_are_drawn_at_the_weeks_that_contain_them():
     notes = [
         Annotation(None, date(2026, 11, 11), date(2026, 11, 11), "a day in the second week"),
         Annotation(None, date(2026, 10, 1), date(2026, 11, 17), "from before the chart to the third week"),
@@ -42,5 +42,5 @@ def test_amounts_have_the_decimals_of_their_currency():
     ]
 
 
-def test_texts_of_events_are_plain():
+def test_text_from_events_is_escaped():
     assert plain_text("![a](https://b)\n# :red[c] $d$") == r"\!\[a\]\(https\://b\) \# \:red\[c\] \$d\$"

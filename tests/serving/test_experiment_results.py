@@ -1,4 +1,4 @@
-"""Results, checks and sentences of one phase, from simulated visitors summed like the warehouse sums them."""
+"""Results, checks and sentences of one phase, from simulated visitors summed as in the warehouse."""
 
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -30,7 +30,7 @@ ENDED = replace(RUNNING, ended_at=RUNNING.as_of)
 
 
 def experiment(rng: np.random.Generator, per_variation: dict[str, dict[str, int]], **lifts: float) -> Sums:
-    """Sums of visitors by variation and device; `lifts`: of sales (and of refunds, as `refunds`) by variation."""
+    """Sums of visitors by variation and device; `lifts`: of sales by variation, and of refunds as `refunds`."""
     sums = Sums()
     for variation, by_device in per_variation.items():
         for device, units in by_device.items():
@@ -94,7 +94,7 @@ def one(found, metric="revenue_per_visitor", is_adjusted=False, segment=OVERALL,
     return row
 
 
-def test_a_running_experiment_is_judged_by_the_interval_of_any_look(rng):
+def test_a_running_experiment_is_judged_by_the_sequential_interval(rng):
     found = analysis(RUNNING, experiment(rng, even(20_000), b=0.2))
     row = one(found, is_adjusted=True)
     assert f"({'95 %'} interval {row.sequential_lift_lower * 100:.1f} to" in found.verdicts[0].sentence
@@ -114,7 +114,7 @@ def test_too_early_says_how_many_days(rng):
     days = round(20 * ((row.smallest_lift / 0.1) ** 2 - 1))
     assert row.days_needed == pytest.approx(days, abs=1)
     assert found.verdicts[0].sentence == f"Too early: about {row.days_needed} more days to find a lift of 10 %."
-    # Twice the visitors in twice the days: the need in all stays about the same.
+    # Twice the visitors in twice the days: the total need stays about the same.
     later = analysis(replace(RUNNING, as_of=BEGAN + timedelta(days=40)), experiment(rng, even(1_000)))
     assert one(later, is_adjusted=True).days_needed + 40 == pytest.approx(row.days_needed + 20, rel=0.15)
 
@@ -125,7 +125,7 @@ def test_an_ended_experiment_without_a_difference_says_what_it_could_have_found(
     assert found.sentence.startswith("No difference was found between variation b and the control: one of ")
 
 
-def test_nothing_is_reported_of_an_uneven_split(rng):
+def test_an_uneven_split_withholds_all_results(rng):
     """The script fails on phones of variation b."""
     broken = {"control": {"mobile": 5_000, "desktop": 5_000}, "b": {"mobile": 4_200, "desktop": 5_010}}
     found = analysis(ENDED, experiment(rng, broken, b=0.5))
@@ -141,7 +141,7 @@ def test_nothing_is_reported_of_an_uneven_split(rng):
     assert p_values["mobile"] < 0.001 < p_values["desktop"]
 
 
-def test_an_uneven_segment_withholds_all_although_the_whole_is_even(rng):
+def test_an_uneven_segment_withholds_all_results_of_an_even_split(rng):
     shifted = {"control": {"mobile": 5_600, "desktop": 4_400}, "b": {"mobile": 5_000, "desktop": 5_000}}
     judged = verdict(ENDED, experiment(rng, shifted))
     assert judged.sample_ratio_p_value > 0.9
@@ -219,7 +219,7 @@ def test_few_or_no_visitors_are_not_compared(rng):
     assert verdict(later, Sums()).sentence == "It begins on 2026-10-30."
 
 
-def test_sales_are_compared_from_100_buyers_on(rng):
+def test_comparing_sales_needs_100_buyers(rng):
     few = experiment(rng, even(200))
     buyers = few.moments["conversion", False, OVERALL]["control"].values()
     assert 30 < sum(moments.active for moments in buyers) < 100
@@ -232,7 +232,7 @@ def test_sales_are_compared_from_100_buyers_on(rng):
     assert one(analysis(RUNNING, experiment(rng, even(1_000)))).status == REPORTED
 
 
-def test_refunds_are_compared_from_100_buyers_with_refunds_on(rng):
+def test_comparing_refunds_needs_100_buyers_with_refunds(rng):
     sums = experiment(rng, even(2_000))
     assert one(analysis(RUNNING, sums), "refund_rate").status == REPORTED
     by_device = sums.moments["refund_rate", False, OVERALL]["b"]

@@ -29,7 +29,7 @@ LOOKS = 20
 
 
 def visitors(rng: np.random.Generator, units: int, lift: float = 0.0) -> pd.DataFrame:
-    """Visitors of two variations: sessions, orders and sales, before and after; the second variation sells more."""
+    """Visitors in two variations: sessions, orders and sales, before and after; the second variation sells more."""
     interest = rng.gamma(1.5, 1, units)
     variation = rng.integers(0, 2, units)
     frame = {"variation": variation}
@@ -222,7 +222,7 @@ def without_effect(rng: np.random.Generator, runs: int, days_units: int = 150) -
 
 
 def test_false_positives_of_an_a_a_test_stay_at_alpha():
-    """A small one; the thousand runs are in the next test. Peeking at the fixed interval is the negative control."""
+    """A small run; the next test has a thousand. Peeking at the fixed interval is the negative control."""
     last, any_look, sequential = without_effect(np.random.default_rng(20261129), 200)
     assert last <= 0.10
     assert any_look > 0.15
@@ -262,9 +262,9 @@ def test_a_naive_z_test_of_click_through_is_wrong_and_the_delta_method_is_not():
 
 
 def missed(rng: np.random.Generator, buyers: int, times: int, runs: int) -> float:
-    """How often the interval misses that there is no difference: one visitor in ten buys, amounts are skewed.
+    """How often the interval excludes 0 without a difference: one visitor in ten buys, amounts are skewed.
 
-    buyers: to expect in the control; the variation has `times` as many visitors.
+    buyers: expected in the control; the variation has `times` as many visitors.
     """
 
     def sales(visitors: int) -> Estimate:

@@ -70,7 +70,7 @@ def test_similar_products_are_published_for_the_variation_that_shows_them(data, 
     assert "similar" not in publish(tmp_path / "warehouse.duckdb", tmp_path).document("s", "1").placements
 
 
-def test_api_serves_the_same(ask, data):
+def test_api_serves_the_published_file(ask, data):
     answer = ask("/v1/shops/s/experiments")
     assert answer.status_code == 200
     assert answer.content == (data / "published/current" / shop_folder("s") / "experiments.json").read_bytes()

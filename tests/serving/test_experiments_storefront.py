@@ -95,7 +95,7 @@ def element(shop, placement):
 
 def published_events(site, name=EXPOSED):
     return [
-        {name: value for name, value in event["data"].items() if value is not None}  # undefined, which JSON leaves out
+        {name: value for name, value in event["data"].items() if value is not None}  # None: undefined, which JSON omits
         for event in site.page.evaluate("published")
         if event["name"] == name
     ]
@@ -189,7 +189,7 @@ def test_withdrawn_consent_removes_everything_that_is_kept(site, visit):
 
 
 @pytest.mark.parametrize("withdraw", [True, False])
-def test_consent_withdrawn_while_the_experiments_are_on_their_way_exposes_nothing(site, visit, withdraw):
+def test_consent_withdrawn_while_experiments_load_exposes_nothing(site, visit, withdraw):
     site.context.add_init_script(
         "const real = fetch; self.fetch = async (url, ...more) => {"
         " const answer = await real(url, ...more);"
@@ -218,7 +218,7 @@ def test_consent_withdrawn_elsewhere_removes_the_unit_on_the_next_page(site, vis
     ],
     ids=["not begun", "ended", "another placement", "another device", "another channel", "outside the layer"],
 )
-def test_others_do_not_take_part(site, visit, more):
+def test_visit_outside_the_phase_is_not_exposed(site, visit, more):
     assert visit(TREATMENT, msgspec.structs.replace(TEST, **more)) == []
     assert len(site.shown()) == 8
 

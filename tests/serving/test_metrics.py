@@ -67,7 +67,7 @@ def test_a_version_of_older_code_has_no_metrics(tmp_path):
     assert len(read_current(tmp_path).metrics()) == 0
 
 
-def test_the_catalogue_survives_json():
+def test_the_catalogue_round_trips_through_json():
     catalogue = load_metrics()
     assert list(decode_metrics(encode_metrics(catalogue)).items()) == list(catalogue.items())
 

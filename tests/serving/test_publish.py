@@ -67,7 +67,7 @@ def test_runs_are_published_and_kept_by_a_publication_without_a_run(data):
     assert published_runs(publish(data / "warehouse.duckdb", data, runs=runs)) == runs
     again = run(data)
     assert published_runs(again) == runs
-    (again.folder / "runs.json").unlink()  # as older code published it
+    (again.folder / "runs.json").unlink()  # as if older code had published it
     assert published_runs(again) == []
 
 

@@ -565,7 +565,7 @@ def test_demo_events_have_same_shape_as_simulated_events(shopper, demo):
     page.goto(f"{demo.url}/?page=1")
     page.get_by_role("list").last.locator("li:has(data) a:has(img)").first.click()
     page.wait_for_url("**/products/*")
-    page.evaluate("document.querySelector('form').submit()")  # as if the script did not send the form
+    page.evaluate("document.querySelector('form').submit()")  # as if no script handled the form
     check_out(page)
 
     device = Device("agent", "en-US", 1200, 900)

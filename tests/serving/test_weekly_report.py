@@ -1,4 +1,4 @@
-"""The weekly report: every number is that of serving.analytics and of SQL, and titles of products have no effect."""
+"""The weekly report: every number equals that of serving.analytics and of SQL, and product titles are inert."""
 
 import re
 import shutil
@@ -20,7 +20,7 @@ from tests.questions import DEMO_SHOP
 WEEK, BEFORE = week_period("2026-W43"), week_period("2026-W42")
 NUMBER = re.compile(r"\d[\d,]*(?:\.\d+)?")
 HOSTILE = "<script>alert(1)</script><img src='https://evil.example/x'>\r\nSubject: {{ report }} & \x1b[31m\u202e"
-# A second way to each figure of the overview, straight from the marts.
+# A second query for each figure of the overview, straight from the marts.
 SQL = {
     "Visitors": "select count(distinct journey_id) from core.sessions where not is_bot and {}",
     "Sessions": "select count(*) from core.sessions where not is_bot and {}",
@@ -130,7 +130,7 @@ def test_tables_are_those_of_reports_and_sql(built_demo, store, report):
 
 
 def test_no_other_number_is_in_the_report(store, report):
-    """What the tests above compare, dates, and sentences of experiments and changes; nothing is computed elsewhere."""
+    """Only what the tests above compare, dates, and sentences on experiments and changes; nothing else is computed."""
     known = [report.title, f"{WEEK.first} {WEEK.last}", report.note]
     for section in report.sections:
         known += [section.title, section.note, *section.sentences, *section.header]
@@ -162,7 +162,7 @@ def test_what_changed_and_experiments_are_in_words(built_demo, report):
         assert sentence.split(": ", 1)[1] in {verdict for (verdict,) in verdicts}
 
 
-def test_titles_have_no_effect(built_demo, tmp_path):
+def test_hostile_titles_are_inert(built_demo, tmp_path):
     shutil.copytree(built_demo.data / "published", tmp_path / "published", symlinks=True)
     file = (tmp_path / "published" / "current").resolve() / ANALYSTS_FILE
     file.chmod(0o600)

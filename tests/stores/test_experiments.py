@@ -254,5 +254,5 @@ def test_the_verdict_of_each_phase_is_withheld_where_units_are_mixed(store, tmp_
     sentences = {key: text for key, text in write_results(copy).items() if key.startswith(store.shop)}
     assert sentences == {
         f"{store.shop}/lists": "Withheld: 30.0 % of the visitors saw several variations, more than 1 %, "
-        "so that the groups overlap.",
+        "so the groups overlap.",
     }

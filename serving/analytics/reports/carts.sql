@@ -1,5 +1,5 @@
 -- title: Carts by state
--- description: Sessions with an addition to the cart, by the current state of the cart.
+-- description: Sessions that added to the cart, by the current state of the cart.
 -- filters: channel, device
 -- cart_state: State
 -- carts: Carts | count

@@ -1,12 +1,12 @@
 -- title: Results of experiments
--- description: Each metric of each variation against the control: lift with its fixed and its always-valid 95 % interval. Phases are never mixed.
+-- description: Each metric of each variation against the control: lift with its fixed-horizon and its always-valid 95 % interval. Phases are never mixed.
 -- filters:
 -- experiment: Experiment
 -- phase: Phase
 -- metric: Metric
 -- variation: Variation
 -- role: Role
--- is_adjusted: Adjusted by earlier behaviour
+-- is_adjusted: Adjusted for earlier behaviour
 -- control_value: Control | ratio
 -- variation_value: Variation value | ratio
 -- lift: Lift | share

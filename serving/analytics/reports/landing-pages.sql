@@ -1,5 +1,5 @@
 -- title: Landing pages
--- description: Sessions that began on each page, their orders, and what their people spent within 90 days. Attributed sales credit each order by position (40/20/40).
+-- description: Sessions that began on each page, their orders, and what their visitors spent within 90 days. Attributed sales credit each order by position (40/20/40).
 -- filters:
 -- landing_path: Landing page
 -- sessions: Sessions | count
@@ -8,7 +8,7 @@
 -- orders: Orders in the session | count
 -- currency: Currency
 -- sales_amount: Sales in the session | money
--- sales_90_days_amount: Sales of these people in 90 days | money
+-- sales_90_days_amount: Sales to these visitors in 90 days | money
 -- position_based_sales_amount: Attributed sales | money
 
 select

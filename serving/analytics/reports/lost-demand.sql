@@ -1,5 +1,5 @@
 -- title: Lost demand
--- description: Products viewed while they could not be bought, and the sales that were probably missed, with their 95 % interval: people times the product's conversion when it could be bought.
+-- description: Products viewed while they could not be bought, and the sales probably missed, with a 95 % interval: people times the product's conversion rate while it could be bought.
 -- filters:
 -- product_id: Product id
 -- title: Product

@@ -1,5 +1,5 @@
 -- title: Offline quality of recommendations
--- description: A backtest over the last days. Hit rate: share of cases in which the next product is in the list. MRR: mean reciprocal rank of that product. One point per refresh.
+-- description: A backtest on recent days. Hit rate: share of cases in which the next product is in the list. MRR: mean reciprocal rank of that product. One point per refresh.
 -- filters:
 -- task: Task
 -- strategy: Strategy

@@ -1,5 +1,5 @@
 -- title: Viewed and bought together
--- description: The lists of one product, in the order in which they are shown.
+-- description: The lists of one product, in the order shown.
 -- filters: product_id
 -- strategy: List
 -- position: Position | count

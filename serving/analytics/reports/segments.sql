@@ -1,8 +1,8 @@
 -- title: Customer segments
--- description: Persons by RFM segment (recency, frequency, spending), as of today.
+-- description: People by RFM segment (recency, frequency, spending), as of today.
 -- filters:
 -- segment: Segment
--- persons: Persons | count
+-- persons: People | count
 -- orders: Orders | count
 -- currency: Currency
 -- gross_spent_amount: Spent | money

@@ -1,8 +1,8 @@
 -- title: Time to first purchase
--- description: Persons with a first order in the period, by days between their first session and the order.
+-- description: People with a first order in the period, by days between their first session and the order.
 -- filters:
 -- days_range: Days
--- persons: Persons | count
+-- persons: People | count
 -- share: Share | share
 
 with

@@ -1,1 +1,1 @@
-"""The pages, one module each with `render(view)`. Streamlit would run files of a folder `pages` by itself."""
+"""The pages, one module each with `render(view)`. Streamlit would run the files of a folder named `pages` itself."""

@@ -18,12 +18,10 @@ def render(view: View) -> None:
     records = found.rows.records()
     if records:
         st.echarts_chart(
-            bar_chart(
-                [one["days_range"] for one in records], {"Persons": [one["persons"] for one in records]}, "count"
-            ),
+            bar_chart([one["days_range"] for one in records], {"People": [one["persons"] for one in records]}, "count"),
             height=260,
             key="time-to-purchase",
-            alt="Persons by days to their first purchase",
+            alt="People by days to their first purchase",
         )
     show_rows(found)
     report_details(found)

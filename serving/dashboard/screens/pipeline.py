@@ -1,4 +1,4 @@
-"""Pipeline: whether the numbers are fresh and whole: events, quarantine, fetches, reconciliation, runs, versions."""
+"""Pipeline: whether the numbers are fresh and complete: events, quarantine, fetches, reconciliation, runs, versions."""
 
 from datetime import UTC, datetime
 
@@ -45,7 +45,7 @@ def render(view: View) -> None:
 
 
 def _privacy_requests(view: View) -> None:
-    """Requests about persons; nothing if there are none, or if older code published the version."""
+    """Requests about a person's data; nothing if there are none, or if older code published the version."""
     if not view.store.published.manifest.rows_by_table.get("operations.privacy_requests"):
         return
     found = view.store.query(view.shop.shop, PRIVACY_REQUESTS)

@@ -106,5 +106,5 @@ def _heat_map(records: Sequence[dict[str, Any]], cohort: str, age: str, key: str
         heat_map([f"{one:%Y-%m-%d}" for one in cohorts], [str(one) for one in ages], cells),
         height=max(220, 90 + 28 * len(cohorts)),
         key=key,
-        alt="Share of each cohort that returned, by time since",
+        alt="Share of each cohort that returned, by its age",
     )

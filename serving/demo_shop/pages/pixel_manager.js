@@ -1,7 +1,7 @@
 /**
  * Imitates Shopify's pixel manager: window.Shopify, and the custom pixel in a sandboxed iframe of opaque origin.
  *
- * Reads what the page publishes, writes events in Shopify's shapes to the pixel. Contains no code of Shopify.
+ * Reads what the page publishes, writes events in Shopify's shapes to the pixel. Contains no Shopify code.
  */
 {
   const config = JSON.parse(document.getElementById("config").textContent);
