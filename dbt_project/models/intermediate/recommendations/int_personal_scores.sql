@@ -117,7 +117,7 @@ similarities as (
 
 ),
 
--- Inactive people get the lists of their segment; their interests count only for the similarities.
+-- Active people with permission. All others get the lists of their segment and count only for the similarities.
 active as (
 
     select
