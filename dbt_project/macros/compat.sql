@@ -232,8 +232,9 @@
 
 {% macro with_connected_components(ctes, nodes, links) -%}
     {#-
-        Begins a query: the text of its first CTEs, then the CTE `labels`. It has one row per node of the CTE `nodes` (node), with
-        the smallest node connected to it (component) through `links` (from_node, to_node; each in both directions).
+        Begins a query: the text of its first CTEs, then the CTE `labels`. It has one row per node of the CTE `nodes`
+        (node), with the smallest node connected to it (component) through `links` (from_node, to_node; each in both
+        directions).
     -#}
     {{ return(adapter.dispatch('with_connected_components')(ctes, nodes, links)) }}
 {%- endmacro %}

@@ -2,8 +2,8 @@
 
 {% macro experiment_metrics() -%}
     {#-
-        By metric: numerator and denominator of a unit (columns of experiments.unit_metrics; without a denominator, a mean
-        over units), and whether it is also reported with a cap.
+        By metric: numerator and denominator of a unit (columns of experiments.unit_metrics; without a denominator, a
+        mean over units), and whether it is also reported with a cap.
     -#}
     {{ return({
         'conversion': {'numerator': 'buyers', 'denominator': none, 'has_cap': false},

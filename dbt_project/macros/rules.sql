@@ -249,8 +249,10 @@
 {%- endmacro %}
 
 {% macro every_period(unit, spans) -%}
-    {#- One row per shop and week or month of its span, from the first to the last date; a period is named by its first day.
-    `spans` has one row per shop, with first_date and last_date. -#}
+    {#-
+        One row per shop and week or month of its span, from the first to the last date; a period is named by its first
+        day. `spans` has one row per shop, with first_date and last_date.
+    -#}
     select distinct
         shop,
         cast({{ dbt.date_trunc(unit, 'element') }} as date) as period

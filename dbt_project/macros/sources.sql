@@ -1,7 +1,7 @@
 {% macro create_declared_table(source_name, table_name) -%}
     {#-
-        Creates a table that is filled after dbt has run, as its source's yml declares it, so that views on it can be created
-        before it has rows. Keeps an existing table and its rows.
+        Creates a table that is filled after dbt has run, as its source's yml declares it, so that views on it can be
+        created before it has rows. Keeps an existing table and its rows.
     -#}
     {%- if execute -%}
         {%- set declared = graph.sources.values()

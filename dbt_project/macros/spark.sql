@@ -1,6 +1,6 @@
 {#-
-    What differs on Apache Spark 3.5: the bodies of the macros in compat.sql for `--target spark`. docs/scale-out.md lists
-    the few texts and numbers for which the results differ from DuckDB's.
+    What differs on Apache Spark 3.5: the bodies of the macros in compat.sql for `--target spark`. docs/scale-out.md
+    lists the few texts and numbers for which the results differ from DuckDB's.
 -#}
 
 {% macro spark__json_texts(document, paths) -%}
@@ -100,7 +100,9 @@
 {%- endmacro %}
 
 {% macro spark__url_decoded(text) -%}
-    {#- Lone percent signs and plus signs stay. Bytes that are not UTF-8 become U+FFFD; the text is then kept as it was. -#}
+    {#-
+        Lone percent signs and plus signs stay. Bytes that are not UTF-8 become U+FFFD; the text is then kept as it was.
+    -#}
     {%- set decoded = "url_decode(replace(regexp_replace(" ~ text
         ~ ", '%(?![0-9A-Fa-f][0-9A-Fa-f])', '%25'), '+', '%2B'))" -%}
     replace(

@@ -1,7 +1,7 @@
 {#-
-    Materializations on Spark, as Iceberg tables. Spark has no transaction over several statements, and a process may die
-    between any two. So one statement replaces a table. The rows of an incremental table are replaced on a branch, which
-    then becomes the table in one step; the next run overwrites a leftover branch.
+    Materializations on Spark, as Iceberg tables. Spark has no transaction over several statements, and a process may
+    die between any two. So one statement replaces a table. The rows of an incremental table are replaced on a branch,
+    which then becomes the table in one step; the next run overwrites a leftover branch.
 -#}
 
 {% materialization table, adapter='spark' %}

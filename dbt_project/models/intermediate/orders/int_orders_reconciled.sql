@@ -1,8 +1,8 @@
 {#-
-    Orders of the pixel and of the Admin API, matched by order id, else by checkout token; one row per order. Only orders
-    that both could have seen are compared: from the shop's first event and first Admin order until ten minutes before its
-    orders were last fetched (to allow for delays of events and of Shopify's search), without test orders and orders of
-    other channels that the pixel did not see.
+    Orders of the pixel and of the Admin API, matched by order id, else by checkout token; one row per order. Only
+    orders that both could have seen are compared: from the shop's first event and first Admin order until ten minutes
+    before its orders were last fetched (to allow for delays of events and of Shopify's search), without test orders and
+    orders of other channels that the pixel did not see.
 -#}
 
 with

@@ -1,6 +1,6 @@
 {#-
-    The lines of every order with their cost: from the pixel, or from the Admin API if the pixel did not see the order. The
-    cost is the variant's current one.
+    The lines of every order with their cost: from the pixel, or from the Admin API if the pixel did not see the order.
+    The cost is the variant's current one.
 -#}
 
 with

@@ -1,6 +1,7 @@
 {#-
-    A deterministic sample of backtest cases from the last days, for lists trained on the days before. next_view: predict
-    the next product that is new to a session. bought_with: predict the other products of an order from one of them.
+    A deterministic sample of backtest cases from the last days, for lists trained on the days before. next_view:
+    predict the next product that is new to a session. bought_with: predict the other products of an order from one of
+    them.
 -#}
 
 with

@@ -1,6 +1,6 @@
 {#-
-    Views of lists and clicks in them: the storefront snippet's events, and clicks on Shopify's own recommendations, which
-    the URLs of the opened pages show. Nothing is kept where analytics was refused.
+    Views of lists and clicks in them: the storefront snippet's events, and clicks on Shopify's own recommendations,
+    which the URLs of the opened pages show. Nothing is kept where analytics was refused.
 -#}
 
 {{ config(

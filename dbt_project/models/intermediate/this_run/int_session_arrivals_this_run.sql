@@ -1,6 +1,6 @@
 {#-
-    The channel of each rebuilt session: one of Google Analytics 4's default channel groups, by the seed channel_rules and
-    the merchant's [shops.channels] in shops.toml. The last case expression defines the precedence.
+    The channel of each rebuilt session: one of Google Analytics 4's default channel groups, by the seed channel_rules
+    and the merchant's [shops.channels] in shops.toml. The last case expression defines the precedence.
 -#}
 
 with

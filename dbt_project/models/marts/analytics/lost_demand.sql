@@ -1,7 +1,7 @@
 {#-
     The orders that people who saw a sold-out product would have placed (beta-binomial). The product's conversion rate
-    while it could be bought is shrunk towards its type's, and that towards the shop's, by `lost_demand_prior_cases` cases
-    each. The bounds of the number of buyers are rounded outward to whole orders: most products miss only a few.
+    while it could be bought is shrunk towards its type's, and that towards the shop's, by `lost_demand_prior_cases`
+    cases each. The bounds of the number of buyers are rounded outward to whole orders: most products miss only a few.
 -#}
 
 {% set prior_cases = var('lost_demand_prior_cases') %}

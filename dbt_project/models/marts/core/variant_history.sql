@@ -1,6 +1,6 @@
 {#-
-    A slowly changing dimension (type 2), built from the log of answers. If a price changed twice between two answers, only
-    the last value is known.
+    A slowly changing dimension (type 2), built from the log of answers. If a price changed twice between two answers,
+    only the last value is known.
 -#}
 
 with
