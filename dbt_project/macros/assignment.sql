@@ -1,4 +1,4 @@
-{#- The assignment of units to experiments, as ingestion/assignment.py and the storefront snippet compute it. -#}
+{#- Assigns units to experiments, in the same way as ingestion/assignment.py and the storefront snippet. -#}
 
 {% macro assigned_bucket(seed, unit) -%}
     {#- The bucket (0 to 9999) of a unit under a seed, both ASCII: version 2 of GrowthBook's hash, in integers. -#}

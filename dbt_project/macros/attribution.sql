@@ -1,7 +1,7 @@
 {#- Attribution of orders to sessions, for int_session_values and the marts that sum it. -#}
 
 {% macro attribution_models() -%}
-    {#- By model, the share of an order that its touches have reached after each touch, in order; 1 after the last one. -#}
+    {#- By model: the cumulative share of an order after each of its touches, in order; 1 after the last. -#}
     {{ return({
         'first_touch': '1',
         'last_touch': 'case when touch_number = touches then 1 else 0 end',

@@ -100,7 +100,7 @@
 {%- endmacro %}
 
 {% macro duckdb__utc_timestamp(text) -%}
-    {#- Engines accept more than ISO 8601, such as six-digit years, and fail on it later. -#}
+    {#- Engines also accept texts that are not ISO 8601, such as six-digit years, and fail on them later. -#}
     case
         when {{ matches(text, iso_8601_pattern()) }}
             then cast(try_cast({{ text }} as timestamptz) at time zone 'UTC' as timestamp)
@@ -195,7 +195,7 @@
 {%- endmacro %}
 
 {% macro earliest(value, order_by) -%}
-    {#- Aggregate: the value of the first row by these columns, none of them null. -#}
+    {#- Aggregate: the first non-null value, ordered by these columns, which must not be null. -#}
     {{ return(adapter.dispatch('earliest')(value, order_by)) }}
 {%- endmacro %}
 
@@ -204,7 +204,7 @@
 {%- endmacro %}
 
 {% macro latest(value, order_by) -%}
-    {#- Aggregate: the value of the last row by these columns, none of them null. -#}
+    {#- Aggregate: the last non-null value, ordered by these columns, which must not be null. -#}
     {{ return(adapter.dispatch('latest')(value, order_by)) }}
 {%- endmacro %}
 
@@ -232,8 +232,9 @@
 
 {% macro with_connected_components(ctes, nodes, links) -%}
     {#-
-        Begins a query: the text of its first CTEs, and the CTE `labels` with one row per node of the CTE `nodes` (node) and
-        the smallest node it is connected to (component) through `links` (from_node, to_node; each in both directions).
+        Begins a query: the text of its first CTEs, then the CTE `labels`. It has one row per node of the CTE `nodes`
+        (node), with the smallest node connected to it (component) through `links` (from_node, to_node; each in both
+        directions).
     -#}
     {{ return(adapter.dispatch('with_connected_components')(ctes, nodes, links)) }}
 {%- endmacro %}
@@ -252,7 +253,7 @@ with recursive
 
         union
 
-        -- Propagates a smaller label to the neighbours.
+        -- Propagates smaller labels to the neighbours.
         select
             links.to_node as node,
             min(labels.component) as component
@@ -266,7 +267,7 @@ with recursive
 
 {% macro with_nearest_owners(ctes, nodes, links) -%}
     {#-
-        Begins a query: the text of its first CTEs, and the CTE `owners`. The nodes of the CTE `nodes` (node) own
+        Begins a query: the text of its first CTEs, then the CTE `owners`. The nodes of the CTE `nodes` (node) own
         themselves, in 0 steps. A node reached through `links` (from_node, to_node, last_linked_at, last_event_id) gets the
         owner of the node that reaches it in the fewest steps, then by the latest link, then by the smallest node.
     -#}
@@ -352,7 +353,7 @@ with recursive
 {%- endmacro %}
 
 {% macro rounded(number, places) -%}
-    {#- A double, rounded: half away from zero of the number times a power of ten. -#}
+    {#- Rounds a double: half away from zero, after multiplying by a power of ten. -#}
     {{ return(adapter.dispatch('rounded')(number, places)) }}
 {%- endmacro %}
 
@@ -361,7 +362,7 @@ with recursive
 {%- endmacro %}
 
 {% macro exact(number, precision=18, scale=9) -%}
-    {#- A double as a decimal, rounded likewise. Sums of decimals do not depend on the order of rows. -#}
+    {#- A double as a decimal, rounded in the same way. Sums of decimals do not depend on the order of rows. -#}
     {{ return(adapter.dispatch('exact')(number, precision, scale)) }}
 {%- endmacro %}
 
@@ -370,7 +371,7 @@ with recursive
 {%- endmacro %}
 
 {% macro create_declared(relation, columns, description) -%}
-    {#- A statement that creates a table, unless it exists, with columns and comments as a yml declares them. -#}
+    {#- A statement that creates a table, if it does not exist, with the columns and comments declared in a yml. -#}
     {{ return(adapter.dispatch('create_declared')(relation, columns, description)) }}
 {%- endmacro %}
 

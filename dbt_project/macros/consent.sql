@@ -11,7 +11,7 @@
 {%- endmacro %}
 
 {% macro uses_of_a_person() -%}
-    {#- Each use of data about one person, and the choices of which none may be refused. -#}
+    {#- Each use of data about one person, with the choices it needs: none of them may be refused. -#}
     {{ return({
         'profile': ['is_sale_of_data_allowed'],
         'personal_lists': ['is_sale_of_data_allowed', 'is_preferences_allowed'],

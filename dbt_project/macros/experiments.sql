@@ -2,8 +2,8 @@
 
 {% macro experiment_metrics() -%}
     {#-
-        By metric: numerator and denominator of a unit (columns of experiments.unit_metrics; no denominator: a mean over
-        units), and whether it is reported with a cap too.
+        By metric: numerator and denominator of a unit (columns of experiments.unit_metrics; without a denominator, a
+        mean over units), and whether it is also reported with a cap.
     -#}
     {{ return({
         'conversion': {'numerator': 'buyers', 'denominator': none, 'has_cap': false},
@@ -19,14 +19,14 @@
 
 {% macro unit_value(amount) -%}
     {#-
-        An amount or count of one unit, in hundredths and within limits, so that sums of its products are exact decimals
-        whatever anyone sends.
+        An amount or count of one unit, in hundredths and clamped, so that sums of products are exact decimals for any
+        input.
     -#}
     cast(least(greatest({{ amount }}, -9999999999999), 9999999999999) as decimal(15, 2))
 {%- endmacro %}
 
 {% macro browser(user_agent) -%}
-    {#- The browser family: enough to see in which one a script fails. -#}
+    {#- The browser family, to see in which one a script fails. -#}
     case
         when {{ user_agent }} like '%FBAN%' or {{ user_agent }} like '%Instagram%' or {{ user_agent }} like '%TikTok%'
             then 'in-app'
@@ -52,7 +52,7 @@
 {%- endmacro %}
 
 {% macro rfm_segment(recency_score, frequency_score, orders) -%}
-    {#- The segment of a customer's scores (1 to 5, 5 is best). -#}
+    {#- The segment for a customer's scores (1 to 5, 5 is best). -#}
     case
         when {{ recency_score }} >= 4 and {{ frequency_score }} >= 4 then 'champion'
         when {{ frequency_score }} >= 4 and {{ recency_score }} >= 2 then 'loyal'

@@ -14,7 +14,7 @@
 {%- endmacro %}
 
 {% macro stored(name, schema='intermediate') -%}
-    {#- A table as the previous run left it, for models that the table itself depends on. -#}
+    {#- A table as the previous run left it, for models on which that table depends. -#}
     {{ return(schema ~ '.' ~ name) }}
 {%- endmacro %}
 

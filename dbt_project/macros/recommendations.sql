@@ -11,7 +11,7 @@
 {%- endmacro %}
 
 {% macro place_weight(distance) -%}
-    {#- The weight of a product viewed so many views before the next one: 1, 0.35, 0.19, 0.13, 0.09. -#}
+    {#- The weight of a product viewed this many views before the next one: 1, 0.35, 0.19, 0.13, 0.09. -#}
     (1 / ({{ distance }} * sqrt({{ distance }})))
 {%- endmacro %}
 
@@ -44,7 +44,10 @@
 {%- endmacro %}
 
 {% macro diverse_lists(candidates, list_columns, limit) -%}
-    {#- The same for eligible candidates that already have recommended_number and diversity_number (vendor and type). -#}
+    {#-
+        The same, for candidates that are eligible and already have recommended_number and diversity_number (vendor and
+        type).
+    -#}
     {%- set lists = list_columns | join(', ') -%}
     {%- set order_by = 'score desc, support desc, recommended_number' -%}
     diverse as (
@@ -136,8 +139,8 @@
 
 {% macro levels_of(day, place, measures, relation, computed, levels) -%}
     {#-
-        One row per level and group of `relation`: `levels` are how many columns of `place` are kept, the others are *.
-        `computed` are the expressions of some of the `measures`; the rest are null.
+        One row per level and group of `relation`. `levels` lists how many columns of `place` to keep; the others become
+        *. `computed` has the expressions of some of the `measures`; the rest are null.
     -#}
     select
         {{ day | join(', ') }},

@@ -43,7 +43,7 @@
     {#-
         Shopify's 64-bit ids arrive as numbers, numeric texts, gid://… with or without a query, JSON nodes, or any of
         these in base64: returns the number without leading zeros. Other texts up to 200 characters are kept as ids.
-        Placeholders, 0 and texts with a prefix of generated ids are null.
+        Placeholders, 0 and texts with the prefix of a generated id are null.
     -#}
     {%- set plain = "trim(case when " ~ text ~ " like 'Z2lkOi8v%' then " ~ base64_text(text) ~ " else " ~ text ~ " end)" -%}
     coalesce(
@@ -72,12 +72,12 @@
 {%- endmacro %}
 
 {% macro search_term(text) -%}
-    {#- A search query, folded; null if it is empty. Longer texts than 100 characters are cut. -#}
+    {#- A search query, folded and cut at 100 characters; null if it is empty. -#}
     nullif(left({{ folded_text(text) }}, 100), '')
 {%- endmacro %}
 
 {% macro position_in_list(text) -%}
-    {#- A position in a list, from 1; null if it is not a whole number, or beyond the longest list that is read. -#}
+    {#- A position in a list, from 1; null if it is not a whole number, or lies beyond max_list_items. -#}
     case when {{ whole_number(text) }} between 1 and {{ var('max_list_items') }} then {{ whole_number(text) }} end
 {%- endmacro %}
 
@@ -155,12 +155,12 @@
 {%- endmacro %}
 
 {% macro total(amounts) -%}
-    {#- A sum of money, wide enough for the largest amounts that anyone can send: an overflow would fail every run. -#}
+    {#- A sum of money, wide enough for the largest amounts anyone can send: an overflow would fail every run. -#}
     cast({{ amounts }} as decimal(38, 4))
 {%- endmacro %}
 
 {% macro times(amount, quantity) -%}
-    {#- Amount times quantity, wide enough for the largest values that anyone can send: an overflow would fail every run. -#}
+    {#- Amount times quantity, wide enough for the largest values anyone can send: an overflow would fail every run. -#}
     cast({{ amount }} as decimal(28, 4)) * cast({{ quantity }} as decimal(10, 0))
 {%- endmacro %}
 
@@ -201,7 +201,7 @@
 {%- endmacro %}
 
 {% macro handle_name(text) -%}
-    {#- A normalized handle: URLs percent-encode its letters, files may decompose or capitalize them. -#}
+    {#- A normalized handle: URLs percent-encode its letters; files may decompose or capitalize them. -#}
     lower({{ composed_letters(url_decoded(text)) }})
 {%- endmacro %}
 
@@ -249,8 +249,10 @@
 {%- endmacro %}
 
 {% macro every_period(unit, spans) -%}
-    {#- One row per shop and week or month from the first to the last date of its span, named by its first day.
-    `spans` has one row per shop, with first_date and last_date. -#}
+    {#-
+        One row per shop and week or month of its span, from the first to the last date; a period is named by its first
+        day. `spans` has one row per shop, with first_date and last_date.
+    -#}
     select distinct
         shop,
         cast({{ dbt.date_trunc(unit, 'element') }} as date) as period

@@ -1,6 +1,6 @@
 {% macro create_declared_table(source_name, table_name) -%}
     {#-
-        Creates a table that is filled after dbt has run, as declared in its source's yml, so that views on it can be
+        Creates a table that is filled after dbt has run, as its source's yml declares it, so that views on it can be
         created before it has rows. Keeps an existing table and its rows.
     -#}
     {%- if execute -%}

@@ -1,6 +1,6 @@
 {#-
-    What Apache Spark 3.5 says otherwise than DuckDB: the bodies of the macros in compat.sql for `--target spark`.
-    docs/scale-out.md names the few texts and numbers for which they differ.
+    What differs on Apache Spark 3.5: the bodies of the macros in compat.sql for `--target spark`. docs/scale-out.md
+    lists the few texts and numbers for which the results differ from DuckDB's.
 -#}
 
 {% macro spark__json_texts(document, paths) -%}
@@ -33,7 +33,7 @@
 {%- endmacro %}
 
 {% macro spark__json_parts(document, paths) -%}
-    {#- JSON null is a part, but get_json_object does not tell it from a part that is missing: the keys do. -#}
+    {#- get_json_object returns null for a missing part and for JSON null; only the keys tell them apart. -#}
     array(
         {%- for path in paths -%}
             {%- set parent, _, key = path.rpartition('.') -%}
@@ -95,12 +95,14 @@
 {%- endmacro %}
 
 {% macro spark__matches(text, pattern) -%}
-    {#- A bracket within brackets begins a set of its own in Java. -#}
+    {#- In Java, a bracket within brackets begins a nested set. -#}
     {{ text }} rlike {{ pattern | replace('[[', '[\\\\[') }}
 {%- endmacro %}
 
 {% macro spark__url_decoded(text) -%}
-    {#- Lone percent signs and plus signs stay. Bytes that are not UTF-8 become U+FFFD: then the text is kept. -#}
+    {#-
+        Lone percent signs and plus signs stay. Bytes that are not UTF-8 become U+FFFD; the text is then kept as it was.
+    -#}
     {%- set decoded = "url_decode(replace(regexp_replace(" ~ text
         ~ ", '%(?![0-9A-Fa-f][0-9A-Fa-f])', '%25'), '+', '%2B'))" -%}
     replace(
@@ -114,7 +116,7 @@
 {%- endmacro %}
 
 {% macro spark__composed_letters(text) -%}
-    {#- Letter by letter, and only where there is a mark: its letter before it and the mark become one. -#}
+    {#- Letter by letter, if there is a mark: each mark and the letter before it become one. -#}
     {%- set both = letters_and_marks() -%}
     {%- set pairs = [] -%}
     {%- for number in range(both | length // 2) -%}
@@ -205,7 +207,7 @@
 {%- endmacro %}
 
 {% macro spark__dateadd(datepart, interval, from_date_or_timestamp) -%}
-    {#- Of dates only: dbt-spark's own goes through texts and raises an error for nulls. -#}
+    {#- Dates only. dbt-spark's version goes through texts and fails on nulls. -#}
     {%- if datepart == 'day' -%}
         date_add(cast({{ from_date_or_timestamp }} as date), cast({{ interval }} as integer))
     {%- elif datepart == 'month' -%}
@@ -215,7 +217,7 @@
     {%- endif -%}
 {%- endmacro %}
 
-{#- Recursion: Spark 3.5 has none. Queries run in rounds before the model's own, until nothing changes. -#}
+{#- Spark 3.5 has no recursion: queries run in rounds before the model's own query, until nothing changes. -#}
 
 {% macro spark__with_connected_components(ctes, nodes, links) -%}
     {%- set graph, labels, next = scratch('links'), scratch('labels'), scratch('labels_next') -%}
@@ -224,7 +226,7 @@
         {%- do replace_scratch(labels, 'with ' ~ ctes ~ ' select distinct node, node as component from ' ~ nodes) -%}
         {%- set state = namespace(changed=1) -%}
         {%- for _ in range(1000) if state.changed -%}
-            {#- Labels spread to neighbours, and jump to the label of the label: few rounds even for long chains. -#}
+            {#- Labels spread to neighbours and jump to the label of the label, so that long chains need few rounds. -#}
             {%- do replace_scratch(next, 'select node, min(component) as component from ('
                 ~ 'select node, component from ' ~ labels
                 ~ ' union all select links.to_node as node, labels.component from ' ~ labels ~ ' as labels inner join '

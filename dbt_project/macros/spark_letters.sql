@@ -1,10 +1,10 @@
 {#-
-    Letters with marks, because Spark 3.5 neither composes letters nor removes their accents. From the Unicode Character
-    Database; the lists of a pair are aligned, letter by letter. Chinese and Korean letters are not among them.
+    Letters with marks, because Spark 3.5 neither composes letters nor removes accents. From the Unicode Character
+    Database, without Chinese and Korean. The two lists of a pair are aligned, letter by letter.
 -#}
 
 {% macro accented_letters() -%}
-    {#- Letters with accents, and below the same without. -#}
+    {#- Letters with accents; plain_letters has the same letters without. -#}
     {{ return(
         'ÀÁÂÃÄÅÇÈÉÊËÌÍÎÏÑÒÓÔÕÖÙÚÛÜÝàáâãäåçèéêëìíîïñòóôõöùúûüýÿĀāĂăĄąĆćĈĉĊċČčĎďĒēĔĕĖėĘęĚěĜĝĞğĠġĢģĤĥĨĩĪīĬĭĮįİĴĵ' ~
         'ĶķĹĺĻļĽľŃńŅņŇňŌōŎŏŐőŔŕŖŗŘřŚśŜŝŞşŠšŢţŤťŨũŪūŬŭŮůŰűŲųŴŵŶŷŸŹźŻżŽžƠơƯưǍǎǏǐǑǒǓǔǕǖǗǘǙǚǛǜǞǟǠǡǢǣǦǧǨǩǪǫǬǭǮǯǰǴǵ' ~
@@ -35,7 +35,7 @@
 {%- endmacro %}
 
 {% macro composed_pairs() -%}
-    {#- Letters that a letter and a mark compose, and below both in turn. -#}
+    {#- Letters composed of a letter and a mark; letters_and_marks has both in turn. -#}
     {{ return(
         'ÀÁÂÃÄÅÇÈÉÊËÌÍÎÏÑÒÓÔÕÖÙÚÛÜÝàáâãäåçèéêëìíîïñòóôõöùúûüýÿĀāĂăĄąĆćĈĉĊċČčĎďĒēĔĕĖėĘęĚěĜĝĞğĠġĢģĤĥĨĩĪīĬĭĮįİĴĵ' ~
         'ĶķĹĺĻļĽľŃńŅņŇňŌōŎŏŐőŔŕŖŗŘřŚśŜŝŞşŠšŢţŤťŨũŪūŬŭŮůŰűŲųŴŵŶŷŸŹźŻżŽžƠơƯưǍǎǏǐǑǒǓǔǕǖǗǘǙǚǛǜǞǟǠǡǢǣǦǧǨǩǪǫǬǭǮǯǰǴǵ' ~
@@ -75,7 +75,7 @@
 {%- endmacro %}
 
 {% macro duplicate_letters() -%}
-    {#- Letters that have a second code, and below the code that counts. -#}
+    {#- Letters with a second code point; letters_that_count has the canonical one. -#}
     {{ return(
         '̀́̓ʹ;·άέήίόύώΆιΈΉΐΊΰΎ΅`ΌΏ´  ΩKÅ〈〉'
     ) }}

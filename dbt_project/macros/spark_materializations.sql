@@ -1,7 +1,7 @@
 {#-
-    How tables come to be on Spark, as tables of Iceberg. No transaction holds several statements there, but a process may die
-    between any two: a table is replaced by one statement, and rows of an incremental table are replaced on a branch of it,
-    which then becomes the table in one step. What is left of a branch is overwritten by the next run.
+    Materializations on Spark, as Iceberg tables. Spark has no transaction over several statements, and a process may
+    die between any two. So one statement replaces a table. The rows of an incremental table are replaced on a branch,
+    which then becomes the table in one step; the next run overwrites a leftover branch.
 -#}
 
 {% materialization table, adapter='spark' %}
@@ -30,7 +30,7 @@
             select {{ columns }} from ({{ declared_columns(compiled_code) }}) as appended
         {%- endcall %}
     {%- else -%}
-        {#- A table, not a view: the query reads the table that rows are deleted from. -#}
+        {#- A table, not a view: the query reads the table from which rows are deleted. -#}
         {%- set rows = scratch('rows') -%}
         {%- do replace_scratch(rows, declared_columns(compiled_code)) -%}
         {%- do run_statement('alter table ' ~ target_relation ~ ' create or replace branch run') -%}
@@ -54,7 +54,7 @@
 
     {{ run_hooks(pre_hooks) }}
 
-    {#- `create or replace view` reports success and keeps the old query: spark_catalog is a catalogue of Iceberg. -#}
+    {#- Iceberg's spark_catalog reports success for `create or replace view`, but keeps the old query. -#}
     {%- if existing is not none and (relation.is_view or existing.is_view) -%}
         {%- do adapter.drop_relation(existing) -%}
     {%- endif -%}
@@ -67,7 +67,7 @@
         {% if config.persist_relation_docs() -%}
             comment '{{ spark_text(model.description) }}'
         {% endif -%}
-        {# An embedded metastore (Derby) holds 32,700 letters of a view. -#}
+        {# An embedded metastore (Derby) stores at most 32,700 characters of a view. -#}
         as
         {{ modules.re.sub('\\n\\s+', '\n', declared_columns(compiled_code)) }}
     {%- endcall %}
@@ -78,12 +78,12 @@
 {%- endmacro %}
 
 {% macro table_properties() -%}
-    {#- Deleted rows are marked, so that a run writes what it changes and not the files that it is in. -#}
+    {#- Deletes only mark rows: a run writes the rows it changes, not the files they are in. -#}
     'format-version' = '2', 'write.delete.mode' = 'merge-on-read'
 {%- endmacro %}
 
 {% macro declared_columns(sql) -%}
-    {#- Numbers of rows are integers in Spark and bigints in DuckDB: what a contract declares is what is stored. -#}
+    {#- Row numbers are integers in Spark and bigints in DuckDB; the contract's types are stored. -#}
     {%- if config.get('contract').enforced -%}
         select
             {% for column in model.columns.values() -%}
@@ -117,7 +117,7 @@
 {%- endmacro %}
 
 {% macro scratch(name) -%}
-    {#- A table of the current model for what stands between two statements, overwritten by its next run. -#}
+    {#- A table for rows that the current model passes between two statements; its next run overwrites it. -#}
     {{ return('scratch.' ~ this.identifier ~ '__' ~ name) }}
 {%- endmacro %}
 

@@ -1,4 +1,4 @@
-{#- Per shop, without bots: daily counts of events, and of views and adds by product, equal the event counts. -#}
+{#- Per shop: daily counts of events, and of views without bots (in all and by product), equal the event counts. -#}
 
 with
 

@@ -44,7 +44,7 @@ known_products as (
 
 ),
 
--- A handle may have been reused for another product: prefer the existing one, then the one that shoppers view.
+-- A handle may have been reused for another product: prefer the one that still exists, then the one that shoppers view.
 ranked_handles as (
 
     select
@@ -137,7 +137,7 @@ identified as (
 
 ),
 
--- Two handles may match one product after a rename: prefer the existing one, then the more certain match.
+-- Two handles may match one product after a rename: prefer the one that still exists, then the more certain match.
 ranked as (
 
     select

@@ -1,4 +1,4 @@
-{#- Distinct product and variant attributes in the views and order lines of a day, with first and last time. -#}
+{#- Distinct product and variant attributes in a day's views and order lines, with the first and last time. -#}
 
 {{ config(
     materialized='incremental',

@@ -1,7 +1,7 @@
 {#-
     The collection pages and search results that sessions opened in the longest window, and the products opened from them.
-    A product was opened from the last list before it if its referrer is that list's page; where one of the two is unknown,
-    if it is the next product or list that the session saw.
+    A product counts as opened from the last list before it if its referrer is that list's page. If either address is
+    unknown, the product must be the next one that the session viewed after the list.
 -#}
 
 with
@@ -74,7 +74,7 @@ opened as (
         lists.page_address as list_address,
         coalesce(lists.collection_id, lists.term) as list_id,
         lists.collection_title as list_title,
-        -- The event lists what its own page shows: the first product of page 2 is not the first of the list.
+        -- The event lists only its own page: the first product of page 2 is not the first of the list.
         case
             when not {{ matches('lists.query', "'[?&]page=0*([2-9]|1[0-9])'") }} then lists.listed_product_ids
         end as first_page_product_ids

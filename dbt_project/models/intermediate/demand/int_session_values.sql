@@ -1,8 +1,8 @@
 {#-
     What each session was worth: its own orders, what its person spent later, and its share of orders by five attribution
-    models. A touch of an order is a session of the order's person before it, within the lookback, or the session of the
-    order itself. Each model is a share that is reached after each touch and is 1 after the last one; a touch is credited
-    the difference. So the credits of an order sum to the order, regardless of rounding.
+    models. A touch of an order is an earlier session of the order's person, within the lookback, or the session of the
+    order itself. Each model gives a cumulative share after each touch, which is 1 after the last; a touch is credited
+    with the increase. So the credits of an order sum to the order, regardless of rounding.
 -#}
 
 {% set models = attribution_models() %}
@@ -52,7 +52,7 @@ orders as (
         ordered_at,
         local_date,
         coalesce(currency, 'unknown') as currency,
-        -- An order of unknown total adds nothing to sales.
+        -- An order with an unknown total adds nothing to sales.
         coalesce(gross_total_amount, 0) as amount
     from {{ ref('orders') }}
     where not is_test and not is_bot
@@ -73,7 +73,7 @@ pairs as (
 
     union
 
-    -- A shared browser: the order belongs to the customer, its session to another one.
+    -- A shared browser: the order belongs to one customer, its session to another.
     select
         orders.order_key,
         sessions.session_id
@@ -189,7 +189,7 @@ currencies as (
 
 ),
 
--- Such as those of a client whose other events were never received.
+-- Orders without a touch, such as those of a client whose other events were never received.
 untouched as (
 
     select orders.*
@@ -211,7 +211,7 @@ select
     sessions.utm_campaign,
     sessions.landing_path,
     currencies.currency,
-    -- What is not money is in the row of the shop's currency.
+    -- The row in the shop's currency represents the session.
     currencies.currency = shops.currency as is_session,
     sessions.is_bounce,
     sessions.reached_product,

@@ -1,6 +1,6 @@
 {#-
     Every event once, with its session: the basis of all marts. A session ends when its client pauses for more than
-    30 minutes. Only events near new ones are re-split into sessions: the gap to all others is longer than that.
+    30 minutes. Only events near new ones are re-split into sessions; all others are further away than that.
 -#}
 
 {{ config(

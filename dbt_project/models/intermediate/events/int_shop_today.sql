@@ -1,4 +1,4 @@
-{#- The date of as_of in each shop's timezone: the last day of "the last 30 days". -#}
+{#- The date of as_of in each shop's timezone, which is the last day of "the last 30 days". -#}
 
 select
     shops.shop,

@@ -73,7 +73,7 @@ visits as (
 
 ),
 
--- Orders in another currency than the shop's count as orders of a buyer, but not as sales.
+-- An order in another currency makes its unit a buyer, but adds no sales.
 actions as (
 
     select

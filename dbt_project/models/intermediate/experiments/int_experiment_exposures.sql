@@ -1,6 +1,6 @@
 {#-
-    Exposure events, each judged by the definition of its experiment: the assignment is computed again, so that a forged or
-    outdated one is detected.
+    Exposure events, each checked against the definition of its experiment. The assignment is computed again to detect
+    forged and outdated ones.
 -#}
 
 {% set exposure_fields = {
@@ -63,7 +63,7 @@ exposures as (
 
 ),
 
--- Hashing is slow, and a unit is exposed often.
+-- Hashing is slow, and units are exposed often: each is hashed once.
 units as (
 
     select distinct

@@ -1,6 +1,6 @@
 {#-
     Everything that the statistics need, summed in one pass over the units. Sums are exact decimals, so that they do not
-    depend on the order of rows. Strata are those of the adjusted results: units seen before in one, the others by device,
+    depend on the order of rows. Strata are for the adjusted results: one for units seen before, the others by device,
     channel and landing page.
 -#}
 
@@ -49,7 +49,7 @@ units as (
 
 ),
 
--- A quantile of those who bought: one of all visitors would be 0 where few buy.
+-- A quantile of the buyers: if few visitors buy, a quantile of all visitors would be 0.
 caps as (
 
     select
@@ -303,7 +303,7 @@ weekly as (
 
 ),
 
--- For the sample ratio: persons on several devices too, because leaving them out changes the ratio.
+-- For the sample ratio: includes people on several devices, because leaving them out changes the ratio.
 assigned as (
 
     select

@@ -1,4 +1,4 @@
-{#- The past sessions that the read API compares a session in progress with. -#}
+{#- The past sessions with which the read API compares a session in progress. -#}
 
 with
 

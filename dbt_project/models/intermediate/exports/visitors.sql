@@ -1,4 +1,4 @@
-{#- Visitors for whom the read API serves lists of their own; all others get the general ones. -#}
+{#- Visitors for whom the read API has personal lists; all others get the general lists. -#}
 
 with
 

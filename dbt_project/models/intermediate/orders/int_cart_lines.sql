@@ -38,7 +38,7 @@ events as (
 
 ),
 
--- Adds and removes have one line, cart views have all lines.
+-- Adds and removes have one line; cart views have all lines.
 lines as (
 
     select

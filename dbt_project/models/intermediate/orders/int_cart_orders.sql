@@ -1,6 +1,6 @@
 {#-
-    The order that each session with an add to cart led to: an order in the same session, else an order of one of the
-    products by the same person within a week.
+    The order to which each session with an add to cart led: an order in the same session, or else an order of one of
+    the products by the same person within a week.
 -#}
 
 with

@@ -1,6 +1,6 @@
 {#-
-    The products that each session added to its cart and the quantity left, at the time of the order or else a week after
-    the session's last cart event: the cart belongs to the browser, and a later visit may empty it.
+    The products that each session added to its cart, and the quantity left at the time of the order, or else a week
+    after the session's last cart event: the cart belongs to the browser, and a later visit may empty it.
 -#}
 
 with

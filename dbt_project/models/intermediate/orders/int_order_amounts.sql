@@ -1,6 +1,6 @@
 {#-
     The line totals of every checkout_completed event, which show how to read the line amounts. Shopify's final line price
-    is after line discounts and before order discounts; other senders' is after both, and older pixels send none. The
+    is after line discounts and before order discounts. Other senders' is after both; older pixels send none. The
     interpretation that sums to the subtotal is used.
 -#}
 

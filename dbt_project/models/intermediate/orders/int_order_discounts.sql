@@ -1,6 +1,6 @@
 {#-
     The discounts of every checkout_completed event. int_orders_deduplicated decides which event is the order. Codes are in
-    upper case, because Shopify ignores case in them.
+    upper case, because Shopify ignores their case.
 -#}
 
 {{ config(
@@ -165,7 +165,7 @@ counted as (
 
 )
 
--- Without allocations, the only discount of an order is all of its discount; of several, each one's share is unknown.
+-- Without allocations, an order's only discount accounts for all of it; with several, their shares are unknown.
 select
     counted.event_key,
     order_amounts.shop,

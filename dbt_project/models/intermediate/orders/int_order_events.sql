@@ -12,7 +12,7 @@ completed as (
 
 ),
 
--- One checkout is one order; one event may identify it by number and another by name.
+-- One checkout is one order, but one event may identify it by number and another by name.
 numbered as (
 
     select

@@ -1,6 +1,6 @@
 {#-
-    What orders lost since they were placed: each refund on its date, and the rest (an unpaid cancellation, an edit) when
-    the order was cancelled, else with the order. No loss is before its order, or after today.
+    What orders lost since they were placed: each refund on its date, and the rest (an unpaid cancellation, an edit) on
+    the date of the cancellation, or else of the order. No loss is dated before its order or after today.
 -#}
 
 {{ config(materialized='view') }}

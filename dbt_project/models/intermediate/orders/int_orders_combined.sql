@@ -1,7 +1,7 @@
 {#-
-    All orders except tests: those of the pixel, and those that only the Admin API knows (a thank-you page that was never
-    loaded, the point of sale, subscriptions). Of the latter, the person is the one who gave the checkout's token or the
-    customer to the pixel at another time.
+    All orders except tests: those the pixel saw, and those that only the Admin API knows (a thank-you page that was
+    never loaded, the point of sale, subscriptions). The latter belong to the person whom other pixel events link to
+    their customer or checkout token.
 -#}
 
 with

@@ -1,7 +1,7 @@
 {#-
-    Orders of the pixel and of the Admin API, one row per order of either, matched by order id, else by checkout token. Only
+    Orders of the pixel and of the Admin API, matched by order id, else by checkout token; one row per order. Only
     orders that both could have seen are compared: from the shop's first event and first Admin order until ten minutes
-    before its orders were last fetched (to allow for delays of events and Shopify's search), without test orders and
+    before its orders were last fetched (to allow for delays of events and of Shopify's search), without test orders and
     orders of other channels that the pixel did not see.
 -#}
 
@@ -88,7 +88,7 @@ same_id as (
 
 ),
 
--- A token may occur in several orders on either side: match them in order, first with first.
+-- Several orders on either side may have the same token: match them in order, first with first.
 pixel_left as (
 
     select

@@ -1,6 +1,6 @@
 {#-
-    The orders of each person, by product, by product type, and for the shop as a whole (*), with the days since the
-    person's previous order of it.
+    The orders of each person, by product, by product type, and for the shop as a whole (*), with the days since
+    the person last ordered the same.
 -#}
 
 with

@@ -1,6 +1,6 @@
 {#-
-    The lines of every order with their cost: of the pixel, or of the Admin API where the pixel did not see the order. The
-    cost is the variant's present one.
+    The lines of every order with their cost: from the pixel, or from the Admin API if the pixel did not see the order.
+    The cost is the variant's current one.
 -#}
 
 with

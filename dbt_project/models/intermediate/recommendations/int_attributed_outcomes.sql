@@ -59,7 +59,7 @@ items as (
 
 ),
 
--- Refunds are known per order: each line gets its share. An order that the Admin API does not know counts in full.
+-- Refunds are known per order: each line gets its share. Orders unknown to the Admin API count in full.
 outcomes as (
 
     select
@@ -126,7 +126,7 @@ properties as (
 
 ),
 
--- A shared browser has several persons, and a person several browsers: either is enough.
+-- A browser may have several persons, and a person several browsers: it is enough if either is the same.
 {% for name in ['outcomes', 'clicks', 'impressions'] %}
     {{ name }}_by_person as (
 

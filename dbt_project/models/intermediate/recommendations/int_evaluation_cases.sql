@@ -1,6 +1,7 @@
 {#-
-    Backtest cases from the last days, for lists made of the days before. next_view: predict the next product new to a
-    session; bought_with: predict another product of an order from one of its products. A deterministic sample.
+    A deterministic sample of backtest cases from the last days, for lists trained on the days before. next_view:
+    predict the next product that is new to a session. bought_with: predict the other products of an order from one of
+    them.
 -#}
 
 with

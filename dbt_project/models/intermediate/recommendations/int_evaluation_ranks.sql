@@ -42,7 +42,7 @@ popularity as (
 
 ),
 
--- Enough to replace those already viewed in a session.
+-- Enough to fill a list without the products already viewed in a session.
 most_popular as (
 
     select * from (

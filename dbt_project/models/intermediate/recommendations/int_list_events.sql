@@ -1,6 +1,6 @@
 {#-
-    Views of lists and clicks in them: the storefront snippet's events, and the clicks that Shopify's own recommendations
-    leave in the addresses of the pages that they open. Without consent to analytics nothing is kept.
+    Views of lists and clicks in them: the storefront snippet's events, and clicks on Shopify's own recommendations,
+    which the URLs of the opened pages show. Nothing is kept where analytics was refused.
 -#}
 
 {{ config(

@@ -1,6 +1,6 @@
 {#-
-    The products of lists, each with whether it was clicked, without bots and test orders. A product that was clicked was
-    seen, even if the view of its list never arrived; what Shopify's own lists show is not reported, only their clicks.
+    The products of lists, and whether each was clicked, without bots and test orders. A clicked product counts as seen
+    even if the view of its list never arrived. Shopify's own lists report only clicks.
 -#}
 
 {{ config(materialized='view') }}

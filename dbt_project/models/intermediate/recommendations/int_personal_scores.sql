@@ -44,7 +44,7 @@ today as (
 
 ),
 
--- Persons with hundreds of products would add thousands of pairs without signal.
+-- People with hundreds of products would add thousands of pairs without signal.
 persons as (
 
     select
@@ -117,7 +117,7 @@ similarities as (
 
 ),
 
--- Inactive persons get the lists of their segment; what others do counts for the similarities only.
+-- Active people with permission. All others get the lists of their segment and count only for the similarities.
 active as (
 
     select

@@ -18,7 +18,7 @@ products as (
 
 ),
 
--- Exclusion applies to every handle that a product ever had: anyone can send an event with another one.
+-- Exclusion applies to every handle a product ever had, because anyone can send an event with a new one.
 former_names as (
 
     select distinct

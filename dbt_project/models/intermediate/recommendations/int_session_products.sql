@@ -1,6 +1,6 @@
 {#-
-    Product views of each session, numbered from its end. Only the last views of long sessions: opening hundreds of
-    products is a search that lists cannot help with, or a bot.
+    Product views of each session, numbered from its end. Only the last views of long sessions are kept: a session
+    with hundreds of products is a bot's, or a search that lists cannot help with.
 -#}
 
 {{ config(

@@ -46,7 +46,7 @@ members as (
 
 ),
 
--- A collection of nearly all products carries no signal.
+-- A collection with more than half of the products carries no signal.
 telling_collections as (
 
     select
@@ -113,7 +113,7 @@ leaders as (
                     traits.shop,
                     traits.trait,
                     traits.trait_value,
-                    -- Some for each doubling of the price, so that every price band has candidates.
+                    -- Ranked per doubling of the price, so that every price band has candidates.
                     case when eligible.price_min > 0 then floor(ln(cast(eligible.price_min as double)) / ln(2)) end
                 order by popularity.popularity_rank
             ) as trait_rank

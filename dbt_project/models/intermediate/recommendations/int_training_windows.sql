@@ -1,6 +1,6 @@
 {#-
-    The training windows of lists: `now` ends today, `backtest` ends before the evaluation days. Every trained model keeps
-    both, separated by `trained_for`.
+    The training windows of lists: `now` ends today, `backtest` before the evaluation days. Every trained model keeps
+    both, distinguished by `trained_for`.
 -#}
 
 {{ config(materialized='view') }}

@@ -1,4 +1,4 @@
-{#- Sessions that viewed each product, and the score for viewing it again. -#}
+{#- The number of sessions that viewed each product, and its score for being viewed again. -#}
 
 {% set half_life = var('view_half_life_days') %}
 

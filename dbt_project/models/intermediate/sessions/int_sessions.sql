@@ -96,7 +96,7 @@ judged as (
         coalesce(user_agents.device, 'unknown') as device,
         case
             when user_agents.is_bot then 'user agent'
-            -- No person reads that fast for that long, or shops for a day without a half-hour pause.
+            -- Nobody reads that fast for that long, or shops for a day without a half-hour pause.
             when
                 counted.page_views >= {{ var('bot_page_views') }}
                 and counted.page_views

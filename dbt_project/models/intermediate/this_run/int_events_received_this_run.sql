@@ -1,7 +1,7 @@
 {#-
     Every copy of an event in the landing files of this run, typed. Emptied at the end of the run, because int_events keeps
-    the copies that count. The files are literals in the query, not a join: a filter is pushed down below JSON parsing,
-    a join is not.
+    the copies that count. The files are literals in the query because filters, unlike joins, are pushed down below JSON
+    parsing.
 -#}
 
 {{ config(tags='work_set') }}

@@ -1,5 +1,5 @@
 {#-
-    Work set. The identifiers of changed events and everything they were connected with: their journeys are rebuilt. It
+    Work set. The identifiers of changed events and everything connected to them: their journeys are rebuilt. It
     accumulates until a run completes, like int_events_changed_this_run, because this run changes the map that it reads.
 -#}
 

@@ -1,4 +1,4 @@
-{#- The landing files this run processes. No watermark, so that late files are not skipped. -#}
+{#- The landing files that this run processes. There is no watermark, so late files are not skipped. -#}
 
 select
     files.landing_file,

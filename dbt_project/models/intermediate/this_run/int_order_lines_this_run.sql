@@ -143,7 +143,7 @@ properties as (
 
 ),
 
--- The recommendation through which the storefront snippet says that the line came into the cart.
+-- The recommendation that brought the line into the cart, as the storefront snippet reports it.
 recommended as (
 
     select

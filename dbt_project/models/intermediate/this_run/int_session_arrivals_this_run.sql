@@ -1,6 +1,6 @@
 {#-
-    The channel of each rebuilt session: Google Analytics 4's default channel groups, by the seed channel_rules and the
-    merchant's [shops.channels] in shops.toml. The last case expression defines the precedence.
+    The channel of each rebuilt session: one of Google Analytics 4's default channel groups, by the seed channel_rules
+    and the merchant's [shops.channels] in shops.toml. The last case expression defines the precedence.
 -#}
 
 with
@@ -46,8 +46,8 @@ sources as (
 
 ),
 
--- All names that can match a source: itself, its parent domains (google.co.uk also matches google.*), the app that it
--- is a variant of, and the first word of a utm_source.
+-- All names that can match a source: itself, its parent domains (google.co.uk also matches google.*), the app of which
+-- it is a variant, and the first word of a utm_source.
 names as (
 
     select
@@ -176,8 +176,8 @@ known as (
             coalesce(landings.source in ('(direct)', 'direct'), false)
             and coalesce(medium_channels.channel = 'direct', landings.medium is null)
         ) as is_campaign,
-        -- Bank pages cannot be listed: a session that starts within a checkout is a return to it, unless it came
-        -- through the recovery link of an email.
+        -- Bank pages cannot be listed: a session that starts in a checkout returns to it, unless it came through the
+        -- recovery link of an email.
         coalesce(
             {{ matches('landings.landing_path', "'/(checkouts?|thank[-_]you)(/|$)'") }}
             and not {{ matches('landings.landing_path', "'/recover'") }},

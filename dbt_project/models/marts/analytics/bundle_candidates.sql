@@ -1,6 +1,6 @@
 {#-
     Pairs, and triples of which every pair is a candidate (Agrawal and Srikant 1994: no set is more frequent than its
-    subsets). Wholesale orders and order riders are left out, as they are of recommendations.
+    subsets). Wholesale orders and order riders are left out, as in recommendations.
 -#}
 
 with
@@ -101,7 +101,7 @@ pair_orders as (
 
 ),
 
--- The three pairs of a triple in one order.
+-- Orders that contain all three pairs of a triple.
 triple_orders as (
 
     select

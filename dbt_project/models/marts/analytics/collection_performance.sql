@@ -1,4 +1,4 @@
-{#- The longest window only: positions have few clicks. -#}
+{#- Only the longest window, because positions have few clicks. -#}
 
 {% set levels = {
     'collection': [],
@@ -196,7 +196,7 @@ measured as (
 
 ),
 
--- What is not money is in the row of the shop's currency.
+-- Counts without a currency go into the row of the shop's currency.
 summed as (
 
     select

@@ -1,7 +1,7 @@
 {#-
-    The orders that people who saw a sold-out product would have placed: beta-binomial. The product's conversion while it
-    could be bought is shrunk to its type's, and that to the shop's, by `lost_demand_prior_cases` cases each. The bounds
-    of the number of buyers are whole orders, rounded outward: most products miss only a few.
+    The orders that people who saw a sold-out product would have placed (beta-binomial). The product's conversion rate
+    while it could be bought is shrunk towards its type's, and that towards the shop's, by `lost_demand_prior_cases`
+    cases each. The bounds of the number of buyers are rounded outward to whole orders: most products miss only a few.
 -#}
 
 {% set prior_cases = var('lost_demand_prior_cases') %}
@@ -267,7 +267,7 @@ with_sums as (
         *,
         sum(cases) over (partition by shop, product_type) as type_cases,
         sum(hits) over (partition by shop, product_type) as type_hits,
-        -- Half a hit and half a miss more (Jeffreys), so that a shop without hits does not seem certain.
+        -- Half a hit and half a miss are added (Jeffreys), so that a shop without hits does not seem certain.
         case
             when sum(cases) over (partition by shop) > 0
                 then (sum(hits) over (partition by shop) + 0.5) / (sum(cases) over (partition by shop) + 1.0)

@@ -1,4 +1,4 @@
-{#- The longest window of the rankings only: segments of customers are those of today. -#}
+{#- Only the longest window of the rankings, because customers have their segments of today. -#}
 
 {% set window_days = var('window_days') | max %}
 {% set kinds = {'rfm': 'segment', 'channel': 'channel'} %}
@@ -54,7 +54,7 @@ events as (
 
 ),
 
--- An order without a session is of a known customer, but of no channel.
+-- An order without a session may have a known customer, but has no channel.
 items as (
 
     select

@@ -1,5 +1,5 @@
 {#-
-    Merges in event time, not run time: an event links two identifiers of one journey that had both been seen before and
+    Merges in event time, not run time: an event links two identifiers of one journey that had both been seen before but
     were not yet linked. The earlier journeys follow from the links before that event.
 -#}
 

@@ -76,7 +76,7 @@ ids as (
 
 -- Field by field, the Admin API takes precedence, then the file, then events. Publication comes from whichever of the
 -- first two was read last, existence from the last complete reading: a product that is missing there and in later
--- readings and events is deleted. So is a product that, by its events, was recreated under another id.
+-- readings and events is deleted. So is a product that events show as recreated under another id.
 combined as (
 
     select

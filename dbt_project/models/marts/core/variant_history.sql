@@ -1,6 +1,6 @@
 {#-
-    A slowly changing dimension (type 2) built from the log of answers. A price that changed twice between two answers
-    shows only its last value.
+    A slowly changing dimension (type 2), built from the log of answers. If a price changed twice between two answers,
+    only the last value is known.
 -#}
 
 with

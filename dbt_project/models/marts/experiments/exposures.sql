@@ -1,6 +1,6 @@
 {#-
-    The attributes of each unit, and whether it counts. All except the exposure itself are taken at the unit's first
-    exposure in any phase: later visits may already be an effect of the experiment.
+    The attributes of each unit, and whether it counts. Except for the exposure itself, they are taken from the unit's
+    first exposure in any phase, because the experiment may already affect later visits.
 -#}
 
 with
@@ -41,7 +41,7 @@ units as (
 
 ),
 
--- The first valid exposure in the phase, or the first of all where none is valid.
+-- The first valid exposure in the phase, or the first of all if none is valid.
 firsts as (
 
     select
@@ -89,7 +89,7 @@ persons as (
 
 ),
 
--- A person on several devices is left out even in one variation: otherwise the larger one would keep more of them.
+-- People on several devices are left out even in one variation: otherwise larger variations would keep more of them.
 on_several_devices as (
 
     select
@@ -140,7 +140,7 @@ entries as (
 
 ),
 
--- Customers by what they had bought before they entered; the segments of today would follow from the experiment.
+-- Customers by their orders before they entered: the experiment may have affected today's segments.
 customers as (
 
     select

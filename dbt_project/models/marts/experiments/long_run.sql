@@ -1,4 +1,4 @@
-{#- What a holdout and the others did in each whole week since their first exposure. -#}
+{#- What a shop's holdout and its other units did in each whole week since their first exposure. -#}
 
 with
 
@@ -52,7 +52,7 @@ observed as (
 
 ),
 
--- As many dates as weeks, to number the weeks without a gap.
+-- One date per week, to number the weeks without gaps.
 spans as (
 
     select

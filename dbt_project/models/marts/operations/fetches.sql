@@ -1,6 +1,6 @@
 with
 
--- A load that was killed after it had committed is loaded again, so rows may be there twice.
+-- A load that was killed after its commit is loaded again, so rows may be duplicated.
 admin_api_once as (
 
     select distinct

@@ -20,7 +20,7 @@ shops as (
 
 ),
 
--- All orders that Shopify lists, and all that we have; reconciliation_causes adds up to their difference.
+-- All orders that Shopify lists; reconciliation_causes adds up to their difference from all that we have.
 listed as (
 
     select

@@ -1,8 +1,8 @@
 {#-
-    Every order is compared with itself: what it adds to our figures of a date and currency (core.orders), and what it adds
-    to Shopify's (orders that are not cancelled, of all channels, at their current totals). An order on one side only has
-    one cause. An order on both sides goes from our figure to Shopify's in steps: date, currency, total at checkout, edits,
-    cancellation; each step that changes something is a cause. So the causes add up to the difference by construction.
+    Compares what each order adds to our figures of a date and currency (core.orders) with what it adds to Shopify's
+    (orders that are not cancelled, of all channels, at their current totals). An order on one side only has one cause.
+    An order on both sides gets from our figure to Shopify's in steps: date, currency, total at checkout, edits,
+    cancellation. Each step that changes something is a cause, so the causes add up to the difference by construction.
 -#}
 
 with
@@ -27,7 +27,7 @@ shops as (
 
 ),
 
--- The pixel was running in the browser that checked out.
+-- If the checkout was seen, the pixel was running in its browser.
 checkouts_seen as (
 
     select distinct
@@ -77,7 +77,7 @@ in_both as (
 
 differences as (
 
-    -- Our figures leave out tests. A cancelled order that we do not have adds nothing to either side.
+    -- Our figures leave out tests. A cancelled order that only Shopify has adds nothing to either side.
     select
         shop,
         admin_local_date as local_date,

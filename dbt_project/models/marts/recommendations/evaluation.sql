@@ -1,6 +1,6 @@
 {#-
-    Every strategy is measured on all cases; showing nothing counts as a miss. With too few cases, or lists made of too few
-    views or orders, the rates are null and the status gives the reason.
+    Every strategy is measured on all cases; showing nothing counts as a miss. With too few cases, or too few views or
+    orders to train on, the rates are null and the status gives the reason.
 -#}
 
 with
@@ -35,7 +35,7 @@ baskets as (
 
 ),
 
--- The training data of the lists: coverage and novelty are measured against it, each list against its own kind.
+-- The training data of the lists: coverage and novelty of a list are measured against the data of its own kind.
 activity as (
 
     select
@@ -172,7 +172,7 @@ measured as (
 
 ),
 
--- Overall share of views or purchases of a product: the lower, the more novel.
+-- A product's share of all views or purchases: the lower, the more novel.
 shares as (
 
     select

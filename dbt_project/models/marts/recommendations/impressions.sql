@@ -1,4 +1,4 @@
-{#- A list seen again (restored page, replayed request) has the same request_id: it counts once, when first seen. -#}
+{#- A list seen again (restored page, replayed request) has the same request_id; it counts once, when first seen. -#}
 
 with
 

@@ -1,6 +1,6 @@
 {#-
-    Session-kNN blended with the lists of the viewed products, as the read API does for a session in progress; for persons
-    who may have personal lists.
+    Session-kNN blended with the lists of the viewed products, as the read API does for a session in progress, for
+    people who may have personal lists.
 -#}
 
 with

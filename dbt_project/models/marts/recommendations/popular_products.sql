@@ -44,7 +44,7 @@ permissions as (
 
 ),
 
--- Views and purchases of the persons of a segment or channel: each person counts once per product.
+-- Views and purchases of the people in a segment or channel: each person counts once per product.
 views as (
 
     select distinct

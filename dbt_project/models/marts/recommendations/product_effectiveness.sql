@@ -1,6 +1,6 @@
 {#-
-    Sessions as Shopify's product_recommendation_conversions counts them: what follows a click counts within the same
-    session. Sales are dated by the day they happened, whichever session they follow.
+    Counts sessions like Shopify's product_recommendation_conversions: what follows a click counts if it is in the same
+    session. Sales are dated by the day they happened, in any session.
 -#}
 
 {% set key = ['shop', 'local_date', 'source', 'product_id'] %}

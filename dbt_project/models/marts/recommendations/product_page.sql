@@ -53,7 +53,7 @@ eligibility as (
 
 ),
 
--- The slots filled by products bought or viewed with it; if these are all slots, no fallback is needed.
+-- The slots filled by products bought or viewed together; if they fill all slots, no fallback is needed.
 groups_of_related as (
 
     select

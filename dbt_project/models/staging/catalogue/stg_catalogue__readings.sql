@@ -1,5 +1,5 @@
--- Older readings do not record completeness; they count as the whole catalogue. A load that was killed after it had
--- committed is loaded again, so rows may be there twice.
+-- Older readings do not record completeness; they count as complete. A load that was killed after its commit is loaded
+-- again, so rows may be duplicated.
 select distinct
     shop,
     file,

@@ -177,7 +177,7 @@ rejected as (
 
 ),
 
--- A custom event of a theme or app may use a standard name: prefix it with its type.
+-- A custom event of a theme or app may have a standard name: prefix the name with the type.
 identified as (
 
     select
@@ -296,7 +296,7 @@ select
     {{ shopify_id('product_gid') }} as product_id,
     {{ shopify_id('variant_gid') }} as variant_id,
     nullif(sku, '') as sku,
-    -- Prefer the merchant's own title to the one in the shopper's language.
+    -- Prefer the merchant's own title over the one in the shopper's language.
     coalesce(nullif(untranslated_title, ''), product_title) as product_title,
     nullif(vendor, '') as vendor,
     nullif(product_type, '') as product_type,

@@ -1,4 +1,4 @@
--- A line cannot be received after the run that loads it began: later times come from a wrong clock.
+-- No line is received after the load of its file began: later times come from a wrong clock.
 select
     shop,
     max(

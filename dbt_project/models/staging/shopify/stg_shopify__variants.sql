@@ -18,7 +18,7 @@ products as (
 
 ),
 
--- The first answer about its product without it; later answers do not change that.
+-- The first answer about its product that lacks the variant; later answers do not change that.
 removals as (
 
     select
