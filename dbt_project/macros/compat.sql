@@ -41,7 +41,7 @@
     {#- A path with a wildcard would leave out missing ids, and so shift the positions after them. -#}
     list_transform(
         from_json({{ variants }}, '[{"product":{"id":"VARCHAR"}}]'),
-        lambda variant: replace(variant['product']['id'], 'gid://shopify/Product/', '')
+        lambda variant: {{ shopify_id("variant['product']['id']") }}
     )
 {%- endmacro %}
 

@@ -85,7 +85,7 @@
     page_path, page_query, page_title, referrer_url, user_agent, is_analytics_allowed, is_marketing_allowed,
     is_preferences_allowed, is_sale_of_data_allowed, has_global_privacy_control, is_own_host, pixel_version,
     visitor_hash, received_at, landing_file, request_id, request_index, content_hash, product_id, variant_id, sku, product_title, vendor, product_type, product_url,
-    image_url, price, quantity, line_amount, currency, checkout_token, order_gid, customer_id, is_first_order, country,
+    image_url, price, quantity, currency, checkout_token, order_gid, customer_id, is_first_order, country,
     subtotal_amount, discount_amount, shipping_amount, tax_amount, total_amount, lines, lines_complete, line_count,
     discount_applications, delivery_options, recommendation_data, is_available, collection_id, collection_title,
     search_query, listed_product_ids

@@ -24,7 +24,7 @@
 {% macro spark__listed_product_ids(variants) -%}
     transform(
         from_json({{ variants }}, 'array<struct<product:struct<id:string>>>'),
-        variant -> replace(variant.product.id, 'gid://shopify/Product/', '')
+        variant -> {{ shopify_id('variant.product.id') }}
     )
 {%- endmacro %}
 

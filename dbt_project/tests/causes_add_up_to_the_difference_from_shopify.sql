@@ -36,5 +36,8 @@ full outer join differences
         and causes.local_date = differences.local_date
         and causes.currency = differences.currency
 where
-    coalesce(causes.orders, 0) <> coalesce(differences.orders, 0)
-    or coalesce(causes.amount, 0) <> coalesce(differences.amount, 0)
+    (
+        coalesce(causes.orders, 0) <> coalesce(differences.orders, 0)
+        or coalesce(causes.amount, 0) <> coalesce(differences.amount, 0)
+    )
+    and {{ counts_all_days('coalesce(causes.shop, differences.shop)') }}

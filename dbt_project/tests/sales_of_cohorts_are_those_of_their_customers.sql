@@ -33,4 +33,4 @@ orders as (
 select orders.shop
 from orders
 left join cohorts on orders.shop = cohorts.shop
-where orders.orders <> cohorts.orders or orders.sales_amount <> cohorts.sales_amount
+where orders.orders is distinct from cohorts.orders or orders.sales_amount is distinct from cohorts.sales_amount

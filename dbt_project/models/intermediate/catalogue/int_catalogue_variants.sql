@@ -1,4 +1,7 @@
-{#- Variants of catalogue files, with the id that events use for them, matched by SKU or title within the product. -#}
+{#-
+    Variants of catalogue files, with the id that events use for them, matched by SKU or title within the product.
+    A SKU that several variants share identifies none of them.
+-#}
 
 with
 
@@ -40,6 +43,7 @@ with_product as (
 
     select
         variants.*,
+        count(*) over (partition by variants.shop, variants.handle, variants.sku) = 1 as is_only_one_with_sku,
         products.product_id,
         products.last_read_at
     from variants
@@ -89,6 +93,7 @@ identified as (
             with_product.shop = by_sku.shop
             and with_product.product_id = by_sku.product_id
             and with_product.sku = by_sku.sku
+            and with_product.is_only_one_with_sku
     left join by_title
         on
             with_product.shop = by_title.shop

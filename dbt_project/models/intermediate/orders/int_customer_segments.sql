@@ -7,9 +7,9 @@
 
 with
 
-as_of as (
+today as (
 
-    select * from {{ ref('int_as_of') }}
+    select * from {{ ref('int_shop_today') }}
 
 ),
 
@@ -60,7 +60,8 @@ bought_in_all as (
         journey_id,
         count(*) as orders,
         min(ordered_at) as first_ordered_at,
-        max(ordered_at) as last_ordered_at
+        max(ordered_at) as last_ordered_at,
+        max(local_date) as last_order_date
     from orders
     group by journey_id
 
@@ -74,10 +75,10 @@ customers as (
         main_currencies.currency,
         main_currencies.currencies,
         spent.amount,
-        {{ elapsed('day', 'bought_in_all.last_ordered_at', 'as_of.as_of') }} as days_since_last_order
+        {{ elapsed('day', 'bought_in_all.last_order_date', 'today.today') }} as days_since_last_order
     from bought_in_all
     inner join journeys on bought_in_all.journey_id = journeys.journey_id
-    left join as_of on journeys.shop = as_of.shop
+    left join today on journeys.shop = today.shop
     left join main_currencies on bought_in_all.journey_id = main_currencies.journey_id
     left join spent
         on main_currencies.journey_id = spent.journey_id and main_currencies.currency = spent.currency

@@ -66,6 +66,7 @@ covered as (
     from months
     inner join starts on months.shop = starts.shop
     inner join today on months.shop = today.shop
+    where months.local_month <= today.today  -- a browser whose clock is fast may visit in the next month
 
 ),
 

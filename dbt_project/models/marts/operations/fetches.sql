@@ -11,6 +11,7 @@ admin_api_once as (
         rows,
         error
     from {{ source('shopify', 'fetches') }}
+    where {{ is_built('shop') }}
 
 ),
 

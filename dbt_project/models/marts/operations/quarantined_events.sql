@@ -25,6 +25,7 @@ unreadable as (
         case when shop is null then concat_ws('', 'the line is not an envelope: ', reason) else reason end as reason,
         line as content
     from {{ source('pixel', 'unreadable_lines') }}
+    where shop is null or {{ is_built('shop') }}
 
 ),
 

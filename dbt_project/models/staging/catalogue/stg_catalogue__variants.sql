@@ -13,7 +13,8 @@ products as (
 
 )
 
-select
+-- A load that was killed after its commit is loaded again, so rows may be duplicated.
+select distinct
     variants.shop,
     products.handle,
     variants.variant_id,

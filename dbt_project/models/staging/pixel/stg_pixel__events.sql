@@ -34,7 +34,6 @@
     'price': '$.price.amount',
     'price_currency': '$.price.currencyCode',
     'quantity': '$.quantity',
-    'line_amount': '$.cost.totalAmount.amount',
     'line_currency': '$.cost.totalAmount.currencyCode',
     'is_available': '$.availableForSale',
 } %}
@@ -304,7 +303,6 @@ select
     image_url,
     {{ money('price') }} as price,
     {{ whole_number('coalesce(quantity, cart_quantity)') }} as quantity,
-    {{ money('line_amount') }} as line_amount,
     coalesce(line_currency, price_currency, checkout_currency, total_currency) as currency,
     {{ identifier('checkout_token') }} as checkout_token,
     nullif(order_gid, '') as order_gid,

@@ -40,7 +40,8 @@ named as (
 
 )
 
-select
+-- A load that was killed after its commit is loaded again, so rows may be duplicated.
+select distinct
     shop,
     product_id,
     fetched_at,

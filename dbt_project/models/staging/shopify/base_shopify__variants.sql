@@ -42,7 +42,8 @@ named as (
 
 )
 
-select
+-- A load that was killed after its commit is loaded again, so rows may be duplicated.
+select distinct
     shop,
     variant_id,
     product_id,

@@ -4,7 +4,6 @@
     'product_gid': '$.product.id',
     'variant_gid': '$.variant.id',
     'quantity': '$.quantity',
-    'current_quantity': '$.currentQuantity',
     'discounted_amount': '$.discountedTotalSet.presentmentMoney.amount',
 } %}
 
@@ -55,7 +54,6 @@ select
     title,
     nullif(sku, '') as sku,
     {{ whole_number('quantity') }} as quantity,
-    {{ whole_number('current_quantity') }} as current_quantity,
     {{ money('discounted_amount') }} as discounted_amount
 from numbered
 where age_rank = 1
