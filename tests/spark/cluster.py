@@ -1,4 +1,4 @@
-"""A Spark cluster on this machine: standalone master, workers, Thrift server and an embedded metastore, on loopback.
+"""A Spark cluster on this machine: metastore, standalone master, workers and Thrift server, on loopback.
 
     python -m tests.spark.cluster up      start it, with its tables in data/spark
     python -m tests.spark.cluster down    end its processes; the tables stay
@@ -23,7 +23,10 @@ from tests.spark.iceberg_jars import iceberg_jars
 
 CATALOG = "org.apache.iceberg.spark.SparkSessionCatalog"
 EXTENSIONS = "org.apache.iceberg.spark.extensions.IcebergSparkSessionExtensions"
-SHORT_LIVED = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
+EXECUTOR_OPTIONS = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
+# The driver plans thousands of statements: by default, its cache of compiled code is full after a hundred models, and
+# each session that ends collects all garbage.
+DRIVER_OPTIONS = "-XX:+UseSerialGC -XX:ReservedCodeCacheSize=512m -XX:MetaspaceSize=512m -XX:+DisableExplicitGC"
 # Seconds until the Thrift server answers.
 START_TIMEOUT = 120
 THRIFT_PORT = 10000
@@ -79,16 +82,20 @@ def start(folder: Path, workers: int = 2, port: int | None = None) -> Cluster:
     folder = folder.resolve()
     (folder / "logs").mkdir(parents=True, exist_ok=True)
     port = port or free_port()
-    master, pids = "local[2]", []
+    metastore = free_port()
+    pids = [_spawn(folder, "metastore", _metastore(folder, metastore))]
+    _wait_for_port(metastore, pids[0], folder / "logs" / "metastore.log")
+    master = "local[2]"
     if workers:
         address = free_port()
         master = f"spark://127.0.0.1:{address}"
         pids.append(_spawn(folder, "master", _deploy("master.Master", "--port", str(address))))
-        _wait_for_port(address, pids[0], folder / "logs" / "master.log")
+        _wait_for_port(address, pids[-1], folder / "logs" / "master.log")
         for number in range(1, workers + 1):
             options = ("--cores", "1", "--memory", "1g", "--work-dir", str(folder / "work" / str(number)), master)
             pids.append(_spawn(folder, f"worker-{number}", _deploy("worker.Worker", *options)))
-    conf = [part for key, value in configuration(folder, port).items() for part in ("--conf", f"{key}={value}")]
+    settings = configuration(folder, port, metastore)
+    conf = [part for key, value in settings.items() for part in ("--conf", f"{key}={value}")]
     thrift = "org.apache.spark.sql.hive.thriftserver.HiveThriftServer2"
     submit = ["org.apache.spark.deploy.SparkSubmit", "--master", master, *conf, "--class", thrift, "spark-internal"]
     pids.append(_spawn(folder, "thrift", submit))
@@ -102,10 +109,9 @@ def start(folder: Path, workers: int = 2, port: int | None = None) -> Cluster:
     return cluster
 
 
-def configuration(folder: Path, port: int) -> dict[str, str]:
+def configuration(folder: Path, port: int, metastore: int) -> dict[str, str]:
     """Spark's settings. A cluster elsewhere needs those of the catalogue; the others fit a small machine."""
     jars = ":".join(map(str, iceberg_jars(folder / "jars")))
-    metastore = f"jdbc:derby:;databaseName={folder / 'metastore'};create=true"
     return {
         "spark.sql.extensions": EXTENSIONS,
         "spark.sql.catalog.spark_catalog": CATALOG,
@@ -114,12 +120,12 @@ def configuration(folder: Path, port: int) -> dict[str, str]:
         # Not spark.jars: the Thrift server would not find the classes.
         "spark.driver.extraClassPath": jars,
         "spark.executor.extraClassPath": jars,
-        "spark.hadoop.javax.jdo.option.ConnectionURL": metastore,
-        # Of many short statements, most time goes into compiling them: the quick compilers are the better ones.
-        "spark.driver.extraJavaOptions": f"{SHORT_LIVED} -Dderby.stream.error.file={folder / 'logs' / 'derby.log'}",
-        "spark.executor.extraJavaOptions": SHORT_LIVED,
+        "spark.hadoop.hive.metastore.uris": f"thrift://127.0.0.1:{metastore}",
+        "spark.driver.extraJavaOptions": DRIVER_OPTIONS,
+        "spark.executor.extraJavaOptions": EXECUTOR_OPTIONS,
         "spark.sql.codegen.wholeStage": "false",
-        # The embedded metastore has no locks; one Thrift server is its only client.
+        "spark.sql.ui.explainMode": "simple",  # the formatted plan of each statement costs time, and nobody sees it
+        # The metastore has no tables for locks; one Thrift server is its only client.
         "spark.hadoop.iceberg.engine.hive.lock-enabled": "false",
         "spark.executor.memory": "1g",
         "spark.sql.shuffle.partitions": "4",
@@ -132,6 +138,17 @@ def configuration(folder: Path, port: int) -> dict[str, str]:
 
 def _deploy(name: str, *options: str) -> list[str]:
     return [f"org.apache.spark.deploy.{name}", "--host", "127.0.0.1", "--webui-port", "0", *options]
+
+
+def _metastore(folder: Path, port: int) -> list[str]:
+    settings = {
+        "javax.jdo.option.ConnectionURL": f"jdbc:derby:;databaseName={folder / 'metastore'};create=true",
+        "hive.metastore.warehouse.dir": str(folder / "tables"),
+        "hive.metastore.schema.verification": "false",
+        "datanucleus.schema.autoCreateAll": "true",
+    }
+    options = [part for setting in settings.items() for part in ("--hiveconf", "=".join(setting))]
+    return ["org.apache.hadoop.hive.metastore.HiveMetaStore", "-p", str(port), *options]
 
 
 def _spawn(folder: Path, name: str, command: list[str]) -> int:
@@ -147,6 +164,8 @@ def _spawn(folder: Path, name: str, command: list[str]) -> int:
         # The Thrift server takes its memory from here, not from spark.driver.memory.
         "SPARK_DAEMON_MEMORY": "3g" if name == "thrift" else "512m",
         "PYSPARK_PYTHON": sys.executable,
+        # The metastore would load a library of asynchronous logging, which PySpark lacks.
+        "JDK_JAVA_OPTIONS": "-Dhive.async.log.enabled=false",
     }
     with (folder / "logs" / f"{name}.log").open("wb") as log:
         process = subprocess.Popen(
