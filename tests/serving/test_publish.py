@@ -71,6 +71,19 @@ def test_runs_are_published_and_kept_by_a_publication_without_a_run(data):
     assert published_runs(again) == []
 
 
+@pytest.mark.parametrize(
+    ("file", "content"), [("manifest.json", None), ("manifest.json", '{"half": '), ("runs.json", '[{"half": ')]
+)
+def test_damaged_current_version_is_replaced(data, file, content):
+    damaged = run(data).folder
+    (damaged / file).unlink()
+    if content:
+        (damaged / file).write_text(content)
+    again = run(data)
+    assert read_current(data).folder == again.folder != damaged
+    assert published_runs(again) == []
+
+
 def test_manifest_matches_files(data):
     published = run(data)
     assert published.manifest.as_of == "2026-11-22T12:00:00+00:00"
