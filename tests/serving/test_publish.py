@@ -159,14 +159,19 @@ def test_published_database_uses_old_storage_version(data):
 
 
 def test_files_are_synced_before_the_switch(data, monkeypatch):
-    synced, real_sync = [], os.fsync
+    synced, before_switch = set(), set()
+    real_sync, real_switch = os.fsync, publishing.switch
 
     def record(descriptor):
-        synced.append(Path(f"/proc/self/fd/{descriptor}").readlink())
+        synced.add(Path(f"/proc/self/fd/{descriptor}").readlink().name)
         real_sync(descriptor)
 
+    def switch(*arguments):
+        before_switch.update(synced)
+        real_switch(*arguments)
+
     monkeypatch.setattr(os, "fsync", record)
+    monkeypatch.setattr(publishing, "switch", switch)
     published = run(data)
-    before_switch = {path.name for path in synced}
     assert {Path(file.path).name for file in published.manifest.files} <= before_switch
     assert "manifest.json" in before_switch
