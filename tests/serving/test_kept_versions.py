@@ -109,6 +109,14 @@ def test_versions_beyond_the_age_are_removed_except_the_newest_two(tmp_path):
     assert remove_old_versions(tmp_path, Limits(count=9, days=1, megabytes=1000), NOW) == []
 
 
+@pytest.mark.parametrize("text", ["inf", "10000000000"])
+def test_an_unlimited_age_keeps_every_version(tmp_path, text):
+    made = place(tmp_path, [timedelta(days=days) for days in (6000, 40, 31)])
+    limits = Limits.of_environment({"PIXELNOVA_VERSIONS_DAYS": text})
+    assert remove_old_versions(tmp_path, limits, NOW) == []
+    assert names(tmp_path) == made[::-1]
+
+
 def test_versions_beyond_the_size_are_removed(tmp_path):
     made = place(tmp_path, [timedelta(hours=hours) for hours in (4, 3, 2, 1)])
     sizes = [version.bytes for version in kept_versions(tmp_path)]
