@@ -172,6 +172,19 @@ def test_a_broken_guardrail_is_part_of_the_sentence(rng):
     assert "% more of its sales refunded than the control" in sentence
 
 
+def test_a_guardrail_broken_before_the_primary_metric_can_be_compared_is_part_of_the_sentence(rng):
+    sums = experiment(rng, even(20_000), refunds=0.5)
+    for by_device in sums.moments["conversion", False, OVERALL].values():
+        for device, moments in by_device.items():
+            by_device[device] = replace(moments, units=10)
+    phase = replace(ENDED, roles={"conversion": "primary", "refund_rate": "guardrail"})
+    judged = verdict(phase, sums)
+    assert judged.status == "too early"
+    assert judged.sentence.startswith("Too early: there is not enough to compare yet (")
+    assert "); but variation b had " in judged.sentence
+    assert judged.sentence.endswith(").")
+
+
 def test_primary_metrics_are_corrected_by_holm_and_others_by_benjamini_hochberg(rng):
     phase = replace(ENDED, roles={"revenue_per_visitor": "primary", "conversion": "primary"})
     found = analysis(phase, experiment(rng, even(5_000)))
