@@ -10,7 +10,7 @@ import pytest
 from serving.analytics.annotations import Annotation
 from serving.analytics.csv_text import csv_text
 from serving.dashboard.charts import line_chart, value_format
-from serving.dashboard.formats import money_format, plain_text
+from serving.dashboard.formats import change_text, money_format, plain_text
 
 MONDAYS = [date(2026, 11, 2) + timedelta(weeks=number) for number in range(4)]
 
@@ -44,6 +44,14 @@ def test_amounts_have_the_decimals_of_their_currency():
         "%,.2f",
         "%%s%,.2f",
     ]
+
+
+@pytest.mark.parametrize(
+    ("value", "earlier", "change"),
+    [(150, 100, "+50.0%"), (100, -50, "+300.0%"), (-25, -50, "+50.0%"), (-100, -50, "-100.0%"), (-50, 100, "-150.0%")],
+)
+def test_a_change_has_the_sign_of_the_difference(value, earlier, change):
+    assert change_text(value, earlier, "money") == change
 
 
 def test_text_from_events_is_escaped():
