@@ -91,7 +91,7 @@ def remove_old_versions(data: Path, limits: Limits, now: datetime) -> list[str]:
         size += version.bytes
         within = (
             place < limits.count
-            and now - version.published_at <= timedelta(days=limits.days)
+            and (now - version.published_at) / timedelta(days=1) <= limits.days  # which may be infinite
             and size <= limits.megabytes * 1_000_000
         )
         if within or place < ALWAYS_KEPT or version.is_current:

@@ -80,7 +80,7 @@ def publish(warehouse: Path, data: Path, code: Code | None = None, runs: Sequenc
 def _runs_of_current(data: Path) -> list[Run]:
     try:
         return published_runs(read_current(data))
-    except NothingPublished:
+    except (NothingPublished, OSError, ValueError):  # a damaged version must not prevent the one that replaces it
         return []
 
 

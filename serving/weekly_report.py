@@ -98,7 +98,7 @@ def week_period(week: str) -> Period:
     """
     try:
         return _week_of(date.fromisoformat(f"{week}-1"))
-    except ValueError:
+    except (ValueError, OverflowError):  # the last week of the year 9999 ends after it
         raise InvalidPeriod(f"{week} is not a week: write it as 2026-W47.") from None
 
 

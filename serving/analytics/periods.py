@@ -50,8 +50,17 @@ class Period:
         return [monday + timedelta(days=number) for number in range(0, (self.last - monday).days + 1, _WEEK)]
 
     def shifted(self, days: int) -> "Period":
-        """The same period, this many days earlier."""
-        return Period(self.first - timedelta(days=days), self.last - timedelta(days=days))
+        """The same period, this many days earlier.
+
+        Raises:
+            InvalidPeriod: it would begin before the year 1.
+        """
+        try:
+            return Period(self.first - timedelta(days=days), self.last - timedelta(days=days))
+        except OverflowError:
+            raise InvalidPeriod(
+                f"No date is {days} days before {self.first}: choose a later period, or no comparison."
+            ) from None
 
 
 def named_period(name: str, today: date, first_date: date) -> Period:
@@ -79,7 +88,7 @@ def compared_period(period: Period, comparison: str) -> Period | None:
     previous: the nearest one that does not overlap; year: 52 weeks earlier.
 
     Raises:
-        InvalidPeriod: the name is unknown.
+        InvalidPeriod: the name is unknown, or no date is so early.
     """
     if comparison == "none":
         return None

@@ -17,7 +17,7 @@ from serving.errors import ServingError
 from serving.metrics import MetricCatalogue
 from serving.published import Published, read_current
 
-VERSIONS_OPEN = 2  # the newest, and the one that requests in progress read
+VERSIONS_OPEN = 2  # the last used: the current one, and the one that requests in progress read
 THREADS = 2  # per version: several readers send queries at once
 
 Row = tuple[Any, ...]
@@ -133,7 +133,7 @@ class Stores:
     def __init__(self, data: Path) -> None:
         self._data = data
         self._lock = threading.Lock()
-        self._open: dict[Path, tuple[Published, duckdb.DuckDBPyConnection, MetricCatalogue]] = {}
+        self._open: dict[Path, tuple[Published, duckdb.DuckDBPyConnection, MetricCatalogue]] = {}  # last used: last
 
     def newest(self, visible: frozenset[str] | None = None) -> Store:
         """The newest version, for a reader who may see these shops; None means all.
@@ -143,13 +143,15 @@ class Stores:
         """
         published = read_current(self._data)
         with self._lock:
-            if published.folder not in self._open:
+            opened = self._open.pop(published.folder, None)
+            if opened is None:
                 connection = published.connect()
                 connection.execute(f"set threads = {THREADS}")
-                self._open[published.folder] = (published, connection, published.metrics())
-                for folder in list(self._open)[:-VERSIONS_OPEN]:
-                    self._open.pop(folder)[1].close()
-            published, connection, metrics = self._open[published.folder]
+                opened = (published, connection, published.metrics())
+            self._open[published.folder] = opened  # at the end: after a rollback, it is not the newest one
+            for folder in list(self._open)[:-VERSIONS_OPEN]:
+                self._open.pop(folder)[1].close()
+            published, connection, metrics = opened
         return Store(published, visible, connection, metrics)
 
 

@@ -4,8 +4,6 @@ Reads requests; answers in JSON or CSV with what serving.analytics computes from
 """
 
 import asyncio
-import csv
-import io
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -17,6 +15,7 @@ from fastapi import Depends, FastAPI, Request, Response
 from fastapi import Path as InPath
 from fastapi import Query as InQuery
 
+from serving.analytics.csv_text import csv_text
 from serving.analytics.periods import InvalidPeriod, Period, compared_period, named_period
 from serving.analytics.reports import NotFilterable, Table, UnknownReport, run_report
 from serving.analytics.store import ShopInfo, ShopNotVisible, Store, Stores
@@ -271,8 +270,4 @@ def _json(answer: Any) -> Response:
 
 
 def _csv(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> Response:
-    text = io.StringIO()
-    writer = csv.writer(text)
-    writer.writerow(header)
-    writer.writerows(rows)
-    return Response(text.getvalue(), media_type=f"{CSV}; charset=utf-8", headers=PRIVATE)
+    return Response(csv_text(header, rows), media_type=f"{CSV}; charset=utf-8", headers=PRIVATE)

@@ -174,7 +174,7 @@ class MetricList(msgspec.Struct, frozen=True):
 
 
 class ReportColumn(msgspec.Struct, frozen=True):
-    """A column of a report. unit: text, count, share, money, ratio, days or series."""
+    """A column of a report. unit: text, count, share, money, ratio, days, series or image."""
 
     name: str
     label: str

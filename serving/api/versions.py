@@ -15,7 +15,7 @@ from typing import TypeVar
 
 from serving.api.refusals import Problem
 from serving.api.shops import Version, VersionGone
-from serving.published import CURRENT, NothingPublished, published_folder, read_current
+from serving.published import CURRENT, published_folder, read_version
 
 POLL_SECONDS = 0.5  # between checks of `current`
 RETRY_SECONDS = 30.0  # before an unreadable version is tried again
@@ -117,10 +117,10 @@ class Versions:
         name = ""
         try:
             for _ in range(ATTEMPTS):
-                with contextlib.suppress(FileNotFoundError, NothingPublished):  # replaced by a newer one
-                    published = read_current(self._data)
-                    name = published.folder.name
-                    self.served = Version(published)
+                with contextlib.suppress(FileNotFoundError):  # replaced by a newer one
+                    folder = self._link.resolve()
+                    name = folder.name  # known even if nothing can be read
+                    self.served = Version(read_version(folder))
                     log.info("serving version %s", name)
                     return
             self._unreadable = (name, time.monotonic() + RETRY_SECONDS)

@@ -3,13 +3,12 @@
 Takes a `View` and names of metrics and reports, writes Streamlit elements.
 """
 
-import csv
-import io
 from collections.abc import Sequence
 from typing import Any
 
 import streamlit as st
 
+from serving.analytics.csv_text import csv_text
 from serving.analytics.reports import Column, Table
 from serving.analytics.values import WEEK, Measured, find_metric, over_time
 from serving.dashboard.charts import line_chart
@@ -167,11 +166,7 @@ def _key(measured: Measured) -> str:
 
 
 def _download(file: str, header: Sequence[str], rows: Sequence[Sequence[Any]], key: str) -> None:
-    text = io.StringIO()
-    writer = csv.writer(text)
-    writer.writerow(header)
-    writer.writerows(rows)
-    st.download_button("Download CSV", text.getvalue(), file, "text/csv", key=f"csv-{key}", on_click="ignore")
+    st.download_button("Download CSV", csv_text(header, rows), file, "text/csv", key=f"csv-{key}", on_click="ignore")
 
 
 def _with_parameters(sql: str, parameters: Any) -> str:

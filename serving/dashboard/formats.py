@@ -65,7 +65,7 @@ def change_text(value: Any, earlier: Any, unit: str) -> str | None:
         return f"{100 * (float(value) - float(earlier)):+.1f} pp"
     if not earlier:
         return None
-    return f"{100 * (float(value) / float(earlier) - 1):+.1f}%"
+    return f"{100 * (float(value) - float(earlier)) / abs(float(earlier)):+.1f}%"  # from -50 to 100 is a rise
 
 
 def _duration(seconds: float) -> str:

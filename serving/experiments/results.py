@@ -470,10 +470,11 @@ def read_phases(connection: duckdb.DuckDBPyConnection) -> list[tuple[Phase, Sums
 def _attributed_sales(connection: duckdb.DuckDBPyConnection, phase: Phase) -> dict[str, float]:
     """Sales attributed to recommendations directly, gross, in the shop's currency, by week since the phase began."""
     rows = connection.execute(
-        "select cast(date_trunc('week', local_date) as date), cast(sum(direct_gross_sales) as double) "
-        "from recommendations.effectiveness "
-        "where shop = $shop and currency = $currency and source = 'pixelnova' and level = 'source' "
-        "and local_date >= cast($started_at as date) group by 1 order by 1",
+        "select cast(date_trunc('week', sales.local_date) as date), cast(sum(sales.direct_gross_sales) as double) "
+        "from recommendations.effectiveness as sales inner join core.shops as shops using (shop) "
+        "where shop = $shop and sales.currency = $currency and sales.source = 'pixelnova' and sales.level = 'source' "
+        "and sales.local_date >= cast(timezone(coalesce(shops.timezone, 'UTC'), timezone('UTC', $started_at)) as date) "
+        "group by 1 order by 1",
         {"shop": phase.shop, "currency": phase.currency, "started_at": phase.started_at},
     )
     return {week.isoformat(): amount for week, amount in rows.fetchall()}

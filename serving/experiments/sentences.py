@@ -70,7 +70,8 @@ def judged(
         parts = [_difference(phase, row) for row in rows] + harm
         return Judged("found", "; ".join(parts) + ".", rows[0])
     if not primary:
-        return Judged("too early", f"Too early: there is not enough to compare yet ({minimum}).")
+        parts = [f"Too early: there is not enough to compare yet ({minimum})", *harm]
+        return Judged("too early", "; ".join(parts) + ".")
     row = max(primary, key=lambda row: row.smallest_lift or float("inf"))
     if phase.has_ended or row.days_needed == 0:
         return Judged("not found", "; ".join([_nothing(row), *harm]) + ".", row)

@@ -21,6 +21,7 @@ from serving.settings import ListSettings, read_settings
 
 OVERFETCH = 5  # candidates per shown item, since the diversity rule drops some
 CHUNK = 1_000  # persons per batch
+DECIMALS = 6  # of scores
 MAY_NOT_BE_SHOWN = -1
 EVALUATED_AT = 10
 MEASURED, TOO_LITTLE = "measured", "too little history"  # same values as in the model `evaluation`
@@ -149,7 +150,7 @@ def _ease_lists(connection: duckdb.DuckDBPyConnection, shop: str, settings: List
             interests.recency[persons], weights, interests.owned[persons], OVERFETCH * settings.list_limit
         )
         rows = Scores(
-            np.repeat(persons, products.shape[1]), products.ravel(), np.round(scores.ravel().astype(float), 6)
+            np.repeat(persons, products.shape[1]), products.ravel(), np.round(scores.ravel().astype(float), DECIMALS)
         )
         yield _listed(shop, "ease", interests.journeys, interests.products, short_lists(rows, groups, settings))
 
@@ -252,10 +253,10 @@ def _evaluate(
     if not persons:
         return []
     known = past.shown[persons]
-    by_ease, _ = best_products(past.recency[persons], product_weights(past.shown), known, EVALUATED_AT)
+    by_ease = best_products(past.recency[persons], product_weights(past.shown), known, EVALUATED_AT)
     popularity = np.asarray(past.shown.sum(axis=0)).ravel().astype(np.float32)
     everyone = sparse.csr_matrix(np.ones((len(persons), 1), dtype=np.float32))
-    by_popularity, _ = best_products(everyone, popularity[np.newaxis, :], known, EVALUATED_AT)
+    by_popularity = best_products(everyone, popularity[np.newaxis, :], known, EVALUATED_AT)
     wanted = [targets[person] for person in persons]
     share = popularity / popularity.sum()
     history = int(popularity.sum())
@@ -266,14 +267,17 @@ def _evaluate(
             "new_product",
             strategy,
             {"history": history, "status": MEASURED if is_measured else TOO_LITTLE}
-            | _measured(shown, wanted, share)
+            | _measured(*best, wanted, share)
             | ({} if is_measured else dict.fromkeys(RATES)),
         )
-        for strategy, shown in (("ease", by_ease), ("popular", by_popularity))
+        for strategy, best in (("ease", by_ease), ("popular", by_popularity))
     ]
 
 
-def _measured(shown: np.ndarray, wanted: list[set[int]], share: np.ndarray) -> dict[str, float]:
+def _measured(
+    products: np.ndarray, scores: np.ndarray, wanted: list[set[int]], share: np.ndarray
+) -> dict[str, float | None]:
+    shown = np.ma.masked_array(products, np.round(scores, DECIMALS) <= 0)  # as in `short_lists`
     first = [
         next((rank for rank, product in enumerate(row, start=1) if product in targets), 0)
         for row, targets in zip(shown.tolist(), wanted, strict=True)
@@ -284,8 +288,8 @@ def _measured(shown: np.ndarray, wanted: list[set[int]], share: np.ndarray) -> d
         "hit_rate": float(np.mean([rank > 0 for rank in first])),
         "mrr": float(np.mean([1 / rank if rank else 0 for rank in first])),
         "recall": float(np.mean([hit / len(targets) for hit, targets in zip(hits, wanted, strict=True)])),
-        "coverage": len(np.unique(shown)) / len(share),
-        "novelty": float(np.mean(-np.log2(share[shown]))),
+        "coverage": len(np.unique(shown.compressed())) / len(share),
+        "novelty": float(np.mean(-np.log2(share[shown.compressed()]))) if shown.count() else None,
     }
 
 

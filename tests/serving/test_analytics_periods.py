@@ -54,6 +54,8 @@ def test_long_history_is_cut():
         (lambda: Period(date(2000, 1, 1), TODAY), "choose at most"),
         (lambda: named_period("fortnight", TODAY, FIRST), "use one of today"),
         (lambda: compared_period(Period(FIRST, TODAY), "last"), "use one of previous"),
+        (lambda: compared_period(Period(date.min, date(1, 1, 5)), "previous"), "period, or no comparison"),
+        (lambda: compared_period(Period(date(1, 12, 1), date(1, 12, 1)), "year"), "choose a later period"),
     ],
 )
 def test_invalid_periods_name_the_remedy(make, remedy):

@@ -10,6 +10,7 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
+from serving.analytics.reports import UNITS
 from serving.api import ApiSettings, create_api
 from serving.api.keys import KEYS_VARIABLE, add_key
 from tests.serving.conftest import KEY, ROUTES, SEED
@@ -84,3 +85,8 @@ def test_description_states_access_of_key_and_signature(ask):
     schemes = described["components"]["securitySchemes"]
     assert "journey id" in schemes["apiKey"]["description"]
     assert "client id only" in schemes["appProxy"]["description"]
+
+
+def test_description_of_a_report_column_names_every_unit(ask):
+    column = ask("/openapi.json").json()["components"]["schemas"]["ReportColumn"]
+    assert [unit for unit in UNITS if unit not in column["description"]] == []

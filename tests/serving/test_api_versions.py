@@ -40,12 +40,16 @@ def test_etag_depends_on_version_and_query(ask, tmp_path, looks_at_once):
     wait_until(lambda: asked(path, headers={"if-none-match": old}).status_code == 200)
 
 
-def test_unreadable_version_keeps_previous_one(tmp_path, looks_at_once, caplog):
+@pytest.mark.parametrize("file", [f"{shop_folder(SHOP)}/catalogue.json", "manifest.json"])
+@pytest.mark.parametrize("content", [b'{"half": ', None])
+def test_unreadable_version_keeps_previous_one(tmp_path, looks_at_once, caplog, file, content):
     first = write_version(tmp_path, seed=1)
     ask = Asking(tmp_path)
     assert ask("/healthz").json()["version"] == first.folder.name
     broken = write_version(tmp_path, seed=2)
-    (broken.folder / shop_folder(SHOP) / "catalogue.json").write_bytes(b'{"half": ')
+    (broken.folder / file).unlink()
+    if content is not None:
+        (broken.folder / file).write_bytes(content)
     ask("/healthz")
     wait_until(lambda: broken.folder.name in caplog.text)
     for _ in range(5):

@@ -3,10 +3,11 @@
 from dataclasses import replace
 from datetime import datetime, timedelta
 
+import duckdb
 import numpy as np
 import pytest
 
-from serving.experiments.results import OVERALL, REPORTED, WITHHELD, Phase, Sums, analysed
+from serving.experiments.results import OVERALL, REPORTED, WITHHELD, Phase, Sums, _attributed_sales, analysed
 from serving.experiments.statistics import moments_of
 from serving.settings import EXPERIMENT_DEFAULTS
 
@@ -172,6 +173,19 @@ def test_a_broken_guardrail_is_part_of_the_sentence(rng):
     assert "% more of its sales refunded than the control" in sentence
 
 
+def test_a_guardrail_broken_before_the_primary_metric_can_be_compared_is_part_of_the_sentence(rng):
+    sums = experiment(rng, even(20_000), refunds=0.5)
+    for by_device in sums.moments["conversion", False, OVERALL].values():
+        for device, moments in by_device.items():
+            by_device[device] = replace(moments, units=10)
+    phase = replace(ENDED, roles={"conversion": "primary", "refund_rate": "guardrail"})
+    judged = verdict(phase, sums)
+    assert judged.status == "too early"
+    assert judged.sentence.startswith("Too early: there is not enough to compare yet (")
+    assert "); but variation b had " in judged.sentence
+    assert judged.sentence.endswith(").")
+
+
 def test_primary_metrics_are_corrected_by_holm_and_others_by_benjamini_hochberg(rng):
     phase = replace(ENDED, roles={"revenue_per_visitor": "primary", "conversion": "primary"})
     found = analysis(phase, experiment(rng, even(5_000)))
@@ -200,6 +214,29 @@ def test_incremental_sales_of_a_holdout_are_reported_with_attributed_sales(rng):
         f"Recommendations brought {row.difference:,.0f} EUR of extra sales (95 % interval "
         f"{row.sequential_lower:,.0f} to {row.sequential_upper:,.0f} EUR); 50,000 EUR were attributed to them."
     )
+
+
+@pytest.mark.parametrize(
+    ("timezone", "started_at", "sales"),
+    [
+        ("Australia/Sydney", datetime(2026, 9, 30, 14), 6),
+        ("Australia/Sydney", datetime(2026, 9, 30, 13), 7),
+        ("UTC", datetime(2026, 10, 1), 6),
+        ("America/New_York", datetime(2026, 10, 1, 4), 6),
+        ("America/New_York", datetime(2026, 10, 1, 3), 7),
+    ],
+)
+def test_sales_are_attributed_from_the_local_date_on_which_a_holdout_began(timezone, started_at, sales):
+    with duckdb.connect() as connection:
+        connection.execute(
+            "create schema core; create schema recommendations; "
+            f"create table core.shops as select 's' as shop, '{timezone}' as timezone; "
+            "create table recommendations.effectiveness as select 's' as shop, 'EUR' as currency, "
+            "'pixelnova' as source, 'source' as level, date '2026-09-30' + cast(day as int) as local_date, "
+            "power(2, day) as direct_gross_sales from range(3) as days (day)"
+        )
+        phase = replace(RUNNING, is_holdout=True, started_at=started_at)
+        assert _attributed_sales(connection, phase) == {"2026-09-28": sales}
 
 
 def test_every_variation_is_compared_with_the_control(rng):

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from serving import kept_versions as kept
+from serving.analytics.store import Stores
 from serving.api.shops import Version
 from serving.kept_versions import Limits, VersionError, kept_versions, remove_old_versions, roll_back
 from serving.manifest import MANIFEST
@@ -109,6 +110,14 @@ def test_versions_beyond_the_age_are_removed_except_the_newest_two(tmp_path):
     assert remove_old_versions(tmp_path, Limits(count=9, days=1, megabytes=1000), NOW) == []
 
 
+@pytest.mark.parametrize("text", ["inf", "10000000000"])
+def test_an_unlimited_age_keeps_every_version(tmp_path, text):
+    made = place(tmp_path, [timedelta(days=days) for days in (6000, 40, 31)])
+    limits = Limits.of_environment({"PIXELNOVA_VERSIONS_DAYS": text})
+    assert remove_old_versions(tmp_path, limits, NOW) == []
+    assert names(tmp_path) == made[::-1]
+
+
 def test_versions_beyond_the_size_are_removed(tmp_path):
     made = place(tmp_path, [timedelta(hours=hours) for hours in (4, 3, 2, 1)])
     sizes = [version.bytes for version in kept_versions(tmp_path)]
@@ -166,6 +175,19 @@ def test_rollback_serves_the_older_version_and_the_next_publication_is_current(t
     assert read_current(tmp_path).folder == first
     third = publish(tmp_path / "warehouse.duckdb", tmp_path).folder
     assert read_current(tmp_path).folder == third
+
+
+def test_a_version_in_use_since_a_rollback_stays_open_when_the_next_one_is_published(tmp_path):
+    make_warehouse(tmp_path / "warehouse.duckdb")
+    stores = Stores(tmp_path)
+    for _ in range(2):
+        publish(tmp_path / "warehouse.duckdb", tmp_path)
+        stores.newest()
+    roll_back(tmp_path, names(tmp_path)[1])
+    in_use = stores.newest()
+    publish(tmp_path / "warehouse.duckdb", tmp_path)
+    assert stores.newest().version != in_use.version
+    assert in_use.query(SHOP, "select $shop").rows == [(SHOP,)]
 
 
 @pytest.mark.parametrize("name", ["20200101T000000.000Z", "current", "../landing", ".unfinished-x"])

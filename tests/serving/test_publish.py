@@ -71,6 +71,19 @@ def test_runs_are_published_and_kept_by_a_publication_without_a_run(data):
     assert published_runs(again) == []
 
 
+@pytest.mark.parametrize(
+    ("file", "content"), [("manifest.json", None), ("manifest.json", '{"half": '), ("runs.json", '[{"half": ')]
+)
+def test_damaged_current_version_is_replaced(data, file, content):
+    damaged = run(data).folder
+    (damaged / file).unlink()
+    if content:
+        (damaged / file).write_text(content)
+    again = run(data)
+    assert read_current(data).folder == again.folder != damaged
+    assert published_runs(again) == []
+
+
 def test_manifest_matches_files(data):
     published = run(data)
     assert published.manifest.as_of == "2026-11-22T12:00:00+00:00"
@@ -146,14 +159,19 @@ def test_published_database_uses_old_storage_version(data):
 
 
 def test_files_are_synced_before_the_switch(data, monkeypatch):
-    synced, real_sync = [], os.fsync
+    synced, before_switch = set(), set()
+    real_sync, real_switch = os.fsync, publishing.switch
 
     def record(descriptor):
-        synced.append(Path(f"/proc/self/fd/{descriptor}").readlink())
+        synced.add(Path(f"/proc/self/fd/{descriptor}").readlink().name)
         real_sync(descriptor)
 
+    def switch(*arguments):
+        before_switch.update(synced)
+        real_switch(*arguments)
+
     monkeypatch.setattr(os, "fsync", record)
+    monkeypatch.setattr(publishing, "switch", switch)
     published = run(data)
-    before_switch = {path.name for path in synced}
     assert {Path(file.path).name for file in published.manifest.files} <= before_switch
     assert "manifest.json" in before_switch

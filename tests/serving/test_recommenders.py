@@ -180,6 +180,26 @@ def test_evaluation_is_recorded_once_per_as_of(warehouse):
     assert recorded == 2
 
 
+def test_evaluation_measures_only_products_that_would_be_shown(warehouse):
+    """New interest in 9 is not a hit, as nothing predicts it: lists contain 3, or nothing at all."""
+    measured = (
+        "select strategy, hit_rate, recall, round(coverage * 6), round(power(2, novelty)) "
+        "from recommendations.evaluation_history order by strategy"
+    )
+    change(
+        warehouse,
+        "update intermediate.int_interests set product_id = '9' "
+        "where trained_for = 'now' and journey_id like 'a%' and product_id = '3'",
+    )
+    recommend(warehouse)
+    [ease, popular] = rows(warehouse, measured)
+    assert ease == ("ease", 0, 0, 1, 102)
+    assert popular[:4] == ("popular", 1, 1, 4)
+    change(warehouse, "delete from intermediate.int_interests where trained_for = 'backtest' and product_id = '3'")
+    recommend(warehouse)
+    assert rows(warehouse, measured)[0] == ("ease", 0, 0, 0, None)
+
+
 def test_evaluation_with_few_cases_has_no_rates(warehouse):
     change(warehouse, "insert into intermediate.int_recommendation_settings values ('evaluation_min_cases', '21')")
     recommend(warehouse)

@@ -1,5 +1,5 @@
 -- title: Steps from page to page
--- description: Sessions that went from one step to the next, by step number, in the window of 7, 30 or 90 days nearest to the period.
+-- description: Sessions that went from one step to the next, by step number, in the shortest window of 7, 30 or 90 days that is at least as long as the period (90 days for a longer one), ending today.
 -- filters:
 -- step_number: Step number | count
 -- from_step: From

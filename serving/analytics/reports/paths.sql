@@ -1,5 +1,5 @@
 -- title: Most common journeys
--- description: Sequences of steps within a session, repeated steps collapsed, in the window of 7, 30 or 90 days nearest to the period, ending today.
+-- description: Sequences of steps within a session, repeated steps collapsed, in the shortest window of 7, 30 or 90 days that is at least as long as the period (90 days for a longer one), ending today.
 -- filters:
 -- path: Path
 -- sessions: Sessions | count

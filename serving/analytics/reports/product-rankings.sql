@@ -1,5 +1,5 @@
 -- title: Product rankings
--- description: Top viewed, top converting (with enough cases and a confidence bound) and most abandoned products, in the window of 7, 30 or 90 days nearest to the period, ending today.
+-- description: Top viewed, top converting (with enough cases and a confidence bound) and most abandoned products, in the shortest window of 7, 30 or 90 days that is at least as long as the period (90 days for a longer one), ending today.
 -- filters:
 -- ranking: Ranking
 -- product_rank: Rank

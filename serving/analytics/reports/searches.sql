@@ -1,5 +1,5 @@
 -- title: Searches
--- description: Search terms in the window of 7, 30 or 90 days nearest to the period, ending today: share without results, share with a click, and later orders.
+-- description: Search terms in the shortest window of 7, 30 or 90 days that is at least as long as the period (90 days for a longer one), ending today: share without results, share with a click, and later orders.
 -- filters:
 -- term: Term
 -- searches: Searches | count

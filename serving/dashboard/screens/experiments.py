@@ -13,7 +13,7 @@ FOUND, WITHHELD = "found", "withheld"
 
 
 def render(view: View) -> None:
-    """One section per experiment and phase, the running ones first."""
+    """One section per experiment and phase: the newest phase of an experiment first, holdouts last."""
     found, results = view.report("experiments"), view.report("experiment-results")
     title(view, found)
     verdicts = found.rows.records()
