@@ -5,7 +5,7 @@
 
 import json
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pytest
@@ -27,8 +27,8 @@ from tests.warehouse import DBT_PROJECT, STORED, Warehouse
 
 RECORD = DBT_PROJECT.parent / "docs" / "spark-comparison.json"
 HISTORIES = [f"intermediate.{name}" for name in STORED] + ["core.identity_map", "analytics.daily_shop"]
-# Of a run that is killed after this many models, some tables are of this run and some of the one before.
-KILLED_AFTER = 60
+# Models that attempts of one run have built when they are killed: some tables are of this run, some of the one before.
+KILLED_AFTER = (5, 20, 35, 50, 65, 80, 95, 110, 125, 140)
 
 pytestmark = pytest.mark.spark
 log = logging.getLogger(__name__)
@@ -55,21 +55,21 @@ def built_equally(
     warehouse: Warehouse,
     spark: SparkWarehouse,
     record: dict[str, Any],
-    stop_after: int | None = None,
+    killed_after: Sequence[int] = (),
     is_same_run: bool = True,
 ) -> None:
     """Build on both engines, and compare.
 
     Args:
-        stop_after: kill Spark's first attempt when this many models are built.
+        killed_after: kill Spark's first attempts when so many models are built.
         is_same_run: False if Spark's run computes other rows to the same end: after a kill, or a full build instead of
             an increment. Then the working tables of the run are not expected to be equal.
     """
     warehouse.build(*RULES)
     spark.copy_raw_tables(warehouse)
     before = {} if not record["builds"] else {table: spark.snapshots(table)[-1][0] for table in HISTORIES}
-    if stop_after:
-        spark.build(*RULES, stop_after=stop_after)
+    for models in killed_after:
+        spark.build(*RULES, stop_after=models)
     spark.build(*RULES)
     found = compare(spark, warehouse)
     written = {table: _written(spark, table, snapshot) for table, snapshot in before.items()}
@@ -116,11 +116,11 @@ def test_an_increment_equals_duckdb_and_rewrites_no_history(engines, record):
     assert 0 < events["deleted"] < events["rows"] / 2
 
 
-def test_an_increment_that_was_killed_is_completed_by_the_next_run(engines, record):
+def test_an_increment_that_was_killed_ten_times_is_completed_by_the_next_run(engines, record):
     stores, warehouse, spark = engines
     land(warehouse.landing, stores.increments[1])
     warehouse.load()
-    built_equally("increment 2", warehouse, spark, record, stop_after=KILLED_AFTER, is_same_run=False)
+    built_equally("increment 2", warehouse, spark, record, killed_after=KILLED_AFTER, is_same_run=False)
 
 
 def test_an_erasure_equals_duckdb(engines, record):
