@@ -115,6 +115,16 @@ def test_proxies_forward_to_the_ports_and_hide_metrics(name):
     assert "metrics" not in without_comments
 
 
+@pytest.mark.parametrize(
+    ("name", "clears"),
+    [("Caddyfile", r"header_up -X-Forwarded-Email\b"), ("nginx.conf", r'proxy_set_header X-Forwarded-Email "";')],
+)
+def test_proxies_do_not_pass_on_an_identity_that_a_browser_claims(name, clears):
+    """The dashboard trusts the header from this machine, where the proxy runs."""
+    _, of_dashboard = re.sub(r"#.*", "", (DEPLOY / name).read_text()).split("dashboard.example.com", 1)
+    assert re.search(clears, of_dashboard)
+
+
 def test_settings_of_the_example_are_documented():
     documented = (PROJECT / "docs" / "operations.md").read_text()
     names = re.findall(r"^#?(PIXELNOVA_[A-Z_]+)=", (DEPLOY / "environment.example").read_text(), re.M)
