@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -221,6 +222,23 @@ def test_a_refresh_that_fails_while_it_loads_says_why_on_the_terminal_and_in_the
     [failed] = [line for line in log_lines(tmp_path) if line["message"].startswith("step failed")]
     assert failed["step"] == "pixel" and failed["level"] == "error"
     assert last_run(tmp_path).error.startswith("pixel: NotADirectoryError")
+
+
+def test_a_refresh_that_fails_after_publication_says_so_and_the_next_one_finishes_it(refreshed, pixelnova, tmp_path):
+    data = shutil.copytree(refreshed.data, tmp_path / "data", symlinks=True)
+    before = read_current(data).folder.name
+    land_events(landing_folder(data), "eur.myshopify.com", [event(20, "page_viewed", {})])
+    looked = data / "privacy" / "looked"  # written by a check that runs after publication
+    looked.unlink(missing_ok=True)
+    looked.symlink_to(tmp_path / "no" / "folder")
+    done = pixelnova("refresh", data=data, env=refreshed.env, check=False)
+    assert done.returncode == 1
+    assert read_current(data).folder.name != before
+    assert "A new version was published before." in done.stderr and "unchanged" not in done.stderr
+    looked.unlink()
+    assert "Nothing has changed" not in pixelnova("refresh", data=data, env=refreshed.env).stdout
+    assert looked.exists() and last_run(data).error is None
+    assert "Nothing has changed" in pixelnova("refresh", data=data, env=refreshed.env).stdout
 
 
 def test_a_killed_refresh_holds_the_lock_while_dbt_writes_and_the_next_one_repairs_everything(refreshed, pixelnova):
