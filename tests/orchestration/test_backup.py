@@ -230,6 +230,22 @@ def test_unchanged_files_are_links_to_the_previous_backup(data, shops, tmp_path,
     assert len(read_backup(first).files) == len(read_backup(third).files)
 
 
+@pytest.mark.parametrize("damage", ["missing part", "truncated part", "damaged list"])
+def test_a_damaged_previous_backup_is_not_relied_on(data, shops, tmp_path, monkeypatch, damage):
+    first = back_up(data, shops, tmp_path / "backups", NOON, 0)
+    [part] = archived_parts(first / "data" / "landing")
+    if damage == "missing part":
+        part.unlink()
+    elif damage == "truncated part":
+        part.write_bytes(part.read_bytes()[:-1])
+    else:
+        (first / LIST).write_text("{")
+    second = back_up(data, shops, tmp_path / "backups", NOON.replace(hour=13), 0)
+    [part] = archived_parts(landing_folder(data))
+    copy = restored(second, tmp_path, monkeypatch)
+    assert (copy / part.relative_to(data)).read_bytes() == part.read_bytes()
+
+
 def test_a_damaged_backup_is_refused(data, shops, tmp_path, monkeypatch):
     backup = back_up(data, shops, tmp_path / "backups", NOON, 0)
     file = backup / "data" / "warehouse.duckdb"
