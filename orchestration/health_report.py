@@ -22,7 +22,7 @@ def report_health(data: Path, shops_file: Path, now: datetime) -> list[Problem]:
 
     Raises:
         ChannelError: alerts cannot be sent.
-        SettingError: a threshold is not a number.
+        SettingError: a threshold is malformed.
     """
     health = read_health(data, shops_file)
     found = problems(health, Thresholds.of_environment(), now)

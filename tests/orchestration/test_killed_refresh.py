@@ -22,6 +22,7 @@ from ingestion.data_folder import landing_folder, warehouse_file
 from orchestration import run_history
 from orchestration.run_history import LockedRunLauncher
 from orchestration.run_log import last_run
+from orchestration.settings import SettingError
 from orchestration.warehouse_lock import is_held, warehouse_lock
 from serving.published import read_current
 from serving.runs import published_runs
@@ -288,6 +289,13 @@ def test_runs_beyond_the_history_limits_are_deleted_with_their_files(refreshed, 
     assert statuses(refreshed.data) == []
     files = (refreshed.data / "dagster" / "history" / "runs").iterdir()
     assert {path.name.split(".")[0] for path in files} & set(deleted) == set()
+
+
+@pytest.mark.parametrize(("variable", "value"), [("PIXELNOVA_HISTORY_MB", "300MB"), ("PIXELNOVA_HISTORY_DAYS", "inf")])
+def test_a_history_limit_that_is_not_a_usable_number_is_named(tmp_path, monkeypatch, variable, value):
+    monkeypatch.setenv(variable, value)
+    with dg.DagsterInstance.ephemeral() as instance, pytest.raises(SettingError, match=f"{variable} is '{value}'"):
+        run_history.delete_old_runs(instance, tmp_path)
 
 
 READER = """
