@@ -193,6 +193,21 @@ def test_brackets_in_messages_are_not_markup(pixelnova, tmp_path):
     assert "[/b] shops.toml does not exist" in one_line_reason(done)
 
 
+@pytest.mark.parametrize("command", [["logs"], ["keys", "list"], ["rollback"], ["privacy", "scan"]])
+def test_brackets_in_paths_are_not_markup(pixelnova, tmp_path, command):
+    data = tmp_path / "a[" / "b]" / "[green]c"
+    data.mkdir(parents=True)
+    assert str(data) in pixelnova(*command, data=data).stdout
+
+
+def test_only_the_terminal_module_prints_variable_text_as_markup():
+    """Whatever a command prints may contain a path or a name, and so brackets: `say` prints it as it is."""
+    printing = re.compile(r"console\.print\(\s*f\"")
+    files = [path for path in (PROJECT / "orchestration" / "cli").glob("*.py") if path.name != "terminal.py"]
+    marked_up = {"experiments.py"}  # a green mark, and numbers
+    assert {path.name for path in files if printing.search(path.read_text())} == marked_up
+
+
 def test_status_of_an_empty_data_folder_names_the_next_step(pixelnova, tmp_path):
     output = pixelnova("status", data=tmp_path).stdout
     assert "never" in output
