@@ -124,8 +124,11 @@ class _Copy:
     def __init__(self, folder: Path, before: Path | None) -> None:
         self.folder = folder
         self._before = before
-        self._known = {file.path: file for file in read_backup(before).files} if before else {}
+        self._known: dict[str, BackedUpFile] = {}
         self._files: dict[str, BackedUpFile] = {}
+        if before:
+            with contextlib.suppress(BackupError):  # unreadable: everything is copied
+                self._known = {file.path: file for file in read_backup(before).files}
 
     def files(self, kind: str, root: Path, files: Iterable[Path]) -> None:
         """Copy files below `root` to the same places below data/ or config/."""
@@ -142,14 +145,25 @@ class _Copy:
         else:
             known = None
         target.parent.mkdir(parents=True, exist_ok=True)
+        if known is not None and name not in self._files and not self._link(known, target):
+            known = None
         if known is None:
             target.unlink(missing_ok=True)
             shutil.copy2(source, target)
             target.chmod(state.st_mode & 0o770)  # whatever the source allows, others may not read backups
             known = BackedUpFile(name, target.stat().st_size, sha256(target), state.st_mtime_ns)
-        elif name not in self._files:
-            os.link(self._before / name, target)
         self._files[name] = known
+
+    def _link(self, known: BackedUpFile, target: Path) -> bool:
+        """Link to the previous backup's copy; False if that is missing or truncated."""
+        before = self._before / known.path
+        try:
+            if before.stat().st_size != known.bytes:
+                return False
+            os.link(before, target)
+        except FileNotFoundError:
+            return False
+        return True
 
     def finish(self, archived: set[str]) -> list[BackedUpFile]:
         """Remove copies of archive parts that were erased after they had been copied; returns the files that remain."""

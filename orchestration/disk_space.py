@@ -11,7 +11,7 @@ from pathlib import Path
 from orchestration.errors import OrchestrationError
 
 _NUMBERS = (errno.ENOSPC, errno.EDQUOT)
-_MESSAGES = (  # of the system, SQLite and DuckDB; dbt and Dagster pass them on as text
+MESSAGES = (  # of the system, SQLite and DuckDB; dbt and Dagster pass them on as text
     "No space left on device",
     "Disk quota exceeded",
     "database or disk is full",
@@ -26,13 +26,14 @@ class DiskFull(OrchestrationError):
 def disk_full(error: BaseException | None, folder: Path) -> DiskFull | None:
     """A DiskFull error if a full disk caused this one, else None."""
     for cause in causes(error):
+        if isinstance(cause, DiskFull):
+            return cause
         by_number = isinstance(cause, OSError) and cause.errno in _NUMBERS
-        if by_number or any(message in str(cause) for message in _MESSAGES):
+        if by_number or any(message in str(cause) for message in MESSAGES):
             free = shutil.disk_usage(_existing(folder)).free
             return DiskFull(
                 f"The disk of {folder} is full: {free / 1_000_000:,.0f} MB are free, and the run needs more. Make room "
-                "there, or choose another folder with --data, then run again. The published version is unchanged, and "
-                "no event is lost."
+                "there, or choose another folder with --data, then run again. No event is lost."
             )
     return None
 

@@ -29,7 +29,7 @@ from ingestion.shops import Shop, load_shops
 from ingestion.sources.shopify_api import admin_apis
 from orchestration.code_version import running_code
 from orchestration.errors import OrchestrationError
-from orchestration.health import Health, read_health
+from orchestration.health import read_health
 from orchestration.problems import Thresholds, problems
 from orchestration.settings import EXECUTABLES, SPARK, data_folder, engine, shops_file
 from orchestration.spark_exchange import EXCHANGE_VARIABLE, Spark, exchange_folder
@@ -46,8 +46,8 @@ def check_installation(now: datetime) -> Iterator[Finding]:
     """One finding per check: `unknown` ones are warnings, `failed` ones need action."""
     data, shops_toml = data_folder(), shops_file()
     yield from _versions()
-    yield from _data_folder(data)
-    yield from _engine(data)
+    yield from _readable("data folder", _data_folder(data))
+    yield from _readable("engine", _engine(data))
     shops = []
     try:
         shops = load_shops(shops_toml)
@@ -56,14 +56,22 @@ def check_installation(now: datetime) -> Iterator[Finding]:
         yield Finding("ok", "experiments.toml", f"{len(experiments)} experiments")
     except IngestionError as error:
         yield _failed("configuration", error)
-    yield from _permissions(data)
-    health = read_health(data, shops_toml)
-    yield from _disk(data, health)
+    yield from _readable("permissions", _permissions(data))
+    yield from _readable("disk", _disk(data))
     yield from _ports()
-    yield from _clock(data, now)
-    yield from _keys(data, shops)
+    yield from _readable("clock", _clock(data, now))
+    yield from _readable("API keys", _keys(data, shops))
     yield from _tokens(shops)
-    yield from _freshness(health, now)
+    yield from _readable("freshness", _freshness(data, shops_toml, now))
+
+
+def _readable(part: str, findings: Iterator[Finding]) -> Iterator[Finding]:
+    """The findings of a check, or that it cannot read its files, such as those of another user."""
+    try:
+        yield from findings
+    except OSError as error:
+        found = f"{error.filename} cannot be read ({error.strerror})"
+        yield Finding("failed", part, found, "fix its owner or permissions")
 
 
 def _versions() -> Iterator[Finding]:
@@ -156,13 +164,14 @@ def _some(paths: list[Path]) -> str:
     return f"{paths[0]}{f' and {len(paths) - 1} more' if len(paths) > 1 else ''}"
 
 
-def _disk(data: Path, health: Health) -> Iterator[Finding]:
-    left = f"{health.disk_free / 1e9:,.1f} GB of {health.disk_total / 1e9:,.1f} GB are free"
+def _disk(data: Path) -> Iterator[Finding]:
+    disk = shutil.disk_usage(next(folder for folder in (data, *data.parents) if folder.exists()))
+    left = f"{disk.free / 1e9:,.1f} GB of {disk.total / 1e9:,.1f} GB are free"
     warehouse = warehouse_file(data).stat().st_size if warehouse_file(data).exists() else 0
     newest = next((kept.bytes for kept in kept_versions(data)), 0)
-    if health.disk_free < MIN_FREE_BYTES:
+    if disk.free < MIN_FREE_BYTES:
         yield Finding("failed", "disk", f"{left}; the collector refuses events", "make room at once")
-    elif health.disk_free < warehouse + newest:
+    elif disk.free < warehouse + newest:
         yield Finding("failed", "disk", f"{left}; a full rebuild and a new version may not fit", "make room")
     else:
         yield Finding("ok", "disk", left)
@@ -258,7 +267,8 @@ def _tokens(shops: list[Shop]) -> Iterator[Finding]:
         )
 
 
-def _freshness(health: Health, now: datetime) -> Iterator[Finding]:
+def _freshness(data: Path, shops_toml: Path, now: datetime) -> Iterator[Finding]:
+    health = read_health(data, shops_toml)
     if health.published is None:
         yield Finding("unknown", "published version", "none", "run `pixelnova refresh`")
     else:

@@ -6,6 +6,7 @@ a build succeeds or nothing more can be put aside.
 
 import json
 import logging
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -13,11 +14,18 @@ from typing import NamedTuple
 import duckdb
 
 from ingestion.quarantine import put_aside_events, put_aside_shops, shops_put_aside
+from orchestration.disk_space import MESSAGES as DISK_FULL
 
 log = logging.getLogger(__name__)
 
 RESULTS = "run_results.json"
+NOT_REPORTED = "it ended without reporting what failed"
 MAX_EVENTS = 1000  # if more fail, the SQL is wrong
+_HEADER = re.compile(r"\w+ Error in \w+ ")  # dbt's first line, before the engine's message
+# Only how the message begins: what follows may quote an event.
+_NO_MEMORY_OR_DISK = re.compile(
+    rf"Out of Memory Error|(\[Errno|(IO|FATAL|TransactionContext) Error:).*({'|'.join(map(re.escape, DISK_FULL))})"
+)
 
 
 class Failure(NamedTuple):
@@ -27,6 +35,13 @@ class Failure(NamedTuple):
     is_test: bool
     message: str
     compiled_code: str
+
+    @property
+    def is_of_machine(self) -> bool:
+        """Whether memory or disk ran out, or dbt was killed: no event or shop is at fault."""
+        lines = [line.strip() for line in self.message.splitlines() if line.strip()]
+        message = next((line for line in lines if not _HEADER.match(line)), "")
+        return message == NOT_REPORTED or _NO_MEMORY_OR_DISK.match(message) is not None
 
 
 def failures_of(run_results: Path) -> list[Failure]:
@@ -44,7 +59,7 @@ def failures_of(run_results: Path) -> list[Failure]:
         )
         for result in results
         if result["status"] in ("error", "fail")
-    ] or [Failure("dbt", False, "it ended without reporting what failed", "")]
+    ] or [Failure("dbt", False, NOT_REPORTED, "")]
 
 
 def put_aside_what_fails(
@@ -59,7 +74,7 @@ def put_aside_what_fails(
     Returns:
         What still fails, if no event or shop is at fault; trials have then been undone.
     """
-    while failed:
+    while failed and not _is_of_machine(failed):
         if _put_aside_events_of(warehouse, failed) or _put_aside_shops_of(warehouse, failed):
             failed = build()
             continue
@@ -89,6 +104,8 @@ def _events_at_fault(warehouse: Path, sql: str) -> list[str]:
                     f"select sum(hash(model)) from (select * from ({sql}) as events where {condition}) as model",
                     {"keys": list(keys)},
                 ).fetchall()
+            except (duckdb.OutOfMemoryException, duckdb.IOException):  # no event's fault
+                raise
             except duckdb.Error:
                 return True
             return False
@@ -154,8 +171,12 @@ def _put_aside_shops_by_trial(
         if len(part) < len(all_shops):
             others = {shop: "left out in a trial build" for shop in all_shops if shop not in part}
             put_aside_shops(warehouse, {**before, **others})
-            if not build():
+            still_failed = build()
+            if not still_failed:
                 continue
+            if _is_of_machine(still_failed):
+                put_aside_shops(warehouse, before)
+                return still_failed
         if len(part) == 1:
             culprits += part
         else:
@@ -167,6 +188,10 @@ def _put_aside_shops_by_trial(
     for shop in culprits:
         log.warning("The shop was put aside: %s", reason, extra={"shop": shop})
     return build()
+
+
+def _is_of_machine(failed: Sequence[Failure]) -> bool:
+    return any(failure.is_of_machine for failure in failed)
 
 
 def _all_shops(warehouse: Path) -> set[str]:

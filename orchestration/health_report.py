@@ -7,7 +7,7 @@ import logging
 from datetime import datetime
 from pathlib import Path
 
-from orchestration.alerts import report, sender
+from orchestration.alerts import report, senders
 from orchestration.health import read_health
 from orchestration.log_files import logging_to
 from orchestration.metrics_file import write_metrics
@@ -22,15 +22,14 @@ def report_health(data: Path, shops_file: Path, now: datetime) -> list[Problem]:
 
     Raises:
         ChannelError: alerts cannot be sent.
-        SettingError: a threshold is not a number.
+        SettingError: a threshold is malformed.
     """
     health = read_health(data, shops_file)
     found = problems(health, Thresholds.of_environment(), now)
     write_metrics(data, health, found, now)
-    send = sender()
-    if send is not None:
-        notification = report(data, found, now, send)
-        if notification is not None:
+    channels = senders()
+    if channels:
+        for notification in report(data, found, now, channels):
             log.info("sent an alert: %s", notification.title)
     return found
 

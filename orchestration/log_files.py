@@ -63,7 +63,7 @@ class JsonLines(logging.Formatter):
 class RotatingFile(logging.Handler):
     """Appends lines to a file; the process that fills it rotates it. The file is opened for each line, under a lock.
 
-    If the log cannot be written, no error is raised: the first failure is reported on stderr.
+    No error is raised. If the log cannot be written, the first failure is reported on stderr.
     """
 
     def __init__(self, file: str, max_bytes: int = MAX_FILE_BYTES, older: int = OLDER_FILES) -> None:
@@ -74,7 +74,7 @@ class RotatingFile(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """Write one record."""
         try:
-            line = f"{self.format(record)}\n".encode()
+            line = f"{self.format(record)}\n".encode(errors="replace")  # names of files may hold lone surrogates
             with _locked(self._file.parent):
                 if self._file.exists() and self._file.stat().st_size + len(line) > self._max_bytes:
                     self._rotate()
@@ -85,6 +85,8 @@ class RotatingFile(logging.Handler):
                 self._has_failed = True
                 with contextlib.suppress(OSError):
                     sys.stderr.write(f"Log lines cannot be written to {self._file} ({error.strerror}).\n")
+        except Exception:  # the caller must not fail because of its log
+            self.handleError(record)
 
     def _rotate(self) -> None:
         names = [self._file, *(self._file.with_suffix(f".{number}.jsonl") for number in range(1, self._older + 1))]

@@ -27,7 +27,7 @@ class Thresholds:
         """The thresholds that the environment sets.
 
         Raises:
-            SettingError: one is not a number of at least 0.
+            SettingError: one is malformed.
         """
         return cls(
             number_setting("PIXELNOVA_ALERT_STALE_MINUTES", cls.stale_minutes),

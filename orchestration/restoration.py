@@ -1,9 +1,12 @@
 """Restores a backup into an empty data folder.
 
-Reads what orchestration/backup.py wrote, checks every file, and moves all of it into place at the end.
+Reads what orchestration/backup.py wrote, checks every file, erases people who were erased since, and moves everything
+into place at the end.
 """
 
+import contextlib
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,7 +14,7 @@ from ingestion.data_folder import landing_folder, warehouse_file
 from ingestion.privacy.erase import erase_everywhere
 from ingestion.privacy.purge import compact
 from ingestion.privacy.suppression import Suppressions, privacy_folder
-from ingestion.shops import load_shops
+from ingestion.shops import Shop, load_shops
 from orchestration.backup import CONFIG, DATA, LIST, BackedUpFile, Backup, BackupError, backups, read_backup, sha256
 from orchestration.build_state import mark_for_rebuild
 from orchestration.settings import make_data_folder
@@ -19,8 +22,8 @@ from orchestration.warehouse_lock import warehouse_lock
 from serving.kept_versions import sync
 from serving.published import CURRENT, published_folder
 
-RESTORING = ".restoring"
-RESTORED = ("landing", "warehouse.duckdb", "warehouse.duckdb.wal", "published", "api_keys.json")
+RESTORING, LANDING = ".restoring", "landing"
+RESTORED = (LANDING, "warehouse.duckdb", "warehouse.duckdb.wal", "published", "api_keys.json")
 
 
 class Restored(NamedTuple):
@@ -61,20 +64,18 @@ def restore(source: Path, data: Path, shops_file: Path) -> Restored:
         shutil.copytree(folder / DATA, unfinished)
         if backup.published is not None:
             (unfinished / "published" / CURRENT).symlink_to(backup.published)
+        kept = _restore_configuration(folder / CONFIG, shops_file.parent)
+        erased_since = _join_privacy(data, unfinished)
+        if erased_since:
+            _erase_again(data, unfinished, load_shops(shops_file))
         for path in [*unfinished.rglob("*"), unfinished]:
             if not path.is_symlink():
                 sync(path)
-        erased_since = _join_privacy(data, unfinished)
-        for entry in sorted(unfinished.iterdir()):
+        # Landing files last: once they are there, everything is. An erasure may have added one that the backup lacks.
+        for entry in sorted(unfinished.iterdir(), key=lambda entry: entry.name == LANDING):
             entry.rename(data / entry.name)
-        unfinished.rmdir()
         sync(data)
-        kept = _restore_configuration(folder / CONFIG, shops_file.parent)
-        if erased_since:
-            erase_everywhere(data, load_shops(shops_file), mark_for_rebuild)
-            if warehouse_file(data).exists():
-                compact(warehouse_file(data))
-            shutil.rmtree(published_folder(data), ignore_errors=True)
+        unfinished.rmdir()
     return Restored(backup, kept, erased_since)
 
 
@@ -97,8 +98,20 @@ def _join_privacy(data: Path, unfinished: Path) -> bool:
     return erased_since
 
 
+def _erase_again(data: Path, unfinished: Path, shops: Sequence[Shop]) -> None:
+    """Erase everyone on the data folder's suppression list before anything of the backup is moved into place."""
+    shutil.copytree(privacy_folder(data), privacy_folder(unfinished))
+    erase_everywhere(unfinished, shops, mark_for_rebuild)
+    shutil.rmtree(privacy_folder(unfinished))
+    if warehouse_file(unfinished).exists():
+        compact(warehouse_file(unfinished))
+    shutil.rmtree(published_folder(unfinished), ignore_errors=True)
+
+
 def _refuse_unless_empty(data: Path, backup: Backup) -> None:
     """Remove what an interrupted restoration left behind; refuse any other content."""
+    with contextlib.suppress(OSError):  # not empty, or missing
+        (data / RESTORING).rmdir()  # empty: all of it was moved, or nothing
     if (data / RESTORING).exists():
         known = {file.path.removeprefix(f"{DATA}/") for file in backup.files}
         landed = [path for path in landing_folder(data).rglob("events-*") if path.is_file()]

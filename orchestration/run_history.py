@@ -3,7 +3,6 @@
 Also lists the newest runs. Reads and writes Dagster's instance; reads the warehouse lock, which every live run holds.
 """
 
-import os
 import shutil
 import time
 from collections.abc import Sequence
@@ -17,7 +16,7 @@ from dagster._core.launcher.base import CheckRunHealthResult, WorkerStatus
 from dagster._core.storage.event_log.schema import AssetCheckExecutionsTable
 from dagster._core.storage.event_log.sql_event_log import SqlEventLogStorage
 
-from orchestration.settings import data_folder
+from orchestration.settings import data_folder, number_setting
 from orchestration.warehouse_lock import is_held
 from serving.runs import Run
 
@@ -98,9 +97,12 @@ def delete_old_runs(instance: dg.DagsterInstance, history: Path, keep: Sequence[
 
     Returns:
         The ids of the deleted runs.
+
+    Raises:
+        SettingError: a limit is malformed.
     """
     oldest = _oldest()
-    left = float(os.environ.get(MEGABYTES_VARIABLE, DEFAULT_MEGABYTES)) * 1_000_000
+    left = number_setting(MEGABYTES_VARIABLE, DEFAULT_MEGABYTES) * 1_000_000
     deleted = []
     for record in instance.get_run_records():  # the newest first
         run_id = record.dagster_run.run_id
@@ -134,7 +136,7 @@ def delete_old_builds(folder: Path) -> None:
 
 
 def _oldest() -> datetime:
-    return datetime.now(UTC) - timedelta(days=float(os.environ.get(DAYS_VARIABLE, DEFAULT_DAYS)))
+    return datetime.now(UTC) - timedelta(days=number_setting(DAYS_VARIABLE, DEFAULT_DAYS))
 
 
 def _size(path: Path) -> int:

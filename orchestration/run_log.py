@@ -93,6 +93,11 @@ def logged_run(data: Path, instance: Any, run: Any, is_refresh: bool) -> Iterato
                 _write(data, LastRun(run.run_id, run_log.began_at, _now(), error))
 
 
+def record_nothing_to_do(data: Path, run_id: str) -> None:
+    """Record a refresh that had nothing to do as the last one, which ended well."""
+    _write(data, LastRun(run_id, _now(), _now()))
+
+
 def last_run(data: Path) -> LastRun | None:
     """The last refresh; None before the first, or if the file is damaged."""
     try:

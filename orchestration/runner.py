@@ -20,12 +20,12 @@ from ingestion.experiments import experiments_file, load_experiments
 from ingestion.shops import load_shops
 from orchestration.build_warnings import BuildWarning, build_warnings
 from orchestration.dbt_manifest import MANIFEST, prepare_dbt
-from orchestration.disk_space import causes, disk_full
+from orchestration.disk_space import DiskFull, causes, disk_full
 from orchestration.errors import OrchestrationError
 from orchestration.health_report import report_after_refresh
 from orchestration.log_files import logging_to
 from orchestration.news import news
-from orchestration.run_log import COMPONENT
+from orchestration.run_log import COMPONENT, record_nothing_to_do
 from orchestration.settings import (
     DAGSTER_VARIABLE,
     EXECUTABLES,
@@ -34,11 +34,11 @@ from orchestration.settings import (
     make_data_folder,
     shops_file,
 )
-from orchestration.warehouse_lock import WarehouseBusy, warehouse_lock
+from orchestration.warehouse_lock import WarehouseBusy, is_held, warehouse_lock
+from serving.published import CURRENT, published_folder
 
 HOME_VARIABLE = "DAGSTER_HOME"  # the folder of dagster.yaml
 LOG = "refresh.log"
-PUBLISHED_ASSET = "published/version"
 
 messages = logging.getLogger(__name__)
 
@@ -87,6 +87,8 @@ def refresh(
         run_id = str(uuid.uuid4())
         with logging_to(data_folder(), COMPONENT, run_id):
             messages.info("nothing has changed since the last refresh, so nothing was built")
+        if not is_held(data_folder()):  # otherwise, the run in progress records its own end
+            record_nothing_to_do(data_folder(), run_id)
         report_after_refresh(data_folder(), shops_file(), run_id, datetime.now(UTC))
         return Refreshed(is_news=False)
     prepare_dbt()
@@ -98,7 +100,7 @@ def refresh(
     job = defs().resolve_job_def("full_rebuild" if full else "refresh")
     on_plan(len(job.asset_layer.executable_asset_keys))
     steps_failed = []
-    published = []
+    version_before = _published_version()
 
     def on_event(entry: Any) -> None:
         event = entry.dagster_event
@@ -107,10 +109,7 @@ def refresh(
         if interrupted() and (event.is_step_start or event.is_step_materialization):
             raise dg.DagsterExecutionInterruptedError
         if event.is_step_materialization:
-            name = "/".join(event.asset_key.path)
-            on_asset(name)
-            if name == PUBLISHED_ASSET:
-                published.append(name)
+            on_asset("/".join(event.asset_key.path))
         elif event.is_step_failure:
             steps_failed.append(event.step_key)
 
@@ -135,20 +134,27 @@ def refresh(
     except WarehouseBusy:
         raise
     except (Exception, *interrupts) as error:
+        is_published = _published_version() != version_before
+        outcome = "A new version was published before." if is_published else "The published version is unchanged."
         if interrupted() or isinstance(error, interrupts):
             raise RefreshInterrupted(
-                "The refresh was interrupted; the published version is unchanged. Run it again: it continues where it "
-                "stopped."
+                f"The refresh was interrupted. {outcome} Run it again: it continues where it stopped."
             ) from None
         full_disk = disk_full(error, data_folder())
         if full_disk is not None:
-            raise full_disk from error
+            raise DiskFull(f"{full_disk} {outcome}") from error
         step = ", ".join(steps_failed) or "start"
         raise RefreshFailed(
-            f"The refresh failed at {step}: {_reason(error)} The published version is unchanged. See {log}, or the "
-            "run in Dagster's history (`make dev`)."
+            f"The refresh failed at {step}: {_reason(error)} {outcome} See {log}, or the run in Dagster's history "
+            "(`make dev`)."
         ) from error
-    return Refreshed(bool(published), build_warnings(data_folder() / "dbt" / run_id, prepare_dbt() / MANIFEST))
+    warnings = build_warnings(data_folder() / "dbt" / run_id, prepare_dbt() / MANIFEST)
+    return Refreshed(_published_version() != version_before, warnings)
+
+
+def _published_version() -> str:
+    """The name of the current published version."""
+    return (published_folder(data_folder()) / CURRENT).resolve().name
 
 
 @contextlib.contextmanager

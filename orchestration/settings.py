@@ -19,6 +19,7 @@ EXECUTABLES = Path(sys.executable).parent  # of this virtual environment, activa
 DATA_VARIABLE = "PIXELNOVA_DATA"
 SHOPS_VARIABLE = "PIXELNOVA_SHOPS"
 DAGSTER_VARIABLE = "PIXELNOVA_DAGSTER"  # where dagster.yaml keeps its history
+MAX_NUMBER = 500_000  # of a setting, in days, minutes or MB: so many days ago is still a date
 ENGINE_VARIABLE = "PIXELNOVA_ENGINE"
 ENGINES = DUCKDB, SPARK = ("duckdb", "spark")  # also the names of dbt's targets
 
@@ -83,7 +84,7 @@ def project_files() -> Iterator[Path]:
 
 
 def number_setting(variable: str, default: float) -> float:
-    """A number of at least 0 that the environment sets.
+    """A number between 0 and MAX_NUMBER that the environment sets.
 
     Raises:
         SettingError: it is not such a number.
@@ -93,6 +94,8 @@ def number_setting(variable: str, default: float) -> float:
         number = float(text)
     except ValueError:
         number = -1.0
-    if not number >= 0:
-        raise SettingError(f"{variable} is {text!r}, not a number of at least 0: correct it, or remove it.")
+    if not 0 <= number <= MAX_NUMBER:
+        raise SettingError(
+            f"{variable} is {text!r}, not a number between 0 and {MAX_NUMBER:,}: correct it, or remove it."
+        )
     return number

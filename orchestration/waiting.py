@@ -27,7 +27,7 @@ def waiting(data: Path, now: datetime) -> Waiting:
     """Whether the waiting files call for a refresh; after a failed one, only once the time limit has passed again.
 
     Raises:
-        SettingError: a limit is not a number of at least 0.
+        SettingError: a limit is malformed.
     """
     limit = timedelta(minutes=number_setting(MINUTES_VARIABLE, DEFAULT_MINUTES))
     megabytes = number_setting(MEGABYTES_VARIABLE, DEFAULT_MEGABYTES)

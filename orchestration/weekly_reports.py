@@ -77,20 +77,32 @@ def _write(data: Path, report: WeeklyReport) -> Path:
             os.fsync(written.fileno())
         unfinished.replace(path)
     for old in sorted(folder.glob("*.html"))[:-KEPT_WEEKS]:
-        for suffix in (".txt", ".sent", ".html"):
+        for suffix in (".txt", ".sent", ".sent-to", ".html"):
             old.with_suffix(suffix).unlink(missing_ok=True)
     return file
 
 
 def _send(report: WeeklyReport, file: Path) -> str:
-    """Send once, to the shop's channels and to those for all shops. If sending fails, the next call tries again."""
-    sent = file.with_suffix(".sent")
+    """Send once, to the shop's channels and to those for all shops. The next call tries again where sending failed."""
+    sent, sent_to = file.with_suffix(".sent"), file.with_suffix(".sent-to")
     if sent.exists():
         return "sent before"
     variables = (variable_of(report.shop.shop), VARIABLE)
-    services = [service for variable in variables for service in channels(variable)]
+    services = channels(variables[0]) | channels(variables[1])
     if not services:
         return "no channel"
-    deliver(services, " and ".join(variables), report.title, report.text(), report.html())
+    done = sent_to.read_text().split() if sent_to.exists() else []
+    failed = None
+    for channel in services.keys() - set(done):
+        try:
+            deliver(services[channel], " and ".join(variables), report.title, report.text(), report.html())
+        except ChannelError as error:
+            failed = error
+            continue
+        with sent_to.open("a") as written:
+            written.write(f"{channel}\n")
+    if failed is not None:
+        raise failed
     sent.touch()
+    sent_to.unlink(missing_ok=True)
     return "sent"

@@ -14,15 +14,22 @@ def check(
     test: Annotated[bool, typer.Option("--test", help="Send a test message to PIXELNOVA_ALERTS instead.")] = False,
 ) -> None:
     """Print current problems, and send alerts about new and resolved ones. Run it every few minutes."""
-    from orchestration.alerts import URLS_VARIABLE, Notification, sender
+    from orchestration.alerts import URLS_VARIABLE, Notification, senders
     from orchestration.channels import ChannelError
     from orchestration.health_report import report_health
 
     if test:
-        send = sender()
-        if send is None:
+        channels = senders()
+        if not channels:
             raise ChannelError(f"{URLS_VARIABLE} is not set: set it to the apprise URLs of your channels.")
-        send(Notification("Pixelnova: test message", "Alerts are configured correctly.", is_bad=False))
+        failed = None
+        for send in channels.values():
+            try:
+                send(Notification("Pixelnova: test message", "Alerts are configured correctly.", is_bad=False))
+            except ChannelError as error:
+                failed = error
+        if failed is not None:
+            raise failed
         console.print("Test message sent.")
         return
     make_data_folder()

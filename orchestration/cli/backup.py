@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from orchestration.cli.terminal import console, size_text
+from orchestration.cli.terminal import console, say, size_text
 from orchestration.settings import data_folder, shops_file
 
 
@@ -21,7 +21,7 @@ def backup(
         folder = back_up(data_folder(), shops_file(), target, datetime.now(UTC), wait * 60)
     files = read_backup(folder).files
     size = size_text(sum(file.bytes for file in files))
-    console.print(f"Backed up {len(files):,} files, {size}, in {folder}.", soft_wrap=True)
+    say(f"Backed up {len(files):,} files, {size}, in {folder}.")
 
 
 def restore(
@@ -33,10 +33,10 @@ def restore(
     with console.status("Restoring"):
         restored = restore(source, data_folder(), shops_file())
     made_at = f"{restored.backup.made_at:%Y-%m-%d %H:%M} UTC"
-    console.print(f"Restored the backup of {made_at} in {data_folder()}.", soft_wrap=True)
+    say(f"Restored the backup of {made_at} in {data_folder()}.")
     if restored.erased_again:
         console.print("People erased after that backup were erased again. Run `pixelnova refresh` to publish.")
     else:
         console.print("Before the next refresh, repeat the erasures made after that backup (`privacy erase`).")
     for file in restored.kept:
-        console.print(f"{file} already exists and was kept; the backup's copy is in {source}.", soft_wrap=True)
+        say(f"{file} already exists and was kept; the backup's copy is in {source}.")

@@ -26,7 +26,7 @@ from orchestration.cli.arguments import (
     Workers,
     chosen_shop,
 )
-from orchestration.cli.terminal import console, progress_bar, short
+from orchestration.cli.terminal import console, progress_bar, say, short
 from orchestration.errors import OrchestrationError
 from orchestration.settings import data_folder, shops_file
 
@@ -108,7 +108,7 @@ def app_pixel(folder: Annotated[Path, typer.Argument(help="Folder to create.")])
     """Write the app pixel extension; it belongs under extensions/ of a Shopify app."""
     from ingestion.pixel.packaging import write_app_pixel
 
-    console.print(f"Wrote {short(write_app_pixel(folder))}.")
+    say(f"Wrote {short(write_app_pixel(folder))}.")
 
 
 def simulation(shop: Shop, seed: int, end: datetime | None, days: int) -> "Simulation":
@@ -137,7 +137,7 @@ def send_simulation(url: str, shop: Shop, simulated: "Simulation") -> None:
     if simulated.planted:
         file = data_folder() / "planted.json"
         file.write_text(json.dumps(simulated.planted, indent=1) + "\n")
-        console.print(f"The true effects in the simulated experiments are in {short(file)}.")
+        say(f"The true effects in the simulated experiments are in {short(file)}.")
 
 
 @contextmanager
@@ -157,7 +157,7 @@ def _send(url: str, posts: list["Post"], action: str) -> "Sent":
     with progress_bar() as progress:
         task = progress.add_task(f"{action} events", total=sum(post.events for post in posts))
         sent = send(url, posts, lambda events: progress.advance(task, events))
-    console.print(f"Sent {sent.events:,} events, {len(sent.rejected):,} rejected.")
+    say(f"Sent {sent.events:,} events, {len(sent.rejected):,} rejected.")
     for reason in sorted(set(sent.rejected))[:10]:
-        console.print(f"  rejected: {reason}", markup=False)
+        say(f"  rejected: {reason}")
     return sent

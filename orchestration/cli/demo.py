@@ -4,12 +4,13 @@ import os
 from typing import Annotated
 
 import typer
+from rich.markup import escape
 
 from orchestration.cli.arguments import DEMO_SHOP, Days, End, Seed, chosen_shop
 from orchestration.cli.collector import send_simulation, simulation
 from orchestration.cli.refresh import print_summary, run_refresh
 from orchestration.cli.servers import check_ports, run_storefront
-from orchestration.cli.terminal import console, short
+from orchestration.cli.terminal import console, say, short
 from orchestration.settings import data_folder
 
 DEMO_TOKEN = "demo-token"
@@ -37,7 +38,7 @@ def demo(
         send_simulation(url, shop, simulated)
         counts = collector_counts(url)
     stored, refused = counts["stored"], counts["consent_refused"]
-    console.print(f"The collector stored {stored:,} events; {refused:,} without consent were counted, not stored.")
+    say(f"The collector stored {stored:,} events; {refused:,} without consent were counted, not stored.")
     store = AdminStore(shop.domain, build_catalogue(seed), simulated.orders, shop.currency)
     plus = Bucket(maximum=20_000, restore_rate=1000)  # the rate limit of the Shopify Plus plan
     with running_admin_api(AdminApi(store, DEMO_TOKEN, plus)) as api_url:
@@ -47,7 +48,7 @@ def demo(
     console.print(
         "\nNext: [bold].venv/bin/pixelnova dashboard[/bold], then open http://127.0.0.1:8501 · "
         "[bold]pixelnova status[/bold] · [bold]make dev[/bold] for Dagster's graph · "
-        f"analysts: {short(data_folder() / 'published' / 'current' / 'pixelnova.duckdb')}",
+        f"analysts: {escape(str(short(data_folder() / 'published' / 'current' / 'pixelnova.duckdb')))}",
         soft_wrap=True,
     )
     if storefront:

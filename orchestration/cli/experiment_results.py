@@ -3,6 +3,7 @@
 Read the published version only, write rich tables.
 """
 
+import math
 from itertools import groupby
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -55,6 +56,9 @@ def power(
 
     if metric not in MEASURED:
         raise typer.BadParameter(f"{metric} is not one of {', '.join(MEASURED)}.", param_hint="--metric")
+    for name, figure in (("--rate", rate), ("--deviation", deviation)):
+        if figure is not None and not 0 < figure < math.inf:
+            raise typer.BadParameter(f"{figure} must be above 0, and finite.", param_hint=name)
     if rate is not None and deviation is None and not 0 < rate < 1:
         raise typer.BadParameter(f"{rate} is not between 0 and 1: give --deviation too.", param_hint="--rate")
     if rate is not None and visitors_per_day is not None:
@@ -65,7 +69,8 @@ def power(
         with read_current(data_folder()).connect() as connection:
             own = shop_rates(connection, domain, metric)
         variance = own.variance if rate is None else rate * (1 - rate) if deviation is None else deviation**2
-        rates = Rates(visitors_per_day or own.visitors_per_day, rate or own.mean, variance, own.currency)
+        mean = own.mean if rate is None else rate
+        rates = Rates(visitors_per_day or own.visitors_per_day, mean, variance, own.currency)
         source = f"the last {DAYS} days of {domain}"
     level = f"{rates.mean:,.2f} {rates.currency}" if rates.currency else f"{rates.mean:.2%}"
     table = Table(
@@ -77,7 +82,7 @@ def power(
         table.add_column(column, justify="right")
     for wanted in LIFTS if lift is None else (lift / 100,):
         plan = planned(rates, wanted, share, coverage, alpha, chance)
-        table.add_row(f"{wanted:.0%}", f"{plan.visitors:,}", f"{plan.days:,}", f"{plan.days_looking_daily:,}")
+        table.add_row(f"{wanted * 100:g}%", f"{plan.visitors:,}", f"{plan.days:,}", f"{plan.days_looking_daily:,}")
     console.print(table)
 
 

@@ -10,7 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from orchestration.cli.arguments import chosen_shop
-from orchestration.cli.terminal import console
+from orchestration.cli.terminal import console, say
 from orchestration.settings import data_folder
 
 Shop = Annotated[str | None, typer.Option(help="Domain of the shop; default: the first in shops.toml.")]
@@ -37,7 +37,7 @@ def add(
         raise typer.BadParameter(f"{unknown[0]} is not one of {', '.join(SCOPES)}.", param_hint="--scope")
     file = keys_file(data_folder())
     key, text = add_key(file, chosen_shop(shop).domain, scopes, label, tuple(allow or ()), requests_per_minute)
-    console.print(f"Key {key.id} for {key.shop} ({', '.join(key.scopes)}). It will not be shown again:")
+    say(f"Key {key.id} for {key.shop} ({', '.join(key.scopes)}). It will not be shown again:")
     print(text)  # noqa: T201  (unformatted, so that it can be piped)
 
 
@@ -48,7 +48,7 @@ def list_keys() -> None:
     file = keys_file(data_folder())
     keys = read_keys(file)
     if not keys:
-        console.print(f"No API keys in {file} yet: `pixelnova keys add` creates one.")
+        say(f"No API keys in {file} yet: `pixelnova keys add` creates one.")
         return
     table = Table("Key", "Shop", "Scopes", "Label", "Allowed from", "Per minute", "Created")
     for key in keys:
@@ -66,4 +66,4 @@ def revoke(key: Annotated[str, typer.Argument(help="The id that `pixelnova keys 
     from serving.api.keys import keys_file, revoke_key
 
     revoked = revoke_key(keys_file(data_folder()), key)
-    console.print(f"Key {revoked.id} of {revoked.shop} is revoked.")
+    say(f"Key {revoked.id} of {revoked.shop} is revoked.")

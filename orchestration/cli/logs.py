@@ -14,7 +14,7 @@ from typing import IO, Annotated, Any, Literal
 import typer
 from rich.text import Text
 
-from orchestration.cli.terminal import console
+from orchestration.cli.terminal import console, say
 from orchestration.settings import data_folder
 
 Level = Literal["debug", "info", "warning", "error", "critical"]
@@ -44,7 +44,7 @@ def logs(
     for line in deque(filter(wanted, found), lines or None):
         _print(line)
     if not found and not follow:
-        console.print(f"There are no logs in {data_folder()} yet.", soft_wrap=True)
+        say(f"There are no logs in {data_folder()} yet.")
     while follow:
         time.sleep(POLL_SECONDS)
         tails = {file: tails.get(file) or _Tail(file) for file in log_files(data_folder()) if is_being_written(file)}

@@ -10,7 +10,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from orchestration.cli.terminal import console, progress_bar, short
+from orchestration.cli.terminal import console, progress_bar, say, short
 from orchestration.errors import OrchestrationError
 from orchestration.settings import data_folder, make_data_folder, shops_file
 
@@ -55,7 +55,7 @@ def erase(
     found = [(done.counts[kind], name) for kind, name in names.items() if done.counts.get(kind)]
     counts = ", ".join(f"{count:,} {name}{'s' * (count != 1)}" for count, name in found)
     what = counts or ("everything" if everything else "nothing (there was no data)")
-    console.print(f"Erased: {what}. Request {done.request_id}.", soft_wrap=True)
+    say(f"Erased: {what}. Request {done.request_id}.")
 
 
 def export(
@@ -70,7 +70,7 @@ def export(
     with warehouse_lock():
         request = new_request(data_folder(), shop, EXPORT, subject)
         export_pending(data_folder())
-    console.print(f"Wrote {short(exports_folder(data_folder()) / request.request_id)}: send it, then delete it.")
+    say(f"Wrote {short(exports_folder(data_folder()) / request.request_id)}: send it, then delete it.")
 
 
 def requests() -> None:
@@ -80,11 +80,11 @@ def requests() -> None:
     table = Table("store", "topic", "received", "due", "status", "detail")
     for one in read_requests(data_folder()):
         moments = [f"{moment:%Y-%m-%d %H:%M}" for moment in (one.requested_at, one.due_at)]
-        table.add_row(one.shop, one.topic, *moments, one.status, one.detail or "")
+        table.add_row(one.shop, one.topic, *moments, one.status, escape(one.detail or ""))
     console.print(table)
     waiting = len(waiting_webhooks(data_folder()))
     if waiting:
-        console.print(f"Waiting for the next refresh: {waiting:,} more.")
+        say(f"Waiting for the next refresh: {waiting:,} more.")
 
 
 def scan(
@@ -107,7 +107,7 @@ def scan(
     if json is not None:
         write_report(json, hits)
     if not hits:
-        console.print(f"No personal data in {escape(str(short(data)))}.")
+        say(f"No personal data in {short(data)}.")
         return
     table = Table("Location", "Kind", "Count", "Example")
     for hit in hits:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.text import Text
 
-from orchestration.cli.terminal import console, progress_bar, short
+from orchestration.cli.terminal import console, progress_bar, say, short
 from orchestration.errors import OrchestrationError
 from orchestration.settings import data_folder, shops_file
 
@@ -39,7 +39,7 @@ def publish() -> None:
 
     with warehouse_lock():
         published = publish(warehouse_file(data_folder()), data_folder(), running_code())
-    console.print(f"Published {published.manifest.version} in {short(published.folder)}.")
+    say(f"Published {published.manifest.version} in {short(published.folder)}.")
 
 
 def status() -> None:
@@ -108,10 +108,10 @@ def print_summary(refreshed: "Refreshed") -> None:
 
     published = read_current(data_folder())
     if not refreshed.is_news:
-        console.print(
+        say(
             f"Nothing has changed since version {published.manifest.version}, so nothing was built. "
             "Use `--full` to rebuild everything anyway."
         )
         return
     console.print(summary_tables(published, refreshed.warnings))
-    console.print(f"Published {published.manifest.version} in {short(published.folder)}.")
+    say(f"Published {published.manifest.version} in {short(published.folder)}.")

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from orchestration.cli.terminal import console, short
+from orchestration.cli.terminal import say, short
 from orchestration.settings import make_data_folder
 
 
@@ -24,4 +24,4 @@ def report(
     period = week_period(week) if week else None
     for written in write_reports(make_data_folder(), datetime.now(UTC), shop, period, send):
         outcome = {"not sent": "", "no channel": f": not sent, {VARIABLE} is not set"}
-        console.print(f"Wrote {short(written.file)}{outcome.get(written.outcome, f': {written.outcome}')}.")
+        say(f"Wrote {short(written.file)}{outcome.get(written.outcome, f': {written.outcome}')}.")

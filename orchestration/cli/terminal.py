@@ -22,7 +22,7 @@ def progress_bar() -> "Progress":
 
     return Progress(
         SpinnerColumn(),
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
@@ -30,6 +30,11 @@ def progress_bar() -> "Progress":
         redirect_stdout=False,
         redirect_stderr=False,
     )
+
+
+def say(text: str) -> None:
+    """Print a message as it is: brackets, such as those of a path, are not markup."""
+    console.print(text, markup=False, soft_wrap=True)
 
 
 def print_finding(finding: "Finding", unknown: str = "?") -> None:

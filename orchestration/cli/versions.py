@@ -7,9 +7,10 @@ from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
+from rich.markup import escape
 from rich.table import Table
 
-from orchestration.cli.terminal import age_text, console, size_text
+from orchestration.cli.terminal import age_text, console, say, size_text
 from orchestration.settings import data_folder
 
 
@@ -28,7 +29,7 @@ def rollback(
     with warehouse_lock():  # a run in progress would publish its own version a moment later
         published = roll_back(data_folder(), version)
     as_of = published.manifest.as_of
-    console.print(
+    say(
         f"Version {version} is current{f', with events until {as_of}' if as_of else ''}. The next refresh publishes a "
         "new version: fix the cause of the rollback before then."
     )
@@ -40,7 +41,7 @@ def _table() -> Table | str:
 
     found = kept_versions(data_folder())
     if not found:
-        return f"No version is published in {data_folder()} yet: run `pixelnova refresh`."
+        return f"No version is published in {escape(str(data_folder()))} yet: run `pixelnova refresh`."
     table = Table(
         "Version", "Age", "Size", "Events until", "Code", "", title="Published versions", title_justify="left"
     )

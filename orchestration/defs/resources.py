@@ -93,7 +93,7 @@ class Warehouse(dg.ConfigurableResource):
             self._inputs = inputs_on_disk(self.data, shops_file())
             self._last = None if run.job_name == FULL_REBUILD else last_refresh(self.data)
             yield self
-            if self._is_complete_run and self._log.is_done:
+            if self._is_complete_run and self._log.is_done and not self._log.failures:
                 remember(self.data, shops_file(), self._inputs, self._raw)
 
     def unchanged(self, *inputs: str) -> bool:

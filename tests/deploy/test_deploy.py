@@ -5,6 +5,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -83,10 +84,9 @@ def test_compose_runs_real_commands_without_privileges():
     for name in OURS:
         service = COMPOSE[name]
         words = service["command"]
-        if service.get("entrypoint") == ["sh", "-c"]:
-            [loop] = words
-            [command] = re.findall(r"do pixelnova ([a-z -]+); sleep", loop)
-            words = command.split()
+        if "entrypoint" in service:
+            seconds, *words = words
+            assert int(seconds) >= 60
         parses(words)
         assert service["read_only"] and service["cap_drop"] == ["ALL"] and "ports" not in service
     assert COMPOSE["api"]["volumes"][0].endswith(":ro") and COMPOSE["dashboard"]["volumes"][0].endswith(":ro")
@@ -94,6 +94,29 @@ def test_compose_runs_real_commands_without_privileges():
     assert (DEPLOY / "docker" / build["context"]).resolve() == PROJECT
     assert (PROJECT / build["dockerfile"]).is_file()
     assert (DEPLOY / "docker" / COMPOSE["caddy"]["volumes"][0].split(":")[0]).resolve() == DEPLOY / "Caddyfile"
+
+
+def test_stopping_a_container_that_repeats_a_command_lets_the_command_end(tmp_path):
+    command = tmp_path / "pixelnova"
+    command.write_text(
+        f"#!/bin/sh\ncd {tmp_path}\n"
+        "trap 'sleep 0.5; echo \"$*\" > stopped; exit' TERM\ntouch begun\nsleep 60 & wait $!\n"
+    )
+    command.chmod(0o755)
+    repeated = [COMPOSE[name] for name in OURS if "entrypoint" in COMPOSE[name]]
+    assert len(repeated) == 3
+    for service in repeated:
+        assert service["init"]
+        words = [word.replace("$$", "$") for word in (*service["entrypoint"], *service["command"])]
+        environment = {"PATH": f"{tmp_path}:/usr/bin:/bin"}
+        with subprocess.Popen(words, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as loop:
+            while not (tmp_path / "begun").exists():
+                time.sleep(0.05)
+            loop.terminate()
+            loop.wait(10)
+        assert (tmp_path / "stopped").read_text().split() == service["command"][1:]
+        (tmp_path / "begun").unlink()
+        (tmp_path / "stopped").unlink()
 
 
 def test_the_image_contains_what_the_dockerfile_copies():
@@ -113,6 +136,16 @@ def test_proxies_forward_to_the_ports_and_hide_metrics(name):
     for port in (COLLECTOR_PORT, API_PORT, DASHBOARD_PORT):
         assert f"127.0.0.1:{port}" in text
     assert "metrics" not in without_comments
+
+
+@pytest.mark.parametrize(
+    ("name", "clears"),
+    [("Caddyfile", r"header_up -X-Forwarded-Email\b"), ("nginx.conf", r'proxy_set_header X-Forwarded-Email "";')],
+)
+def test_proxies_do_not_pass_on_an_identity_that_a_browser_claims(name, clears):
+    """The dashboard trusts the header from this machine, where the proxy runs."""
+    _, of_dashboard = re.sub(r"#.*", "", (DEPLOY / name).read_text()).split("dashboard.example.com", 1)
+    assert re.search(clears, of_dashboard)
 
 
 def test_settings_of_the_example_are_documented():

@@ -138,3 +138,32 @@ def test_promtool_accepts_rules_and_configuration():
     if not shutil.which("promtool"):
         missing("promtool, which checks alert rules, is missing: apt-get install prometheus")
     subprocess.run(["promtool", "check", "config", RULES.with_name("prometheus.yml")], check=True)
+
+
+def test_stale_data_is_reported_by_the_age_of_the_oldest_waiting_file(tmp_path):
+    """A shop that was quiet for days must not alert with its first event."""
+    if not shutil.which("promtool"):
+        missing("promtool, which evaluates alert rules, is missing: apt-get install prometheus")
+    published, waiting = ("pixelnova_published_timestamp_seconds", 0), ("pixelnova_waiting_landing_files", 1)
+    oldest = "pixelnova_oldest_waiting_landing_file_timestamp_seconds"
+    series = {  # at 12:00; the last version was published at 0:00
+        "quiet": [published, waiting, (oldest, 11 * 3600)],
+        "stale": [published, waiting, (oldest, 8 * 3600)],
+        "nothing waits": [published],
+    }
+    for name, metrics in series.items():
+        samples = [{"series": metric, "values": f"{value}x720"} for metric, value in metrics]
+        alert = {
+            "exp_labels": {"severity": "critical"},
+            "exp_annotations": {
+                "summary": "Events have waited to be loaded for 4h 0m 0s",
+                "description": "See `systemctl status pixelnova-refresh.timer` and `pixelnova logs`.",
+            },
+        }
+        expected = [alert] if name == "stale" else []
+        check = {"eval_time": "12h", "alertname": "PixelnovaDataStale", "exp_alerts": expected}
+        file = tmp_path / "test.yml"
+        test = {"interval": "1m", "input_series": samples, "alert_rule_test": [check]}
+        file.write_text(yaml.safe_dump({"rule_files": [str(RULES)], "tests": [test]}))
+        done = subprocess.run(["promtool", "test", "rules", file], capture_output=True, text=True)
+        assert done.returncode == 0, (name, done.stdout, done.stderr)

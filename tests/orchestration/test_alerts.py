@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestration.alerts import STATE, Notification, report, sender
+from orchestration.alerts import STATE, Notification, report, senders
 from orchestration.channels import ChannelError
 from orchestration.health_report import report_after_refresh, report_health
 from orchestration.problems import Problem
@@ -38,8 +38,7 @@ class Reports:
 
     def __call__(self, hours: float, *found: Problem) -> str:
         """The body that was sent; empty if nothing was."""
-        notification = report(self._data, found, NOON + hours * HOUR, self.sent.append)
-        return notification.body if notification else ""
+        return "".join(one.body for one in report(self._data, found, NOON + hours * HOUR, {"one": self.sent.append}))
 
 
 @pytest.fixture
@@ -92,16 +91,38 @@ def test_a_new_problem_is_sent_while_another_lasts(at):
     assert at(1, FULL, FAILED).startswith("The last refresh failed.")
 
 
-def test_an_alert_that_could_not_be_sent_is_sent_by_the_next_check(tmp_path, at):
-    def fail(_: Notification) -> None:
-        raise ChannelError("An alert could not be sent.")
+def fail(_: Notification) -> None:
+    raise ChannelError("An alert could not be sent.")
 
+
+def test_an_alert_that_could_not_be_sent_is_sent_by_the_next_check(tmp_path, at):
     with pytest.raises(ChannelError):
-        report(tmp_path, [FULL], NOON, fail)
+        report(tmp_path, [FULL], NOON, {"one": fail})
     assert at(0.1, FULL)
     with pytest.raises(ChannelError):
-        report(tmp_path, [], NOON + HOUR, fail)
+        report(tmp_path, [], NOON + HOUR, {"one": fail})
     assert "Resolved" in at(2)
+
+
+def test_a_broken_channel_repeats_nothing_on_the_others(tmp_path):
+    received = []
+    for hours in (0, 1, 2):
+        with pytest.raises(ChannelError):
+            report(tmp_path, [FULL], NOON + hours * HOUR, {"broken": fail, "one": received.append})
+    assert len(received) == 1
+    assert report(tmp_path, [], NOON + 3 * HOUR, {"one": received.append, "broken": fail})
+    repaired = []
+    report(tmp_path, [FULL], NOON + 7 * HOUR, {"one": received.append, "broken": repaired.append})
+    assert [one.title.split(": ")[1] for one in received] == ["1 problem", "1 resolved", "1 problem"]
+    assert [one.title.split(": ")[1] for one in repaired] == ["1 problem"]
+
+
+@needs_apprise
+def test_the_state_names_no_channel(tmp_path, monkeypatch, receiver):
+    monkeypatch.setenv("PIXELNOVA_ALERTS", os.environ["PIXELNOVA_ALERTS"].replace("//", "//user:secret@"))
+    assert report(tmp_path, [FULL], NOON, senders())
+    state = (tmp_path / STATE).read_text()
+    assert "secret" not in state and "127.0.0.1" not in state
 
 
 def test_a_damaged_state_does_not_stop_alerts(tmp_path, at):
@@ -113,7 +134,7 @@ def test_a_damaged_state_does_not_stop_alerts(tmp_path, at):
 def test_without_channels_nothing_is_sent_or_remembered(tmp_path):
     (tmp_path / LAST_RUN).write_text(json.dumps({"run": "r", "began_at": NOON.isoformat(), "error": "no table"}))
     assert [problem.key for problem in report_health(tmp_path, tmp_path / "shops.toml", NOON)] == ["refresh"]
-    assert sender() is None
+    assert senders() == {}
     assert not (tmp_path / STATE).exists()
 
 
@@ -182,7 +203,7 @@ def test_a_missing_apprise_is_named(monkeypatch):
     monkeypatch.setenv("PIXELNOVA_ALERTS", "json://127.0.0.1:1/")
     monkeypatch.setitem(__import__("sys").modules, "apprise", None)
     with pytest.raises(ChannelError, match=r"install pixelnova\[alerts\]"):
-        sender()
+        senders()
 
 
 def test_without_problems_the_command_says_so(pixelnova, tmp_path):

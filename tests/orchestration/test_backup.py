@@ -12,6 +12,7 @@ from ingestion.data_folder import landing_folder, warehouse_file
 from ingestion.landing import archive, archived_parts, read_lines, sealed_files
 from ingestion.privacy.identifiers import CLIENT, Identifier
 from ingestion.privacy.suppression import Suppressions, privacy_folder
+from ingestion.shops import ShopsFileError
 from ingestion.warehouse import not_loaded
 from orchestration import backup as backing_up
 from orchestration import restoration
@@ -112,6 +113,47 @@ def test_people_erased_after_the_backup_are_erased_again(data, shops, tmp_path, 
     assert restored.contains("a.myshopify.com", Identifier(CLIENT, "before-4711"))
 
 
+@pytest.mark.parametrize("failure", ["shops.toml is broken", "killed while erasing", "killed while moving"])
+def test_a_restoration_that_failed_never_brings_erased_people_back(data, shops, tmp_path, monkeypatch, failure):
+    gone = Identifier(CLIENT, "gone-4711")
+    archive(land(landing_folder(data), [line({"id": "of gone", "clientId": gone.value})]))
+    backup = back_up(data, shops, tmp_path / "backups", NOON, 0)
+    Suppressions(data).add("a.myshopify.com", [gone])
+    copy, right = tmp_path / "restored", shops.read_text()
+    shutil.copytree(privacy_folder(data), privacy_folder(copy))
+    monkeypatch.setenv("PIXELNOVA_DATA", str(copy))
+
+    def die(*_):
+        raise KeyboardInterrupt
+
+    def die_at_the_end(path: Path, target: Path, rename=Path.rename) -> None:
+        rename(path, target)
+        if path.name == restoration.LANDING:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises((ShopsFileError, KeyboardInterrupt)):
+        if failure == "killed while erasing":
+            patch.setattr(restoration, "erase_everywhere", die)
+        elif failure == "killed while moving":
+            patch.setattr(Path, "rename", die_at_the_end)
+        else:
+            shops.write_text("[[shops]]\n")
+        restore(backup, copy, shops)
+    lines = [text for part in archived_parts(landing_folder(copy)) for text in read_lines(part)]
+    assert not any(b"gone-4711" in text for text in lines)
+    shops.write_text(right)
+    if failure == "killed while moving":
+        with pytest.raises(BackupError, match="is not empty"):  # it is complete
+            restore(backup, copy, shops)
+        assert not (copy / restoration.RESTORING).exists()
+    else:
+        assert restore(backup, copy, shops).erased_again
+    lines = [text for part in archived_parts(landing_folder(copy)) for text in read_lines(part)]
+    assert len(lines) == 1 and b"gone-4711" not in lines[0]
+    assert Suppressions(copy).contains("a.myshopify.com", gone)
+    assert not (copy / "published").exists()
+
+
 def test_an_empty_data_folder_can_be_backed_up(shops, tmp_path, monkeypatch):
     monkeypatch.setenv("PIXELNOVA_DATA", str(tmp_path / "data"))
     backup = back_up(tmp_path / "data", shops, tmp_path / "backups", NOON, 0)
@@ -186,6 +228,22 @@ def test_unchanged_files_are_links_to_the_previous_backup(data, shops, tmp_path,
     copy = restored(tmp_path / "backups", tmp_path, monkeypatch)  # the newest
     assert (copy / part.relative_to(data)).read_bytes() == b"after an erasure"
     assert len(read_backup(first).files) == len(read_backup(third).files)
+
+
+@pytest.mark.parametrize("damage", ["missing part", "truncated part", "damaged list"])
+def test_a_damaged_previous_backup_is_not_relied_on(data, shops, tmp_path, monkeypatch, damage):
+    first = back_up(data, shops, tmp_path / "backups", NOON, 0)
+    [part] = archived_parts(first / "data" / "landing")
+    if damage == "missing part":
+        part.unlink()
+    elif damage == "truncated part":
+        part.write_bytes(part.read_bytes()[:-1])
+    else:
+        (first / LIST).write_text("{")
+    second = back_up(data, shops, tmp_path / "backups", NOON.replace(hour=13), 0)
+    [part] = archived_parts(landing_folder(data))
+    copy = restored(second, tmp_path, monkeypatch)
+    assert (copy / part.relative_to(data)).read_bytes() == part.read_bytes()
 
 
 def test_a_damaged_backup_is_refused(data, shops, tmp_path, monkeypatch):

@@ -71,6 +71,21 @@ def test_wrong_arguments_exit_with_2(pixelnova, tmp_path):
     assert pixelnova("collect", "--port", "99999", data=tmp_path, check=False).returncode == 2
 
 
+@pytest.mark.parametrize(
+    ("rate", "deviation", "visitors"),
+    [("0", "1", ["--visitors-per-day", "100"]), ("inf", "1", []), ("0", "1", []), ("5", "0", [])],
+)
+def test_power_refuses_figures_that_no_experiment_can_have(pixelnova, tmp_path, rate, deviation, visitors):
+    done = pixelnova("power", "--rate", rate, "--deviation", deviation, *visitors, data=tmp_path, check=False)
+    assert done.returncode == 2 and "must be above 0" in " ".join(done.stderr.split())
+
+
+@pytest.mark.parametrize("lift", ["2.5", "0.4", "7"])
+def test_power_shows_the_lift_that_was_asked_for(pixelnova, tmp_path, lift):
+    given = ("power", "--rate", "0.02", "--visitors-per-day", "100", "--lift", lift)
+    assert f" {lift}% " in pixelnova(*given, data=tmp_path).stdout
+
+
 @pytest.mark.parametrize("command", [["demo"], ["simulate"], ["collect", "--port", "0"], ["replay", "-"], ["refresh"]])
 @pytest.mark.parametrize(("text", "complaint"), [(None, "does not exist"), ("[[shops", "is not usable")])
 def test_missing_or_broken_shops_file_fails_before_any_work(pixelnova, tmp_path, command, text, complaint):
@@ -176,6 +191,21 @@ def test_brackets_in_messages_are_not_markup(pixelnova, tmp_path):
     shops = tmp_path / "[/b] shops.toml"
     done = pixelnova("refresh", data=tmp_path / "data", env={"PIXELNOVA_SHOPS": str(shops)}, check=False)
     assert "[/b] shops.toml does not exist" in one_line_reason(done)
+
+
+@pytest.mark.parametrize("command", [["logs"], ["keys", "list"], ["rollback"], ["privacy", "scan"]])
+def test_brackets_in_paths_are_not_markup(pixelnova, tmp_path, command):
+    data = tmp_path / "a[" / "b]" / "[green]c"
+    data.mkdir(parents=True)
+    assert str(data) in pixelnova(*command, data=data).stdout
+
+
+def test_only_the_terminal_module_prints_variable_text_as_markup():
+    """Whatever a command prints may contain a path or a name, and so brackets: `say` prints it as it is."""
+    printing = re.compile(r"console\.print\(\s*f\"")
+    files = [path for path in (PROJECT / "orchestration" / "cli").glob("*.py") if path.name != "terminal.py"]
+    marked_up = {"experiments.py"}  # a green mark, and numbers
+    assert {path.name for path in files if printing.search(path.read_text())} == marked_up
 
 
 def test_status_of_an_empty_data_folder_names_the_next_step(pixelnova, tmp_path):

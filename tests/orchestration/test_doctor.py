@@ -1,7 +1,9 @@
 """`pixelnova doctor`, run as a user runs it: a line for each part, and exit code 1 if one is wrong."""
 
 import json
+import os
 import socket
+import subprocess
 import sys
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -14,6 +16,7 @@ from ingestion.simulator.admin_store import AdminStore
 from ingestion.simulator.token_grant import TokenGrant
 from orchestration import doctor
 from orchestration.run_log import LAST_RUN
+from tests.conftest import PROJECT
 from tests.orchestration.test_connect import CLIENT_ID, CLIENT_SECRET, DOMAIN, GRANTED, SCOPES, SHOPS
 from tests.serving.published_version import write_version
 
@@ -115,10 +118,40 @@ def test_an_unreachable_spark_and_its_unusable_folder_are_named(monkeypatch, tmp
     assert folder.verdict == "failed" and "PIXELNOVA_EXCHANGE" in folder.remedy
 
 
-def test_a_nearly_full_disk_fails(tmp_path):
-    health = doctor.read_health(tmp_path, tmp_path / "shops.toml")
-    [finding] = doctor._disk(tmp_path, doctor.Health(**{**vars(health), "disk_free": 1}))
+def test_a_nearly_full_disk_fails(monkeypatch, tmp_path):
+    monkeypatch.setattr(doctor.shutil, "disk_usage", lambda _: SimpleNamespace(total=10**9, free=1))
+    [finding] = doctor._disk(tmp_path)
     assert finding.verdict == "failed" and "make room" in finding.remedy
+
+
+CHECK = """
+from datetime import UTC, datetime
+from orchestration.cli.terminal import print_finding
+from orchestration.doctor import check_installation
+for finding in check_installation(datetime.now(UTC)):
+    print_finding(finding, unknown="!")
+"""
+
+
+@pytest.mark.parametrize("closed", [".", "published", ".."])
+def test_a_folder_that_cannot_be_read_is_named_and_everything_else_is_checked(tmp_path, closed):
+    """Without --data, whose folder the command itself refuses if it is not readable."""
+    shops, data = tmp_path / "shops.toml", tmp_path / "parent" / "data"
+    shops.write_text(SHOPS)
+    write_version(data)
+    as_user = ["setpriv", "--bounding-set=-dac_override,-dac_read_search"] if os.getuid() == 0 else []
+    environment = {**os.environ, "PIXELNOVA_DATA": str(data), "PIXELNOVA_SHOPS": str(shops), "COLUMNS": "500"}
+    command = [*as_user, sys.executable, "-c", CHECK]
+    folder = (data / closed).resolve()
+    folder.chmod(0)
+    try:
+        output = subprocess.check_output(command, cwd=PROJECT, env=environment, text=True)
+    finally:
+        folder.chmod(0o700)
+    assert marks(output, "permissions" if closed == "published" else "data folder") == ["✗"]
+    assert ("chown -R" if closed == "published" else "fix its owner or permissions") in output
+    for part in ("disk", "port", "clock", "ingest keys", "API keys", "webhook secrets", "tokens", "freshness"):
+        assert marks(output, part), part
 
 
 def test_other_versions_of_packages_are_named():

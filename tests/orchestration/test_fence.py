@@ -3,10 +3,12 @@
 import shutil
 from pathlib import Path
 
+import duckdb
 import pytest
 
-from ingestion.quarantine import shops_put_aside
-from orchestration.fence import failures_of, put_aside_what_fails
+from ingestion.data_folder import warehouse_file
+from ingestion.quarantine import put_aside_shops, shops_put_aside
+from orchestration.fence import Failure, failures_of, put_aside_what_fails
 from tests.landing_files import land_events
 from tests.stores.events import checkout, event, viewed
 from tests.warehouse import DBT_PROJECT, Warehouse
@@ -118,3 +120,55 @@ def test_a_sql_error_puts_no_shop_aside(tmp_path):
         "daily_sales"
     ]
     assert shops_put_aside(warehouse.file) == {}
+
+
+HEADER = "Runtime Error in model daily_sales (models/marts/daily_sales.sql)\n  "
+LACKS = (
+    "Out of Memory Error: failed to allocate data of size 16.0 MiB (16.0 MiB/19.0 MiB used)\nPossible solutions:",
+    'IO Error: Could not write file "warehouse.duckdb": No space left on device',
+    "[Errno 28] No space left on device",
+)
+
+
+@pytest.fixture
+def three_shops(tmp_path) -> Path:
+    """A warehouse that has three shops and no events."""
+    with duckdb.connect(str(warehouse_file(tmp_path))) as connection:
+        connection.execute("create schema raw_shops")
+        connection.execute("create table raw_shops.shops as select unnest(['a', 'b', 'c']) as domain")
+        columns = "shop varchar, reason varchar, put_aside_at timestamptz, _dlt_load_id varchar, _dlt_id varchar"
+        connection.execute(f"create table raw_shops.put_aside ({columns})")
+    return warehouse_file(tmp_path)
+
+
+def model_fails(message: str) -> list[Failure]:
+    return [Failure("daily_sales", False, HEADER + message, "select 1 as orders")]
+
+
+@pytest.mark.parametrize("message", LACKS)
+def test_a_lack_of_memory_or_disk_starts_no_trial(three_shops, message):
+    def build() -> list[Failure]:
+        raise AssertionError("a trial was started")
+
+    failed = model_fails(message)
+    assert put_aside_what_fails(three_shops, failed, build) == failed
+    assert shops_put_aside(three_shops) == {}
+
+
+@pytest.mark.parametrize("lack", [*map(model_fails, LACKS), failures_of(Path("of-a-killed-process"))])
+def test_a_trial_that_lacks_memory_or_is_killed_blames_no_shop(three_shops, lack):
+    put_aside_shops(three_shops, {"c": "before"})
+    failed = model_fails("Conversion Error: Could not convert string 'x' to INT32")
+    trials = iter([lack, []])
+    assert put_aside_what_fails(three_shops, failed, lambda: next(trials)) == lack
+    assert shops_put_aside(three_shops) == {"c": "before"}
+
+
+def test_an_event_cannot_pose_as_a_lack_of_memory(three_shops):
+    """Otherwise one such event would stop every refresh."""
+    text = "Conversion Error: Could not convert string 'x\nOut of Memory Error: No space left on device' to INT32"
+    failed = model_fails(text)
+    assert (
+        put_aside_what_fails(three_shops, failed, lambda: [] if "b" in shops_put_aside(three_shops) else failed) == []
+    )
+    assert shops_put_aside(three_shops).keys() == {"b"}

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -21,6 +22,7 @@ from ingestion.data_folder import landing_folder, warehouse_file
 from orchestration import run_history
 from orchestration.run_history import LockedRunLauncher
 from orchestration.run_log import last_run
+from orchestration.settings import SettingError
 from orchestration.warehouse_lock import is_held, warehouse_lock
 from serving.published import read_current
 from serving.runs import published_runs
@@ -223,6 +225,23 @@ def test_a_refresh_that_fails_while_it_loads_says_why_on_the_terminal_and_in_the
     assert last_run(tmp_path).error.startswith("pixel: NotADirectoryError")
 
 
+def test_a_refresh_that_fails_after_publication_says_so_and_the_next_one_finishes_it(refreshed, pixelnova, tmp_path):
+    data = shutil.copytree(refreshed.data, tmp_path / "data", symlinks=True)
+    before = read_current(data).folder.name
+    land_events(landing_folder(data), "eur.myshopify.com", [event(20, "page_viewed", {})])
+    looked = data / "privacy" / "looked"  # written by a check that runs after publication
+    looked.unlink(missing_ok=True)
+    looked.symlink_to(tmp_path / "no" / "folder")
+    done = pixelnova("refresh", data=data, env=refreshed.env, check=False)
+    assert done.returncode == 1
+    assert read_current(data).folder.name != before
+    assert "A new version was published before." in done.stderr and "unchanged" not in done.stderr
+    looked.unlink()
+    assert "Nothing has changed" not in pixelnova("refresh", data=data, env=refreshed.env).stdout
+    assert looked.exists() and last_run(data).error is None
+    assert "Nothing has changed" in pixelnova("refresh", data=data, env=refreshed.env).stdout
+
+
 def test_a_killed_refresh_holds_the_lock_while_dbt_writes_and_the_next_one_repairs_everything(refreshed, pixelnova):
     data = refreshed.data
     environment = {**os.environ, **refreshed.env, "PIXELNOVA_DATA": str(data)}
@@ -270,6 +289,13 @@ def test_runs_beyond_the_history_limits_are_deleted_with_their_files(refreshed, 
     assert statuses(refreshed.data) == []
     files = (refreshed.data / "dagster" / "history" / "runs").iterdir()
     assert {path.name.split(".")[0] for path in files} & set(deleted) == set()
+
+
+@pytest.mark.parametrize(("variable", "value"), [("PIXELNOVA_HISTORY_MB", "300MB"), ("PIXELNOVA_HISTORY_DAYS", "inf")])
+def test_a_history_limit_that_is_not_a_usable_number_is_named(tmp_path, monkeypatch, variable, value):
+    monkeypatch.setenv(variable, value)
+    with dg.DagsterInstance.ephemeral() as instance, pytest.raises(SettingError, match=f"{variable} is '{value}'"):
+        run_history.delete_old_runs(instance, tmp_path)
 
 
 READER = """

@@ -13,7 +13,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from orchestration.log_files import RotatingFile, log_files, logging_to, server_logging
+from orchestration.log_files import RotatingFile, file_handler, log_files, logging_to, server_logging
 from orchestration.run_log import last_run
 from tests.conftest import PROJECT
 from tests.serving.published_version import SHOP, write_version
@@ -55,6 +55,16 @@ def test_errors_keep_their_place_in_the_code_and_lose_personal_data(tmp_path):
     [line] = lines(tmp_path)
     assert line["error"].startswith("ValueError: cannot convert")
     assert "test_logs.py" in line["traceback"][-1]
+
+
+def test_a_record_that_cannot_be_written_as_it_is_never_fails_its_caller(tmp_path, capsys):
+    with logging_to(tmp_path, "refresh", "run-1"):
+        log.error("read %s", "a\udc80b", extra={"cell": "c\ud800"})
+    [line] = lines(tmp_path)
+    assert (line["message"], line["cell"]) == ("read a?b", "c?")
+    wrong = logging.makeLogRecord({"msg": "%d rows", "args": ("many",)})
+    file_handler(tmp_path, "refresh", "run-1").emit(wrong)  # reported on stderr, as Python's own handlers do
+    assert "Logging error" in capsys.readouterr().err
 
 
 WRITER = """

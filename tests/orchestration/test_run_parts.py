@@ -1,6 +1,7 @@
 """Safeguards of a run: the lock, waiting for readers, a complete manifest, disk-full messages."""
 
 import errno
+import json
 import shutil
 import sqlite3
 import subprocess
@@ -15,8 +16,10 @@ from ingestion.shops import load_shops
 from ingestion.sources.shops import shops_source
 from ingestion.warehouse import open_pipeline
 from ingestion.warehouse_connection import WarehouseInUse, connect
+from orchestration import runner
 from orchestration.dbt_manifest import prepare_dbt
-from orchestration.disk_space import causes, disk_full
+from orchestration.disk_space import DiskFull, causes, disk_full
+from orchestration.run_log import LAST_RUN, last_run
 from orchestration.warehouse_lock import WarehouseBusy, inherited_by_children, is_held, warehouse_lock
 from serving.duckdb_settings import connect as connect_to_serve
 from tests.conftest import PROJECT
@@ -145,6 +148,25 @@ def test_full_disk_is_recognised_in_nested_errors_of_any_library(tmp_path, fill)
     message = str(disk_full(caught.value, tmp_path / "not" / "there"))
     assert str(tmp_path / "not" / "there") in message
     assert "Make room there" in message
+
+
+def test_the_message_of_a_full_disk_is_kept(tmp_path):
+    with pytest.raises(DiskFull) as caught:
+        try:
+            write_to_a_full_file()
+        except OSError as error:
+            raise DiskFull("The version was published.") from error
+    assert disk_full(caught.value, tmp_path) is caught.value
+
+
+def test_a_refresh_without_news_clears_the_failure_of_the_last_one(data, monkeypatch):
+    monkeypatch.setattr(runner, "news", lambda *_: [])
+    (data / LAST_RUN).write_text(json.dumps({"run": "r", "began_at": "2026-11-22T11:00:00+00:00", "error": "no table"}))
+    with warehouse_lock():
+        runner.refresh(lambda _: None, lambda _: None)
+    assert last_run(data).error == "no table"  # another run will record its own end
+    assert not runner.refresh(lambda _: None, lambda _: None).is_news
+    assert last_run(data).error is None and last_run(data).ended_at is not None
 
 
 def test_other_errors_are_not_a_full_disk(tmp_path):

@@ -64,7 +64,9 @@ def test_a_failed_or_killed_refresh_is_not_repeated_at_once(tmp_path, last):
     assert waiting(tmp_path, NOW).is_due
 
 
-def test_a_limit_that_is_not_a_number_is_named(tmp_path, monkeypatch):
-    monkeypatch.setenv("PIXELNOVA_REFRESH_MB", "many")
-    with pytest.raises(SettingError, match="PIXELNOVA_REFRESH_MB is 'many'"):
+@pytest.mark.parametrize("variable", ["PIXELNOVA_REFRESH_MB", "PIXELNOVA_REFRESH_MINUTES"])
+@pytest.mark.parametrize("value", ["many", "-1", "nan", "inf", "1e10"])
+def test_a_limit_that_is_not_a_usable_number_is_named(tmp_path, monkeypatch, variable, value):
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(SettingError, match=f"{variable} is '{value}', not a number between 0 and 500,000: correct it"):
         waiting(tmp_path, NOW)

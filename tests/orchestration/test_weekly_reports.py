@@ -129,6 +129,22 @@ def test_a_report_that_could_not_be_sent_is_sent_by_the_next_run(data, mailbox, 
     assert len(mailbox.mails) == 1
 
 
+@needs_apprise
+def test_a_broken_channel_repeats_no_report_on_the_others(data, mailbox, receiver, monkeypatch):  # noqa: F811
+    broken, working = "json://user:secret@127.0.0.1:1/", os.environ["PIXELNOVA_ALERTS"]
+    monkeypatch.setenv("PIXELNOVA_REPORTS", f"{broken} {working}")
+    for _ in range(2):
+        with pytest.raises(ReportsFailed, match="could not be sent"):
+            write_reports(data, MONDAY, send=True)
+    assert len(receiver) == 1
+    files = reports_folder(data, DEMO_SHOP).iterdir()
+    assert not [path for path in files if "secret" in path.read_text() or "127.0.0.1:1" in path.read_text()]
+    monkeypatch.setenv("PIXELNOVA_REPORTS", f"{mail_url(mailbox)} {working}")
+    [written] = write_reports(data, MONDAY, send=True)
+    assert (written.outcome, len(mailbox.mails), len(receiver)) == ("sent", 1, 1)
+    assert sorted(path.suffix for path in written.file.parent.iterdir()) == [".html", ".sent", ".txt"]
+
+
 def test_reports_older_than_two_years_are_removed(data):
     folder = reports_folder(data, DEMO_SHOP)
     folder.mkdir(parents=True)
