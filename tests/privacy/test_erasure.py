@@ -1,6 +1,7 @@
 """Erasure of people and shops: no trace of them is left, everything else stays, and they are kept out."""
 
 import base64
+import json
 import shutil
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -12,16 +13,17 @@ import pytest
 from ingestion.data_folder import landing_folder, reports_folder
 from ingestion.landing import sealed_files
 from ingestion.privacy.erase import erase_everywhere, erase_pending, suppress
+from ingestion.privacy.export import exports_folder, write_package
 from ingestion.privacy.identifiers import CLIENT, CUSTOMER, ORDER, TOKEN, Identifier
 from ingestion.privacy.proof import traces
 from ingestion.privacy.purge import purge
-from ingestion.privacy.requests import DONE, ERASE, new_request, read_requests
+from ingestion.privacy.requests import DONE, ERASE, EXPORT, Request, new_request, read_requests
 from ingestion.privacy.suppression import SuppressionListUnusable, Suppressions, privacy_folder
 from ingestion.shops import Shop, load_shops
 from orchestration.build_state import mark_for_rebuild
 from tests.conftest import PROJECT
 from tests.landing_files import land
-from tests.privacy.people import ANNA, BEN, CARA, OTHER_SHOP, PEOPLE, SHOP, SHOPS_FILE, Event, events
+from tests.privacy.people import ANNA, BEN, CARA, FIRST, OTHER_SHOP, PEOPLE, SHOP, SHOPS_FILE, Event, events
 from tests.warehouse import Warehouse, differences
 
 DEMO = "pixelnova-demo.myshopify.com"
@@ -37,7 +39,9 @@ ADMIN_ONLY = """
     where customer_id not in (select customer_id from core.orders where customer_id is not null)
     group by customer_id order by count(*) desc, customer_id limit 1
 """
+PACKED = ("raw_events", "core.orders", "core.user_profiles", "core.sessions")
 ANNA_HERSELF = Identifier(CUSTOMER, PEOPLE[ANNA].customer)
+SHARED_BROWSER = Identifier(CLIENT, PEOPLE[BEN].browsers[0])
 
 
 def copy_of(warehouse: Warehouse, folder: Path, shops: Path) -> Warehouse:
@@ -216,6 +220,37 @@ def test_guest_is_found_by_browser_or_order(people, shops, named):
     [request] = read_requests(people.data)
     assert (request.status, request.identifiers) == ("erased", [])
     assert request.counts == {"events": 28, "clients": 1, "tokens": 4, "orders": 4}
+
+
+@pytest.mark.parametrize("name", [ANNA, BEN])
+def test_package_has_nothing_of_another_customer_of_a_shared_browser(people, name):
+    """Anna ordered last in the shared browser, so its visits are hers; checkouts there belong to whoever ordered."""
+    person, folder = PEOPLE[name], exports_folder(people.data) / name
+    browsers = {browser for browser in person.browsers if name == ANNA or browser not in PEOPLE[ANNA].browsers}
+    write_package(people.data, Request(name, SHOP, EXPORT, FIRST, [Identifier(CUSTOMER, person.customer)]), folder)
+
+    def is_theirs(event: Event) -> bool:
+        return event.person == name if "checkout" in event.body["data"] else event.body["clientId"] in browsers
+
+    packed = {table: json.loads((folder / f"{table}.json").read_text()) for table in PACKED}
+    received = {event["event"]["id"] for event in packed["raw_events"]}
+    assert received == {event.body["id"] for event in events(SHOP) if is_theirs(event)}
+    assert {order["customer_id"] for order in packed["core.orders"]} == {person.customer}
+    assert {profile["customer_id"] for profile in packed["core.user_profiles"]} == {person.customer}
+    assert {session["client_id"] for session in packed["core.sessions"]} == browsers
+    theirs, strangers = set(), set()
+    for event in events(SHOP):
+        (theirs if event.person == name else strangers).update(event.identifiers())
+    assert places(folder, [one.value for one in strangers - theirs]) == []
+
+
+def test_customer_named_with_a_shared_browser_is_erased_without_the_other_customer(people, shops):
+    new_request(people.data, SHOP, ERASE, [Identifier(CUSTOMER, PEOPLE[BEN].customer), SHARED_BROWSER])
+    erase_pending(people.data, shops, mark_for_rebuild)
+    suppressions = Suppressions(people.data)
+    assert suppressions.contains(SHOP, SHARED_BROWSER)
+    assert not suppressions.contains(SHOP, ANNA_HERSELF)
+    assert not suppressions.contains(SHOP, Identifier(CLIENT, PEOPLE[ANNA].browsers[0]))
 
 
 @pytest.mark.parametrize("incremental", [True, False])
