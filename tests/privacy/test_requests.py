@@ -12,7 +12,7 @@ from ingestion.data_folder import landing_folder
 from ingestion.landing import archived_parts, read_lines
 from ingestion.privacy.export import export_pending, exports_folder, remove_packages
 from ingestion.privacy.files import erase_from_logs, erase_webhooks
-from ingestion.privacy.identifiers import CUSTOMER, ORDER, TOKEN, Identifier, identifier, of_event
+from ingestion.privacy.identifiers import CLIENT, CUSTOMER, ORDER, TOKEN, Identifier, identifier, of_event
 from ingestion.privacy.requests import (
     EXPORT,
     Request,
@@ -89,6 +89,11 @@ def test_shop_that_connects_again_is_fetched_again(tmp_path):
     [
         (CUSTOMER, "gid://shopify/Customer/7100000000001", "7100000000001"),
         (CUSTOMER, 7100000000001, "7100000000001"),
+        (CUSTOMER, 7100000000001.0, "7100000000001"),
+        (ORDER, 2**53 + 1, "9007199254740993"),
+        pytest.param(ORDER, 10**400, None, id="too long"),
+        (ORDER, 1.5, None),
+        (ORDER, True, None),
         (CUSTOMER, "Z2lkOi8vc2hvcGlmeS9DdXN0b21lci83MTAwMDAwMDAwMDAx", "7100000000001"),
         (ORDER, "gid://shopify/Order/82?key=1", "82"),
         (ORDER, "0082", "82"),
@@ -99,6 +104,14 @@ def test_shop_that_connects_again_is_fetched_again(tmp_path):
 )
 def test_identifier_is_normalized_like_the_warehouse_does(kind, stated, value):
     assert identifier(kind, stated) == (value and Identifier(kind, value))
+
+
+@pytest.mark.parametrize("digits", [400, 30_000])
+def test_event_whose_order_id_is_too_long_keeps_its_other_identifiers(digits):
+    order = b'{"id": %s, "customer": {"id": 9007199254740993}}' % (b"1" * digits)
+    event = b'{"clientId": "c", "data": {"checkout": {"token": "t", "order": %s}}}' % order
+    expected = [Identifier(CLIENT, "c"), Identifier(TOKEN, "t"), Identifier(CUSTOMER, "9007199254740993")]
+    assert of_event(event) == expected
 
 
 @pytest.mark.parametrize("event", [b"", b"[]", b'{"data": {"checkout": 1}}', b'{"clientId": {}}', b"\xff", b'{"data":'])
