@@ -4,6 +4,7 @@ import base64
 import json
 import shutil
 from collections.abc import Callable, Iterable
+from datetime import timedelta
 from pathlib import Path
 
 import msgspec
@@ -326,6 +327,15 @@ def test_list_without_its_key_is_refused(tmp_path):
     (privacy_folder(tmp_path) / "key").unlink()
     with pytest.raises(SuppressionListUnusable, match="key is missing"):
         Suppressions(tmp_path)
+
+
+def test_list_with_a_later_erasure_of_a_shop_is_not_within_an_older_one(tmp_path):
+    older, newer = Suppressions(tmp_path / "older"), Suppressions(tmp_path / "newer")
+    for suppressions in (older, newer):
+        suppressions.add_shop(SHOP, FIRST)
+    assert older <= newer and newer <= older
+    newer.add_shop(SHOP, FIRST + timedelta(days=1))
+    assert older <= newer and not newer <= older
 
 
 def test_requests_end_as_done(without_anna, shops):
