@@ -173,7 +173,7 @@ def _erase_from_warehouse(
         connection.begin()
         erase_rows(connection, batch.identifiers, selection, keep_orders, incrementally=not needs_rebuild)
         for shop in batch.whole_shops:
-            erase_shop(connection, shop)
+            erase_shop(connection, shop, suppressions.shops[shop])
         connection.commit()
 
 

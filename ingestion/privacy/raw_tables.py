@@ -85,6 +85,8 @@ _COPIES = """
     where (shop, event_id) in (select (shop, event_id) from erased_lines where event_id is not null)
         and (landing_file, request_id, index) not in (select (landing_file, request_id, index) from erased_lines)
 """
+# When a row of a shop's raw or kept tables came into being.
+_TIMES = ("fetched_at", "began_at", "received_at", "local_date", "closed_until")
 _IS_ERASED = """
     (events.landing_file, events.request_id, events.index)
         in (select (landing_file, request_id, index) from erased_lines)
@@ -215,18 +217,26 @@ def erase_rows(
             _change_orders(connection, table, sorted(identifiers), selection, keep_orders)
 
 
-def erase_shop(connection: duckdb.DuckDBPyConnection, shop: str) -> None:
-    """Delete a shop's raw rows and the kept rows of its closed days, except its settings from shops.toml."""
+def erase_shop(connection: duckdb.DuckDBPyConnection, shop: str, until: datetime) -> None:
+    """Delete a shop's raw rows and the kept rows of its closed days up to a time, except its settings from shops.toml.
+
+    Later rows are those of a shop that was connected again: the Admin API is not asked for them a second time.
+    """
     tables = connection.execute(
-        "select distinct table_schema, table_name from information_schema.columns where column_name = 'shop' "
-        "and table_schema in ('raw_pixel', 'raw_shopify', 'raw_catalogue', 'kept')"
+        "select table_schema, table_name, list(column_name) from information_schema.columns "
+        "where table_schema in ('raw_pixel', 'raw_shopify', 'raw_catalogue', 'kept') "
+        "group by all having list_contains(list(column_name), 'shop')"
     ).fetchall()
-    for schema, table in tables:
+    for schema, table, columns in tables:
         if (schema, table) == ("raw_pixel", "events"):
             continue  # erased by time received
+        column = next(name for name in _TIMES if name in columns)
+        kind = "date" if schema == "kept" else "timestamptz"
+        chosen = f"shop = $shop and ({column} is null or {column} <= $until::{kind})"
+        values = {"shop": shop, "until": until.astimezone(UTC).isoformat()}
         if (schema, table) == ("raw_pixel", "unreadable_lines"):
-            _count_down(connection, "unreadable_lines", "shop = $shop", {"shop": shop})
-        connection.execute(f"delete from {schema}.{table} where shop = $shop", {"shop": shop})
+            _count_down(connection, "unreadable_lines", chosen, values)
+        connection.execute(f"delete from {schema}.{table} where {chosen}", values)
 
 
 def expire_unreadable(connection: duckdb.DuckDBPyConnection, before: Mapping[str, datetime]) -> None:

@@ -4,9 +4,10 @@ import base64
 import json
 import shutil
 from collections.abc import Callable, Iterable
-from datetime import timedelta
+from datetime import date, timedelta
 from pathlib import Path
 
+import duckdb
 import msgspec
 import pyarrow as pa
 import pytest
@@ -302,6 +303,33 @@ def test_an_older_copy_of_the_data_is_cleaned_by_the_list(everyone, without_anna
     restored.build()
     assert not differences(restored, without_anna, except_requests(restored))
     assert traces(restored.file, Suppressions(restored.data)) == []
+
+
+def test_restored_rows_of_a_shop_that_was_connected_again_stay(people, shops):
+    """They are newer than the shop's erasure, and the watermarks in the backup are past them."""
+    Suppressions(people.data).add_shop(SHOP, erased_at := FIRST + timedelta(days=30))
+    moments = {"before": erased_at - timedelta(hours=1), "after": erased_at + timedelta(hours=1)}
+    with duckdb.connect(str(people.file)) as connection:
+        for row, at in moments.items():
+            values = {"shop": SHOP, "row": row, "at": at}
+            connection.execute(
+                "insert into raw_shopify.products by name select $shop as shop, $row as id, $at as fetched_at", values
+            )
+            connection.execute(
+                "insert into raw_shopify.fetches by name select $shop as shop, $row as subject, $at as began_at, "
+                "'load' as _dlt_load_id, $row as _dlt_id",
+                values,
+            )
+        connection.execute("create schema kept")
+        for table, column in (("daily_shop", "local_date"), ("closed_days", "closed_until")):
+            days = [(SHOP, (at + timedelta(days=days)).date()) for days, at in enumerate(moments.values())]
+            connection.execute(f"create table kept.{table} (shop varchar, {column} date)")
+            connection.executemany(f"insert into kept.{table} values (?, ?)", days)
+    erase_everywhere(people.data, shops, mark_for_rebuild)
+    assert people.query("select id from raw_shopify.products") == [("after",)]
+    assert people.query("select subject from raw_shopify.fetches") == [("after",)]
+    for table in ("kept.daily_shop", "kept.closed_days"):
+        assert people.query(f"select * from {table}") == [(SHOP, date(2026, 11, 1))]
 
 
 def test_proof_finds_what_is_left(everyone, tmp_path, shops_file):
