@@ -152,6 +152,14 @@ def remove_packages(data: Path, shop: str, identifiers: Iterable[Identifier]) ->
             shutil.rmtree(subjects.parent)
 
 
+def remove_packages_of_shop(data: Path, shop: str) -> None:
+    """Remove the packages about all people of a shop."""
+    for request in read_requests(data):
+        if request.shop == shop and request.topic in ACCESS:
+            for folder in exports_folder(data).glob(f"{request.request_id}*"):  # also an unfinished one
+                shutil.rmtree(folder)
+
+
 def _select(connection: duckdb.DuckDBPyConnection, request: Request, found: Sequence[Identifier]) -> list[Identifier]:
     """Put all keys of the person's rows into the temporary table `person` (kind, column_name, value).
 

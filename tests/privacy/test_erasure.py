@@ -15,7 +15,7 @@ import pytest
 from ingestion.data_folder import landing_folder, reports_folder
 from ingestion.landing import sealed_files
 from ingestion.privacy.erase import erase_everywhere, erase_pending, suppress
-from ingestion.privacy.export import exports_folder, write_package
+from ingestion.privacy.export import export_pending, exports_folder, write_package
 from ingestion.privacy.identifiers import CLIENT, CUSTOMER, ORDER, TOKEN, Identifier
 from ingestion.privacy.proof import traces
 from ingestion.privacy.purge import purge
@@ -281,7 +281,13 @@ def test_late_events_and_replays_are_kept_out(without_anna, shops, shops_file, t
 def test_whole_shop_is_erased_and_the_other_is_kept(people, shops):
     for shop in (SHOP, OTHER_SHOP):
         reports_folder(people.data, shop).mkdir(parents=True)
+    packages = {
+        shop: exports_folder(people.data) / new_request(people.data, shop, EXPORT, [ANNA_HERSELF]).request_id
+        for shop in (SHOP, OTHER_SHOP)
+    }
+    assert export_pending(people.data) == 2
     erase(people, shops, whole_shop=True)
+    assert not packages[SHOP].exists() and packages[OTHER_SHOP].exists()
     assert not reports_folder(people.data, SHOP).exists() and reports_folder(people.data, OTHER_SHOP).exists()
     for table in people.tables():
         columns = people.table(f"select * from {table} limit 0")[0]
