@@ -52,6 +52,18 @@ def test_daily_rows_of_closed_days_stay(everyone, expired):
     assert expired.query(first) == [(date(2026, 10, 4),)]
 
 
+def test_closed_days_are_kept_once_after_the_clock_went_back(everyone, shops_file, tmp_path):
+    copy = copy_of(everyone, tmp_path / "clock", shops_file)
+    for days in (0, -5, 1):
+        expire(copy.data, load_shops(shops_file), mark_for_rebuild, NOW + timedelta(days=days))
+        closed = max(days, 0)
+        assert copy.query("select closed_until from kept.closed_days") == [(date(2026, 10, 20) + timedelta(closed),)]
+    for table in (table.partition(".")[2] for table in DAILY):
+        kept = copy.query(f"select * from kept.{table}")
+        assert len(kept) == len(set(kept)), table
+    assert copy.query("select count(*) from kept.daily_shop") == [(20,)]
+
+
 def test_events_of_other_stores_stay(everyone, expired):
     count = f"select count(*), min(event_at) from core.pixel_events where shop = '{OTHER_SHOP}'"
     assert expired.query(count) == everyone.query(count)
