@@ -53,31 +53,29 @@ _ERASED = """
     for kind in PATHS
 )
 # From dbt's staging view, so that an event has the same time as its rows.
-_EXPIRED = f"""
+_STATED_IN_STAGING = f"""
+    create or replace temp table stated as
+    select
+        typed.shop, typed.event_at, typed.received_at, raw.landing_file, raw.request_id, raw.index,
+        typed.event_id, typed.event_name, {", ".join(f"typed.{COLUMNS[kind]}" for kind in (CLIENT, TOKEN, CUSTOMER))}
+    from staging.stg_pixel__events as typed
+    inner join raw_pixel.events as raw
+        on typed.landing_file = raw.landing_file and typed.request_id = raw.request_id
+        and typed.request_index = raw.index
+    where raw.source <> '{SOURCE}' and typed.shop in (select shop from expiring)
+"""
+_EXPIRED = """
     create or replace temp table erased_lines as
-    with typed as (
-        select
-            typed.*,
-            raw.index
-        from staging.stg_pixel__events as typed
-        inner join raw_pixel.events as raw
-            on typed.landing_file = raw.landing_file and typed.request_id = raw.request_id
-            and typed.request_index = raw.index
-        where raw.source <> '{SOURCE}' and typed.shop in (select shop from expiring)
-    )
-    select distinct typed.shop, received_at, landing_file, request_id, index, typed.event_id, typed.event_name
-    from typed
-    inner join expiring on typed.shop = expiring.shop
+    select distinct stated.* from stated inner join expiring using (shop)
     where kind = 'time' and coalesce(event_at, received_at) < until
-""" + "".join(
-    f"""
     union
-    select distinct typed.shop, received_at, landing_file, request_id, index, typed.event_id, typed.event_name
-    from typed
-    inner join expiring on typed.shop = expiring.shop and typed.{column} = expiring.value
+""" + " union ".join(
+    f"""
+    select distinct stated.* from stated inner join expiring
+        on stated.shop = expiring.shop and stated.{COLUMNS[kind]} = expiring.value
     where kind = '{kind}'
     """
-    for kind, column in ((kind, COLUMNS[kind]) for kind in (CLIENT, TOKEN, CUSTOMER))
+    for kind in (CLIENT, TOKEN, CUSTOMER)
 )
 # Remaining copies of events with an erased copy: only a full build can decide which of them counts.
 _COPIES = """
@@ -161,8 +159,8 @@ def find_expired(
     rows: list[tuple[Any, ...]] = [(shop, "time", None, until.astimezone(UTC)) for shop, until in before.items()]
     rows += [(shop, kind, value, None) for shop, found in inactive.items() for kind, value in found]
     _insert(connection, "expiring", rows)
+    connection.execute(_STATED_IN_STAGING)
     connection.execute(_EXPIRED)
-    connection.execute("create or replace temp table stated as select * from erased_lines")
     return _found(connection, {}, ())
 
 

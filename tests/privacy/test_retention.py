@@ -108,6 +108,20 @@ def test_late_event_of_a_closed_day_changes_no_number_and_expires(expired, shops
     assert late.query("select count(*) from raw_pixel.events where event::varchar like '%another%'") == [(0,)]
 
 
+def test_remaining_copy_of_an_expired_event_asks_for_a_full_build(everyone, shops_file, tmp_path):
+    """An event without a time expires by the time received, so a copy that was received later remains."""
+    copies = copy_of(everyone, tmp_path / "copies", shops_file)
+    rebuilt_at = []
+    for number, day in enumerate((0, 10)):
+        event = {"id": "copied", "name": "page_viewed", "clientId": "somebody", "timestamp": "soon"}
+        at = FIRST + timedelta(days=day)
+        land(copies.landing, [line(event, shop=SHOP, received_at=at, request_id=f"r-{number}")])
+        copies.load()
+        again = copy_of(copies, tmp_path / f"expired-{number}", shops_file)
+        expire(again.data, load_shops(shops_file), rebuilt_at.append, NOW)
+    assert rebuilt_at == [tmp_path / "expired-1" / "warehouse.duckdb"]
+
+
 def test_inactive_people_expire_and_their_orders_stay_without_them(everyone, shops_file, tmp_path):
     shops = [
         msgspec.structs.replace(shop, keep_events_days=None, keep_raw_days=None) for shop in load_shops(shops_file)
