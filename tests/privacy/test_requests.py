@@ -1,8 +1,10 @@
 """Requests from Shopify's webhooks, and the package for a person, checked by an independent search of the archive."""
 
+import fcntl
 import json
 import re
 from datetime import timedelta
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -24,6 +26,7 @@ from ingestion.privacy.requests import (
     waiting_webhooks,
     write_request,
 )
+from ingestion.privacy.suppression import Suppressions
 from tests.conftest import PROJECT
 from tests.landing_files import RECEIVED_AT
 from tests.privacy.test_erasure import DEMO, RICHEST, copy_of
@@ -75,6 +78,38 @@ def test_repeated_delivery_is_one_request(tmp_path):
         deliver(tmp_path, "customers/redact", body)
         take_webhooks(tmp_path)
     assert len(read_requests(tmp_path)) == 1
+
+
+class Killed(BaseException):
+    """As by kill -9: nothing cleans up."""
+
+
+def test_what_killed_processes_left_of_webhooks_and_requests_is_removed(tmp_path, monkeypatch):
+    """Nothing else would find it, and it may name people. What a living process is writing stays."""
+
+    def die(path, target):
+        raise Killed
+
+    order = {"id": 82, "customer": {"id": 5}, "line_items": []}
+    assert not Suppressions(tmp_path)  # writes its key
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "replace", die)
+        for write in (
+            lambda: deliver(tmp_path, "orders/create", order),
+            lambda: new_request(tmp_path, SHOP, EXPORT, [Identifier(CUSTOMER, "5")]),
+        ):
+            with pytest.raises(Killed):
+                write()
+    living = landing_folder(tmp_path) / "webhooks" / "orders-create" / ".w-2.json-0123abcd"
+    with living.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        assert len(unfinished(tmp_path)) == 3
+        take_webhooks(tmp_path)
+        assert unfinished(tmp_path) == [living]
+
+
+def unfinished(data: Path) -> list[Path]:
+    return [path for path in data.rglob("*") if path.name.startswith(".w-") or path.suffix == ".tmp"]
 
 
 def test_shop_that_connects_again_is_fetched_again(tmp_path):
