@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from ingestion.landing import archived_parts
-from ingestion.privacy.retention import DAILY, expire
+from ingestion.privacy.retention import DAILY, expire, raw_kept_since
 from ingestion.shops import ShopsFileError, load_shops
 from ingestion.warehouse import reset_ledger
 from orchestration.build_state import mark_for_rebuild
@@ -148,4 +148,14 @@ def test_days_are_checked(tmp_path, days):
     file = tmp_path / "shops.toml"
     file.write_text(SHOPS_FILE + f"keep_raw_days = {days}\n")
     with pytest.raises(ShopsFileError, match=r"keep_raw_days is .*write a whole number of days, 30 or more"):
+        load_shops(file)
+
+
+def test_days_beyond_the_calendar_are_refused(tmp_path):
+    file = tmp_path / "shops.toml"
+    file.write_text(SHOPS_FILE + "keep_raw_days = 36500\n")
+    [_, shop] = load_shops(file)
+    assert raw_kept_since([shop], NOW) == {OTHER_SHOP: date(1926, 11, 28)}
+    file.write_text(SHOPS_FILE + "keep_raw_days = 999999\n")
+    with pytest.raises(ShopsFileError, match=r"keep_raw_days is 999999: write at most 36500, or remove it"):
         load_shops(file)
