@@ -77,10 +77,18 @@ def _of_holdout(holdout: Mapping[str, Any], timezones: Mapping[str, str]) -> Ite
     yield from _fields(holdout, _HOLDOUT_FIELDS, _HOLDOUT_FIELDS)
     checks = {
         "shop": lambda shop: _shop(shop, timezones),
-        "share": lambda share: None if _is_share(share) and share < 1 else "write a number above 0 and below 1.",
+        "share": _holdout_share,
         "start": _moment,
     }
     yield from _checked(holdout, checks)
+
+
+def _holdout_share(share: Any) -> str | None:
+    if not _is_share(share) or share >= 1:
+        return "write a number above 0 and below 1."
+    if any(first >= end for first, end in bucket_ranges(Decimal(1), (share, 1 - share))):
+        return f"the holdout or the rest would get less than one of {BUCKETS:,} buckets: choose another share."
+    return None
 
 
 def _of_experiment(experiment: Mapping[str, Any], timezones: Mapping[str, str]) -> Iterator[str]:
@@ -241,6 +249,10 @@ def _conflicts(experiments: Sequence[Mapping[str, Any]], timezones: Mapping[str,
             yield f"Layer {layer}: some experiments have a layer_share and others do not: give one to each or to none."
         elif sum(shares) > 1:
             yield f"Layer {layer}: the layer_shares of its experiments sum to {sum(shares)}: at most 1 can be shared."
+        elif any(first >= end for first, end in bucket_ranges(Decimal(1), shares)):
+            yield (
+                f"Layer {layer}: an experiment would get less than one of {BUCKETS:,} buckets: raise its layer_share."
+            )
     for one, other in combinations(experiments, 2):
         shared = [name for name in one.get("placements", PLACEMENTS) if name in other.get("placements", PLACEMENTS)]
         if one["shop"] != other["shop"] or not shared or one["key"] == other["key"]:

@@ -13,7 +13,7 @@ import fcntl
 import os
 import secrets
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -181,6 +181,14 @@ def recover(folder: Path) -> list[Path]:
                 if whole:
                     sealed.append(target)
     return sealed
+
+
+def remove_abandoned(files: Iterable[Path]) -> None:
+    """Remove the unfinished files of dead writers; a living one holds the lock of its file."""
+    for path in files:
+        with contextlib.suppress(FileNotFoundError, BlockingIOError), path.open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            path.unlink()
 
 
 def begun_at(file: Path) -> datetime:

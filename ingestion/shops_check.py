@@ -17,6 +17,7 @@ PERMANENT_NAME = (
 )
 
 MIN_KEPT_DAYS = 30
+MAX_KEPT_DAYS = 36_500
 
 _DOMAIN = re.compile(r"[a-z0-9][a-z0-9-]*\.myshopify\.com")
 _HOST = re.compile(r"(?=.{1,253}$)[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*(:\d{1,5})?")
@@ -78,7 +79,7 @@ def _of_shop(shop: dict[str, Any], fields: Sequence[str], channels: Sequence[str
 
 def _days(days: Any) -> str | None:
     if isinstance(days, int) and not isinstance(days, bool) and days >= MIN_KEPT_DAYS:
-        return None
+        return None if days <= MAX_KEPT_DAYS else f"write at most {MAX_KEPT_DAYS}, or remove it to keep everything."
     return f"write a whole number of days, {MIN_KEPT_DAYS} or more: events may arrive that late."
 
 

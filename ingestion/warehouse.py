@@ -148,11 +148,10 @@ def reconcile(sealed: Iterable[Path], data: Path) -> set[str]:
 def _keep_once(connection: duckdb.DuckDBPyConnection, files: list[str]) -> None:
     """Deduplicate the rows of files that cannot be loaded again, and update their ledger entries."""
     copy_of = {
-        "events": connection.table("raw_pixel.events").columns,
-        "unreadable_lines": ["landing_file", "line_number"],
+        "events": ", ".join(f'"{column}"' for column in connection.table("raw_pixel.events").columns),
+        "unreadable_lines": "landing_file, coalesce(line_number::varchar, _dlt_id)",  # events put aside have no number
     }
-    for table, columns in copy_of.items():
-        same = ", ".join(f'"{column}"' for column in columns)
+    for table, same in copy_of.items():
         connection.execute(
             f"""
             delete from raw_pixel.{table} where rowid in (

@@ -11,10 +11,16 @@ from ingestion.errors import IngestionError
 from ingestion.warehouse_connection import connect
 
 _HEADER_BYTES = 3 * 4096  # before the first block
+# What DuckDB says of a damaged file. Blocks have checksums, so any other error has another cause.
+_DAMAGE = ("not a valid DuckDB database", "Could not read enough bytes", "Corrupt database file")
 
 
 class WarehouseDamaged(IngestionError):
     """The file is truncated, or is not a DuckDB database; the message names the remedy."""
+
+
+class WarehouseUnusable(IngestionError):
+    """The file cannot be opened, but nothing shows that it is damaged; the message has the reason."""
 
 
 def check_warehouse(warehouse: Path) -> None:
@@ -22,6 +28,7 @@ def check_warehouse(warehouse: Path) -> None:
 
     Raises:
         WarehouseDamaged: it is damaged.
+        WarehouseUnusable: it cannot be opened for another reason, such as missing permission or memory.
         WarehouseInUse: another process kept it open.
     """
     if not warehouse.exists():
@@ -36,7 +43,13 @@ def check_warehouse(warehouse: Path) -> None:
             if present < expected:  # damaged, unless only free blocks are missing, which are written when they are used
                 expected = _HEADER_BYTES + (_last_block(connection) + 1) * block_bytes
     except duckdb.Error as error:
-        raise _damaged(warehouse, str(error).splitlines()[0]) from error
+        reason = str(error).splitlines()[0]
+        if any(text in reason for text in _DAMAGE):
+            raise _damaged(warehouse, reason) from error
+        raise WarehouseUnusable(
+            f"{warehouse} cannot be opened ({reason}). The file does not seem damaged and stays as it is: remove the "
+            "cause, such as a missing permission or too little memory, and run again."
+        ) from error
     if present < expected:
         raise _damaged(warehouse, f"it has {present:,} of {expected:,} bytes")
 

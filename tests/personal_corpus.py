@@ -251,6 +251,7 @@ def _objects() -> Iterator[tuple[str, Callable[[str], Any]]]:
     yield "field as a list", lambda m: event({"customData": {"fields": [["last_name", m]]}})
     yield "alert", lambda m: event({"alert": {"type": "INPUT_INVALID", "target": "email", "value": m}})
     yield "greeting in a title", lambda m: event(title=f"Thank you, {m}! - Shop - Checkout")
+    yield "greeting of several words in a title", lambda m: event(title=f"Hello, Ada  -{m}  {m} ! Shop")
     yield "welcome in a title", lambda m: event(title=f"Welcome back {m} – Shop")
     yield "e-mail address as a key", lambda m: event({"customData": {"seen": {f"{m}@b.example": True}}})
     yield "client id", lambda m: event() | {"clientId": f"{m}@b.example"}

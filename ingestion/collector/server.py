@@ -21,8 +21,9 @@ from uvicorn.supervisors import Multiprocess
 
 from ingestion.collector.metrics import MULTIPROCESS_VARIABLE
 from ingestion.collector.protocol import GuardedProtocol
+from ingestion.collector.webhooks import unfinished_webhooks
 from ingestion.errors import IngestionError
-from ingestion.landing import OpenLandingFile, keep_files_private, recover
+from ingestion.landing import OpenLandingFile, keep_files_private, recover, remove_abandoned
 from ingestion.shops import load_shops
 
 SECRETS_VARIABLE = "PIXELNOVA_SHOPIFY_SECRETS"
@@ -93,6 +94,7 @@ def serve(
     landing = data / "landing"
     try:
         recover(landing)
+        remove_abandoned(unfinished_webhooks(landing / "webhooks"))
         OpenLandingFile(landing).seal()
     except OSError as error:
         raise CannotListen(

@@ -5,6 +5,7 @@ repeated delivery finds its file and is not stored twice.
 """
 
 import base64
+import fcntl
 import hashlib
 import hmac
 import os
@@ -115,6 +116,11 @@ def keep_webhook(
     return _write_once(folder / topic.replace("/", "-"), f"{webhook_id}.json", msgspec.json.encode(webhook) + b"\n")
 
 
+def unfinished_webhooks(folder: Path) -> list[Path]:
+    """The files of webhooks that are being written, or whose writer was killed."""
+    return sorted(folder.glob("*/.*.json-*"))
+
+
 def _require_body_of(topic: str, shop: str, body: bytes) -> None:
     members = _decode_members(body)
     has, has_not = _BODIES[topic]
@@ -141,10 +147,11 @@ def _write_once(folder: Path, name: str, content: bytes) -> Path:
     descriptor = os.open(unfinished, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o640)
     try:
         with os.fdopen(descriptor, "wb") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)  # until it has its name: see remove_abandoned
             file.write(content)
             file.flush()
             os.fsync(descriptor)
-        unfinished.replace(path)
+            unfinished.replace(path)
     except OSError:
         unfinished.unlink(missing_ok=True)
         raise

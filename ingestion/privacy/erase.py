@@ -23,7 +23,7 @@ from ingestion.landing import (
     sync_folder,
     write_lines,
 )
-from ingestion.privacy.export import remove_packages
+from ingestion.privacy.export import remove_packages, remove_packages_of_shop
 from ingestion.privacy.files import erase_from_logs, erase_webhooks
 from ingestion.privacy.identifiers import Identifier
 from ingestion.privacy.raw_tables import erase_rows, erase_shop, find_lines
@@ -78,6 +78,7 @@ def erase_pending(
     for shop in batch.whole_shops:
         suppressions.add_shop(shop, batch.began_at)
         shutil.rmtree(reports_folder(data, shop), ignore_errors=True)
+        remove_packages_of_shop(data, shop)
     for source in ("pixel", "shopify"):
         open_pipeline(source, data)  # loads what a killed run left, and empties its folder
     _erase_from_warehouse(data, batch, suppressions, keep_orders_of(shops), mark_for_rebuild, incremental)
@@ -173,7 +174,7 @@ def _erase_from_warehouse(
         connection.begin()
         erase_rows(connection, batch.identifiers, selection, keep_orders, incrementally=not needs_rebuild)
         for shop in batch.whole_shops:
-            erase_shop(connection, shop)
+            erase_shop(connection, shop, suppressions.shops[shop])
         connection.commit()
 
 

@@ -2,6 +2,9 @@
 
 Reads the warehouse; writes data/privacy/exports/<request id>/, which only its owner can read. The operator sends it and
 deletes it; an erasure of the same person deletes it, too.
+
+A package discloses nothing about anyone else. A browser that several customers used belongs to the one who ordered
+there last, as in core.identity_map; packages of the others have only their own checkouts and orders from it.
 """
 
 import shutil
@@ -13,7 +16,7 @@ import duckdb
 
 from ingestion.data_folder import warehouse_file
 from ingestion.errors import IngestionError
-from ingestion.privacy.identifiers import COLUMNS, Identifier
+from ingestion.privacy.identifiers import COLUMNS, CUSTOMER, ORDER, TOKEN, Identifier
 from ingestion.privacy.requests import ACCESS, DONE, RECEIVED, Request, read_requests, write_request
 from ingestion.privacy.subjects import subjects_of
 from ingestion.privacy.suppression import Suppressions, privacy_folder
@@ -24,19 +27,33 @@ _SUBJECTS = ".subjects"  # keyed hashes of the person's identifiers
 _KEYS = {
     "journey_id": (
         "select journey_id from core.identity_map where shop = $shop and (identifier_kind, identifier) in "
-        "(select (kind, value) from person)"
+        "(select (kind, value) from person) and journey_id not in (select journey_id from others)"
     ),
     "session_id": "select session_id from core.sessions where journey_id in {journey_id}",
     "event_key": (
         "select event_key from intermediate.int_events where shop = $shop and (session_id in {session_id} "
-        "or client_id in {client_id} or checkout_token in {checkout_token} or customer_id in {customer_id})"
+        "or client_id in {client_id} or checkout_token in {checkout_token} or customer_id in {customer_id}) "
+        "and (customer_id is null or customer_id in {customer_id}) and (checkout_token is null "
+        "or checkout_token in {checkout_token} or checkout_token not in (select identifier from others))"
     ),
     "order_key": (
         "select order_key from core.orders where shop = $shop and (journey_id in {journey_id} "
-        "or customer_id in {customer_id} or checkout_token in {checkout_token} or order_id in {order_id})"
+        "or customer_id in {customer_id} or checkout_token in {checkout_token} or order_id in {order_id}) "
+        "and (customer_id is null or customer_id in {customer_id})"
     ),
     "unit": "select unit from intermediate.int_experiment_exposures where journey_id in {journey_id}",
 }
+# Rows with these keys are the person's only if the event or order is, whatever browser or session they name.
+_DECISIVE = ("event_key", "order_key")
+# The identifiers in journeys of other customers.
+_OTHERS = """
+    create temp table others as
+    select map.identifier_kind, map.identifier, map.journey_id
+    from core.identity_map as map
+    inner join core.identity_map as owners
+        on map.shop = owners.shop and map.journey_id = owners.journey_id and owners.identifier_kind = $kind
+    where map.shop = $shop and not list_contains($customers, owners.identifier)
+"""
 _README = """What {shop} holds about you
 {line}
 
@@ -94,8 +111,7 @@ def write_package(data: Path, request: Request, folder: Path) -> dict[str, int]:
         connection.execute("set timezone = 'UTC'")
         subjects, _ = subjects_of(connection, [request])
         connection.execute("create temp table of_shop as select $shop as shop", {"shop": request.shop})
-        identifiers = subjects.get(request.request_id, [])
-        _select(connection, request, identifiers)
+        identifiers = _select(connection, request, subjects.get(request.request_id, []))
         rows = _write_raw(connection, unfinished)
         descriptions = {}
         for schema, table, comment, condition in _tables(connection):
@@ -136,17 +152,35 @@ def remove_packages(data: Path, shop: str, identifiers: Iterable[Identifier]) ->
             shutil.rmtree(subjects.parent)
 
 
-def _select(connection: duckdb.DuckDBPyConnection, request: Request, identifiers: Sequence[Identifier]) -> None:
-    """Put all keys of the person's rows into the temporary table `person` (kind, column_name, value)."""
+def remove_packages_of_shop(data: Path, shop: str) -> None:
+    """Remove the packages about all people of a shop."""
+    for request in read_requests(data):
+        if request.shop == shop and request.topic in ACCESS:
+            for folder in exports_folder(data).glob(f"{request.request_id}*"):  # also an unfinished one
+                shutil.rmtree(folder)
+
+
+def _select(connection: duckdb.DuckDBPyConnection, request: Request, found: Sequence[Identifier]) -> list[Identifier]:
+    """Put all keys of the person's rows into the temporary table `person` (kind, column_name, value).
+
+    Returns the identifiers that are the person's own.
+    """
+    named = [one.value for one in request.identifiers if one.kind == CUSTOMER]
+    customers = named or [one.value for one in found if one.kind == CUSTOMER]
+    connection.execute(_OTHERS, {"shop": request.shop, "kind": CUSTOMER, "customers": customers})
+    others = set(connection.execute("select identifier_kind, identifier from others").fetchall())
+    # A checkout is found by its customer or its order, so it is the person's even in a browser of another.
+    identifiers = [one for one in found if one.kind in (TOKEN, ORDER) or one not in others]
     connection.execute("create temp table person (kind varchar, column_name varchar, value varchar)")
     rows = [(kind, COLUMNS[kind], value) for kind, value in identifiers]
     connection.executemany("insert into person values (?, ?, ?)", rows or [(None, None, None)])
     known = {column: _values(column) for column in (*COLUMNS.values(), *_KEYS)}
     for column, select in _KEYS.items():
-        named = {"shop": request.shop} if "$shop" in select else None
+        values = {"shop": request.shop} if "$shop" in select else None
         connection.execute(
-            f"insert into person select distinct null, '{column}', {column} from ({select.format(**known)})", named
+            f"insert into person select distinct null, '{column}', {column} from ({select.format(**known)})", values
         )
+    return identifiers
 
 
 def _values(column: str) -> str:
@@ -172,7 +206,9 @@ def _tables(connection: duckdb.DuckDBPyConnection) -> list[tuple[str, str, str |
             conditions.append("(identifier_kind, identifier) in (select (kind, value) from person)")
         if conditions:
             shop = "shop = (select shop from of_shop) and " if "shop" in names else ""
-            found.append((schema, table, described.get((schema, table)), f"{shop}({' or '.join(conditions)})"))
+            own = [f" and ({name} is null or {name} in {_values(name)})" for name in _DECISIVE if name in names]
+            condition = f"{shop}({' or '.join(conditions)}){''.join(own)}"
+            found.append((schema, table, described.get((schema, table)), condition))
     return found
 
 

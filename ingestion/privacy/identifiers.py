@@ -39,8 +39,12 @@ class Identifier(NamedTuple):
 
 def identifier(kind: str, text: Any) -> Identifier | None:
     """The identifier in a stated value, normalized as in the warehouse; None if there is none."""
-    if isinstance(text, int | float):
-        text = f"{text:.0f}"
+    if isinstance(text, float) and text.is_integer():
+        text = int(text)
+    if isinstance(text, int) and not isinstance(text, bool):
+        if abs(text) >= 10**_LONGEST_ID:
+            return None
+        text = str(text)  # never as a float, which rounds ids above 2**53
     if not isinstance(text, str) or not text.strip():
         return None
     if kind in (CLIENT, TOKEN):
@@ -72,7 +76,7 @@ def of_event(event: bytes) -> list[Identifier]:
             order = _object(checkout.get("order"))
             customer = _object(order.get("customer"))
             stated += [(TOKEN, checkout.get("token")), (ORDER, order.get("id")), (CUSTOMER, customer.get("id"))]
-        found = (identifier(kind, msgspec.json.decode(raw)) for kind, raw in stated if raw is not None)
+        found = (identifier(kind, _value(raw)) for kind, raw in stated if raw is not None)
         return [one for one in found if one]
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return []
@@ -83,6 +87,14 @@ def of_order(gid: str, node: dict[str, Any]) -> list[Identifier]:
     customer = (node.get("customer") or {}).get("id")
     stated = ((ORDER, gid), (CUSTOMER, customer), (TOKEN, node.get("checkoutToken")))
     return [one for one in (identifier(kind, value) for kind, value in stated) if one]
+
+
+def _value(raw: msgspec.Raw) -> Any:
+    """The value, or None if it is a number beyond all ids: the event's other identifiers count all the same."""
+    try:
+        return msgspec.json.decode(raw)
+    except msgspec.ValidationError:
+        return None
 
 
 def _object(raw: msgspec.Raw | None) -> dict[str, msgspec.Raw]:

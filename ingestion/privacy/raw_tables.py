@@ -53,31 +53,29 @@ _ERASED = """
     for kind in PATHS
 )
 # From dbt's staging view, so that an event has the same time as its rows.
-_EXPIRED = f"""
+_STATED_IN_STAGING = f"""
+    create or replace temp table stated as
+    select
+        typed.shop, typed.event_at, typed.received_at, raw.landing_file, raw.request_id, raw.index,
+        typed.event_id, typed.event_name, {", ".join(f"typed.{COLUMNS[kind]}" for kind in (CLIENT, TOKEN, CUSTOMER))}
+    from staging.stg_pixel__events as typed
+    inner join raw_pixel.events as raw
+        on typed.landing_file = raw.landing_file and typed.request_id = raw.request_id
+        and typed.request_index = raw.index
+    where raw.source <> '{SOURCE}' and typed.shop in (select shop from expiring)
+"""
+_EXPIRED = """
     create or replace temp table erased_lines as
-    with typed as (
-        select
-            typed.*,
-            raw.index
-        from staging.stg_pixel__events as typed
-        inner join raw_pixel.events as raw
-            on typed.landing_file = raw.landing_file and typed.request_id = raw.request_id
-            and typed.request_index = raw.index
-        where raw.source <> '{SOURCE}' and typed.shop in (select shop from expiring)
-    )
-    select distinct typed.shop, received_at, landing_file, request_id, index, typed.event_id, typed.event_name
-    from typed
-    inner join expiring on typed.shop = expiring.shop
+    select distinct stated.* from stated inner join expiring using (shop)
     where kind = 'time' and coalesce(event_at, received_at) < until
-""" + "".join(
-    f"""
     union
-    select distinct typed.shop, received_at, landing_file, request_id, index, typed.event_id, typed.event_name
-    from typed
-    inner join expiring on typed.shop = expiring.shop and typed.{column} = expiring.value
+""" + " union ".join(
+    f"""
+    select distinct stated.* from stated inner join expiring
+        on stated.shop = expiring.shop and stated.{COLUMNS[kind]} = expiring.value
     where kind = '{kind}'
     """
-    for kind, column in ((kind, COLUMNS[kind]) for kind in (CLIENT, TOKEN, CUSTOMER))
+    for kind in (CLIENT, TOKEN, CUSTOMER)
 )
 # Remaining copies of events with an erased copy: only a full build can decide which of them counts.
 _COPIES = """
@@ -85,6 +83,8 @@ _COPIES = """
     where (shop, event_id) in (select (shop, event_id) from erased_lines where event_id is not null)
         and (landing_file, request_id, index) not in (select (landing_file, request_id, index) from erased_lines)
 """
+# When a row of a shop's raw or kept tables came into being.
+_TIMES = ("fetched_at", "began_at", "received_at", "local_date", "closed_until")
 _IS_ERASED = """
     (events.landing_file, events.request_id, events.index)
         in (select (landing_file, request_id, index) from erased_lines)
@@ -159,8 +159,8 @@ def find_expired(
     rows: list[tuple[Any, ...]] = [(shop, "time", None, until.astimezone(UTC)) for shop, until in before.items()]
     rows += [(shop, kind, value, None) for shop, found in inactive.items() for kind, value in found]
     _insert(connection, "expiring", rows)
+    connection.execute(_STATED_IN_STAGING)
     connection.execute(_EXPIRED)
-    connection.execute("create or replace temp table stated as select * from erased_lines")
     return _found(connection, {}, ())
 
 
@@ -215,18 +215,26 @@ def erase_rows(
             _change_orders(connection, table, sorted(identifiers), selection, keep_orders)
 
 
-def erase_shop(connection: duckdb.DuckDBPyConnection, shop: str) -> None:
-    """Delete a shop's raw rows and the kept rows of its closed days, except its settings from shops.toml."""
+def erase_shop(connection: duckdb.DuckDBPyConnection, shop: str, until: datetime) -> None:
+    """Delete a shop's raw rows and the kept rows of its closed days up to a time, except its settings from shops.toml.
+
+    Later rows are those of a shop that was connected again: the Admin API is not asked for them a second time.
+    """
     tables = connection.execute(
-        "select distinct table_schema, table_name from information_schema.columns where column_name = 'shop' "
-        "and table_schema in ('raw_pixel', 'raw_shopify', 'raw_catalogue', 'kept')"
+        "select table_schema, table_name, list(column_name) from information_schema.columns "
+        "where table_schema in ('raw_pixel', 'raw_shopify', 'raw_catalogue', 'kept') "
+        "group by all having list_contains(list(column_name), 'shop')"
     ).fetchall()
-    for schema, table in tables:
+    for schema, table, columns in tables:
         if (schema, table) == ("raw_pixel", "events"):
             continue  # erased by time received
+        column = next(name for name in _TIMES if name in columns)
+        kind = "date" if schema == "kept" else "timestamptz"
+        chosen = f"shop = $shop and ({column} is null or {column} <= $until::{kind})"
+        values = {"shop": shop, "until": until.astimezone(UTC).isoformat()}
         if (schema, table) == ("raw_pixel", "unreadable_lines"):
-            _count_down(connection, "unreadable_lines", "shop = $shop", {"shop": shop})
-        connection.execute(f"delete from {schema}.{table} where shop = $shop", {"shop": shop})
+            _count_down(connection, "unreadable_lines", chosen, values)
+        connection.execute(f"delete from {schema}.{table} where {chosen}", values)
 
 
 def expire_unreadable(connection: duckdb.DuckDBPyConnection, before: Mapping[str, datetime]) -> None:

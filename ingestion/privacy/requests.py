@@ -12,9 +12,9 @@ from typing import Any
 
 import msgspec
 
-from ingestion.collector.webhooks import Webhook
+from ingestion.collector.webhooks import Webhook, unfinished_webhooks
 from ingestion.data_folder import landing_folder
-from ingestion.landing import sync_folder
+from ingestion.landing import remove_abandoned, sync_folder
 from ingestion.privacy.identifiers import CUSTOMER, ORDER, Identifier, identifier
 from ingestion.privacy.state import write_state
 from ingestion.privacy.suppression import Suppressions, privacy_folder
@@ -78,7 +78,12 @@ def new_request(
 
 
 def take_webhooks(data: Path) -> list[Path]:
-    """Turn the webhooks about people into requests and remove their files; returns the removed files."""
+    """Turn the webhooks about people into requests and remove their files; returns the removed files.
+
+    Also removes what killed processes left of webhooks and requests: it may name people, and nothing else finds it.
+    """
+    unfinished = unfinished_webhooks(landing_folder(data) / "webhooks")
+    remove_abandoned([*unfinished, *_folder(data).glob("*.tmp")])
     taken = []
     known = {request.request_id for request in read_requests(data)}
     for path in waiting_webhooks(data):

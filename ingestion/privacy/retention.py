@@ -165,19 +165,23 @@ def _close_days(data: Path, expiry: Expiry) -> None:
         connection.execute("create schema if not exists kept")
         connection.execute("create table if not exists kept.closed_days (shop varchar, closed_until date)")
         for shop, until in expiry.closed.items():
-            values = {"shop": shop, "until": until}
+            [(closed,)] = connection.execute(
+                "select max(closed_until) from kept.closed_days where shop = $shop", {"shop": shop}
+            ).fetchall()
+            if closed and closed >= until:  # as after a change of clock or timezone: a closed day stays closed
+                continue
+            values = {"shop": shop, "until": until, "closed": closed or date.min}
             for mart in DAILY:
                 table = f"kept.{mart.partition('.')[2]}"
                 connection.execute(f"create table if not exists {table} as select * from {mart} where false")
                 _add_columns(connection, mart, table)
                 connection.execute(
-                    f"insert into {table} by name select * from {mart} where shop = $shop and local_date <= $until "
-                    "and local_date > coalesce((select max(closed_until) from kept.closed_days where shop = $shop), "
-                    "date '0001-01-01')",
+                    f"insert into {table} by name select * from {mart} "
+                    "where shop = $shop and local_date > $closed and local_date <= $until",
                     values,
                 )
             connection.execute("delete from kept.closed_days where shop = $shop", {"shop": shop})
-            connection.execute("insert into kept.closed_days values ($shop, $until)", values)
+            connection.execute("insert into kept.closed_days values ($shop, $until)", {"shop": shop, "until": until})
         connection.commit()
 
 

@@ -1,5 +1,6 @@
 """Small state files, written atomically and durably."""
 
+import fcntl
 import os
 from pathlib import Path
 from typing import TypeVar
@@ -25,8 +26,9 @@ def write_state(file: Path, state: msgspec.Struct) -> None:
     file.parent.chmod(0o700)
     unfinished = file.with_suffix(".tmp")
     with unfinished.open("wb") as written:
+        fcntl.flock(written, fcntl.LOCK_EX)  # until it has its name: see remove_abandoned
         written.write(msgspec.json.format(msgspec.json.encode(state), indent=2) + b"\n")
         written.flush()
         os.fsync(written.fileno())
-    unfinished.replace(file)
+        unfinished.replace(file)
     sync_folder(file.parent)

@@ -2,7 +2,7 @@
 
 Reads the warehouse's orders, checkouts and identity map; without them, the subject is the identifiers in the request.
 A browser that the person shared is included: all of its events are erased, to be safe, but no other customer's
-identifiers.
+identifiers. (The package of an access request leaves such a browser out: see ingestion/privacy/export.py.)
 """
 
 from collections import defaultdict
@@ -21,13 +21,21 @@ _LINKS = {
     _ADMIN_ORDERS: (ORDER, CUSTOMER, TOKEN),
     _CHECKOUTS: (CUSTOMER, TOKEN, CLIENT),
 }
+# A journey has at most one customer. One of another customer is not the subject's, even if a browser or guest order is.
 _JOURNEY = f"""
     insert into subjects
+    with customers as (
+        select request_id, list(value) as ids from subjects where kind = '{CUSTOMER}' group by request_id
+    )
     select distinct subjects.request_id, subjects.shop, others.identifier_kind, others.identifier
     from subjects
     inner join {_JOURNEYS} as known
         on subjects.shop = known.shop and subjects.kind = known.identifier_kind and subjects.value = known.identifier
     inner join {_JOURNEYS} as others on known.shop = others.shop and known.journey_id = others.journey_id
+    left join {_JOURNEYS} as owners
+        on known.shop = owners.shop and known.journey_id = owners.journey_id and owners.identifier_kind = '{CUSTOMER}'
+    left join customers on subjects.request_id = customers.request_id
+    where owners.identifier is null or customers.ids is null or list_contains(customers.ids, owners.identifier)
 """
 # A join per kind: one with `or` would compare every subject with every event.
 _EVENTS = (

@@ -55,8 +55,8 @@ class Suppressions:
         return bool(self._hashes or self.shops)
 
     def __le__(self, other: "Suppressions") -> bool:
-        """Whether the other list has all of this one's entries."""
-        return self._hashes <= other._hashes and self.shops.keys() <= other.shops.keys()
+        """Whether the other list suppresses everything that this one does."""
+        return self._hashes <= other._hashes and all(other.covers(shop, until) for shop, until in self.shops.items())
 
     def hash(self, shop: str, identifier: Identifier) -> str:
         """The keyed hash of an identifier of a shop."""

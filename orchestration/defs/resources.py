@@ -68,6 +68,7 @@ class Warehouse(dg.ConfigurableResource):
             WarehouseBusy: another run holds it.
             DataFolderError: the folder cannot be written.
             WarehouseDamaged: the warehouse is damaged, and this run is not a full rebuild.
+            WarehouseUnusable: the warehouse cannot be opened for another reason.
         """
         run = context.run
         self._is_complete_run = run.job_name in COMPLETE and not run.asset_selection and not run.parent_run_id

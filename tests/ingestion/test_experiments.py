@@ -190,6 +190,15 @@ MISTAKES = {
     ),
     "holdout is reserved": (EXPERIMENT.replace("cold-start", "holdout"), "the name holdout is reserved"),
     "two holdouts": (HOLDOUT * 2, "a.myshopify.com has several holdouts"),
+    "holdout below one bucket": (
+        HOLDOUT.replace("0.05", "0.00004"),
+        "share is 0.00004: the holdout or the rest would get less than one of 10,000 buckets",
+    ),
+    "holdout of all but a bucket": (HOLDOUT.replace("0.05", "0.99999"), "less than one of 10,000 buckets"),
+    "layer_share below one bucket": (
+        layered(EXPERIMENT, "page", 0.3) + layered(OTHER, "page", "0.00004"),
+        "Layer page: an experiment would get less than one of 10,000 buckets: raise its layer_share.",
+    ),
     "holdout of everyone": (HOLDOUT.replace("0.05", "1"), "Holdout of a.myshopify.com: share is 1"),
     "single brackets": (EXPERIMENT.replace("[[experiments]]", "[experiments]"), "write [[experiments]], once for each"),
     "outside": ('shop = "a"\n' + EXPERIMENT, "'shop' is outside an experiment"),

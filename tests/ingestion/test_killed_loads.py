@@ -16,6 +16,7 @@ from dlt.extract.storage import ExtractStorage
 
 from ingestion.data_folder import landing_folder, warehouse_file, workspace
 from ingestion.landing import sealed_files
+from ingestion.quarantine import put_aside_events
 from ingestion.sources.pixel import pixel_source
 from ingestion.warehouse import archive_loaded, not_loaded, open_pipeline
 from tests import landing_files
@@ -223,3 +224,23 @@ def test_without_the_archive_rows_are_deduplicated_and_the_ledger_counts_them(da
     assert found["ledger"] == [(2, 1)] * COPIES + [(1, 1), (0, 1), (2, 0), (2, 1), (2, 1)]
     assert found["events"] == [(index,) for (index,) in whole["events"] if index not in (8, 10, 11)]
     assert len(found["lines"]) == len(files) - 1
+
+
+def test_without_the_archive_all_events_put_aside_stay(tmp_path):
+    land(tmp_path, line(0), line(1), line(2), b"no envelope\n")
+    load(tmp_path)
+    with duckdb.connect(str(warehouse_file(tmp_path))) as connection:
+        connection.execute("create schema staging")
+        connection.execute(
+            "create table staging.stg_pixel__events as select *, index as request_index, "
+            "json_extract_string(event, '$.id') as event_key from raw_pixel.events"
+        )
+    assert put_aside_events(warehouse_file(tmp_path), ["e0", "e1"], "it fails a test") == 2
+    for part in (landing_folder(tmp_path) / "archive").rglob("*.zst"):
+        part.unlink()
+    whole = raw(tmp_path)
+    with duckdb.connect(str(warehouse_file(tmp_path))) as connection:
+        connection.execute("insert into raw_pixel.unreadable_lines from raw_pixel.unreadable_lines")
+    load(tmp_path)
+    assert raw(tmp_path) == whole
+    assert len(whole["lines"]) == 3

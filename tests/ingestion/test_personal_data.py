@@ -8,6 +8,7 @@ import html
 import itertools
 import json
 import re
+import time
 import unicodedata
 from collections import Counter
 from urllib.parse import unquote
@@ -20,6 +21,7 @@ from hypothesis import strategies as st
 
 from ingestion.collector.harmless import is_harmless
 from ingestion.collector.personal_data import REMOVAL_RULES, redact_body, strip_json, without_personal_data
+from ingestion.collector.personal_rules import RULES
 from ingestion.collector.personal_text import clean_text
 from tests.ingestion.test_collector import running
 from tests.odd_events import odd_events
@@ -112,6 +114,69 @@ def test_events_that_are_not_decoded_are_untouched_by_all_rules(shop):
         assert len(harmless) > 1000
         wrong = [body for body in harmless if not is_untouched_by_all_rules(body)]
         assert wrong == [], repeats
+
+
+# How a match of each rule begins; text that may belong to it follows, without end.
+BEGINNINGS = {
+    "url_credentials": "://a",
+    "email": " a@b",
+    "token_by_form": " eyJaaaaaaaa",
+    "account_path_token": "/account/reset",
+    "path_token": "/verify_a",
+    "order_status_token": "/orders/",
+    "iban": " de12",
+    "phone_international": " +",
+    "phone_00": " 00 1",
+    "phone_north_america": " (555)",
+    "phone_national": " (030",
+    "phone_grouped": " (030)",
+    "phone_after_word": "tel",
+    "card": " 4111",
+    "ip_v4": " 1.",
+    "ip_v6": " 1:",
+    "searched_phone": " 0",
+    "searched_card": " 4111",
+    "searched_iban": " de12",
+    "titles": "hi, a",
+}
+CONTINUATIONS = (
+    " ",
+    "a",
+    "1",
+    " 1",
+    " a",
+    " me",
+    "-",
+    "a-",
+    ".",
+    "a.",
+    "1.",
+    ":",
+    "1:",
+    "/",
+    "\t",
+    "@",
+    "a@b.",
+    "+1 ",
+    "hi, ",
+)
+
+
+@pytest.mark.parametrize("rule", BEGINNINGS)
+def test_work_of_each_rule_grows_in_proportion_to_the_text(rule):
+    """A ratio of processor times, not a time: 4 for linear work, 16 for quadratic."""
+    texts = [*RULES["texts"], *RULES["searches"]["texts"], {"rule": "titles", "find": RULES["titles"]["find"]}]
+    rules = {one["rule"]: re.compile(one["find"], re.IGNORECASE) for one in texts}
+    assert rules.keys() == BEGINNINGS.keys()
+
+    def work(characters: int) -> float:
+        began = time.thread_time()
+        for more in CONTINUATIONS:
+            for text in (BEGINNINGS[rule] + more * (characters // len(more)) + end for end in ("!", "\u00dfx")):
+                rules[rule].sub("", text)
+        return time.thread_time() - began
+
+    assert min(work(30_000) / work(7_500) for _ in range(2)) < 8
 
 
 def test_removals_are_counted_by_rule():

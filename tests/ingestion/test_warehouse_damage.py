@@ -9,7 +9,7 @@ import textwrap
 import duckdb
 import pytest
 
-from ingestion.warehouse_damage import WarehouseDamaged, check_warehouse, put_aside_if_damaged
+from ingestion.warehouse_damage import WarehouseDamaged, WarehouseUnusable, check_warehouse, put_aside_if_damaged
 
 # What a killed process leaves: changes in the log only, or free blocks that the file does not have yet.
 KILLED = {
@@ -70,4 +70,31 @@ def test_cut_warehouses_are_named_with_the_remedy_and_put_aside(warehouse, kept)
 def test_a_file_that_is_no_database_is_damaged(warehouse):
     warehouse.write_bytes(bytes(range(256)) * 1000)
     with pytest.raises(WarehouseDamaged, match="not a valid DuckDB database"):
+        check_warehouse(warehouse)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        duckdb.IOException('IO Error: Cannot open file "warehouse.duckdb": Permission denied'),
+        duckdb.IOException("IO Error: Trying to read a database file with version number 99"),
+        duckdb.OutOfMemoryException("Out of Memory Error: failed to allocate data"),
+    ],
+)
+def test_a_warehouse_that_cannot_be_opened_for_another_reason_stays_in_place(warehouse, monkeypatch, error):
+    def refuse(file):
+        raise error
+
+    monkeypatch.setattr("ingestion.warehouse_damage.connect", refuse)
+    with pytest.raises(WarehouseUnusable, match="remove the cause") as raised:
+        put_aside_if_damaged(warehouse)
+    assert str(error) in str(raised.value)
+    assert warehouse.exists()
+
+
+def test_a_changed_header_is_damage(warehouse):
+    content = bytearray(warehouse.read_bytes())
+    content[700:800] = b"\xff" * 100
+    warehouse.write_bytes(content)
+    with pytest.raises(WarehouseDamaged, match="Corrupt database file"):
         check_warehouse(warehouse)

@@ -10,6 +10,7 @@ import pytest
 from ingestion.collector import app
 from ingestion.collector.server import webhook_secrets
 from ingestion.collector.webhooks import TOPICS, is_signed
+from tests.collector_process import collecting
 from tests.ingestion.test_collector import running
 
 SECRET = b"hush"
@@ -93,6 +94,14 @@ def test_repeated_deliveries_are_stored_once(shop, tmp_path):
     statuses, kept = deliver(shop, tmp_path, delivery, delivery)
     assert (statuses, len(kept)) == ([200, 200], 1)
     assert deliver(shop, tmp_path, delivery)[1] == kept
+
+
+def test_collector_removes_what_a_killed_one_left_of_a_webhook(tmp_path):
+    (folder := tmp_path / "landing" / "webhooks" / "orders-create").mkdir(parents=True)
+    (left := folder / ".w-1.json-0123abcd").write_text('{"customer":')
+    (whole := folder / "w-2.json").write_text("{}")
+    with collecting(tmp_path):
+        assert not left.exists() and whole.exists()
 
 
 @pytest.mark.parametrize(

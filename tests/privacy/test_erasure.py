@@ -1,10 +1,13 @@
 """Erasure of people and shops: no trace of them is left, everything else stays, and they are kept out."""
 
 import base64
+import json
 import shutil
 from collections.abc import Callable, Iterable
+from datetime import date, timedelta
 from pathlib import Path
 
+import duckdb
 import msgspec
 import pyarrow as pa
 import pytest
@@ -12,16 +15,17 @@ import pytest
 from ingestion.data_folder import landing_folder, reports_folder
 from ingestion.landing import sealed_files
 from ingestion.privacy.erase import erase_everywhere, erase_pending, suppress
+from ingestion.privacy.export import export_pending, exports_folder, write_package
 from ingestion.privacy.identifiers import CLIENT, CUSTOMER, ORDER, TOKEN, Identifier
 from ingestion.privacy.proof import traces
 from ingestion.privacy.purge import purge
-from ingestion.privacy.requests import DONE, ERASE, new_request, read_requests
+from ingestion.privacy.requests import DONE, ERASE, EXPORT, Request, new_request, read_requests
 from ingestion.privacy.suppression import SuppressionListUnusable, Suppressions, privacy_folder
 from ingestion.shops import Shop, load_shops
 from orchestration.build_state import mark_for_rebuild
 from tests.conftest import PROJECT
 from tests.landing_files import land
-from tests.privacy.people import ANNA, BEN, CARA, OTHER_SHOP, PEOPLE, SHOP, SHOPS_FILE, Event, events
+from tests.privacy.people import ANNA, BEN, CARA, FIRST, OTHER_SHOP, PEOPLE, SHOP, SHOPS_FILE, Event, events
 from tests.warehouse import Warehouse, differences
 
 DEMO = "pixelnova-demo.myshopify.com"
@@ -37,7 +41,9 @@ ADMIN_ONLY = """
     where customer_id not in (select customer_id from core.orders where customer_id is not null)
     group by customer_id order by count(*) desc, customer_id limit 1
 """
+PACKED = ("raw_events", "core.orders", "core.user_profiles", "core.sessions")
 ANNA_HERSELF = Identifier(CUSTOMER, PEOPLE[ANNA].customer)
+SHARED_BROWSER = Identifier(CLIENT, PEOPLE[BEN].browsers[0])
 
 
 def copy_of(warehouse: Warehouse, folder: Path, shops: Path) -> Warehouse:
@@ -218,6 +224,37 @@ def test_guest_is_found_by_browser_or_order(people, shops, named):
     assert request.counts == {"events": 28, "clients": 1, "tokens": 4, "orders": 4}
 
 
+@pytest.mark.parametrize("name", [ANNA, BEN])
+def test_package_has_nothing_of_another_customer_of_a_shared_browser(people, name):
+    """Anna ordered last in the shared browser, so its visits are hers; checkouts there belong to whoever ordered."""
+    person, folder = PEOPLE[name], exports_folder(people.data) / name
+    browsers = {browser for browser in person.browsers if name == ANNA or browser not in PEOPLE[ANNA].browsers}
+    write_package(people.data, Request(name, SHOP, EXPORT, FIRST, [Identifier(CUSTOMER, person.customer)]), folder)
+
+    def is_theirs(event: Event) -> bool:
+        return event.person == name if "checkout" in event.body["data"] else event.body["clientId"] in browsers
+
+    packed = {table: json.loads((folder / f"{table}.json").read_text()) for table in PACKED}
+    received = {event["event"]["id"] for event in packed["raw_events"]}
+    assert received == {event.body["id"] for event in events(SHOP) if is_theirs(event)}
+    assert {order["customer_id"] for order in packed["core.orders"]} == {person.customer}
+    assert {profile["customer_id"] for profile in packed["core.user_profiles"]} == {person.customer}
+    assert {session["client_id"] for session in packed["core.sessions"]} == browsers
+    theirs, strangers = set(), set()
+    for event in events(SHOP):
+        (theirs if event.person == name else strangers).update(event.identifiers())
+    assert places(folder, [one.value for one in strangers - theirs]) == []
+
+
+def test_customer_named_with_a_shared_browser_is_erased_without_the_other_customer(people, shops):
+    new_request(people.data, SHOP, ERASE, [Identifier(CUSTOMER, PEOPLE[BEN].customer), SHARED_BROWSER])
+    erase_pending(people.data, shops, mark_for_rebuild)
+    suppressions = Suppressions(people.data)
+    assert suppressions.contains(SHOP, SHARED_BROWSER)
+    assert not suppressions.contains(SHOP, ANNA_HERSELF)
+    assert not suppressions.contains(SHOP, Identifier(CLIENT, PEOPLE[ANNA].browsers[0]))
+
+
 @pytest.mark.parametrize("incremental", [True, False])
 def test_where_tables_are_built_elsewhere_an_erasure_asks_for_a_full_build(people, shops, incremental):
     new_request(people.data, SHOP, ERASE, [Identifier(CLIENT, "nobody's")])
@@ -244,7 +281,13 @@ def test_late_events_and_replays_are_kept_out(without_anna, shops, shops_file, t
 def test_whole_shop_is_erased_and_the_other_is_kept(people, shops):
     for shop in (SHOP, OTHER_SHOP):
         reports_folder(people.data, shop).mkdir(parents=True)
+    packages = {
+        shop: exports_folder(people.data) / new_request(people.data, shop, EXPORT, [ANNA_HERSELF]).request_id
+        for shop in (SHOP, OTHER_SHOP)
+    }
+    assert export_pending(people.data) == 2
     erase(people, shops, whole_shop=True)
+    assert not packages[SHOP].exists() and packages[OTHER_SHOP].exists()
     assert not reports_folder(people.data, SHOP).exists() and reports_folder(people.data, OTHER_SHOP).exists()
     for table in people.tables():
         columns = people.table(f"select * from {table} limit 0")[0]
@@ -266,6 +309,33 @@ def test_an_older_copy_of_the_data_is_cleaned_by_the_list(everyone, without_anna
     restored.build()
     assert not differences(restored, without_anna, except_requests(restored))
     assert traces(restored.file, Suppressions(restored.data)) == []
+
+
+def test_restored_rows_of_a_shop_that_was_connected_again_stay(people, shops):
+    """They are newer than the shop's erasure, and the watermarks in the backup are past them."""
+    Suppressions(people.data).add_shop(SHOP, erased_at := FIRST + timedelta(days=30))
+    moments = {"before": erased_at - timedelta(hours=1), "after": erased_at + timedelta(hours=1)}
+    with duckdb.connect(str(people.file)) as connection:
+        for row, at in moments.items():
+            values = {"shop": SHOP, "row": row, "at": at}
+            connection.execute(
+                "insert into raw_shopify.products by name select $shop as shop, $row as id, $at as fetched_at", values
+            )
+            connection.execute(
+                "insert into raw_shopify.fetches by name select $shop as shop, $row as subject, $at as began_at, "
+                "'load' as _dlt_load_id, $row as _dlt_id",
+                values,
+            )
+        connection.execute("create schema kept")
+        for table, column in (("daily_shop", "local_date"), ("closed_days", "closed_until")):
+            days = [(SHOP, (at + timedelta(days=days)).date()) for days, at in enumerate(moments.values())]
+            connection.execute(f"create table kept.{table} (shop varchar, {column} date)")
+            connection.executemany(f"insert into kept.{table} values (?, ?)", days)
+    erase_everywhere(people.data, shops, mark_for_rebuild)
+    assert people.query("select id from raw_shopify.products") == [("after",)]
+    assert people.query("select subject from raw_shopify.fetches") == [("after",)]
+    for table in ("kept.daily_shop", "kept.closed_days"):
+        assert people.query(f"select * from {table}") == [(SHOP, date(2026, 11, 1))]
 
 
 def test_proof_finds_what_is_left(everyone, tmp_path, shops_file):
@@ -291,6 +361,15 @@ def test_list_without_its_key_is_refused(tmp_path):
     (privacy_folder(tmp_path) / "key").unlink()
     with pytest.raises(SuppressionListUnusable, match="key is missing"):
         Suppressions(tmp_path)
+
+
+def test_list_with_a_later_erasure_of_a_shop_is_not_within_an_older_one(tmp_path):
+    older, newer = Suppressions(tmp_path / "older"), Suppressions(tmp_path / "newer")
+    for suppressions in (older, newer):
+        suppressions.add_shop(SHOP, FIRST)
+    assert older <= newer and newer <= older
+    newer.add_shop(SHOP, FIRST + timedelta(days=1))
+    assert older <= newer and not newer <= older
 
 
 def test_requests_end_as_done(without_anna, shops):

@@ -1,8 +1,10 @@
 """Requests from Shopify's webhooks, and the package for a person, checked by an independent search of the archive."""
 
+import fcntl
 import json
 import re
 from datetime import timedelta
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -12,7 +14,7 @@ from ingestion.data_folder import landing_folder
 from ingestion.landing import archived_parts, read_lines
 from ingestion.privacy.export import export_pending, exports_folder, remove_packages
 from ingestion.privacy.files import erase_from_logs, erase_webhooks
-from ingestion.privacy.identifiers import CUSTOMER, ORDER, TOKEN, Identifier, identifier, of_event
+from ingestion.privacy.identifiers import CLIENT, CUSTOMER, ORDER, TOKEN, Identifier, identifier, of_event
 from ingestion.privacy.requests import (
     EXPORT,
     Request,
@@ -24,6 +26,7 @@ from ingestion.privacy.requests import (
     waiting_webhooks,
     write_request,
 )
+from ingestion.privacy.suppression import Suppressions
 from tests.conftest import PROJECT
 from tests.landing_files import RECEIVED_AT
 from tests.privacy.test_erasure import DEMO, RICHEST, copy_of
@@ -77,6 +80,38 @@ def test_repeated_delivery_is_one_request(tmp_path):
     assert len(read_requests(tmp_path)) == 1
 
 
+class Killed(BaseException):
+    """As by kill -9: nothing cleans up."""
+
+
+def test_what_killed_processes_left_of_webhooks_and_requests_is_removed(tmp_path, monkeypatch):
+    """Nothing else would find it, and it may name people. What a living process is writing stays."""
+
+    def die(path, target):
+        raise Killed
+
+    order = {"id": 82, "customer": {"id": 5}, "line_items": []}
+    assert not Suppressions(tmp_path)  # writes its key
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "replace", die)
+        for write in (
+            lambda: deliver(tmp_path, "orders/create", order),
+            lambda: new_request(tmp_path, SHOP, EXPORT, [Identifier(CUSTOMER, "5")]),
+        ):
+            with pytest.raises(Killed):
+                write()
+    living = landing_folder(tmp_path) / "webhooks" / "orders-create" / ".w-2.json-0123abcd"
+    with living.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        assert len(unfinished(tmp_path)) == 3
+        take_webhooks(tmp_path)
+        assert unfinished(tmp_path) == [living]
+
+
+def unfinished(data: Path) -> list[Path]:
+    return [path for path in data.rglob("*") if path.name.startswith(".w-") or path.suffix == ".tmp"]
+
+
 def test_shop_that_connects_again_is_fetched_again(tmp_path):
     write_request(tmp_path, Request("r", SHOP, "app/uninstalled", RECEIVED_AT))
     assert uninstalled_shops(tmp_path) == {SHOP}
@@ -89,6 +124,11 @@ def test_shop_that_connects_again_is_fetched_again(tmp_path):
     [
         (CUSTOMER, "gid://shopify/Customer/7100000000001", "7100000000001"),
         (CUSTOMER, 7100000000001, "7100000000001"),
+        (CUSTOMER, 7100000000001.0, "7100000000001"),
+        (ORDER, 2**53 + 1, "9007199254740993"),
+        pytest.param(ORDER, 10**400, None, id="too long"),
+        (ORDER, 1.5, None),
+        (ORDER, True, None),
         (CUSTOMER, "Z2lkOi8vc2hvcGlmeS9DdXN0b21lci83MTAwMDAwMDAwMDAx", "7100000000001"),
         (ORDER, "gid://shopify/Order/82?key=1", "82"),
         (ORDER, "0082", "82"),
@@ -99,6 +139,14 @@ def test_shop_that_connects_again_is_fetched_again(tmp_path):
 )
 def test_identifier_is_normalized_like_the_warehouse_does(kind, stated, value):
     assert identifier(kind, stated) == (value and Identifier(kind, value))
+
+
+@pytest.mark.parametrize("digits", [400, 30_000])
+def test_event_whose_order_id_is_too_long_keeps_its_other_identifiers(digits):
+    order = b'{"id": %s, "customer": {"id": 9007199254740993}}' % (b"1" * digits)
+    event = b'{"clientId": "c", "data": {"checkout": {"token": "t", "order": %s}}}' % order
+    expected = [Identifier(CLIENT, "c"), Identifier(TOKEN, "t"), Identifier(CUSTOMER, "9007199254740993")]
+    assert of_event(event) == expected
 
 
 @pytest.mark.parametrize("event", [b"", b"[]", b'{"data": {"checkout": 1}}', b'{"clientId": {}}', b"\xff", b'{"data":'])

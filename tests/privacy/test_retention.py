@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from ingestion.landing import archived_parts
-from ingestion.privacy.retention import DAILY, expire
+from ingestion.privacy.retention import DAILY, expire, raw_kept_since
 from ingestion.shops import ShopsFileError, load_shops
 from ingestion.warehouse import reset_ledger
 from orchestration.build_state import mark_for_rebuild
@@ -50,6 +50,18 @@ def test_daily_rows_of_closed_days_stay(everyone, expired):
     first = f"select min(local_date) from core.sessions where shop = '{SHOP}'"
     assert everyone.query(first) == [(date(2026, 10, 1),)]
     assert expired.query(first) == [(date(2026, 10, 4),)]
+
+
+def test_closed_days_are_kept_once_after_the_clock_went_back(everyone, shops_file, tmp_path):
+    copy = copy_of(everyone, tmp_path / "clock", shops_file)
+    for days in (0, -5, 1):
+        expire(copy.data, load_shops(shops_file), mark_for_rebuild, NOW + timedelta(days=days))
+        closed = max(days, 0)
+        assert copy.query("select closed_until from kept.closed_days") == [(date(2026, 10, 20) + timedelta(closed),)]
+    for table in (table.partition(".")[2] for table in DAILY):
+        kept = copy.query(f"select * from kept.{table}")
+        assert len(kept) == len(set(kept)), table
+    assert copy.query("select count(*) from kept.daily_shop") == [(20,)]
 
 
 def test_events_of_other_stores_stay(everyone, expired):
@@ -96,6 +108,20 @@ def test_late_event_of_a_closed_day_changes_no_number_and_expires(expired, shops
     assert late.query("select count(*) from raw_pixel.events where event::varchar like '%another%'") == [(0,)]
 
 
+def test_remaining_copy_of_an_expired_event_asks_for_a_full_build(everyone, shops_file, tmp_path):
+    """An event without a time expires by the time received, so a copy that was received later remains."""
+    copies = copy_of(everyone, tmp_path / "copies", shops_file)
+    rebuilt_at = []
+    for number, day in enumerate((0, 10)):
+        event = {"id": "copied", "name": "page_viewed", "clientId": "somebody", "timestamp": "soon"}
+        at = FIRST + timedelta(days=day)
+        land(copies.landing, [line(event, shop=SHOP, received_at=at, request_id=f"r-{number}")])
+        copies.load()
+        again = copy_of(copies, tmp_path / f"expired-{number}", shops_file)
+        expire(again.data, load_shops(shops_file), rebuilt_at.append, NOW)
+    assert rebuilt_at == [tmp_path / "expired-1" / "warehouse.duckdb"]
+
+
 def test_inactive_people_expire_and_their_orders_stay_without_them(everyone, shops_file, tmp_path):
     shops = [
         msgspec.structs.replace(shop, keep_events_days=None, keep_raw_days=None) for shop in load_shops(shops_file)
@@ -122,4 +148,14 @@ def test_days_are_checked(tmp_path, days):
     file = tmp_path / "shops.toml"
     file.write_text(SHOPS_FILE + f"keep_raw_days = {days}\n")
     with pytest.raises(ShopsFileError, match=r"keep_raw_days is .*write a whole number of days, 30 or more"):
+        load_shops(file)
+
+
+def test_days_beyond_the_calendar_are_refused(tmp_path):
+    file = tmp_path / "shops.toml"
+    file.write_text(SHOPS_FILE + "keep_raw_days = 36500\n")
+    [_, shop] = load_shops(file)
+    assert raw_kept_since([shop], NOW) == {OTHER_SHOP: date(1926, 11, 28)}
+    file.write_text(SHOPS_FILE + "keep_raw_days = 999999\n")
+    with pytest.raises(ShopsFileError, match=r"keep_raw_days is 999999: write at most 36500, or remove it"):
         load_shops(file)
