@@ -1,4 +1,4 @@
-"""A headless Chromium for tests, the servers that its pages use, and what happens where a tool is missing."""
+"""A headless Chromium for tests, servers for its pages, and the handling of missing tools."""
 
 import os
 import shutil
@@ -23,7 +23,7 @@ ARGUMENTS = [
 
 
 def missing(remedy: str) -> NoReturn:
-    """Skip a test that needs a tool. Under .ci/run, which installs the tools, it fails."""
+    """Skip a test whose tool is missing. Under .ci/run, which installs the tools, fail it."""
     if "PIXELNOVA_CI" in os.environ:
         pytest.fail(remedy)
     pytest.skip(remedy)
@@ -44,7 +44,7 @@ def chromium() -> Iterator[Any]:
 
 @contextmanager
 def running(app: Any) -> Iterator[int]:
-    """Serve an ASGI app on a free port of 127.0.0.1, which it yields."""
+    """Serve an ASGI app on a free port of 127.0.0.1; yields the port."""
     server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=0, log_level="error", ws="none"))
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()

@@ -11,7 +11,7 @@ from tests.conftest import PROJECT
 
 
 def start_collector(data: Path) -> tuple[subprocess.Popen, str]:
-    """Start a collector on a data folder by the command; its process and its URL, once it listens."""
+    """Start a collector for a data folder with the command; returns its process and URL once it listens."""
     process = subprocess.Popen(
         [sys.executable, "-m", "orchestration.cli", "--data", str(data), "collect", "--port", "0"],
         cwd=PROJECT,
@@ -24,7 +24,7 @@ def start_collector(data: Path) -> tuple[subprocess.Popen, str]:
 
 @contextmanager
 def collecting(data: Path) -> Iterator[str]:
-    """The URL of a collector on a data folder; it is stopped as by an operator."""
+    """Run a collector for a data folder; yields its URL. Stops it as an operator would."""
     process, url = start_collector(data)
     try:
         yield url

@@ -15,7 +15,7 @@ def differing_tables(one: Published, other: Published, without: dict[str, list[s
     """The number of rows per table that are in only one of the versions; equal tables are omitted.
 
     Args:
-        without: columns by table that are not compared.
+        without: columns to ignore, by table.
     """
     assert one.manifest.rows_by_table.keys() == other.manifest.rows_by_table.keys()
     with duckdb.connect() as connection:
@@ -40,9 +40,9 @@ def differing_tables(one: Published, other: Published, without: dict[str, list[s
 
 
 def differing_files(left: Path, right: Path) -> Iterator[str]:
-    """Published files that differ between data folders, apart from the version's name, and from DuckDB files.
+    """Published files that differ between data folders by more than the version's name.
 
-    Those are to be compared as tables.
+    Skips the manifest and the DuckDB file, whose tables `differing_tables` compares.
     """
     left, right = read_current(left).folder, read_current(right).folder
     names = {str(path.relative_to(folder)) for folder in (left, right) for path in folder.rglob("*") if path.is_file()}

@@ -1,4 +1,4 @@
-"""Shared fixtures: a folder with shops, the shared data, and runs of the real command."""
+"""Shared fixtures: the demo shop, the shared data, the real command, and the demo's warehouse."""
 
 import fcntl
 import gc
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 
 PROJECT = Path(__file__).resolve().parent.parent
 
-# A worker keeps large objects, such as the project of dbt; each collection would look through them.
+# Workers keep large objects, such as dbt's parsed project, which every collection would traverse.
 gc.set_threshold(50_000, 20, 100)
 
 
-# Slow files. They start first, so that no core waits for one of them at the end.
+# Slow files. They start first, so that the run does not end with one busy core.
 LONGEST = (
     *("test_incremental.py", "test_killed_refresh.py", "test_pipeline.py", "test_real_data.py", "test_eligibility.py"),
     *("test_killed_runs.py", "test_cli.py", "test_fence.py"),
@@ -40,7 +40,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """`--long`: tests of half an hour, for issues that require them. `--spark`: see the Makefile."""
+    """`--long`: tests that take half an hour, for issues that require them. `--spark`: see the Makefile."""
     parser.addoption("--long", action="store_true", help="try many streams of events, and stop after every model")
     parser.addoption("--spark", action="store_true", help="build on a Spark cluster of this machine")
 
@@ -91,7 +91,7 @@ def pixelnova() -> Callable[..., subprocess.CompletedProcess[str]]:
 
 @pytest.fixture(scope="session")
 def built_demo(tmp_path_factory: pytest.TempPathFactory) -> "Warehouse":
-    """The demo's warehouse of tests/questions.py, built once by whichever worker comes first; tests only read it."""
+    """The demo warehouse of tests/questions.py, built once by the first worker that needs it; tests only read it."""
     from tests.questions import demo_warehouse
     from tests.warehouse import Warehouse
 

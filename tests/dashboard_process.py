@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 from tests.conftest import PROJECT
 
 SHOWN = "[data-testid=stMetricValue], [data-testid=stDataFrame], [data-testid=stAlert]"
-# The status that a reader sees appears only some time after a run has begun.
+# The status shown on the page appears only some time after a run has begun.
 IDLE = "document.querySelector('[data-testid=stApp]').dataset.testScriptState === 'notRunning'"
 
 

@@ -1,8 +1,8 @@
 """Streams of awkward events, for testing that many runs give the same result as one.
 
-Provides a Hypothesis strategy: landing lines of three shops in three time zones, around midnights, changes of the
-clock and gaps of exactly half an hour; with copies, late arrivals, bots, people who share and change browsers, and
-experiments that they see before, during and after a phase; and with choices that they state and take back.
+Provides a Hypothesis strategy for events of three shops in three time zones, around midnight, clock changes and gaps
+of exactly half an hour. There are copies, late arrivals, bots, people who share and change browsers, exposures before,
+during and after a phase of an experiment, and consent that is given and withdrawn.
 """
 
 from dataclasses import dataclass, replace
@@ -105,7 +105,7 @@ REFERRERS = ["", "https://www.google.com/", "https://l.instagram.com/", "https:/
 
 @dataclass(frozen=True)
 class StreamEvent:
-    """One event, as drawn: numbers that choose from the lists above."""
+    """One drawn event; its numbers choose from the lists above."""
 
     shop: int
     client: int
@@ -163,7 +163,7 @@ def landing_lines(stream: list[StreamEvent]) -> list[bytes]:
 
 
 def _another(one: StreamEvent) -> StreamEvent:
-    """The variation of a copy: another kind of event, browser (or none), checkout and order."""
+    """How a copy differs: another kind of event, browser (or none), checkout and order."""
     name = NAMES[(one.product * 3 + one.token) % len(NAMES)]
     return replace(one, name=name, client=one.order - 1, token=one.token - 1, customer=-one.customer, order=one.product)
 
@@ -249,7 +249,7 @@ def _custom_data(one: StreamEvent) -> dict[str, Any] | None:
 
 
 def _exposure_data(one: StreamEvent) -> dict[str, Any]:
-    """Of a unit per browser, or now and then another; in the right variation, unless the product is the fifth."""
+    """One unit per browser, now and then another; in the right variation, except for product 5."""
     experiment = {1: "holdout", 2: "unknown", 3: "holdout"}.get(one.order, "lists")
     unit = f"unit-{one.client}-{one.token == 6}"
     is_second = assigned_bucket(experiment, unit) >= (4000 if experiment == "holdout" else 5000)
@@ -260,7 +260,7 @@ def _exposure_data(one: StreamEvent) -> dict[str, Any]:
 
 
 def _list_data(one: StreamEvent) -> dict[str, Any]:
-    """Few lists, so that several events are of the same one; some have no id."""
+    """Few lists, so that several events share one; some have no id."""
     data = {"request_id": f"list-{one.token}" if one.token >= 0 else None, "placement": f"place-{one.customer % 2}"}
     products = [one.product, one.product % 5 + 1, one.order]
     if one.name.endswith("_viewed"):

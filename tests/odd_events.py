@@ -1,4 +1,4 @@
-"""Events with one odd value each: every value of a valid event replaced by every odd value."""
+"""Events with one odd value each: each value of a valid event is replaced by each odd value in turn."""
 
 import copy
 from collections.abc import Iterator
@@ -84,7 +84,7 @@ def _made_to_collide(added: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 def _made_to_overflow(events: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-    """The largest price and the largest quantity, not yet multiplied."""
+    """The largest price and the largest quantity, without the amount that is their product."""
     added, completed = (
         copy.deepcopy(next(event for event in events if event["name"] == name))
         for name in ("product_added_to_cart", "checkout_completed")
@@ -103,7 +103,7 @@ _PRODUCT = {"id": "77", "title": "[/b] tricky [red]", "url": "/products/tricky"}
 
 
 def _paths(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
-    """The path of each value of a document; only a few of the page's, which are many and alike."""
+    """The path of each value in a document, but of the page's many similar values only a few."""
     if path:
         yield path
     if path[:2] in (("context", "window"), ("context", "navigator")) and len(path) > 2:

@@ -1,6 +1,6 @@
-"""Made-up personal data in every known place and spelling, each value with a mark that must not be found.
+"""Made-up personal data in every known place and spelling, in events, a webhook and broken bodies.
 
-Events, a webhook and broken bodies, each with its mark.
+Each value contains a mark that must not be found in what is stored.
 """
 
 import base64
@@ -15,7 +15,7 @@ _four_digits = itertools.cycle(range(5000, 9999))
 
 
 class Marked(NamedTuple):
-    """One body with personal data. marks: must not be found in what is stored, in lower case."""
+    """One body with personal data. marks: must not occur in what is stored, compared in lower case."""
 
     what: str
     body: Any
@@ -24,7 +24,7 @@ class Marked(NamedTuple):
 
 def event(data: Any = None, location: dict[str, Any] | None = None, **document: Any) -> dict[str, Any]:
     """A page view with these parts."""
-    number = "".join("abcdefghij"[int(digit)] for digit in str(next(_numbers)))  # a mark may consist of digits
+    number = "".join("abcdefghij"[int(digit)] for digit in str(next(_numbers)))  # not digits: marks may be
     page = {"href": "https://shop.example/", "pathname": "/", "search": "", **(location or {})}
     return {
         "id": f"e-{number}",
@@ -216,7 +216,7 @@ SEARCH_PLACES: dict[str, Callable[[str], dict[str, Any]]] = {
 
 
 def _objects() -> Iterator[tuple[str, Callable[[str], Any]]]:
-    """Events that have personal data by their shape."""
+    """Events whose structure shows that a value is personal."""
     yield "name of a customer", lambda m: event({"customer": {"id": "7", "name": m}})
     yield "tags of a customer", lambda m: event({"customer": {"id": "7", "tags": [m]}})
     yield "object in a customer", lambda m: event({"customer": {"id": "7", "defaultAddress": {"name": m}}})
@@ -361,7 +361,7 @@ def broken_bodies() -> list[Marked]:
 
 
 def order_webhook(word: str) -> dict[str, Any]:
-    """An order as Shopify's webhook has it, marked wherever personal data is."""
+    """An order as Shopify's webhook sends it, with the mark wherever there is personal data."""
     person = {"first_name": word, "last_name": word, "address1": word, "city": word, "zip": word, "name": word}
     return {
         "id": 4711,

@@ -1,4 +1,4 @@
-"""Finds SQL in models and macros that Spark accepts but computes otherwise than DuckDB, so that nothing would fail.
+"""Finds SQL in models and macros that Spark accepts but computes differently from DuckDB, so that nothing fails.
 
     python -m tests.portable_sql      print what it finds; exit code 1 if anything
 
@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 DBT_PROJECT = Path(__file__).resolve().parent.parent / "dbt_project"
-# The bodies for one engine.
+# Macro bodies for one engine.
 OF_ONE_ENGINE = {"compat.sql", "materializations.sql", "spark.sql", "spark_letters.sql", "spark_materializations.sql"}
 
 RULES = {
@@ -23,8 +23,8 @@ RULES = {
     "divides by a decimal: Spark's result is a decimal with few places; cast a side to double": (
         r"/\s*\d+\.\d|/\s*\{\{[^}]*\}\}\.\d|\b\d+\.\d+\s*/"
     ),
-    "round breaks ties otherwise in Spark: macro rounded": r"\bround\(",
-    "a quotient cast to a decimal is rounded otherwise in Spark: macro exact": (
+    "round breaks ties differently in Spark: macro rounded": r"\bround\(",
+    "a quotient cast to a decimal is rounded differently in Spark: macro exact": (
         r"\bcast\((?:(?!\bas\b).)*/.* as decimal"
     ),
     "Spark has no filter of window functions: count or sum a case expression": r"\bfilter\s*\(where.*\)\s*over\b",
@@ -40,7 +40,7 @@ RULES = {
     "percentile_disc is a double in Spark: cast it to the type of its input": r"(?<!cast\()\bpercentile_disc\(",
     "Spark's varchar has a length: {{ dbt.type_string() }}": r"\bas varchar\b",
 }
-QUOTE = "a doubled quote in a text is nothing in Spark: chr(39)"
+QUOTE = "a doubled quote in a literal disappears in Spark: chr(39)"
 _LITERAL = re.compile(r"'((?:[^'\n]|'')*)'")
 _JINJA_COMMENT = re.compile(r"\{#.*?#\}", re.DOTALL)
 _JINJA = re.compile(r"\{\{.*?\}\}|\{%.*?%\}", re.DOTALL)
@@ -61,7 +61,7 @@ def violations(sql: str) -> Iterator[tuple[int, str]]:
 
 
 def _blanked(pattern: re.Pattern[str], text: str) -> str:
-    """The text with spaces for what matches, line by line."""
+    """The text with matches replaced by spaces; line breaks stay."""
     return pattern.sub(lambda found: re.sub(r"[^\n]", " ", found[0]), text)
 
 

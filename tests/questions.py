@@ -65,7 +65,7 @@ def demo_lines() -> Iterator[bytes]:
 
 
 def lines_of(simulation: Simulation) -> Iterator[bytes]:
-    """The landing lines of simulated shoppers, as the collector would have written them, without refused consent."""
+    """The landing lines of shoppers who did not refuse consent, as the collector would have written them."""
     for number, delivery in enumerate(simulation.deliveries):
         if delivery.consent["analyticsProcessingAllowed"]:
             consent = msgspec.convert(delivery.consent, Consent)

@@ -1,4 +1,4 @@
-"""Adapters of public data sets to pixel events. They belong to the tests; the project includes none of the data."""
+"""Adapters from public data sets to pixel events, for tests. The project includes none of the data."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime

@@ -1,6 +1,6 @@
-"""Takes the screenshots of the documents: `make screenshots` runs the dashboard over the current data folder.
+"""Takes the screenshots for the docs: `make screenshots` runs the dashboard over the current data folder.
 
-Reads the published version, writes docs/screenshots. Chromium may reach this machine only.
+Reads the published version, writes docs/screenshots. Chromium may reach only this machine.
 """
 
 from pathlib import Path
@@ -42,7 +42,7 @@ def take(page: Page, url: str, file: Path) -> None:
 
 
 def main() -> None:
-    """Take all of them."""
+    """Take all screenshots."""
     FOLDER.mkdir(exist_ok=True)
     with dashboard(data_folder()) as address, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)

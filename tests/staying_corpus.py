@@ -1,4 +1,4 @@
-"""Data that resembles personal data but is needed for analysis: it must stay byte for byte.
+"""Data that resembles personal data but is needed for analysis: it must stay unchanged, byte for byte.
 
 Texts for any place, and values that may occur under `data` of an event.
 """

@@ -1,4 +1,4 @@
-"""The assignment of units to buckets: alike in Python, SQL and JavaScript, uniform, and independent between seeds."""
+"""The assignment of units to buckets: equal in Python, SQL and JavaScript, uniform, and independent between seeds."""
 
 import json
 import os
@@ -50,7 +50,7 @@ def macros(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def in_sql(macros):
-    """Buckets by the macro of dbt."""
+    """Buckets computed by the dbt macro."""
 
     def buckets(seed, units):
         with duckdb.connect() as connection:
@@ -64,7 +64,7 @@ def in_sql(macros):
 
 
 def in_javascript(seed, units):
-    """Buckets by the snippet's own functions: the first bucket whose range of one includes the unit."""
+    """Buckets computed by the snippet's own functions; `isAssigned` must agree with each."""
     if not shutil.which("node"):
         missing("Node is missing: apt-get install nodejs")
     source = SNIPPET.read_text()

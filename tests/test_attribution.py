@@ -1,4 +1,4 @@
-"""Attribution on random journeys: each model credits every order whole, and each touch its share.
+"""Attribution on random journeys: each model credits every order in full, and each touch with its share.
 
 Runs the compiled SQL of int_session_values and the marts above it on small tables, without a warehouse.
 """
@@ -53,7 +53,7 @@ class Session:
 
 @dataclass(frozen=True)
 class Order:
-    """An order of one of them or of an unknown person (2), perhaps in a session, which may be another person's."""
+    """An order by one of them or by an unknown person (2), perhaps in a session, possibly another person's."""
 
     journey: int
     day: int
@@ -114,7 +114,7 @@ def at(day: int, minute: int = 0) -> datetime:
 
 
 def touches(order: Order, known: list[Session]) -> Iterator[int]:
-    """The numbers of an order's touches, in order."""
+    """The numbers of an order's touches, by day."""
     found = [
         number
         for number, session in enumerate(known)

@@ -42,7 +42,7 @@ PEOPLE = {
     "lost the signal": ([(None, True), (None, False)], set()),
 }
 DAY = 24 * 60  # minutes
-CROWD = [f"crowd {number}" for number in range(8)]  # they make lists, and the rhythm of reorders
+CROWD = [f"crowd {number}" for number in range(8)]  # their visits give lists and reorder intervals
 
 
 def _lines(person: str, statements: list, products: str) -> list[bytes]:
@@ -119,7 +119,7 @@ def test_everybody_is_counted(built):
 
 
 def files_that_name(data: Path, *names: str) -> list[str]:
-    """The published files that name a person; the database has events and journeys of everybody."""
+    """The published files that name a person, except the database, which has everybody's events and journeys."""
     folder = read_current(data).folder
     files = [file for file in folder.rglob("*") if file.is_file() and file.suffix != ".duckdb"]
     assert len(files) > 10

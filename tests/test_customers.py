@@ -41,7 +41,7 @@ MISSED = 0.1  # of the orders' thank-you pages
 
 @dataclass(frozen=True)
 class Bought:
-    """One order of a person as of the end, with the values that follow from the definitions; amounts in cents."""
+    """One order as of the end, with the values that follow from the definitions; amounts in cents."""
 
     order: PlacedOrder
     is_seen: bool
@@ -75,7 +75,7 @@ class Bought:
 
 @dataclass(frozen=True)
 class Person:
-    """A regular with the visits that happened, and the orders in their sequence, without tests."""
+    """A regular with the visits that happened, and the orders in sequence, without test orders."""
 
     regular: Regular
     visits: Sequence[Visit]

@@ -1,6 +1,6 @@
 """Searches, collections, campaigns and lost demand, recomputed in plain Python from simulated shoppers.
 
-Some products sell out and come back. The same shoppers in a shop where they do not are what was truly missed.
+Some products sell out and come back. A second simulation, without stockouts, shows what was truly missed.
 """
 
 from collections import Counter, defaultdict

@@ -81,7 +81,7 @@ class Recomputed:
         }
 
     def _persons(self) -> dict[str, set[str]]:
-        """The browsers of each browser's person: those that gave the same customer."""
+        """By browser, all browsers of the same person: those that gave the same customer."""
         browsers = defaultdict(set)
         for event in self.events:
             if customer := event.get("data", {}).get("checkout", {}).get("order", {}).get("customer"):
@@ -236,7 +236,7 @@ start = 2026-01-01
 
 
 def test_holdout_recovers_the_planted_incremental_sales_and_attributed_sales_overstate_them(tmp_path):
-    """With half of the shop held out, so that few weeks have enough buyers, and lists that cause many purchases."""
+    """Half of the shop is held out, so that a few weeks have enough buyers, and lists cause many purchases."""
     shops_file = tmp_path / "shops.toml"
     shops_file.write_bytes((PROJECT / "shops.toml").read_bytes())
     experiments_file(shops_file).write_text(HOLDOUT)
@@ -260,5 +260,5 @@ def test_holdout_recovers_the_planted_incremental_sales_and_attributed_sales_ove
     )
     assert lower <= caused <= upper
     assert incremental > 0
-    # Attributed are amounts of products, without shipping and taxes.
+    # Attributed sales are product amounts, without shipping and taxes.
     assert attributed > 1.05 * sum(planted.values()) / 100

@@ -63,7 +63,7 @@ def test_every_column_of_a_mart_is_typed_and_described(model):
 
 
 def test_the_run_end_hook_finds_every_work_set():
-    """What grows from run to run is emptied where all was built, and so are the events received, which are large."""
+    """A complete build empties the tables that grow from run to run, and the received events, which are large."""
     project = yaml.safe_load((PROJECT / "dbt_project" / "dbt_project.yml").read_text())
     assert project["on-run-end"] == "{{ record_landing_files(results) }}"
     grows = {model.stem for model in MODELS if "incremental_strategy='append'" in model.read_text()}

@@ -1,4 +1,4 @@
-"""Every metric of the catalogue, by its formula and from the simulated shop's events and orders in plain Python."""
+"""Every metric of the catalogue, by its formula, against plain Python over the simulated events and orders."""
 
 from collections import Counter, defaultdict
 from dataclasses import dataclass
@@ -376,7 +376,7 @@ def test_an_additive_metric_is_the_sum_of_its_dates(built_demo, name):
 
 @pytest.mark.parametrize("metric", CATALOGUE.values(), ids=lambda metric: metric.name)
 def test_a_dimension_divides_a_metric(built_demo, metric):
-    """Every row has one value of each dimension, so that counts and sums of the values are those of all."""
+    """Every row has one value of each dimension, so that counts and sums of the values add up to the total."""
     store, period = Stores(built_demo.data).newest(), Period(*PERIODS["a week"])
     total = measure(store, DEMO_SHOP, metric.name, period)
     for name in metric.dimensions:
@@ -390,7 +390,7 @@ def test_a_dimension_divides_a_metric(built_demo, metric):
 
 
 def test_a_dimension_of_sessions_finds_the_session_of_every_row(built_demo):
-    """Also of those that begin before the period: it is a single day."""
+    """Also if the session began before the period, which is a single day."""
     day = PERIODS["a week"][0]
     found = measure(Stores(built_demo.data).newest(), DEMO_SHOP, "product_views", Period(day, day), ["channel"])
     joined = built_demo.query(

@@ -1,6 +1,6 @@
-"""The whole path: simulator ▶ collector ▶ landing files ▶ dlt ▶ dbt ▶ published files, by the command.
+"""The whole path, run by the command: simulator ▶ collector ▶ landing files ▶ dlt ▶ dbt ▶ published files.
 
-What the marts say is computed a second time here, in plain Python, from the landing archive.
+Recomputes the marts in plain Python from the landing archive.
 """
 
 import json
@@ -100,7 +100,7 @@ def test_the_data_folder_is_private(demo):
 
 
 def test_the_data_folder_holds_nothing_personal(demo):
-    """Of every kind of file; tests/ingestion/test_privacy_scan.py shows that each would be found."""
+    """Whatever the kind of file: tests/ingestion/test_privacy_scan.py shows that the scan finds data in each."""
     kinds = {file.suffix for file in files_of(demo.data)}
     assert {".zst", ".duckdb", ".parquet", ".json", ".ndjson", ".db", ".log", ".pickle"} <= kinds
     assert scan(demo.data) == []
@@ -477,7 +477,7 @@ def test_rebuild_from_the_archive_with_duplicates_changes_no_number(demo, pixeln
         "select table_schema || '.' || table_name from information_schema.columns where column_name = 'computed_at'",
     )
     without = {table: ["computed_at"] for (table,) in dated}
-    # Phases that still run last until the newest event was received.
+    # Running phases last until the newest event was received.
     without |= {"experiments.results": ["days_needed"], "experiments.verdicts": ["days", "days_needed", "sentence"]}
     differing = differing_tables(demo.published, again, without)
     # Somebody's week since the first exposure may have ended with the newest event.

@@ -1,4 +1,4 @@
-"""The check for SQL that two engines compute differently: it finds what it should, and the project is free of it."""
+"""The check for SQL that two engines compute differently: it finds planted violations, and none in the project."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The answers in docs/questions.md match the warehouse, and every column of it is described."""
+"""The answers in docs/questions.md match the warehouse, and every column of a mart is described."""
 
 import json
 

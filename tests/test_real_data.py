@@ -1,6 +1,6 @@
 """Real data through the whole path: captured pixel payloads, UCI Online Retail, and clicks of RSC15.
 
-Each data set is a separate shop in one warehouse; the content of the marts is computed a second time from its files.
+Each data set is a separate shop in one warehouse; the marts are recomputed from its files.
 """
 
 import json
@@ -276,7 +276,7 @@ def test_online_retail_attributed_sales_equal_pandas_by_every_model(real, retail
 
 
 def test_online_retail_sales_of_the_month_after_a_first_visit_equal_pandas(real, retail_orders):
-    """Of the day on which most customers order for the first time: every order is a separate session here."""
+    """For the day with the most first orders; every order is a separate session here."""
     known = retail_orders.dropna(subset="customer")
     day = known.groupby("customer")["date"].min().mode()[0]
     customers = known[known["date"] == day]["customer"].unique()

@@ -1,4 +1,4 @@
-"""Upgrading: a warehouse that the previous release made, refreshed by this checkout without manual steps."""
+"""Upgrading: this checkout refreshes a warehouse of the previous release without manual steps."""
 
 import hashlib
 import io
@@ -33,7 +33,7 @@ from tests.warehouse import Warehouse, differences
 
 _RELEASE = re.compile(r"^## \d+\.\d+\.\d+ \(.*, commit ([0-9a-f]{40})\)$", re.M)
 HISTORY = "recommendations.evaluation_history"
-OF_RUNS = {"operations.loads", "operations.fetches", HISTORY}  # tables about the runs, which were not the same
+OF_RUNS = {"operations.loads", "operations.fetches", HISTORY}  # tables about the runs, which differ
 END = f"{datetime.now(UTC) - timedelta(days=1):%Y-%m-%d}"  # lists use the days before the last received event
 
 
@@ -66,7 +66,7 @@ def shopify(shop: Shop, monkeypatch) -> None:
 
 
 def until(days_ago: int) -> str:
-    """An end of a simulation, days before END."""
+    """The end of a simulation, this many days before END."""
     return f"{datetime.fromisoformat(END) - timedelta(days=days_ago):%Y-%m-%d}"
 
 

@@ -1,4 +1,4 @@
-"""A warehouse for tests: landing files ▶ dlt ▶ dbt in this process, without Dagster, and what its tables hold."""
+"""A warehouse for tests: landing files ▶ dlt ▶ dbt in this process, without Dagster, and queries of its tables."""
 
 import os
 from collections.abc import Sequence
@@ -55,7 +55,7 @@ class Warehouse:
     """A data folder with its shops; `load` and `build` are the two halves of a refresh."""
 
     def __init__(self, data: Path, shops: Path, load: bool = True) -> None:
-        """load: shops.toml, experiments.toml and empty tables of the other sources; False: the warehouse has them."""
+        """load: load shops.toml, experiments.toml and empty tables of other sources; False: they are loaded already."""
         data.mkdir(parents=True, exist_ok=True)
         self.data, self.landing, self.file = data, landing_folder(data), warehouse_file(data)
         if not load:
@@ -76,7 +76,7 @@ class Warehouse:
         archive_loaded(sealed, self.data)
 
     def build(self, *arguments: str, env: dict[str, str] | None = None, with_tests: bool = False) -> Any:
-        """Run dbt's seeds and models, and data tests if asked; the result of each by its name.
+        """Run dbt's seeds and models, and data tests if asked; returns the result of each.
 
         Raises:
             AssertionError: one of them failed.
@@ -150,7 +150,7 @@ def differences(one: Warehouse, other: Warehouse, tables: Sequence[str] | None =
         for name in names:
             rows = []
             for here, there in (("one", "other"), ("other", "one")):
-                # A view names its tables without their database, so that it is read in its own.
+                # A view names its tables without a database, so it is read while its own database is in use.
                 for database in (here, there):
                     connection.execute(f"use {database}")
                     connection.execute(

@@ -28,7 +28,7 @@ PAGES = ("overview", "funnel", "products", "visitors", "journeys", "recommendati
 ROUNDS = 3
 SECONDS = 300
 SLOWEST = 5  # shown by name
-# Streamlit says the state of the script in an attribute.
+# Streamlit exposes the state of the script in an attribute.
 COUNT_RUNS = """() => {
     const app = document.querySelector('[data-testid=stApp]');
     window.runsEnded = 0;
@@ -38,7 +38,7 @@ COUNT_RUNS = """() => {
 
 
 def page_seconds(browser: Browser, url: str) -> tuple[float, float]:
-    """How long a page takes in a new tab, and after another device was chosen in it."""
+    """How long a page takes in a new tab, and again after another device is chosen."""
     context = browser.new_context(viewport={"width": 1280, "height": 900})
     context.route("**/*", loopback_only)
     page = context.new_page()

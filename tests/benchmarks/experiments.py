@@ -1,7 +1,7 @@
-"""Measures what recommendations' effectiveness and experiments add to a full build of 3 million events.
+"""Measures what the effectiveness of recommendations and experiments add to a full build of 3 million events.
 
 A tenth of the events are exposures to an experiment; some of the exposed sessions see lists and click in them. Sums
-the times of the models that only these questions need and of the results, and compares them with the rest.
+the times of the models that only these two need and of the results, and compares them with the rest.
 """
 
 import argparse

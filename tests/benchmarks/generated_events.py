@@ -1,4 +1,4 @@
-"""Generates landing files with millions of events, using DuckDB, for the benchmark of the warehouse.
+"""Generates landing files with millions of events, using DuckDB, for benchmarks.
 
 Takes a number of events, writes sealed landing files in the order of receipt. One shop has about 10,000 events a day,
 so more events mean a longer history. Sessions have about seven events; a third are of returning clients, 10 % have a

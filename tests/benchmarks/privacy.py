@@ -1,6 +1,6 @@
-"""Measures erasures on a history of a million events, beside one refresh with little news and one full build.
+"""Measures erasures on a history of a million events, compared with a refresh of few events and a full build.
 
-Each step runs like the benchmark of the warehouse's: load and build, without Dagster and publication.
+Each step runs as in the warehouse benchmark: load and build, without Dagster and publication.
 """
 
 import argparse
@@ -57,7 +57,7 @@ def erase(warehouse: Warehouse, customers: list[str]) -> Figures:
 
 
 def measure(work: Path) -> Figures:
-    """One history, a refresh with little news, a package for a person, then the erasures."""
+    """One history, a refresh of few events, an export for one person, then the erasures."""
     warehouse = Warehouse(work / "data", PROJECT / "shops.toml")
     _, news = write_landing_files(warehouse.landing, work / "later", [EVENTS, NEWS])
     found: Figures = {"events": EVENTS, "full": run(warehouse)}

@@ -170,7 +170,7 @@ def clicks(name: str) -> list[tuple[str, list[str]]]:
 
 
 def next_clicks() -> list[tuple[str, list[str], str]]:
-    """Every event of a test session but its first: (case, previous views, following views)."""
+    """Every event of a test session except the first: (case, previous views, next view)."""
     return [
         (f"{session}/{place}", views[:place], views[place])
         for session, views in clicks("test")
@@ -513,7 +513,7 @@ def new_products(lines: Any) -> dict[str, set[str]]:
 def shown_hits(found: Iterable[tuple[set[str], list[str]]]) -> Figures:
     """HR and recall at 10 of (bought, shown).
 
-    recall: of all that was bought; recall_at_most_10: of as many of it as could have been shown.
+    recall: of all products bought; recall_at_most_10: of as many of them as could have been shown.
     """
     pairs = [(wanted, len(wanted.intersection(shown[:SHOWN]))) for wanted, shown in found]
     return {
@@ -580,7 +580,7 @@ def retail_baskets(data: Path, lines: Any) -> Figures:
 def retail_customers(data: Path, lines: Any) -> Figures:
     """Compare EASE with the profiles of personal lists, popularity and `implicit` on the same interests.
 
-    Who has no interests (all of their orders are wholesale) is shown what is popular, by all of them.
+    Customers without interests (all of their orders are wholesale) are shown popular products by every method.
     """
     import duckdb
     import numpy as np

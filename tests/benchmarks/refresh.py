@@ -1,7 +1,7 @@
 """Measures what a refresh costs: the first one, one without changes, and one with few changes.
 
-Each command is a separate process; CPU seconds are those of its whole tree, user and system. Beside each refresh
-that builds, dbt alone builds the same state, from a copy of the data folder.
+Each command is a separate process; CPU seconds are those of its whole tree, user and system. For each refresh
+that builds, dbt alone also builds the same state, from a copy of the data folder.
 """
 
 import argparse
@@ -85,7 +85,7 @@ def large_round(events: int, work: Path) -> Figures:
 
 
 def ratios(demo: Figures, large: Figures | None) -> dict[str, float]:
-    """What is to be reached, as ratios within this run."""
+    """The target figures, as ratios within this run."""
     found = {
         "no news / first": demo["no_news"] / demo["first"],
         f"{NEWS} new events / first": demo["little_news"] / demo["first"],

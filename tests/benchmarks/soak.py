@@ -43,13 +43,13 @@ COMMAND = [sys.executable, "-m", "orchestration.cli"]
 # How much larger the last third may be than the first. The data grow all the while, and caches with them.
 MEMORY_GROWTH = 1.5
 VERSIONS_KEPT = 2  # few, so that they are removed while analysts, API and dashboard use them
-# Versions that readers hold, and one being written, beside those that are kept.
+# Versions that readers hold, and one being written, in addition to those that are kept.
 VERSIONS_IN_USE = 3
 
 
 @contextmanager
 def server(*arguments: str) -> Iterator[tuple[str, int]]:
-    """A server of the command; yields its address and process id."""
+    """Run a server with the command; yields its address and process id."""
     process = subprocess.Popen([*COMMAND, *arguments], cwd=PROJECT, stdout=subprocess.PIPE, text=True)
     try:
         line = next(line for line in process.stdout if "http://" in line)
@@ -92,7 +92,7 @@ def _size(path: Path) -> int:
 
 
 def bounds(samples: list[dict[str, float]], minutes: float) -> dict[str, dict[str, float]]:
-    """Of each sampled figure: median of the first and of the last third, growth a minute between these, maximum."""
+    """By sampled figure: medians of the first and of the last third, growth per minute between them, maximum."""
     third = max(1, len(samples) // 3)
     found = {}
     for name in samples[0]:
@@ -104,7 +104,7 @@ def bounds(samples: list[dict[str, float]], minutes: float) -> dict[str, dict[st
 
 
 def accounts(data: Path, load: Load, stored: int) -> dict[str, Any]:
-    """What became of the acknowledged events, after the collector has ended. lost, doubled: both must be 0."""
+    """Where the acknowledged events are after the collector has ended. lost and doubled must be 0."""
     waiting = [json.loads(bytes(decode_envelope(line).event))["id"] for line in _waiting_lines(data)]
     with duckdb.connect(str(warehouse_file(data)), read_only=True) as connection:
         loaded = [one for (one,) in connection.execute("select event_id from core.pixel_events").fetchall()]
@@ -131,7 +131,7 @@ def _waiting_lines(data: Path) -> Iterator[bytes]:
 
 
 def soak(data: Path, minutes: float, rate: float) -> dict[str, Any]:
-    """Run it all; the figures."""
+    """Run everything; returns the figures."""
     shop = load_shops(PROJECT / "shops.toml")[0]
     key = shop.ingest_keys[0]
     os.environ |= {"PIXELNOVA_DATA": str(data), "PIXELNOVA_DAGSTER": str(data / "dagster")}

@@ -1,4 +1,4 @@
-"""What happens to an installation during the soak: shoppers send events, analysts, programs and merchants read.
+"""The traffic of the soak: shoppers send events; analysts, programs and merchants read.
 
 Each counts what was answered and what failed.
 """
@@ -89,7 +89,7 @@ class Load:
             await asyncio.gather(*(sender(client) for _ in range(SENDERS)))
 
     async def _post(self, client: httpx.AsyncClient, url: str, body: bytes, request: dict[str, Any]) -> None:
-        """As the pixel does: again until it is answered."""
+        """Post as the pixel does: again, until the request is accepted."""
         while True:
             try:
                 answer = await client.post(url, content=body)
@@ -105,7 +105,7 @@ class Load:
 
 
 def write_bodies(file: Path, events: int) -> None:
-    """Write the request bodies of simulated shoppers, one a line, with at least so many events."""
+    """Write the request bodies of simulated shoppers, one per line, with at least this many events."""
     shop, seed, written = load_shops(PROJECT / "shops.toml")[0], 0, 0
     with file.open("wb") as output:
         while written < events:
@@ -116,7 +116,7 @@ def write_bodies(file: Path, events: int) -> None:
 
 
 def analyst(data: Path, stop: Any, results: Any, seed: int) -> None:
-    """Ask the published file, kept open for up to a minute while versions come and go; a process of its own."""
+    """Query the published file, kept open for up to a minute while versions come and go. Runs in its own process."""
     rng, reads = random.Random(seed), Reads()
 
     def ask_for(seconds: float) -> None:

@@ -1,4 +1,4 @@
-"""The dashboard and the alert rules use only metrics that are exposed, and every metric is a valid one."""
+"""The dashboard and the alert rules use only metrics that are exposed, and all metrics are valid."""
 
 import json
 import re

@@ -1,10 +1,10 @@
-"""Kills refreshes at seeded points, and compares what the next ordinary ones make of it with a rebuild.
+"""Kills refreshes at seeded points, and compares what the next ordinary refresh leaves with a rebuild.
 
     python -m tests.faults.killed_runs --points 200 --seed 7
 
-A chain is a data folder whose refreshes are killed one after the other, each with new events and orders; the last one
+A chain is a data folder whose refreshes are killed one after another, each with new events and orders; the last one
 is not killed, and must end as if none had been. Prints the seed, each chain, and how many kills hit each stage; exit
-code 1 if a chain ended otherwise.
+code 1 if a chain has a fault.
 """
 
 import argparse
@@ -42,12 +42,12 @@ WEIGHTS = {
     "other": 2,
 }
 assert WEIGHTS.keys() == set(STAGES)
-# The share of a rebuild's seams that later refreshes have, too: tables exist, and views are not built again.
+# The share of a rebuild's seams that later refreshes have: tables exist, and views are not built again.
 REPEATED = {"extract": 0.6, "load": 0.7, "models": 0.8, "archive": 0.4, "prune": 0.4}
 
 
 class Chain(NamedTuple):
-    """The outcome of a chain. hits: points at which a refresh was killed; the others ended before theirs."""
+    """The outcome of a chain. hits: points at which a refresh was killed; others ended before their point."""
 
     number: int
     points: Sequence[Point]
@@ -105,7 +105,7 @@ def _chain(number: int, points: Sequence[Point], folder: Path, rebuilt: Path) ->
 
 
 def _broken_version(data: Path) -> Iterator[str]:
-    """Readers see a whole version at any time."""
+    """Incomplete files of the current version: readers must always see a whole one."""
     try:
         published = read_current(data)
     except NothingPublished:
@@ -126,7 +126,7 @@ def rebuilt_store(folder: Path) -> Rebuilt:
 
 
 def report(chains: Iterable[Chain]) -> bool:
-    """Print the chains; whether they are all without a fault."""
+    """Print the chains; returns whether all are without a fault."""
     planned, hits, faults = Counter(), Counter(), 0
     for chain in chains:
         planned.update(point.stage for point in chain.points)

@@ -1,4 +1,4 @@
-"""`pixelnova refresh` in a process of its own, forked from one that has imported what a refresh imports.
+"""`pixelnova refresh` in a separate process, forked from one that has imported what a refresh imports.
 
 It runs the same `main` as the command. Only imports are saved: they take as long as a short refresh. dbt, its child
 process, starts as always.
@@ -29,12 +29,12 @@ def start_server() -> None:
 
 
 def refresh(data: Path, environment: Mapping[str, str], log: Path, *options: str) -> int:
-    """Run the command in a process group of its own; the exit code, -9 if it was killed. log: appended to."""
+    """Run the command in its own process group; returns the exit code, -9 if it was killed. Appends to the log."""
     return _in_a_process(_refresh, data, environment, log, options)
 
 
 def rebuild(data: Path, environment: Mapping[str, str], log: Path) -> int:
-    """Load, build and publish everything without the command and Dagster; the exit code. log: appended to."""
+    """Load, build and publish everything without the command and Dagster; returns the exit code. Appends to the log."""
     return _in_a_process(_rebuild, data, environment, log)
 
 

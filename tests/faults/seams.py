@@ -50,7 +50,7 @@ class Point(NamedTuple):
 
     @classmethod
     def parse(cls, text: str) -> "Point":
-        """The point that `str` has written."""
+        """Parse the text of `str(point)`."""
         stage, number, delay = text.split()
         return cls(stage, int(number), float(delay))
 

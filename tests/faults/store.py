@@ -1,4 +1,4 @@
-"""A small simulated store whose refreshes meet faults: what it sends, and what a data folder has after the last one."""
+"""A small simulated store for refreshes with faults: what it sends, and what must be in its data folder at the end."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -63,7 +63,7 @@ def all_lines() -> list[bytes]:
 
 
 class Store:
-    """A data folder, and the Admin API that its refreshes ask."""
+    """A data folder, and the Admin API that its refreshes query."""
 
     def __init__(self, data: Path) -> None:
         self.data = data
@@ -77,7 +77,7 @@ class Store:
                 (published_folder(data) / name / file).touch()
 
     def receive(self, part: int = 0, parts: int = 1) -> None:
-        """Let the events and orders of one of `parts` periods arrive, from 0."""
+        """Let the events and orders of one of `parts` periods arrive. part: its number, from 0."""
         lines = _share(all_lines(), part, parts)
         land(landing_folder(self.data), lines)
         self.admin.orders |= dict(_share(list(self._orders.items()), part, parts))
@@ -90,7 +90,7 @@ class Store:
 
 
 def environment(url: str) -> dict[str, str]:
-    """The environment of a refresh that asks the Admin API at this URL."""
+    """The environment of a refresh that queries the Admin API at this URL."""
     return {
         "PIXELNOVA_SHOPS": str(SHOPS_FILE),
         URL_VARIABLE: url,
@@ -152,7 +152,7 @@ def _not_as_published(data: Path) -> Iterator[str]:
 
 
 def _left_behind(data: Path) -> Iterator[str]:
-    """Files that killed processes left and nothing removes, or that wait for a hand."""
+    """Files that killed processes left and nothing removes, or that need manual steps."""
     left = [*published_folder(data).glob(f"{UNFINISHED}*"), *sealed_files(landing_folder(data)), *data.rglob("*.tmp")]
     left += [path for path in data.glob("dlt/*/load/normalized/*") if path.is_dir()]
     left += [workspace(data)] if workspace(data).exists() else []

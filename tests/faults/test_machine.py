@@ -53,7 +53,7 @@ def published(data: Path) -> str | None:
 
 
 def command(data: Path, url: str, *before: str, **variables: str) -> subprocess.CompletedProcess[str]:
-    """A refresh by the command in a process of its own, started by `before`."""
+    """Run the refresh command in a separate process, prefixed by `before`."""
     return subprocess.run(
         [*before, sys.executable, "-c", REFRESH],
         cwd=PROJECT,

@@ -201,7 +201,7 @@ def test_brackets_in_paths_are_not_markup(pixelnova, tmp_path, command):
 
 
 def test_only_the_terminal_module_prints_variable_text_as_markup():
-    """Whatever a command prints may contain a path or a name, and so brackets: `say` prints it as it is."""
+    """Whatever a command prints may contain a path or a name, and thus brackets: `say` prints it unchanged."""
     printing = re.compile(r"console\.print\(\s*f\"")
     files = [path for path in (PROJECT / "orchestration" / "cli").glob("*.py") if path.name != "terminal.py"]
     marked_up = {"experiments.py"}  # a green mark, and numbers

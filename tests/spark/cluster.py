@@ -41,7 +41,7 @@ class Cluster:
     pids: tuple[int, ...]
 
     def environment(self) -> dict[str, str]:
-        """The variables by which the dbt target `spark` finds it."""
+        """The variables from which the dbt target `spark` takes its address."""
         return {"PIXELNOVA_SPARK_HOST": "127.0.0.1", "PIXELNOVA_SPARK_PORT": str(self.port)}
 
     def stop(self) -> None:
@@ -55,7 +55,7 @@ class Cluster:
 
 
 def missing_tool() -> str | None:
-    """What has to be installed before a cluster can start; None if nothing."""
+    """What is missing to start a cluster, and how to install it; None if nothing."""
     if shutil.which("java") is None and "JAVA_HOME" not in os.environ:
         return "Java is missing: apt-get install openjdk-17-jre-headless"
     for package in ("pyspark", "snowpark_connect_deps_iceberg", "pyhive", "dbt.adapters.spark"):
@@ -72,7 +72,7 @@ def start(folder: Path, workers: int = 2, port: int | None = None) -> Cluster:
     """Start a cluster and wait until its Thrift server answers.
 
     Args:
-        folder: of tables, metastore and logs.
+        folder: for tables, metastore and logs.
         workers: each with one core and 1 GiB; 0: the Thrift server runs the tasks itself, on two cores.
         port: of the Thrift server; None: a free one.
 
@@ -152,7 +152,7 @@ def _metastore(folder: Path, port: int) -> list[str]:
 
 
 def _spawn(folder: Path, name: str, command: list[str]) -> int:
-    """Start a Spark class as a process group of its own; returns its pid."""
+    """Start a Spark class in its own process group; returns its pid."""
     found = importlib.util.find_spec("pyspark")
     assert found is not None and found.origin is not None
     home = Path(found.origin).parent

@@ -1,4 +1,4 @@
-"""A store whose few events reach what random ones seldom do: merges, shared browsers, replaced products, refusals."""
+"""A store whose few events reach what random ones rarely do: merges, shared browsers, replaced products, refusals."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -117,7 +117,7 @@ def _merges() -> Iterator[Event]:
 
 
 def _shared_browser() -> Iterator[Event]:
-    """Two customers at one browser, who stay two people, and a guest's checkout at it."""
+    """Two customers who share a browser but stay two people, and a guest's checkout in it."""
     for number, customer in enumerate((951, 952, 951, None)):
         at = BEGIN + timedelta(days=5, hours=number)
         yield _view(at, "shared", "1003")

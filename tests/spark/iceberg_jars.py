@@ -2,7 +2,7 @@
 
 The runtime in `snowpark-connect-deps-iceberg` lacks the copy of Jackson that Iceberg's own release contains. That copy
 is made here from Spark's Jackson, by renaming its packages within the class files. So this is Iceberg's runtime with
-another version of Jackson than released; a production cluster uses `org.apache.iceberg:iceberg-spark-runtime-3.5_2.12`.
+a different version of Jackson; a production cluster uses `org.apache.iceberg:iceberg-spark-runtime-3.5_2.12`.
 """
 
 import importlib.util

@@ -49,7 +49,7 @@ RULES = (
 
 @dataclass(frozen=True)
 class Stores:
-    """Their file, the demo's orders, and the landing lines of the first build and of each increment."""
+    """Their shops.toml, the demo's simulation, and the landing lines of the first build and of each increment."""
 
     shops: Path
     simulation: Simulation
@@ -57,7 +57,7 @@ class Stores:
     increments: list[list[bytes]]
 
     def warehouse(self, data: Path) -> Warehouse:
-        """A DuckDB warehouse with everything of the first build loaded."""
+        """A DuckDB warehouse, loaded with everything for the first build."""
         warehouse = Warehouse(data, self.shops)
         land(warehouse.landing, self.first)
         warehouse.load()

@@ -1,4 +1,4 @@
-"""`pixelnova refresh` publishes the same on Spark as on DuckDB: at first, then, and after an erasure."""
+"""`pixelnova refresh` publishes the same on Spark as on DuckDB: first, after an increment, and after an erasure."""
 
 import shutil
 from collections.abc import Callable
@@ -71,7 +71,7 @@ def test_an_increment(on_both, stores):
 def test_an_erasure_leaves_no_older_snapshot_and_duckdb_rebuilds_the_same(
     on_both, cluster, stores, pixelnova, tmp_path
 ):
-    """Compared with the same data folder after a change of engine: an erasure gives orders that remain random ids."""
+    """Compared with the same data folder after a change of engine: orders that remain get random ids in an erasure."""
     erased = on_both("privacy", "erase", "--shop", crafted_events.SHOP, "--customer", "900")[SPARK]
     with read_current(erased).connect() as marts:
         assert marts.execute("select count(*) from core.orders where customer_id = '900'").fetchall() == [(0,)]

@@ -1,6 +1,6 @@
 """The models on a cluster of two workers equal DuckDB's, row for row: a full build, increments, a kill and an erasure.
 
-`make test-spark` runs this; docs/spark-comparison.json is what it found last.
+`make test-spark` runs this and writes what it found to docs/spark-comparison.json.
 """
 
 import json
@@ -27,7 +27,7 @@ from tests.warehouse import DBT_PROJECT, STORED, Warehouse
 
 RECORD = DBT_PROJECT.parent / "docs" / "spark-comparison.json"
 HISTORIES = [f"intermediate.{name}" for name in STORED] + ["core.identity_map", "analytics.daily_shop"]
-# Models that attempts of one run have built when they are killed: some tables are of this run, some of the one before.
+# Models that each attempt of a run has built when it is killed: some tables are from this run, some from the previous.
 KILLED_AFTER = (5, 20, 35, 50, 65, 80, 95, 110, 125, 140)
 
 pytestmark = pytest.mark.spark
@@ -61,9 +61,9 @@ def built_equally(
     """Build on both engines, and compare.
 
     Args:
-        killed_after: kill Spark's first attempts when so many models are built.
-        is_same_run: False if Spark's run computes other rows to the same end: after a kill, or a full build instead of
-            an increment. Then the working tables of the run are not expected to be equal.
+        killed_after: kill Spark's first attempts after this many models each.
+        is_same_run: False if Spark's run computes other rows for the same result: after a kill, or in a full build
+            instead of an increment. Then the working tables of the run need not be equal.
     """
     warehouse.build(*RULES)
     spark.copy_raw_tables(warehouse)
@@ -80,7 +80,7 @@ def built_equally(
 
 
 def _written(spark: SparkWarehouse, table: str, after: int) -> dict[str, int]:
-    """What the snapshots since then added, marked as deleted and left."""
+    """The rows that the snapshots since then added and deleted, and those in the table."""
     snapshots = spark.snapshots(table, after)
     total = spark.server.query(f"select count(*) from {table}")[0][0]
 

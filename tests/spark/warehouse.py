@@ -17,7 +17,7 @@ from orchestration.spark_exchange import Spark, send_raw_tables
 from tests.spark.cluster import Cluster
 from tests.warehouse import DBT_PROJECT, Warehouse
 
-# What is kept between statements, and what the Python steps after dbt write.
+# Schemas without models, and tables that the Python steps after dbt write.
 NOT_MODELS = ("main", "scratch", "raw_%")
 WRITTEN_BY_PYTHON = ("recommendations.personal", "recommendations.evaluation_history", "experiments.results")
 WRITTEN_BY_PYTHON += ("experiments.sample_ratios", "experiments.verdicts")
@@ -33,7 +33,7 @@ class Differences:
 
     @property
     def empty(self) -> list[str]:
-        """Tables without rows, of which equality proves nothing."""
+        """Tables without rows, for which equality proves nothing."""
         return sorted(name for name, rows in self.rows.items() if not rows and name not in self.different)
 
     def summary(self) -> dict[str, Any]:
@@ -56,7 +56,7 @@ class SparkWarehouse:
         self.server = Spark("127.0.0.1", cluster.port, "tests")
 
     def copy_raw_tables(self, warehouse: Warehouse) -> None:
-        """Make DuckDB's raw tables tables of Spark's, in place of those of before."""
+        """Copy DuckDB's raw tables to Spark, in place of earlier copies."""
         send_raw_tables(self.server, warehouse.file, self.folder, everything=True)
 
     def build(self, *arguments: str, stop_after: int | None = None) -> str:

@@ -1,1 +1,1 @@
-"""Ordinary stores: inputs of real shops that once led to a wrong number. One refresh builds them all."""
+"""Ordinary stores: inputs from real shops that once led to a wrong number. One build covers them all."""

@@ -1,11 +1,11 @@
-"""Lands the events of every test module of this folder and builds them once, whichever worker comes first.
+"""Lands the events of all test modules in this folder and builds them once, in the first worker that needs them.
 
 A module `test_<topic>.py` has `EVENTS`, a list of pixel events; they belong to the shop `<topic>.myshopify.com`
 (Europe/Berlin, EUR, unless the module overrides it in `SHOP`, lines of TOML). `MORE_SHOPS` are further shops by domain,
 each with its lines of TOML and its events. `EXPERIMENTS` are its experiments, lines of TOML with `{shop}` for the
-domain. All are received at RECEIVED_AT; a module's own `RECEIVED_AT` names exceptions, by event id. Its tests ask
+domain. All are received at RECEIVED_AT; a module's own `RECEIVED_AT` names exceptions, by event id. Its tests call
 `store.query`, or read `published_stores`.
-Events pass through the collector's own parser, so that what it takes out is missing here too.
+Events pass through the collector's own parser, so what it removes is missing here too.
 """
 
 import fcntl
@@ -45,7 +45,7 @@ class Store:
 
 
 def _modules() -> dict[str, ModuleType | SimpleNamespace]:
-    """The test modules with events, by the domain of their shop; one with several shops comes several times."""
+    """The test modules with events, by shop domain; further shops have an entry of their own."""
     modules: dict[str, ModuleType | SimpleNamespace] = {}
     for path in sorted(Path(__file__).parent.glob("test_*.py")):
         module = importlib.import_module(f"tests.stores.{path.stem}")
@@ -105,7 +105,7 @@ def stores(tmp_path_factory: pytest.TempPathFactory) -> Warehouse:
 
 @pytest.fixture(scope="session")
 def published_stores(stores: Warehouse, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of the data folder of all shops with what Python adds to the marts, published."""
+    """A published copy of the data folder of all shops, with the tables that Python adds to the marts."""
     data = tmp_path_factory.mktemp("published_stores")
     warehouse = data / stores.file.name
     shutil.copy(stores.file, warehouse)

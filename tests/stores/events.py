@@ -1,4 +1,4 @@
-"""Short constructors of pixel events in Shopify's shapes; a test fills in only what it is about."""
+"""Short constructors of pixel events in Shopify's shapes; a test fills in only what matters to it."""
 
 from datetime import UTC, datetime, timedelta
 from itertools import count

@@ -36,7 +36,7 @@ EVENTS = [
     order("a", 35, 50, "USD"),
     *visit("a", 39.9, "three"),
     order("a", 39.9, 0.02),
-    order("a", 101, 30),  # in a session of its own; 90 days after the first one, but not 30
+    order("a", 101, 30),  # in its own session; 91 days after campaign one, 71 after campaign two
     order("a", 140, 7),  # too late for most
     *visit("b", 140, "one", "/pages/a"),
     order("b", 141, 9),
@@ -72,7 +72,7 @@ def test_every_model_sums_to_all_orders_and_sales(store, mart):
 
 
 def test_credits_follow_the_touches(store):
-    """Of the order of 50 USD: campaign one, direct, campaign two, and the direct session of the order."""
+    """The order of 50 USD has four touches: campaign one, direct, campaign two, and its own direct session."""
     found = store.query(
         "select local_date, "
         + ", ".join(f"{model}_sales" for model in MODELS)

@@ -63,7 +63,7 @@ MORE_SHOPS = {
     ),
 }
 
-# Of which nobody has seen anything.
+# An experiment that nobody has seen.
 EXPERIMENTS = f"""
 [[experiments]]
 shop = "{ONE_DAY}"

@@ -1,4 +1,4 @@
-"""Who has logged in by OIDC sees their own shop: with a provider's login, and with a signed cookie of Streamlit."""
+"""Users who log in by OIDC see only their own shop: through a provider's login, and by Streamlit's signed cookie."""
 
 import json
 import re
@@ -77,7 +77,7 @@ def address(published_stores, tmp_path) -> Iterator[str]:
 
 @pytest.fixture
 def open_as(chromium, address) -> Callable[..., str]:
-    """Opens the overview with this identity in the browser; returns its text once it has the awaited one."""
+    """Opens the overview in the browser with this identity; returns its text once the awaited text is shown."""
 
     def open_as(claims: dict | None, awaited: str | re.Pattern, shop: str = "", secret: str = SECRET) -> str:
         context = chromium.new_context()

@@ -1,6 +1,6 @@
 """Orders with line, order and shipping discounts, from senders with net and with gross line amounts.
 
-Each order is a client of its own; what its lines are worth is checked against its subtotal.
+Each order has its own client; the amounts of its lines are checked against its subtotal.
 """
 
 from decimal import Decimal
@@ -34,7 +34,7 @@ def line(price, quantity, final, *discounts, product=None) -> dict:
 
 
 def order(name, lines, subtotal, currency="USD", applications=None, **checkout) -> dict:
-    """A checkout_completed of a client of that name."""
+    """A checkout_completed event, with the order's name as the client."""
     amounts = {"subtotalPrice": {"amount": subtotal}} if subtotal is not None else {}
     named = {} if applications is None else {"discountApplications": applications}
     return {

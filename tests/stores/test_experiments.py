@@ -1,4 +1,4 @@
-"""Who is in an experiment, what is counted of it, and in which phase; the client id names the case."""
+"""Who is in an experiment, what counts, and in which phase; the client id names the case."""
 
 import shutil
 from collections import defaultdict
@@ -12,7 +12,7 @@ from ingestion.assignment import assigned_bucket
 from serving.experiments.results import write_results
 from tests.stores.events import cart_line, checkout, event
 
-# In the first phase, half of the units take part. Events are on November 20, in the second, give or take their minutes.
+# Half of the units take part in the first phase. Minute 0 of an event is noon of November 20, in the second phase.
 EXPERIMENTS = """
 [[experiments]]
 shop = "{shop}"
@@ -171,7 +171,7 @@ def test_every_unit_counts_or_is_left_out_with_its_reason(store):
 
 
 def metrics(store, name: str, phase: int = 2) -> dict[str, int | Decimal]:
-    """Those that are not 0."""
+    """The measures that are not 0."""
     columns = [f"{when}{column}" for when in ("", "earlier_") for column in MEASURED]
     [row] = store.query(
         f"select {', '.join(columns)} from experiments.unit_metrics where shop = '{{shop}}' and experiment = 'lists' "
@@ -223,7 +223,7 @@ def test_a_segment_is_that_of_the_entry(store):
 
 
 def test_sums_equal_those_of_the_units(store):
-    """Of ratio and mean, over all strata; nobody is above the cap here but the largest buyer of each."""
+    """For a ratio and a mean, over all strata; only the largest buyer of each is above the cap."""
     units = defaultdict(list)
     for *key, sales, orders, before, orders_before in store.query(
         "select phase, variation, sales, orders, earlier_sales, earlier_orders from experiments.unit_metrics "

@@ -135,7 +135,7 @@ def test_power_plans_from_the_shop_or_from_given_figures(published_stores, pixel
     own = pixelnova("--shops", str(shops), "power", data=published_stores).stdout
     assert "EUR" in own
     assert "the last 28 days of holdout.myshopify.com" in own
-    # Half a million visitors for 5 % of 2 %, as every table of sample sizes has it.
+    # Half a million visitors for 5 % of 2 %, as in every table of sample sizes.
     given = ("power", "--metric", "conversion", "--rate", "0.02", "--visitors-per-day", "1000", "--lift", "5")
     output = pixelnova(*given, data=tmp_path).stdout
     visitors = int(re.search(r"5% │ +([\d,]+)", output)[1].replace(",", ""))

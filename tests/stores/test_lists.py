@@ -37,7 +37,7 @@ def order(client: str, minute: float, number: str, product: Any, amount: float) 
 
 LISTED = [variant("1"), {"title": "without a product"}, variant("gid://shopify/Product/3"), variant("3"), 5]
 EVENTS = [
-    # One term in three forms, of which the second is a repetition.
+    # One term in three forms; the second repeats the first.
     search("a", 0, "Crème  brûlée", ("1", "2")),
     search("a", 1, " creme BRULEE ", (), "/search?q=x&page=2"),
     view("a", 2, "1", "/search", "?_pos=4&_sid=x&_ss=r"),
@@ -59,7 +59,7 @@ EVENTS = [
     view("d", 2, "1"),
     order("d", 3, "2", "3", 20),
     view("d", 4, "1", "https://elsewhere.example/collections/c"),
-    # From the list of an earlier page, twice the same product, and one that is not listed.
+    # From the list of an earlier page: one product twice, and one that is not listed.
     collection("e", 0, LISTED),
     view("e", 1, "1", "/collections/c"),
     view("e", 2, "1", "/collections/c"),

@@ -1,4 +1,4 @@
-"""A product that sells out and comes back, as the page's events say, and one that was never in stock."""
+"""A product that sells out and comes back, according to pixel events, and one that was never in stock."""
 
 from datetime import datetime, timedelta
 from decimal import Decimal

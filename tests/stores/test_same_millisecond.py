@@ -1,4 +1,4 @@
-"""Events of one millisecond are ordered by the page's counter."""
+"""Events in the same millisecond are ordered by the page's counter."""
 
 from tests.stores.events import cart_line, checkout, event, viewed
 

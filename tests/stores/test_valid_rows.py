@@ -1,4 +1,4 @@
-"""The dbt test `valid_rows` finds what it is for, and names the shop of the rows that fail."""
+"""The dbt test `valid_rows` finds invalid rows, and names their shop."""
 
 import json
 import shutil

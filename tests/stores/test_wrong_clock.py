@@ -1,4 +1,4 @@
-"""A landing line received in 2030 by a server with a wrong clock: the shop's as_of stays."""
+"""A landing line received in 2030 by a server with a wrong clock does not move the shop's as_of."""
 
 from datetime import UTC, datetime
 
