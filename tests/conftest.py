@@ -5,7 +5,7 @@ import gc
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,6 +28,17 @@ LONGEST = (
     *("test_incremental.py", "test_killed_refresh.py", "test_pipeline.py", "test_real_data.py", "test_eligibility.py"),
     *("test_killed_runs.py", "test_cli.py", "test_fence.py"),
 )
+
+
+# What concerns the tests themselves.
+OF_TESTS = {"PIXELNOVA_CI", "PIXELNOVA_CHROMIUM", "PIXELNOVA_SHARED_DATA"}
+
+
+def pytest_configure() -> None:
+    """Hide the developer's own data folder, shops, tokens and engine from all tests and fixtures."""
+    for name in list(os.environ):
+        if name.startswith("PIXELNOVA_") and name not in OF_TESTS:
+            del os.environ[name]
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -105,12 +116,3 @@ def built_demo(tmp_path_factory: pytest.TempPathFactory) -> "Warehouse":
             demo_warehouse(folder)
             (folder / "built").touch()
     return Warehouse(folder, PROJECT / "shops.toml", load=False)
-
-
-@pytest.fixture(autouse=True)
-def own_environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Hides the developer's own data folder, shops and tokens from tests."""
-    for name in list(os.environ):
-        if name.startswith("PIXELNOVA_") and name != "PIXELNOVA_SHARED_DATA":
-            monkeypatch.delenv(name)
-    yield

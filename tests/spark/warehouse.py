@@ -66,7 +66,7 @@ class SparkWarehouse:
             stop_after: kill dbt, with its connections, when this many models are built.
 
         Raises:
-            AssertionError: a model failed.
+            AssertionError: a model failed, or fewer than `stop_after` models were built.
         """
         target = self.folder / "target"
         folders = ["--project-dir", str(DBT_PROJECT), "--profiles-dir", str(DBT_PROJECT), "--target-path", str(target)]
@@ -92,7 +92,8 @@ class SparkWarehouse:
         process.stdout.close()
         code = process.wait()
         output = "".join(lines)
-        assert stop_after is not None or code == 0, re.sub(r"(?m)^\s+at .*\n", "", output)[-6000:]
+        expected = 0 if stop_after is None else -signal.SIGKILL
+        assert code == expected, re.sub(r"(?m)^\s+at .*\n", "", output)[-6000:]
         return output
 
     def rows_of(self, table: str) -> str:
