@@ -48,7 +48,9 @@ def _commit() -> str | None:
     """The commit of a clone, with `-dirty` if files were edited; None without a clone or git."""
     if not (PROJECT_ROOT / ".git").exists():  # git would search the parent folders
         return None
-    command = ["git", "-C", str(PROJECT_ROOT), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+    # The clone may belong to another user, as under systemd.
+    git = ["git", "-c", f"safe.directory={PROJECT_ROOT}", "-C", str(PROJECT_ROOT)]
+    command = [*git, "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
     try:
         done = subprocess.run(
             command, env={**os.environ, "GIT_OPTIONAL_LOCKS": "0"}, capture_output=True, text=True, timeout=10

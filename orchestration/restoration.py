@@ -60,11 +60,11 @@ def restore(source: Path, data: Path, shops_file: Path) -> Restored:
     make_data_folder()
     with warehouse_lock():
         _refuse_unless_empty(data, backup)
+        kept = _restore_configuration(folder / CONFIG, shops_file.parent)
         unfinished = data / RESTORING
         shutil.copytree(folder / DATA, unfinished)
         if backup.published is not None:
             (unfinished / "published" / CURRENT).symlink_to(backup.published)
-        kept = _restore_configuration(folder / CONFIG, shops_file.parent)
         erased_since = _join_privacy(data, unfinished)
         if erased_since:
             _erase_again(data, unfinished, load_shops(shops_file))
@@ -133,8 +133,14 @@ def _restore_configuration(source: Path, target: Path) -> list[Path]:
     for file in sorted(path for path in source.rglob("*") if path.is_file()):
         place = target / file.relative_to(source)
         if not place.exists():
-            place.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(file, place)
+            try:
+                place.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy2(file, place)
+            except OSError as error:
+                raise BackupError(
+                    f"{place} cannot be written ({error.strerror}): restore as a user who may, or name a shops.toml in "
+                    "another folder with --shops."
+                ) from error
         elif place.read_bytes() != file.read_bytes():
             kept.append(place)
     return kept

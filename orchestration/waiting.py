@@ -47,11 +47,11 @@ def waiting(data: Path, now: datetime) -> Waiting:
 
 
 def _failed_at(data: Path) -> datetime | None:
-    """When the last refresh began, if it failed or was killed. Call it while none runs."""
+    """When the last refresh failed, or when it began if it was killed. Call it while none runs."""
     last = last_run(data)
     if last is None or (last.ended_at is not None and last.error is None):
         return None
-    return datetime.fromisoformat(last.began_at)
+    return datetime.fromisoformat(last.ended_at or last.began_at)
 
 
 def _size(file: Path) -> int:

@@ -76,7 +76,7 @@ def _write(data: Path, report: WeeklyReport) -> Path:
             written.flush()
             os.fsync(written.fileno())
         unfinished.replace(path)
-    for old in sorted(folder.glob("*.html"))[:-KEPT_WEEKS]:
+    for old in set(sorted(folder.glob("*.html"))[:-KEPT_WEEKS]) - {file}:
         for suffix in (".txt", ".sent", ".sent-to", ".html"):
             old.with_suffix(suffix).unlink(missing_ok=True)
     return file

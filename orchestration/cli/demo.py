@@ -6,12 +6,13 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
+from ingestion.shops import load_shops
 from orchestration.cli.arguments import DEMO_SHOP, Days, End, Seed, chosen_shop
 from orchestration.cli.collector import send_simulation, simulation
 from orchestration.cli.refresh import print_summary, run_refresh
 from orchestration.cli.servers import check_ports, run_storefront
 from orchestration.cli.terminal import console, say, short
-from orchestration.settings import data_folder
+from orchestration.settings import data_folder, shops_file
 
 DEMO_TOKEN = "demo-token"
 
@@ -27,7 +28,7 @@ def demo(
     from ingestion.simulator.admin_store import AdminStore
     from ingestion.simulator.catalogue import build_catalogue
     from ingestion.sources.shopify_api import URL_VARIABLE
-    from ingestion.sources.shopify_token import token_variable
+    from ingestion.sources.shopify_token import client_id_variable, client_secret_variable, token_variable
     from orchestration.processes import collector_counts, running_collector
 
     if storefront:
@@ -42,6 +43,9 @@ def demo(
     store = AdminStore(shop.domain, build_catalogue(seed), simulated.orders, shop.currency)
     plus = Bucket(maximum=20_000, restore_rate=1000)  # the rate limit of the Shopify Plus plan
     with running_admin_api(AdminApi(store, DEMO_TOKEN, plus)) as api_url:
+        for other in load_shops(shops_file()):  # the simulated API must not receive the credentials of real stores
+            for variable in (token_variable, client_id_variable, client_secret_variable):
+                os.environ.pop(variable(other.domain), None)
         os.environ |= {URL_VARIABLE: api_url, token_variable(shop.domain): DEMO_TOKEN}
         refreshed = run_refresh()
     print_summary(refreshed)

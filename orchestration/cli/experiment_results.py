@@ -33,7 +33,8 @@ def experiments(
     from serving.published import read_current
 
     if context.invoked_subcommand is None:
-        console.print(experiment_tables(read_current(data_folder()), shop, segments))
+        domain = chosen_shop(shop).domain if shop else None
+        console.print(experiment_tables(read_current(data_folder()), domain, segments))
 
 
 def power(

@@ -43,19 +43,25 @@ def erase(
 ) -> None:
     """Erase a person, or a whole store, from tables, files and published versions, and block later data about them."""
     from ingestion.privacy.requests import ERASE, new_request, read_requests
-    from orchestration.cli.refresh import run_refresh
+    from orchestration.cli.refresh import NotAllFetched, run_refresh
 
     subject = _subject(shop, customer, client, order, everything)
     if everything and not yes:
         typer.confirm(f"Erase all data of {shop}? This cannot be undone.", abort=True)
     request = new_request(make_data_folder(), shop, ERASE, subject, whole_shop=everything)
-    run_refresh()
+    not_fetched = None
+    try:
+        run_refresh()
+    except NotAllFetched as error:  # after the erasure
+        not_fetched = error
     [done] = [one for one in read_requests(data_folder()) if one.request_id == request.request_id]
     names = {"events": "event", "clients": "browser", "tokens": "checkout", "customers": "customer", "orders": "order"}
     found = [(done.counts[kind], name) for kind, name in names.items() if done.counts.get(kind)]
     counts = ", ".join(f"{count:,} {name}{'s' * (count != 1)}" for count, name in found)
     what = counts or ("everything" if everything else "nothing (there was no data)")
     say(f"Erased: {what}. Request {done.request_id}.")
+    if not_fetched is not None:
+        raise not_fetched
 
 
 def export(

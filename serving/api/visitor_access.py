@@ -43,9 +43,9 @@ def why_refused(authorization: str, query: bytes, shop: str, secrets: VisitorSec
         secrets: accepted keys and app secrets.
         now: seconds since 1970.
     """
-    if not secrets:
-        return f"Visitors' lists are disabled: neither {KEY_VARIABLE} nor {SECRET_VARIABLE} is set."
     scheme, _, key = authorization.partition(" ")
+    if not secrets and not key.strip():
+        return f"Visitors' lists are disabled: neither {KEY_VARIABLE} nor {SECRET_VARIABLE} is set."
     if scheme.lower() == "bearer":
         given = key.strip().encode("utf-8", "replace")
         known = any(hmac.compare_digest(given, api_key) for api_key in secrets.api_keys)

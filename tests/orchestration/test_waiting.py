@@ -21,8 +21,10 @@ def seal(data, minutes_ago: float, megabytes: float = 0.001) -> None:
 
 
 def end_last_run(data, minutes_ago: float, ended: bool = True, error: str | None = None) -> None:
-    began = (NOW - timedelta(minutes=minutes_ago)).isoformat()
-    (data / LAST_RUN).write_text(json.dumps(LastRun("r", began, began if ended else None, error)._asdict()))
+    """Record a refresh that ended so long ago after an hour, or one that began then and was killed."""
+    then = NOW - timedelta(minutes=minutes_ago)
+    began, ended_at = (then - timedelta(hours=1), then.isoformat()) if ended else (then, None)
+    (data / LAST_RUN).write_text(json.dumps(LastRun("r", began.isoformat(), ended_at, error)._asdict()))
 
 
 def test_nothing_waits(tmp_path):

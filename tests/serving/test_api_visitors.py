@@ -119,6 +119,8 @@ def test_visitor_lists_are_disabled_without_secrets(published):
         assert answer.status_code == 401
         assert "PIXELNOVA_API_KEY" in answer.json()["error"]
         assert "pixelnova keys add --scope visitors" in answer.json()["remedy"]
+    answer = ask(f"{ROOT}/visitors/client-3", headers={"authorization": "Bearer revoked"})
+    assert answer.status_code == 401 and "invalid" in answer.json()["error"]
 
 
 def test_visitor_lists_have_no_cors_headers(ask):
