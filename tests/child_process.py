@@ -3,6 +3,7 @@
 import contextlib
 import os
 import signal
+import socket
 import subprocess
 import threading
 from collections.abc import Iterator, Sequence
@@ -35,3 +36,10 @@ def read_line(process: subprocess.Popen, seconds: float = 120) -> str:
         return process.stdout.readline()
     finally:
         timer.cancel()
+
+
+def free_port() -> int:
+    """A port of 127.0.0.1 for a server that cannot choose one itself."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]

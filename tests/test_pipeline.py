@@ -29,11 +29,11 @@ from ingestion.simulator.orders import PlacedOrder
 from ingestion.simulator.shoppers import simulate
 from serving.published import read_current
 from tests.comparison import differing_tables
+from tests.conftest import PROJECT
 from tests.privacy.test_erasure import places
 from tests.questions import questions
 from tests.warehouse import WORK_SETS
 
-PROJECT = Path(__file__).resolve().parent.parent
 DEMO_SHOP = "pixelnova-demo.myshopify.com"
 # Lists and rankings use the days before the last received event, which is today.
 END = f"{datetime.now(UTC) - timedelta(days=1):%Y-%m-%d}T00:00:00"

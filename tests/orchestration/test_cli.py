@@ -10,6 +10,8 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from pathlib import Path
 
 import httpx
 import pytest
@@ -33,6 +35,14 @@ def one_line_reason(done) -> str:
     assert message.startswith("pixelnova: ")
     assert "\n" not in message
     return message
+
+
+@contextlib.contextmanager
+def another_run(data: Path) -> Iterator[None]:
+    """Holds the warehouse, as a run does."""
+    with (data / "warehouse.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def every_command() -> list[str]:
@@ -171,8 +181,7 @@ def test_unreachable_admin_api_is_reported_and_everything_else_is_published(pixe
 
 @pytest.mark.parametrize("command", ["refresh", "publish"])
 def test_concurrent_run_is_refused(pixelnova, tmp_path, command):
-    with (tmp_path / "warehouse.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with another_run(tmp_path):
         assert "Another run is using" in one_line_reason(pixelnova(command, data=tmp_path, check=False))
 
 
@@ -180,8 +189,7 @@ def test_refused_refresh_keeps_the_log_of_the_active_run(pixelnova, tmp_path):
     log = tmp_path / "dagster" / "refresh.log"
     log.parent.mkdir()
     log.write_text("of the active run")
-    with (tmp_path / "warehouse.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with another_run(tmp_path):
         pixelnova("refresh", data=tmp_path, check=False)
     assert log.read_text() == "of the active run"
 
