@@ -8,6 +8,8 @@ from pathlib import Path
 
 import duckdb
 
+from ingestion.warehouse_connection import connect
+
 
 def put_aside_events(warehouse: Path, event_keys: Sequence[str], reason: str) -> int:
     """Move all copies of these events from the raw events to the quarantined lines; returns how many lines moved.
@@ -16,7 +18,7 @@ def put_aside_events(warehouse: Path, event_keys: Sequence[str], reason: str) ->
         event_keys: md5 of shop and event id, as in staging.
         reason: shown to analysts in operations.quarantined_events.
     """
-    with duckdb.connect(str(warehouse)) as connection:
+    with connect(warehouse) as connection:
         connection.execute("set timezone = 'UTC'")
         connection.begin()
         connection.execute(
@@ -53,7 +55,7 @@ def put_aside_shops(warehouse: Path, reasons: dict[str, str]) -> None:
     Args:
         reasons: by shop, shown to analysts in operations.shops_put_aside; empty includes every shop again.
     """
-    with duckdb.connect(str(warehouse)) as connection:
+    with connect(warehouse) as connection:
         connection.begin()
         connection.execute("delete from raw_shops.put_aside")
         for shop, reason in reasons.items():
@@ -67,7 +69,7 @@ def put_aside_shops(warehouse: Path, reasons: dict[str, str]) -> None:
 
 def shops_put_aside(warehouse: Path) -> dict[str, str]:
     """The shops left out of the build, each with the reason."""
-    with duckdb.connect(str(warehouse)) as connection:
+    with connect(warehouse) as connection:
         try:
             return dict(connection.execute("select shop, reason from raw_shops.put_aside order by shop").fetchall())
         except duckdb.CatalogException:  # nothing has been loaded yet

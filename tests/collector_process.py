@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from tests.child_process import read_line
 from tests.conftest import PROJECT
 
 
@@ -17,8 +18,9 @@ def start_collector(data: Path) -> tuple[subprocess.Popen, str]:
         cwd=PROJECT,
         stdout=subprocess.PIPE,
         text=True,
+        start_new_session=True,
     )
-    line = process.stdout.readline()
+    line = read_line(process)
     return process, line[line.index("http://") :].strip()
 
 

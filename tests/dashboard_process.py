@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from tests.conftest import PROJECT
+from tests.child_process import child_process, read_line
 
 SHOWN = "[data-testid=stMetricValue], [data-testid=stDataFrame], [data-testid=stAlert]"
 # The status shown on the page appears only some time after a run has begun.
@@ -24,15 +24,11 @@ def dashboard(data: Path, port: int = 0, **environment: str) -> Iterator[str]:
     """Serve a data folder; yields the address."""
     command = [sys.executable, "-m", "orchestration.cli", "--data", str(data), "dashboard", "--port", str(port)]
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("PIXELNOVA_")}
-    process = subprocess.Popen(
-        command, cwd=PROJECT, env={**inherited, **environment}, stdout=subprocess.PIPE, text=True
-    )
-    try:
-        address = process.stdout.readline().rpartition(" ")[2].strip()
+    with child_process(command, env={**inherited, **environment}, stdout=subprocess.PIPE) as process:
+        address = read_line(process).rpartition(" ")[2].strip()
         threading.Thread(target=process.stdout.read, daemon=True).start()
         assert address.startswith("http://127.0.0.1:"), address
         yield address
-    finally:
         process.terminate()
         process.wait(60)
 

@@ -6,7 +6,6 @@ import re
 import shutil
 import subprocess
 from collections import Counter
-from pathlib import Path
 from random import Random
 from uuid import UUID
 
@@ -18,9 +17,9 @@ from ingestion.assignment import BUCKETS, assigned_bucket
 from ingestion.experiments import assigned_variation, load_experiments
 from ingestion.shops import Shop
 from tests.browser import missing
+from tests.conftest import PROJECT
 from tests.warehouse import TARGET
 
-PROJECT = Path(__file__).resolve().parents[1]
 SNIPPET = PROJECT / "serving/storefront/pixelnova-recommendations.source.js"
 VECTORS = [("", "a"), ("cold-start", "5f6b9a1e-1234-4123-8123-123456789012"), ("holdout", "x" * 200)]
 SEED, OTHER_SEED = "cold-start", "holdout"

@@ -32,7 +32,7 @@ CHOICES = (
     {"period": "all", "compare": "no comparison", "channel": "email"},
     {"period": "28 days", "device": "mobile", "new_or_known": "new"},
 )
-LOADED_SECONDS = 120_000  # milliseconds, for a slow machine
+LOADED_SECONDS = 120  # for a slow machine
 
 
 @pytest.fixture
@@ -99,14 +99,15 @@ def test_the_page_the_api_and_sql_show_the_same_figures(page, built_demo, tmp_pa
 
 
 def test_visitors_are_counted_and_not_added(page, built_demo):
-    [(distinct, added)] = built_demo.query(
-        "select count(distinct journey_id), sum(visitors) from core.sessions "
-        "full join analytics.daily_shop using (shop, local_date) where not coalesce(is_bot, false)"
+    """Of several days, the daily visitors add up to more, because some return."""
+    [(counted, on_days)] = built_demo.query(
+        "select count(distinct journey_id), count(distinct (journey_id, local_date)) "
+        "from core.sessions where not is_bot"
     )
+    [(added,)] = built_demo.query("select sum(visitors) from analytics.daily_shop")
     shown = page(period="all")
     visitors = next(card.value for card in shown.metric if card.label == "Visitors")
-    [(counted,)] = built_demo.query("select count(distinct journey_id) from core.sessions where not is_bot")
-    assert visitors == f"{counted:,}" and distinct == counted < added
+    assert visitors == f"{counted:,}" and counted < on_days == added
 
 
 def test_every_figure_has_its_definition_sql_and_csv(page):
@@ -225,7 +226,7 @@ def browse(chromium, server):
 
         context.route("**/*", route)
         page = context.new_page()
-        page.set_default_timeout(LOADED_SECONDS)
+        page.set_default_timeout(1000 * LOADED_SECONDS)
         page.goto(f"{server.address}/{'' if name == PAGES[0] else name}{query}")
         page.wait_for_selector(SHOWN)
         page.wait_for_function(IDLE)
@@ -272,7 +273,7 @@ def test_only_the_proxy_identifies_the_user(chromium, built_demo, tmp_path):
 
     def shown(address: str) -> tuple[int, str]:
         page = chromium.new_page()
-        page.set_default_timeout(LOADED_SECONDS)
+        page.set_default_timeout(1000 * LOADED_SECONDS)
         page.goto(f"{address}/?shop={DEMO_SHOP}")
         page.wait_for_selector(SHOWN)
         page.wait_for_function(IDLE)

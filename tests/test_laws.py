@@ -3,7 +3,6 @@
 import re
 import tomllib
 from functools import cache
-from pathlib import Path
 
 import msgspec
 import pytest
@@ -11,9 +10,9 @@ import yaml
 
 from ingestion.privacy.retention import DAILY
 from serving.settings import DEFAULTS, EXPERIMENT_DEFAULTS
+from tests.conftest import PROJECT
 from tests.warehouse import WORK_SETS
 
-PROJECT = Path(__file__).resolve().parent.parent
 MODELS = sorted((PROJECT / "dbt_project" / "models").rglob("*.sql"))
 MARTS = [model for model in MODELS if "marts" in model.parts]
 ENGINE_SPECIFIC = re.compile(

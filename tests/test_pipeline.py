@@ -9,7 +9,7 @@ import os
 import subprocess
 import sys
 from collections import Counter, defaultdict
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from types import SimpleNamespace
@@ -29,11 +29,11 @@ from ingestion.simulator.orders import PlacedOrder
 from ingestion.simulator.shoppers import simulate
 from serving.published import read_current
 from tests.comparison import differing_tables
+from tests.conftest import PROJECT
 from tests.privacy.test_erasure import places
 from tests.questions import questions
 from tests.warehouse import WORK_SETS
 
-PROJECT = Path(__file__).resolve().parent.parent
 DEMO_SHOP = "pixelnova-demo.myshopify.com"
 # Lists and rankings use the days before the last received event, which is today.
 END = f"{datetime.now(UTC) - timedelta(days=1):%Y-%m-%d}T00:00:00"
@@ -464,7 +464,12 @@ def test_a_build_without_new_data_changes_no_row_and_does_not_block_readers(demo
         ).fetchall() == [(0,)]
 
 
-def test_rebuild_from_the_archive_with_duplicates_changes_no_number(demo, pixelnova, tmp_path):
+def today(published, shop) -> date:
+    """The shop's date when the newest event was received."""
+    return datetime.fromisoformat(published.manifest.as_of).astimezone(ZoneInfo(shop.timezone)).date()
+
+
+def test_rebuild_from_the_archive_with_duplicates_changes_no_number(demo, shop, pixelnova, tmp_path):
     parts = sorted((demo.data / "landing" / "archive").rglob("*.zst"))
     lines = [line for part in parts for line in read_lines(part)]
     some = tmp_path / "again.jsonl"
@@ -472,6 +477,8 @@ def test_rebuild_from_the_archive_with_duplicates_changes_no_number(demo, pixeln
     pixelnova("replay", some, data=demo.data)
     pixelnova("refresh", "--full", data=demo.data)
     again = read_current(demo.data)
+    if today(again, shop) != today(demo.published, shop):
+        pytest.skip("midnight passed in the shop's timezone, which moves every window of days: run the test again")
     dated = query(
         again,
         "select table_schema || '.' || table_name from information_schema.columns where column_name = 'computed_at'",

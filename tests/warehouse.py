@@ -140,14 +140,21 @@ def differences(one: Warehouse, other: Warehouse, tables: Sequence[str] | None =
     """By table, some of the rows that are in only one of the warehouses; equal tables are omitted.
 
     Landing file names are not compared, because they depend on how the runs were cut.
+
+    Raises:
+        AssertionError: a table is in only one of the warehouses.
     """
-    found = {}
-    names = tables or one.tables()
     assert set(one.tables()) == set(other.tables())
+    return differing_rows(one, other, tables or one.tables())
+
+
+def differing_rows(one: Warehouse, other: Warehouse, tables: Sequence[str]) -> dict[str, list[Any]]:
+    """Like `differences`, for warehouses of which only these tables have to be in both, with the same columns."""
+    found = {}
     with duckdb.connect() as connection:
         connection.execute(f"attach '{one.file}' as one (read_only)")
         connection.execute(f"attach '{other.file}' as other (read_only)")
-        for name in names:
+        for name in tables:
             rows = []
             for here, there in (("one", "other"), ("other", "one")):
                 # A view names its tables without a database, so it is read while its own database is in use.

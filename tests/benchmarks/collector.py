@@ -23,6 +23,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from ingestion.shops import load_shops
+from tests.child_process import free_port
 from tests.conftest import PROJECT
 
 TICKS = os.sysconf("SC_CLK_TCK")
@@ -102,12 +103,6 @@ done = function(summary, latency, requests)
         latency:percentile(50) / 1e3, latency:percentile(99) / 1e3, summary.errors.status, errors))
 end
 """
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
 
 
 def event() -> dict:

@@ -14,7 +14,6 @@ import os
 import resource
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -27,6 +26,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.benchmarks.generated_events import write_landing_files
+from tests.child_process import free_port
 from tests.conftest import PROJECT
 
 SHARED = Path(os.environ.get("PIXELNOVA_SHARED_DATA", PROJECT / ".." / "shared" / "data")).resolve()
@@ -955,12 +955,6 @@ def api_publish(work: Path) -> Figures:
     (work / "bodies.txt").write_text("\n".join(bodies))
     [(sessions,)] = warehouse.query("select count(distinct session_id) from intermediate.int_session_products")
     return {"products": len(products), "sessions": sessions}
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
 
 
 def descendants(pid: int) -> list[int]:

@@ -1,7 +1,7 @@
 """Runs everything at once for minutes: collector under load, refreshes, analysts, read API and dashboard.
 
 Real processes over real HTTP and files. At the end, every acknowledged event must be in the warehouse exactly once, no
-read may have failed, and memory of the servers, disk and published versions must be bounded.
+read may have failed, and memory of the servers, disk and published versions must be bounded: the disk by the events.
 """
 
 import argparse
@@ -42,6 +42,8 @@ ANALYSTS = 2
 COMMAND = [sys.executable, "-m", "orchestration.cli"]
 # How much larger the last third may be than the first. The data grow all the while, and caches with them.
 MEMORY_GROWTH = 1.5
+DISK_GROWTH = 1.5  # the same for the disk space per acknowledged event
+DISK_PARTS = ("landing", "warehouse.duckdb", "published", "dagster", "dbt", "dlt", "logs")
 VERSIONS_KEPT = 2  # few, so that they are removed while analysts, API and dashboard use them
 # Versions that readers hold, and one being written, in addition to those that are kept.
 VERSIONS_IN_USE = 3
@@ -72,12 +74,13 @@ def refresh() -> dict[str, float]:
     return {"seconds": round(time.monotonic() - begun, 1), "mb": round(usage.ru_maxrss / 1000)}
 
 
-def sample(data: Path, processes: dict[str, int]) -> dict[str, float]:
-    """Memory of each server with its children and size of each part of the data folder, in MB, and versions."""
+def sample(data: Path, processes: dict[str, int], load: Load) -> dict[str, float]:
+    """Memory of each server with its children and size of each part of the data folder, in MB, versions and events."""
     found: dict[str, float] = {name: round(resident_megabytes(tree(pid)), 1) for name, pid in processes.items()}
-    for part in ("landing", "warehouse.duckdb", "published", "dagster", "dbt", "dlt", "logs"):
-        found[f"disk {part}"] = round(_size(data / part) / 1e6, 1)
+    sizes = {f"disk {part}": round(_size(data / part) / 1e6, 1) for part in DISK_PARTS}
+    found |= sizes | {"disk": round(sum(sizes.values()), 1)}
     found["versions"] = len(kept_versions(data))
+    found["events"] = len(load.acknowledged)
     return found
 
 
@@ -163,7 +166,7 @@ def soak(data: Path, minutes: float, rate: float) -> dict[str, Any]:
             threading.Thread(target=lambda: asyncio.run(load.send(url, key, rest, rate, stop))),
             threading.Thread(target=read_api, args=(api_url, api_key, shop.domain, products, stop, api_reads)),
             threading.Thread(target=read_dashboard, args=(page_url, stop, page_reads)),
-            threading.Thread(target=take_samples, args=(data, processes, stop, samples)),
+            threading.Thread(target=take_samples, args=(data, processes, load, stop, samples)),
         ]
         for one in (*analysts, *threads):
             one.start()
@@ -206,16 +209,19 @@ def soak(data: Path, minutes: float, rate: float) -> dict[str, Any]:
     }
 
 
-def take_samples(data: Path, processes: dict[str, int], stop: threading.Event, samples: list[dict[str, float]]) -> None:
+def take_samples(
+    data: Path, processes: dict[str, int], load: Load, stop: threading.Event, samples: list[dict[str, float]]
+) -> None:
     """A sample every few seconds, once the servers have loaded their code and a version."""
     stop.wait(WARM_UP_SECONDS)
     while not stop.wait(SAMPLE_SECONDS):
-        samples.append(sample(data, processes))
+        samples.append(sample(data, processes, load))
 
 
 def broken(found: dict[str, Any]) -> list[str]:
     """The promises that were not kept."""
     wrong = [f"{one['failed']} reads of {name} failed" for name, one in found["reads"].items() if one["failed"]]
+    wrong += [f"no read of {name} succeeded" for name, one in found["reads"].items() if not one["reads"]]
     for when, events in found["events"].items():
         kinds = ("lost", "doubled", "never_acknowledged", "lines_stored_minus_lines_found")
         wrong += [f"{when}: {kind} {events[kind]}" for kind in kinds if events[kind]]
@@ -223,6 +229,9 @@ def broken(found: dict[str, Any]) -> list[str]:
         one = found["bounds"][name]
         if one["last"] > MEMORY_GROWTH * one["first"]:
             wrong.append(f"the memory of {name} grew from {one['first']} to {one['last']} MB")
+    disk, events = found["bounds"]["disk"], found["bounds"]["events"]
+    if disk["last"] * events["first"] > DISK_GROWTH * disk["first"] * events["last"]:
+        wrong.append(f"the disk grew from {disk['first']} to {disk['last']} MB, much faster than the events")
     if found["bounds"]["versions"]["max"] > VERSIONS_KEPT + VERSIONS_IN_USE:
         wrong.append(f"{found['bounds']['versions']['max']} versions were kept")
     return wrong

@@ -15,6 +15,7 @@ from typer.main import get_command
 from orchestration.cli import app
 from orchestration.cli.arguments import API_PORT, COLLECTOR_PORT, DASHBOARD_PORT
 from tests.browser import missing
+from tests.child_process import child_process
 from tests.conftest import PROJECT
 
 DEPLOY = PROJECT / "deploy"
@@ -109,8 +110,11 @@ def test_stopping_a_container_that_repeats_a_command_lets_the_command_end(tmp_pa
         assert service["init"]
         words = [word.replace("$$", "$") for word in (*service["entrypoint"], *service["command"])]
         environment = {"PATH": f"{tmp_path}:/usr/bin:/bin"}
-        with subprocess.Popen(words, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as loop:
+        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+        with child_process(words, env=environment, **quiet) as loop:
+            deadline = time.monotonic() + 60
             while not (tmp_path / "begun").exists():
+                assert loop.poll() is None and time.monotonic() < deadline
                 time.sleep(0.05)
             loop.terminate()
             loop.wait(10)

@@ -2,7 +2,6 @@ import json
 from collections import Counter, defaultdict
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import jsonschema
 import msgspec
@@ -16,8 +15,8 @@ from ingestion.simulator import recommendations
 from ingestion.simulator.catalogue import build_catalogue
 from ingestion.simulator.experiments import EXPOSED
 from ingestion.simulator.shoppers import EVENTS_PER_DELIVERY, NEVER_SOLD, simulate
+from tests.conftest import PROJECT
 
-PROJECT = Path(__file__).resolve().parents[2]
 END = datetime(2026, 11, 22, 16, tzinfo=UTC)
 BROKEN = "yesterday"
 

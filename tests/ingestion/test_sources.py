@@ -178,14 +178,18 @@ def test_an_interrupt_during_a_load_reaches_the_caller_at_once(tmp_path, monkeyp
     """dlt's own handler would remember the signal, and forget it if the step ends before it looks."""
 
     normalize = Normalize.run
+    former = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell in the background has it ignored
 
     def interrupted(self, pool):
         os.kill(os.getpid(), signal.SIGINT)
         return normalize(self, pool)
 
     monkeypatch.setattr(Normalize, "run", interrupted)
-    with pytest.raises(PipelineStepFailed) as caught:
-        open_pipeline("interrupted", tmp_path).run([{"id": 1}], table_name="rows")
+    try:
+        with pytest.raises(PipelineStepFailed) as caught:
+            open_pipeline("interrupted", tmp_path).run([{"id": 1}], table_name="rows")
+    finally:
+        signal.signal(signal.SIGINT, former)
     assert type(caught.value.__cause__) is KeyboardInterrupt
 
 

@@ -30,6 +30,12 @@ needs_apprise = pytest.mark.skipif(
 )
 
 
+@pytest.fixture(autouse=True)
+def any_free_disk(monkeypatch) -> None:
+    """A nearly full disk of this machine is no problem here."""
+    monkeypatch.setenv("PIXELNOVA_ALERT_DISK_FREE", "0")
+
+
 class Reports:
     """Calls `report` hours after NOON, and keeps what was sent."""
 

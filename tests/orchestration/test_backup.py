@@ -161,16 +161,18 @@ def test_an_empty_data_folder_can_be_backed_up(shops, tmp_path, monkeypatch):
 
 
 def test_the_collector_writes_while_the_backup_is_made(data, shops, tmp_path, monkeypatch):
-    done = threading.Event()
+    begun, done = threading.Event(), threading.Event()
     landed: list[Path] = []
 
     def collect() -> None:
         while not done.is_set():
             landed.append(land(landing_folder(data), [line({"id": f"while-{len(landed)}"})]))
+            begun.set()
 
     collector = threading.Thread(target=collect)
     collector.start()
     try:
+        assert begun.wait(60)
         before = len(landed)
         backup = back_up(data, shops, tmp_path / "backups", NOON, 0)
     finally:
@@ -185,17 +187,19 @@ def test_the_collector_writes_while_the_backup_is_made(data, shops, tmp_path, mo
 
 
 def test_a_file_that_is_archived_during_the_backup_is_in_it_once(data, shops, tmp_path, monkeypatch):
-    """A refresh ends between the first copy of the archive and the copy under the lock."""
+    """A refresh ends between the first copy of the archive and the copy under the lock, and the collector continues."""
     locked = backing_up.warehouse_lock
+    sealed: list[Path] = []
 
     def after_a_refresh(wait_seconds: float):
         for file in sealed_files(landing_folder(data)):
             archive(file)
+        sealed.append(land(landing_folder(data), [line({"id": "e3"})]))
         return locked(wait_seconds)
 
     monkeypatch.setattr(backing_up, "warehouse_lock", after_a_refresh)
     copy = restored(back_up(data, shops, tmp_path / "backups", NOON, 0), tmp_path, monkeypatch)
-    assert sealed_files(landing_folder(copy)) == []
+    assert [file.name for file in sealed_files(landing_folder(copy))] == [file.name for file in sealed]
     assert len(archived_parts(landing_folder(copy))) == 2
 
 

@@ -15,6 +15,7 @@ import pytest
 from ingestion.data_folder import landing_folder, reports_folder
 from ingestion.landing import archived_parts, sealed_files
 from serving.published import read_current
+from tests.child_process import child_process
 from tests.conftest import PROJECT
 from tests.landing_files import land
 from tests.questions import DEMO_SHOP, lines_of
@@ -45,8 +46,7 @@ def data(tmp_path, monkeypatch, shop) -> Path:
 def daemon(data) -> Iterator[subprocess.Popen]:
     """Dagster's daemon with these definitions; its log is in the data folder."""
     command = [sys.executable, "-m", "dagster._daemon", "run", "-m", "orchestration.definitions"]
-    with (data / "daemon.log").open("w") as log:
-        process = subprocess.Popen(command, cwd=PROJECT, stdout=log, stderr=log, start_new_session=True)
+    with (data / "daemon.log").open("w") as log, child_process(command, stdout=log, stderr=log) as process:
         yield process
         process.send_signal(signal.SIGINT)
         process.wait(60)

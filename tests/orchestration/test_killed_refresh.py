@@ -26,6 +26,7 @@ from orchestration.settings import SettingError
 from orchestration.warehouse_lock import is_held, warehouse_lock
 from serving.published import read_current
 from serving.runs import published_runs
+from tests.child_process import child_process
 from tests.conftest import PROJECT
 from tests.landing_files import land_events
 
@@ -161,11 +162,14 @@ def test_only_the_manifest_is_written_into_the_checkout(refreshed):
     assert not (PROJECT / ".nux").exists()
 
 
-def test_status_does_not_read_the_warehouse(refreshed, pixelnova):
+def test_status_does_not_read_the_warehouse(refreshed, pixelnova, monkeypatch):
     with duckdb.connect(str(warehouse_file(refreshed.data))):  # open, as during a run
         said = pixelnova("status", data=refreshed.data).stdout
     assert "18 events" in said
-    assert "Run in progress" in said
+    assert re.search(r"Run in progress +│ no\b", said)
+    monkeypatch.setenv("PIXELNOVA_DATA", str(refreshed.data))
+    with warehouse_lock():
+        assert re.search(r"Run in progress +│ yes\b", pixelnova("status", data=refreshed.data).stdout)
 
 
 def test_monitoring_recognizes_live_runs_by_the_lock(refreshed, monkeypatch):
@@ -246,14 +250,14 @@ def test_a_killed_refresh_holds_the_lock_while_dbt_writes_and_the_next_one_repai
     data = refreshed.data
     environment = {**os.environ, **refreshed.env, "PIXELNOVA_DATA": str(data)}
     command = [sys.executable, "-m", "orchestration.cli", "refresh", "--full"]
-    process = subprocess.Popen(command, cwd=PROJECT, env=environment, stderr=subprocess.DEVNULL)
-    dbt = child(process.pid, b"build")
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    assert alive(dbt)
-    assert is_held(data)
-    wait_until(lambda: not alive(dbt))
-    wait_until(lambda: not is_held(data))
+    with child_process(command, env=environment, stderr=subprocess.DEVNULL) as process:
+        dbt = child(process.pid, b"build")
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        assert alive(dbt)
+        assert is_held(data)
+        wait_until(lambda: not alive(dbt))
+        wait_until(lambda: not is_held(data))
     assert statuses(data) == ["SUCCESS", "STARTED"]
     assert last_run(data).ended_at is None
 
@@ -262,12 +266,8 @@ def test_a_killed_refresh_holds_the_lock_while_dbt_writes_and_the_next_one_repai
         connection.execute("delete from raw_pixel.events where shop like 'jpy%'")
     (data / "dbt" / "of-long-ago").mkdir()
     os.utime(data / "dbt" / "of-long-ago", (1, 1))
-    reader = subprocess.Popen([sys.executable, "-c", READER, str(warehouse_file(data))])
-    try:
+    with child_process([sys.executable, "-c", READER, str(warehouse_file(data))]):
         pixelnova("refresh", data=data, env=refreshed.env)
-    finally:
-        reader.kill()
-        reader.wait()
     assert tables(data) == refreshed.tables
     assert statuses(data) == ["SUCCESS", "FAILURE", "SUCCESS"]
     runs = published_runs(read_current(data))  # written by the newest run, which had not ended

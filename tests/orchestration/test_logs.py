@@ -1,13 +1,15 @@
 """Log files: what a line contains, what it must not contain, rotation, and the command that prints them."""
 
+import contextlib
 import json
 import logging
 import logging.config
+import multiprocessing
 import os
 import signal
 import subprocess
 import sys
-import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
@@ -15,7 +17,7 @@ import pytest
 
 from orchestration.log_files import RotatingFile, file_handler, log_files, logging_to, server_logging
 from orchestration.run_log import last_run
-from tests.conftest import PROJECT
+from tests.child_process import child_process, read_line
 from tests.serving.published_version import SHOP, write_version
 
 COMMAND = [sys.executable, "-m", "orchestration.cli"]
@@ -67,26 +69,30 @@ def test_a_record_that_cannot_be_written_as_it_is_never_fails_its_caller(tmp_pat
     assert "Logging error" in capsys.readouterr().err
 
 
-WRITER = """
-import logging, sys
-from orchestration.log_files import RotatingFile
-handler = RotatingFile(sys.argv[1], max_bytes=2_000, older=50)
-for number in range(200):
-    handler.emit(logging.makeLogRecord({"msg": f"{sys.argv[2]} {number}"}))
-"""
+def write_when_all_are_ready(ready, file: str, name: str) -> None:
+    handler = RotatingFile(file, max_bytes=200, older=200)
+    ready.wait(60)
+    for number in range(500):
+        handler.emit(logging.makeLogRecord({"msg": f"{name} {number}"}))
 
 
 def test_processes_that_rotate_one_file_lose_no_line(tmp_path):
     file = tmp_path / "logs" / "api.jsonl"
-    environment = {**os.environ, "PYTHONPATH": str(PROJECT)}
-    writers = [
-        subprocess.Popen([sys.executable, "-c", WRITER, str(file), name], cwd=PROJECT, env=environment)
-        for name in "abc"
-    ]
-    assert [writer.wait(60) for writer in writers] == [0, 0, 0]
+    spawn = multiprocessing.get_context("spawn")
+    ready = spawn.Barrier(3)
+    writers = [spawn.Process(target=write_when_all_are_ready, args=(ready, str(file), name)) for name in "abc"]
+    try:
+        for writer in writers:
+            writer.start()
+        for writer in writers:
+            writer.join(60)
+        assert [writer.exitcode for writer in writers] == [0, 0, 0]
+    finally:
+        for writer in writers:
+            writer.kill()
     written = [line for path in log_files(tmp_path) for line in path.read_text().splitlines()]
-    assert sorted(written) == sorted(f"{name} {number}" for name in "abc" for number in range(200))
-    assert max(path.stat().st_size for path in log_files(tmp_path)) <= 2_000
+    assert sorted(written) == sorted(f"{name} {number}" for name in "abc" for number in range(500))
+    assert max(path.stat().st_size for path in log_files(tmp_path)) <= 200
 
 
 def test_old_lines_are_deleted(tmp_path):
@@ -118,23 +124,22 @@ def test_configuring_a_server_writes_nothing(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def run_server(data: Path, *command: str) -> tuple[subprocess.Popen, str]:
-    process = subprocess.Popen(
-        [*COMMAND, "--data", str(data), *command, "--port", "0"], cwd=PROJECT, stdout=subprocess.PIPE, text=True
-    )
-    return process, process.stdout.readline().split()[-1]
+@contextlib.contextmanager
+def server(data: Path, *command: str) -> Iterator[str]:
+    """Run a server, and stop it as an operator would; yields its URL."""
+    command = [*COMMAND, "--data", str(data), *command, "--port", "0"]
+    with child_process(command, stdout=subprocess.PIPE) as process:
+        yield read_line(process).split()[-1]
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=30)
 
 
 def test_the_collector_logs_what_matters_and_no_event(tmp_path, shop):
-    process, url = run_server(tmp_path, "collect", "--workers", "2")
-    try:
+    with server(tmp_path, "collect", "--workers", "2") as url:
         events = f"{url}/v1/events/{shop.ingest_keys[0]}"
         good = {"id": "e1", "name": "page_viewed", "clientId": "secret-client", "timestamp": "2026-11-22T10:00:00Z"}
         assert httpx.post(events, json=good, trust_env=False).status_code == 204
         assert httpx.post(events, json={"name": "no id of anna@example.com"}, trust_env=False).status_code == 400
-    finally:
-        process.send_signal(signal.SIGTERM)
-        process.communicate(timeout=30)
     found = lines(tmp_path, "collector")
     assert len({line["run"] for line in found}) == 1 and len({line["pid"] for line in found}) == 2
     messages = [line["message"] for line in found]
@@ -149,12 +154,8 @@ def test_the_collector_logs_what_matters_and_no_event(tmp_path, shop):
 
 def test_the_api_logs_the_version_that_it_serves(tmp_path):
     version = write_version(tmp_path).folder.name
-    process, url = run_server(tmp_path, "api")
-    try:
+    with server(tmp_path, "api") as url:
         assert httpx.get(f"{url}/v1/shops/{SHOP}/visitors/client-3", trust_env=False).status_code in (401, 403)
-    finally:
-        process.send_signal(signal.SIGTERM)
-        process.communicate(timeout=30)
     messages = [line["message"] for line in lines(tmp_path, "api")]
     assert messages == [f"serving version {version}", "the API has started", "the API has stopped"]
     assert last_run(tmp_path) is None
@@ -192,23 +193,12 @@ def test_logs_are_printed_by_time_and_filtered_by_level_and_run(pixelnova, tmp_p
 @pytest.mark.parametrize("rotated", [False, True])
 def test_followed_logs_continue_after_a_rotation(tmp_path, rotated):
     write_lines(tmp_path, "refresh", {"message": "before"})
-    process = subprocess.Popen(
-        [*COMMAND, "--data", str(tmp_path), "logs", "--follow"],
-        cwd=PROJECT,
-        stdout=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "PYTHONUNBUFFERED": "1"},
-    )
-    try:
-        assert process.stdout.readline().endswith("before\n")
+    command = [*COMMAND, "--data", str(tmp_path), "logs", "--follow"]
+    environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
+    with child_process(command, stdout=subprocess.PIPE, env=environment) as process:
+        assert read_line(process).endswith("before\n")
         if rotated:
             (tmp_path / "logs" / "refresh.jsonl").rename(tmp_path / "logs" / "refresh.1.jsonl")
         write_lines(tmp_path, "refresh", {"message": "after"})
         write_lines(tmp_path, "api", {"message": "of a new file", "at": "2026-11-22T10:00:01+00:00"})
-        deadline = time.monotonic() + 60
-        found = [process.stdout.readline(), process.stdout.readline()]
-        assert time.monotonic() < deadline
-        assert [line.split()[-1] for line in found] == ["after", "file"]
-    finally:
-        process.terminate()  # not SIGINT, which background processes of a shell ignore
-        process.communicate(timeout=30)
+        assert [read_line(process).split()[-1:] for _ in range(2)] == [["after"], ["file"]]

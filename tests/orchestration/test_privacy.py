@@ -1,9 +1,8 @@
 """The commands `privacy …`, run as an operator runs them."""
 
-import fcntl
 import json
 
-from tests.orchestration.test_cli import one_line_reason
+from tests.orchestration.test_cli import another_run, one_line_reason
 
 
 def test_scan_exits_with_1_if_it_finds_something(pixelnova, tmp_path):
@@ -27,6 +26,5 @@ def test_scan_exits_with_1_if_it_finds_something(pixelnova, tmp_path):
 def test_scan_needs_a_data_folder_that_no_run_uses(pixelnova, tmp_path):
     assert "does not exist" in one_line_reason(pixelnova("privacy", "scan", data=tmp_path / "none", check=False))
     assert not (tmp_path / "none").exists()
-    with (tmp_path / "warehouse.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with another_run(tmp_path):
         assert "Another run is using" in one_line_reason(pixelnova("privacy", "scan", data=tmp_path, check=False))

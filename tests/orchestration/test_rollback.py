@@ -1,9 +1,7 @@
 """`pixelnova rollback`, run as a user runs it."""
 
-import fcntl
-
 from serving.published import read_current
-from tests.orchestration.test_cli import one_line_reason
+from tests.orchestration.test_cli import another_run, one_line_reason
 from tests.serving.published_version import write_version
 
 
@@ -25,6 +23,5 @@ def test_rollback_is_refused_while_a_run_is_active_and_for_unknown_versions(pixe
     assert "lists all versions" in one_line_reason(
         pixelnova("rollback", "19990101T000000.000Z", data=tmp_path, check=False)
     )
-    with (tmp_path / "warehouse.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with another_run(tmp_path):
         assert "Another run is using" in one_line_reason(pixelnova("rollback", name, data=tmp_path, check=False))

@@ -12,6 +12,7 @@ import duckdb
 import pytest
 
 from ingestion.data_folder import warehouse_file
+from ingestion.quarantine import put_aside_shops, shops_put_aside
 from ingestion.shops import load_shops
 from ingestion.sources.shops import shops_source
 from ingestion.warehouse import open_pipeline
@@ -58,6 +59,17 @@ def test_writers_wait_for_readers_to_close(data, read):
         reader = read(1.5)
         write().close()
         assert reader.wait(10) == 0
+
+
+def test_shops_are_put_aside_once_readers_have_closed(data, read):
+    reader = read(1.5)
+    assert shops_put_aside(warehouse_file(data)) == {}
+    assert reader.wait(10) == 0
+    open_pipeline("shops", data).run(shops_source(load_shops(PROJECT / "shops.toml")))
+    reader = read(1.5)
+    put_aside_shops(warehouse_file(data), {"a": "its rows fail a test"})
+    assert reader.wait(10) == 0
+    assert shops_put_aside(warehouse_file(data)) == {"a": "its rows fail a test"}
 
 
 def test_dlt_waits_for_readers_to_close(data, read):

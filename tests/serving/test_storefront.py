@@ -27,10 +27,10 @@ from ingestion.simulator.pixel_events import Browser, Checkout, Device
 from serving.demo_shop.server import FILES, THEME_FILES, create_storefront
 from serving.published import NothingPublished, Published, read_current, shard_name
 from tests.browser import running
+from tests.conftest import PROJECT
 from tests.serving.published_version import PIXEL, write_version
 from tests.serving.storefront_page import CARD, SITE, SNIPPET, Site
 
-PROJECT = Path(__file__).resolve().parents[2]
 SOURCE = THEME_FILES / "pixelnova-recommendations.source.js"
 SECTION = THEME_FILES / "pixelnova-recommendations.liquid"
 PRODUCTS = 120

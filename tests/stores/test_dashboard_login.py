@@ -2,16 +2,16 @@
 
 import json
 import re
-import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from itsdangerous import URLSafeTimedSerializer
 
+from tests.child_process import free_port
 from tests.dashboard_process import IDLE, dashboard
 from tests.stores.test_dashboard import MIXED, TWO_YEARS
 
@@ -41,12 +41,6 @@ def dashboard_with_login(data: Path, home: Path, provider: str, port: int = 0) -
     environment = {"HOME": str(home), "PIXELNOVA_DASHBOARD_ACCESS": str(home / "access.toml")}
     with dashboard(data, port, **environment) as address:
         yield address
-
-
-def free_port() -> int:
-    with closing(socket.socket()) as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
 
 
 @pytest.fixture
