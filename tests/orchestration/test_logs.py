@@ -60,12 +60,12 @@ def test_errors_keep_their_place_in_the_code_and_lose_personal_data(tmp_path):
 
 
 def test_a_record_that_cannot_be_written_as_it_is_never_fails_its_caller(tmp_path, capsys):
-    with logging_to(tmp_path, "refresh", "run-1"):
-        log.error("read %s", "a\udc80b", extra={"cell": "c\ud800"})
+    """Written to the handler alone: pytest-xdist could not send such a text in its report."""
+    handler = file_handler(tmp_path, "refresh", "run-1")
+    handler.emit(logging.makeLogRecord({"msg": "read %s", "args": ("a\udc80b",), "cell": "c\ud800"}))
     [line] = lines(tmp_path)
     assert (line["message"], line["cell"]) == ("read a?b", "c?")
-    wrong = logging.makeLogRecord({"msg": "%d rows", "args": ("many",)})
-    file_handler(tmp_path, "refresh", "run-1").emit(wrong)  # reported on stderr, as Python's own handlers do
+    handler.emit(logging.makeLogRecord({"msg": "%d rows", "args": ("many",)}))  # reported on stderr, as Python's own do
     assert "Logging error" in capsys.readouterr().err
 
 
