@@ -33,8 +33,7 @@ def experiments(
     from serving.published import read_current
 
     if context.invoked_subcommand is None:
-        domain = chosen_shop(shop).domain if shop else None
-        console.print(experiment_tables(read_current(data_folder()), domain, segments))
+        console.print(experiment_tables(read_current(data_folder()), shop, segments))
 
 
 def power(
@@ -115,6 +114,8 @@ def experiment_tables(published: "Published", shop: str | None, with_segments: b
             """,
             {"segments": with_segments},
         ).fetchall()
+    if not verdicts and shop:
+        return f"{escape(shop)} has no published experiments: correct its name, or add them to experiments.toml."
     if not verdicts:
         return "No experiments are declared: add them to experiments.toml (see docs/experiments.md)."
     tables = {key: list(rows) for key, rows in groupby(results, key=lambda row: row[:3])}
