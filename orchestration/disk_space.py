@@ -30,7 +30,7 @@ def disk_full(error: BaseException | None, folder: Path) -> DiskFull | None:
             return cause
         by_number = isinstance(cause, OSError) and cause.errno in _NUMBERS
         if by_number or any(message in str(cause) for message in MESSAGES):
-            free = shutil.disk_usage(_existing(folder)).free
+            free = shutil.disk_usage(nearest_existing(folder)).free
             return DiskFull(
                 f"The disk of {folder} is full: {free / 1_000_000:,.0f} MB are free, and the run needs more. Make room "
                 "there, or choose another folder with --data, then run again. No event is lost."
@@ -47,5 +47,6 @@ def causes(error: BaseException | None) -> Iterator[BaseException]:
         error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
 
 
-def _existing(folder: Path) -> Path:
+def nearest_existing(folder: Path) -> Path:
+    """The folder itself, or its nearest parent that exists."""
     return next(path for path in (folder, *folder.parents) if path.exists())

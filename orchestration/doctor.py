@@ -28,6 +28,7 @@ from ingestion.landing import begun_at, open_files, sealed_files
 from ingestion.shops import Shop, load_shops
 from ingestion.sources.shopify_api import admin_apis
 from orchestration.code_version import running_code
+from orchestration.disk_space import nearest_existing
 from orchestration.errors import OrchestrationError
 from orchestration.health import read_health
 from orchestration.problems import Thresholds, problems
@@ -133,7 +134,7 @@ def _engine(data: Path) -> Iterator[Finding]:
     except OrchestrationError as error:
         yield _failed("engine", error)
     folder = exchange_folder(data)
-    nearest = next(path for path in (folder, *folder.parents) if path.exists())
+    nearest = nearest_existing(folder)
     if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
         remedy = f"fix its permissions, or set {EXCHANGE_VARIABLE}"
         yield Finding("failed", "exchange folder", f"{folder} cannot be written by this user", remedy)
@@ -165,7 +166,7 @@ def _some(paths: list[Path]) -> str:
 
 
 def _disk(data: Path) -> Iterator[Finding]:
-    disk = shutil.disk_usage(next(folder for folder in (data, *data.parents) if folder.exists()))
+    disk = shutil.disk_usage(nearest_existing(data))
     left = f"{disk.free / 1e9:,.1f} GB of {disk.total / 1e9:,.1f} GB are free"
     warehouse = warehouse_file(data).stat().st_size if warehouse_file(data).exists() else 0
     newest = next((kept.bytes for kept in kept_versions(data)), 0)

@@ -17,6 +17,7 @@ from ingestion.landing import begun_at, sealed_files
 from ingestion.shops import load_shops
 from ingestion.sources.catalogue_files import catalogue_files
 from ingestion.sources.shopify_api import admin_apis
+from orchestration.disk_space import nearest_existing
 from orchestration.failed_fetches import FailedFetch, failed_fetches
 from orchestration.run_log import LastRun, last_run
 from orchestration.warehouse_lock import is_held
@@ -56,7 +57,7 @@ class Health:
 
 def read_health(data: Path, shops_file: Path) -> Health:
     """The current state of a data folder, which may be empty or missing. shops_file: tells which shops are fetched."""
-    disk = shutil.disk_usage(next(folder for folder in (data, *data.parents) if folder.exists()))
+    disk = shutil.disk_usage(nearest_existing(data))
     try:
         published = read_current(data)
     except (NothingPublished, OSError, ValueError):

@@ -473,12 +473,15 @@ def test_rebuild_from_the_archive_with_duplicates_changes_no_number(demo, shop, 
     parts = sorted((demo.data / "landing" / "archive").rglob("*.zst"))
     lines = [line for part in parts for line in read_lines(part)]
     some = tmp_path / "again.jsonl"
-    some.write_bytes(b"\n".join(lines[::10]) + b"\n")
-    pixelnova("replay", some, data=demo.data)
-    pixelnova("refresh", "--full", data=demo.data)
-    again = read_current(demo.data)
-    if today(again, shop) != today(demo.published, shop):
-        pytest.skip("midnight passed in the shop's timezone, which moves every window of days: run the test again")
+    before = demo.published
+    for replays in (1, 2):
+        some.write_bytes(b"\n".join(lines[replays::10]) + b"\n")
+        pixelnova("replay", some, data=demo.data)
+        pixelnova("refresh", "--full", data=demo.data)
+        again = read_current(demo.data)
+        if today(again, shop) == today(before, shop):
+            break
+        before = again  # midnight passed in the shop's timezone, which moves every window of days
     dated = query(
         again,
         "select table_schema || '.' || table_name from information_schema.columns where column_name = 'computed_at'",
@@ -486,10 +489,10 @@ def test_rebuild_from_the_archive_with_duplicates_changes_no_number(demo, shop, 
     without = {table: ["computed_at"] for (table,) in dated}
     # Running phases last until the newest event was received.
     without |= {"experiments.results": ["days_needed"], "experiments.verdicts": ["days", "days_needed", "sentence"]}
-    differing = differing_tables(demo.published, again, without)
+    differing = differing_tables(before, again, without)
     # Somebody's week since the first exposure may have ended with the newest event.
     assert differing.keys() - {"experiments.long_run"} == {"operations.loads", "recommendations.evaluation_history"}
-    assert query(again, "select count(*), sum(landing_files) from operations.loads") == [(1, len(parts) + 1)]
+    assert query(again, "select count(*), sum(landing_files) from operations.loads") == [(1, len(parts) + replays)]
 
 
 def test_the_questions_of_analysts_are_answered_by_the_published_file(demo):

@@ -32,7 +32,7 @@ needs_apprise = pytest.mark.skipif(
 
 @pytest.fixture(autouse=True)
 def any_free_disk(monkeypatch) -> None:
-    """A nearly full disk of this machine is no problem here."""
+    """Ignore how full the disk of this machine is."""
     monkeypatch.setenv("PIXELNOVA_ALERT_DISK_FREE", "0")
 
 

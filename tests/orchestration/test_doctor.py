@@ -29,7 +29,7 @@ def run(pixelnova, tmp_path):
 
     def run(**environment):
         env = {"PIXELNOVA_SHOPS": str(shops), "COLUMNS": "500"} | environment
-        env["PIXELNOVA_ALERT_DISK_FREE"] = "0"  # a nearly full disk of this machine is no problem here
+        env["PIXELNOVA_ALERT_DISK_FREE"] = "0"  # however full this machine's disk is
         done = pixelnova("doctor", data=tmp_path / "data", check=False, env=env)
         assert "Traceback" not in done.stderr and CLIENT_SECRET not in done.stdout + done.stderr
         return done.returncode, done.stdout, done.stderr

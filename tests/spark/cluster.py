@@ -19,6 +19,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from tests.child_process import free_port
 from tests.spark.iceberg_jars import iceberg_jars
 
 CATALOG = "org.apache.iceberg.spark.SparkSessionCatalog"
@@ -77,35 +78,36 @@ def start(folder: Path, workers: int = 2, port: int | None = None) -> Cluster:
         port: of the Thrift server; None: a free one.
 
     Raises:
-        RuntimeError: the Thrift server did not start; the message names its log.
+        RuntimeError: a process did not start; the message names its log.
     """
     folder = folder.resolve()
     (folder / "logs").mkdir(parents=True, exist_ok=True)
     port = port or free_port()
-    metastore = free_port()
-    pids = [_spawn(folder, "metastore", _metastore(folder, metastore))]
-    _wait_for_port(metastore, pids[0], folder / "logs" / "metastore.log")
-    master = "local[2]"
-    if workers:
-        address = free_port()
-        master = f"spark://127.0.0.1:{address}"
-        pids.append(_spawn(folder, "master", _deploy("master.Master", "--port", str(address))))
-        _wait_for_port(address, pids[-1], folder / "logs" / "master.log")
-        for number in range(1, workers + 1):
-            options = ("--cores", "1", "--memory", "1g", "--work-dir", str(folder / "work" / str(number)), master)
-            pids.append(_spawn(folder, f"worker-{number}", _deploy("worker.Worker", *options)))
-    settings = configuration(folder, port, metastore)
-    conf = [part for key, value in settings.items() for part in ("--conf", f"{key}={value}")]
-    thrift = "org.apache.spark.sql.hive.thriftserver.HiveThriftServer2"
-    submit = ["org.apache.spark.deploy.SparkSubmit", "--master", master, *conf, "--class", thrift, "spark-internal"]
-    pids.append(_spawn(folder, "thrift", submit))
+    pids: list[int] = []
+    try:
+        metastore = free_port()
+        pids.append(_spawn(folder, "metastore", _metastore(folder, metastore)))
+        _wait_for_port(metastore, pids[-1], folder / "logs" / "metastore.log")
+        master = "local[2]"
+        if workers:
+            address = free_port()
+            master = f"spark://127.0.0.1:{address}"
+            pids.append(_spawn(folder, "master", _deploy("master.Master", "--port", str(address))))
+            _wait_for_port(address, pids[-1], folder / "logs" / "master.log")
+            for number in range(1, workers + 1):
+                options = ("--cores", "1", "--memory", "1g", "--work-dir", str(folder / "work" / str(number)), master)
+                pids.append(_spawn(folder, f"worker-{number}", _deploy("worker.Worker", *options)))
+        settings = configuration(folder, port, metastore)
+        conf = [part for key, value in settings.items() for part in ("--conf", f"{key}={value}")]
+        thrift = "org.apache.spark.sql.hive.thriftserver.HiveThriftServer2"
+        submit = ["org.apache.spark.deploy.SparkSubmit", "--master", master, *conf, "--class", thrift, "spark-internal"]
+        pids.append(_spawn(folder, "thrift", submit))
+        _wait_for_port(port, pids[-1], folder / "logs" / "thrift.log")
+    except BaseException:  # no process may outlive a failed start
+        Cluster(str(folder), port, tuple(pids)).stop()
+        raise
     cluster = Cluster(str(folder), port, tuple(pids))
     _state_file(folder).write_text(json.dumps(asdict(cluster)))
-    try:
-        _wait_for_port(port, pids[-1], folder / "logs" / "thrift.log")
-    except RuntimeError:
-        cluster.stop()
-        raise
     return cluster
 
 
@@ -207,13 +209,6 @@ def _is_running(pid: int) -> bool:
     except ProcessLookupError:
         return False
     return True
-
-
-def free_port() -> int:
-    """A port of 127.0.0.1 that nothing uses now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def _state_file(folder: Path) -> Path:
