@@ -1,4 +1,4 @@
-{#- The landing files that this run processes. Chosen by the ledger, not by a watermark, so late files are not skipped. -#}
+{#- The landing files that this run processes: those not in its ledger, however old, so late files are not skipped. -#}
 
 select
     files.landing_file,
