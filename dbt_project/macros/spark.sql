@@ -4,11 +4,35 @@
 -#}
 
 {% macro spark__json_texts(document, paths) -%}
-    array(
-        {%- for path in paths -%}
-            get_json_object({{ document }}, '{{ path }}'){{ ", " if not loop.last }}
+    {#-
+        One pass over the document; get_json_object needs one for each path. from_json would read an array as its first
+        element. The lambda keeps Spark from parsing the document again for each field.
+    -#}
+    {%- set fields = [] -%}
+    {%- for path in paths -%}
+        {%- do fields.append(path.removeprefix('$.')) -%}
+    {%- endfor -%}
+    case
+        when left({{ document }}, 1) = '{'
+            then transform(
+                array(from_json({{ document }}, '{{ struct_of_texts(fields) }}')),
+                parsed -> array(parsed.{{ fields | join(', parsed.') }})
+            )[0]
+    end
+{%- endmacro %}
+
+{% macro struct_of_texts(fields) -%}
+    {#- The type of a struct with these fields, such as context.document.title. -#}
+    {%- set children = {} -%}
+    {%- for field in fields -%}
+        {%- set key, _, rest = field.partition('.') -%}
+        {%- do children.setdefault(key, []).append(rest) -%}
+    {%- endfor -%}
+    struct<
+        {%- for key, rests in children.items() -%}
+            {{ key }}:{{ 'string' if rests == [''] else struct_of_texts(rests) }}{{ ', ' if not loop.last }}
         {%- endfor -%}
-    )
+    >
 {%- endmacro %}
 
 {% macro spark__json_columns(texts, fields) -%}
@@ -33,19 +57,33 @@
 {%- endmacro %}
 
 {% macro spark__json_parts(document, paths) -%}
-    {#- get_json_object returns null for a missing part and for JSON null; only the keys tell them apart. -#}
-    array(
-        {%- for path in paths -%}
-            {%- set parent, _, key = path.rpartition('.') -%}
-            coalesce(
-                get_json_object({{ document }}, '{{ path }}'),
-                case
-                    when array_contains(json_object_keys(get_json_object({{ document }}, '{{ parent }}')), '{{ key }}')
-                        then 'null'
-                end
-            ){{ ", " if not loop.last }}
-        {%- endfor -%}
-    )
+    {#- A map tells a missing part, which is null, from JSON null, which is the text null. -#}
+    {%- set parts = [] -%}
+    {%- for path in paths -%}
+        {%- set parent, _, key = path.removeprefix('$.').rpartition('.') -%}
+        {%- set keys = 'map_keys(parsed.' ~ parent ~ ')' if parent else 'json_object_keys(' ~ document ~ ')' -%}
+        {%- set part = "try_element_at(parsed." ~ parent ~ ", '" ~ key ~ "')" if parent else 'parsed.' ~ key -%}
+        {%- do parts.append(
+            'coalesce(' ~ part ~ ', case when array_contains(' ~ keys ~ ", '" ~ key ~ "') then 'null' end)"
+        ) -%}
+    {%- endfor -%}
+    {%- set types = {} -%}
+    {%- for path in paths -%}
+        {%- set key, _, rest = path.removeprefix('$.').partition('.') -%}
+        {%- do types.update({key: 'map<string, string>' if rest else 'string'}) -%}
+    {%- endfor -%}
+    case
+        when left({{ document }}, 1) = '{'
+            then transform(
+                array(from_json({{ document }}, 'struct<
+                    {%- for key, type in types.items() %}{{ key }}:{{ type }}{{ ', ' if not loop.last }}{% endfor -%}
+                >')),
+                parsed -> array(
+                    {{ parts | join(',
+                    ') }}
+                )
+            )[0]
+    end
 {%- endmacro %}
 
 {% macro spark__json_text(document, path) -%}
