@@ -299,8 +299,7 @@ def test_no_file_or_response_contains_an_ineligible_item(template, tmp_path_fact
     rng = random.Random(seed)
     data = tmp_path_factory.mktemp("store")
     shutil.copy(template, data / "warehouse.duckdb")
-    warehouse = Warehouse.__new__(Warehouse)
-    warehouse.data, warehouse.file = data, data / "warehouse.duckdb"
+    warehouse = Warehouse(data, data / "shops.toml", load=False)
     stores = [Store(f"s{number}", rng) for number in range(5)]
     items = 0
     for step in range(2):
@@ -322,8 +321,7 @@ def test_no_file_or_response_contains_an_ineligible_item(template, tmp_path_fact
 
 def test_catalogue_without_views_has_lists(template, tmp_path):
     shutil.copy(template, tmp_path / "warehouse.duckdb")
-    warehouse = Warehouse.__new__(Warehouse)
-    warehouse.data, warehouse.file = tmp_path, tmp_path / "warehouse.duckdb"
+    warehouse = Warehouse(tmp_path, tmp_path / "shops.toml", load=False)
     store = Store("new", random.Random(7))
     while len(store.may_be_shown()) < 13:
         store = Store("new", store.rng)

@@ -19,12 +19,11 @@
 {%- endmacro %}
 
 {% macro get_incremental_replace_changed_sql(arg_dict) -%}
-    {%- set columns = arg_dict['dest_columns'] | map(attribute='quoted') | join(', ') -%}
     {%- set rows = arg_dict['temp_relation'] %}
     delete from {{ arg_dict['target_relation'] }}
     where {{ rows_replaced(arg_dict['unique_key'], arg_dict['incremental_predicates'], rows) }};
-    insert into {{ arg_dict['target_relation'] }} ({{ columns }})
-    select {{ columns }} from {{ rows }};
+    insert into {{ arg_dict['target_relation'] }} by name
+    select * from {{ rows }};
 {%- endmacro %}
 
 {% macro rows_replaced(unique_key, predicates, rows) -%}

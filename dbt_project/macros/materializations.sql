@@ -20,7 +20,8 @@
     {%- endif -%}
 
     {%- set target_relation, rows = this.incorporate(type='table'), make_temp_relation(this) -%}
-    {%- set apply = adapter.get_incremental_strategy_macro(context, config.get('incremental_strategy')) -%}
+    {%- set strategy = config.get('incremental_strategy') -%}
+    {%- set apply = adapter.get_incremental_strategy_macro(context, strategy) -%}
 
     {{ run_hooks(pre_hooks, inside_transaction=False) }}
     {{ run_hooks(pre_hooks, inside_transaction=True) }}
@@ -31,7 +32,7 @@
             'target_relation': target_relation,
             'temp_relation': rows,
             'unique_key': config.get('unique_key'),
-            'dest_columns': adapter.get_columns_in_relation(existing),
+            'dest_columns': adapter.get_columns_in_relation(existing) if strategy == 'append',
             'incremental_predicates': config.get('incremental_predicates'),
         }) }};
         drop table {{ rows.include(database=false, schema=false) }};
@@ -64,6 +65,13 @@
     {{ run_hooks(post_hooks, inside_transaction=False) }}
 
     {{ return({'relations': [relation]}) }}
+{%- endmacro %}
+
+{% macro duckdb__get_assert_columns_equivalent(sql) -%}
+    {#- The columns of a model cannot differ from its contract later: changed code forces a full build. -#}
+    {%- if first_build() -%}
+        {{ return(assert_columns_equivalent(sql)) }}
+    {%- endif -%}
 {%- endmacro %}
 
 {% macro comments_on(relation) -%}

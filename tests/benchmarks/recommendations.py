@@ -86,7 +86,6 @@ Figures = dict[str, Any]
 
 def warehouse_of(data: Path, timezone: str | None = None) -> Any:
     """The warehouse in a data folder; created with its shop if a timezone is given."""
-    from ingestion.data_folder import landing_folder, warehouse_file
     from tests.warehouse import Warehouse
 
     if timezone:
@@ -94,9 +93,7 @@ def warehouse_of(data: Path, timezone: str | None = None) -> Any:
         shops = data / "shops.toml"
         shops.write_text(SHOPS.format(shop=SHOP, timezone=timezone))
         return Warehouse(data, shops)
-    warehouse = Warehouse.__new__(Warehouse)  # its other sources were loaded on creation
-    warehouse.data, warehouse.landing, warehouse.file = data, landing_folder(data), warehouse_file(data)
-    return warehouse
+    return Warehouse(data, data / "shops.toml", load=False)  # its other sources were loaded on creation
 
 
 def build(data: Path, *arguments: str, **variables: Any) -> list[Any]:

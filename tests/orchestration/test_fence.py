@@ -50,6 +50,7 @@ class BrokenWarehouse(Warehouse):
     def failures(self, *arguments: str):
         target = self.project / "target"
         done = self.try_build("--full-refresh", *arguments, with_tests=True, project=self.project, target=str(target))
+        done.result.write(str(target / "run_results.json"))
         return failures_of(target / "run_results.json") if not done.success else []
 
     def orders(self) -> list[str]:

@@ -1,13 +1,11 @@
 """The dbt test `valid_rows` finds invalid rows, and names their shop."""
 
-import json
 import shutil
-from pathlib import Path
 
 import duckdb
 import pytest
 
-from tests.warehouse import TARGET, Warehouse
+from tests.warehouse import Warehouse
 
 
 @pytest.fixture
@@ -41,9 +39,9 @@ def warehouse(stores, tmp_path):
 def test_valid_rows_names_the_shop_and_the_problem(warehouse, test, break_rows, problem):
     with duckdb.connect(str(warehouse.file)) as connection:
         connection.execute(break_rows)
-    warehouse.try_build("--select", test, with_tests=True)
-    results = json.loads((Path(TARGET) / "run_results.json").read_text())["results"]
-    [result] = [result for result in results if result["unique_id"].split(".")[2] == test]
-    assert result["status"] == "fail"
-    found = warehouse.query(f"select distinct shop, problem from ({result['compiled_code']})")  # as the fence does
+    done = warehouse.try_build("--select", test, with_tests=True)
+    [result] = [result for result in done.result if result.node.name == test]
+    assert result.status == "fail"
+    # As the fence does.
+    found = warehouse.query(f"select distinct shop, problem from ({result.node.compiled_code})")
     assert found == [("carts.myshopify.com", problem)]
