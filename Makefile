@@ -24,7 +24,7 @@ faults: .venv/dev  # SEED=n repeats the kill points of an earlier run
 	python -m tests.faults.killed_runs --points 200 $(if $(SEED),--seed $(SEED))
 	pytest --long tests/faults
 # bench-collector (needs wrk, nginx-light, libnginx-mod-http-echo), -shopify, -warehouse, -recommendations (wrk), -refresh,
-# -experiments, -dashboard, -privacy, -soak (ten minutes of everything at once).
+# -experiments, -dashboard, -privacy, -spark (needs `make .venv/spark`), -soak (ten minutes of everything at once).
 bench-%: .venv/dev
 	python -m tests.benchmarks.$* --json docs/benchmark-$*.json
 soak: bench-soak

@@ -15,6 +15,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -69,23 +70,26 @@ def missing_tool() -> str | None:
     return None
 
 
-def start(folder: Path, workers: int = 2, port: int | None = None) -> Cluster:
+def start(
+    folder: Path, workers: int = 2, port: int | None = None, settings: Mapping[str, str] | None = None
+) -> Cluster:
     """Start a cluster and wait until its Thrift server answers.
 
     Args:
         folder: for tables, metastore and logs.
-        workers: each with one core and 1 GiB; 0: the Thrift server runs the tasks itself, on two cores.
+        workers: each with one core and one executor; 0: the Thrift server runs the tasks itself, on two cores.
         port: of the Thrift server; None: a free one.
+        settings: of Spark, in place of or beside those of `configuration`.
 
     Raises:
         RuntimeError: a process did not start; the message names its log.
     """
     folder = folder.resolve()
     (folder / "logs").mkdir(parents=True, exist_ok=True)
-    port = port or free_port()
+    port, metastore = port or free_port(), free_port()
+    configured = configuration(folder, port, metastore) | dict(settings or {})
     pids: list[int] = []
     try:
-        metastore = free_port()
         pids.append(_spawn(folder, "metastore", _metastore(folder, metastore)))
         _wait_for_port(metastore, pids[-1], folder / "logs" / "metastore.log")
         master = "local[2]"
@@ -94,11 +98,11 @@ def start(folder: Path, workers: int = 2, port: int | None = None) -> Cluster:
             master = f"spark://127.0.0.1:{address}"
             pids.append(_spawn(folder, "master", _deploy("master.Master", "--port", str(address))))
             _wait_for_port(address, pids[-1], folder / "logs" / "master.log")
+            memory = configured["spark.executor.memory"]
             for number in range(1, workers + 1):
-                options = ("--cores", "1", "--memory", "1g", "--work-dir", str(folder / "work" / str(number)), master)
+                options = ("--cores", "1", "--memory", memory, "--work-dir", str(folder / "work" / str(number)), master)
                 pids.append(_spawn(folder, f"worker-{number}", _deploy("worker.Worker", *options)))
-        settings = configuration(folder, port, metastore)
-        conf = [part for key, value in settings.items() for part in ("--conf", f"{key}={value}")]
+        conf = [part for key, value in configured.items() for part in ("--conf", f"{key}={value}")]
         thrift = "org.apache.spark.sql.hive.thriftserver.HiveThriftServer2"
         submit = ["org.apache.spark.deploy.SparkSubmit", "--master", master, *conf, "--class", thrift, "spark-internal"]
         pids.append(_spawn(folder, "thrift", submit))
