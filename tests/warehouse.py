@@ -23,6 +23,7 @@ from orchestration.parsed_dbt import parsed_project
 
 # What a refresh does not build again; see INCREMENTAL in orchestration/defs/transformation.py.
 UNCHANGED = ("--exclude", "config.materialized:view,resource_type:model resource_type:seed")
+IS_INCREMENTAL = "select count(*) from information_schema.tables where table_name = 'int_landing_files_processed'"
 DBT_PROJECT = Path(__file__).resolve().parent.parent / "dbt_project"
 # Tests that run in parallel must not write the same dbt file.
 TARGET = str(DBT_PROJECT / "target" / os.environ.get("PYTEST_XDIST_WORKER", "tests"))
@@ -83,13 +84,14 @@ class Warehouse:
     def build(self, *arguments: str, env: dict[str, str] | None = None, with_tests: bool = False) -> Any:
         """Run dbt's seeds and models, and data tests if asked; returns the result of each.
 
-        Like a refresh, it leaves out views and seeds if the build before had the same rules.
+        Like a refresh, it leaves out views and seeds if the last build had the same rules and the next one is not full.
 
         Raises:
             AssertionError: one of them failed.
         """
         whole = not with_tests and not {"--select", "--exclude", "--full-refresh"} & set(arguments)
-        unchanged = UNCHANGED if whole and self._built_with == (arguments, env) else ()
+        same_rules = whole and self._built_with == (arguments, env)
+        unchanged = UNCHANGED if same_rules and self.query(IS_INCREMENTAL) == [(1,)] else ()
         done = self.try_build(*arguments, *unchanged, env=env, with_tests=with_tests)
         failed = [
             f"{result.node.name}: {result.message}"

@@ -8,7 +8,6 @@ loading process and its children.
 import argparse
 import json
 import os
-import resource
 import subprocess
 import sys
 import tempfile
@@ -19,6 +18,7 @@ from pathlib import Path
 from ingestion.shops import load_shops
 from ingestion.simulator.admin_api import AdminApi, Bucket, running_admin_api
 from ingestion.simulator.admin_store import AdminStore
+from tests.benchmarks.memory import peak_mb
 from tests.conftest import PROJECT
 
 PRODUCTS, VARIANTS = 50_000, 3
@@ -122,7 +122,7 @@ def load(data: Path, url: str) -> None:
                 "seconds": round(seconds - waited, 1),
                 "cpu_seconds": round(time.process_time() - cpu, 1),
                 "waited_for_shopify": round(waited, 1),
-                "peak_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
+                "peak_mb": peak_mb(),
                 "rows": rows(data),
             }
         ),

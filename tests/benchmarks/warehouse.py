@@ -20,6 +20,7 @@ from statistics import median
 from typing import Any
 
 from tests.benchmarks.generated_events import write_landing_files
+from tests.benchmarks.memory import peak_mb
 from tests.conftest import PROJECT
 
 MEMORY = "3GB"
@@ -183,7 +184,7 @@ def main() -> None:
         figures |= {
             "step_seconds": round(time.monotonic() - begun, 2),
             "cpu_seconds": round(usage.ru_utime + usage.ru_stime, 1),
-            "peak_mb": usage.ru_maxrss // 1024,
+            "peak_mb": peak_mb(),
         }
         print(json.dumps(figures))
         return
