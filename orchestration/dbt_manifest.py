@@ -16,6 +16,8 @@ from pathlib import Path
 from orchestration.errors import OrchestrationError
 from orchestration.settings import DBT_PROJECT, DUCKDB, EXECUTABLES, SPARK, project_files
 
+# Nodes that an incremental build leaves out: while the rules are unchanged, so are views and seeds.
+UNCHANGED = "config.materialized:view,resource_type:model resource_type:seed"
 TARGETS = {DUCKDB: DBT_PROJECT / "target" / "dagster", SPARK: DBT_PROJECT / "target" / "spark"}
 MANIFEST, PARTIAL_PARSE, SEAL = "manifest.json", "partial_parse.msgpack", "seal"
 

@@ -19,10 +19,9 @@ from ingestion.sources.privacy import privacy_source
 from ingestion.sources.shopify import Settings, shopify_source
 from ingestion.sources.shops import shops_source
 from ingestion.warehouse import archive_loaded, not_loaded, open_pipeline
+from orchestration.dbt_manifest import UNCHANGED
 from orchestration.parsed_dbt import parsed_project
 
-# What a refresh does not build again; see INCREMENTAL in orchestration/defs/transformation.py.
-UNCHANGED = ("--exclude", "config.materialized:view,resource_type:model resource_type:seed")
 IS_INCREMENTAL = "select count(*) from information_schema.tables where table_name = 'int_landing_files_processed'"
 DBT_PROJECT = Path(__file__).resolve().parent.parent / "dbt_project"
 # Tests that run in parallel must not write the same dbt file.
@@ -91,7 +90,7 @@ class Warehouse:
         """
         whole = not with_tests and not {"--select", "--exclude", "--full-refresh"} & set(arguments)
         same_rules = whole and self._built_with == (arguments, env)
-        unchanged = UNCHANGED if same_rules and self.query(IS_INCREMENTAL) == [(1,)] else ()
+        unchanged = ("--exclude", UNCHANGED) if same_rules and self.query(IS_INCREMENTAL) == [(1,)] else ()
         done = self.try_build(*arguments, *unchanged, env=env, with_tests=with_tests)
         failed = [
             f"{result.node.name}: {result.message}"

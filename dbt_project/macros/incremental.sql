@@ -18,14 +18,6 @@
     {{ return(schema ~ '.' ~ name) }}
 {%- endmacro %}
 
-{% macro get_incremental_replace_changed_sql(arg_dict) -%}
-    {%- set rows = arg_dict['temp_relation'] %}
-    delete from {{ arg_dict['target_relation'] }}
-    where {{ rows_replaced(arg_dict['unique_key'], arg_dict['incremental_predicates'], rows) }};
-    insert into {{ arg_dict['target_relation'] }} by name
-    select * from {{ rows }};
-{%- endmacro %}
-
 {% macro rows_replaced(unique_key, predicates, rows) -%}
     {#- A condition: the stored rows that a run deletes before it inserts the relation `rows`. -#}
     {%- set conditions = [] -%}

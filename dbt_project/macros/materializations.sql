@@ -46,6 +46,14 @@
 
 {% endmaterialization %}
 
+{% macro get_incremental_replace_changed_sql(arg_dict) -%}
+    {%- set rows = arg_dict['temp_relation'] %}
+    delete from {{ arg_dict['target_relation'] }}
+    where {{ rows_replaced(arg_dict['unique_key'], arg_dict['incremental_predicates'], rows) }};
+    insert into {{ arg_dict['target_relation'] }} by name
+    select * from {{ rows }};
+{%- endmacro %}
+
 {% macro replaced_relation(relation) -%}
     {%- set existing = load_cached_relation(relation) -%}
 
