@@ -1,5 +1,6 @@
 PYTHON ?= python3
 BIN := .venv/bin
+SHELL := bash -o pipefail
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export DAGSTER_HOME := $(CURDIR)
 export PIXELNOVA_DATA ?= $(CURDIR)/data
@@ -28,14 +29,16 @@ faults: .venv/dev  # SEED=n repeats the kill points of an earlier run
 bench-%: .venv/dev
 	python -m tests.benchmarks.$* --json docs/benchmark-$*.json
 soak: bench-soak
-check: .venv/dev  # the SQL linter needs a warehouse to connect to; an empty one will do
+# The SQL linter needs a warehouse to connect to; an empty one will do. When it exits, DuckDB's bindings print what they
+# have not released.
+check: .venv/dev
 	ruff check .
 	ruff format --check .
 	lint-imports
 	python -m tests.portable_sql
 	@export PIXELNOVA_DATA=$$(mktemp -d) && trap 'rm -r "$$PIXELNOVA_DATA"' EXIT && set -ex && \
-	dbt parse --quiet $(PROJECT) && \
-	sqlfluff lint --disable-progress-bar --processes 0 dbt_project/models dbt_project/tests && dg check defs
+	sqruff lint dbt_project/models dbt_project/tests 2>&1 | sed '/^nanobind:/,$$d' && \
+	dg check defs
 screenshots: .venv/dev  # of the dashboard, from the current data folder; needs Chromium
 	python -m tests.screenshots
 

@@ -235,6 +235,7 @@ start = 2026-01-01
 """
 
 
+@pytest.mark.long
 def test_holdout_recovers_the_planted_incremental_sales_and_attributed_sales_overstate_them(tmp_path):
     """Half of the shop is held out, so that a few weeks have enough buyers, and lists cause many purchases."""
     shops_file = tmp_path / "shops.toml"

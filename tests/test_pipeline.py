@@ -469,6 +469,7 @@ def today(published, shop) -> date:
     return datetime.fromisoformat(published.manifest.as_of).astimezone(ZoneInfo(shop.timezone)).date()
 
 
+@pytest.mark.long
 def test_rebuild_from_the_archive_with_duplicates_changes_no_number(demo, shop, pixelnova, tmp_path):
     parts = sorted((demo.data / "landing" / "archive").rglob("*.zst"))
     lines = [line for part in parts for line in read_lines(part)]

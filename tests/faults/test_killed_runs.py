@@ -1,6 +1,10 @@
 """Refreshes killed at a few seeded points; `make faults` runs 200 of them (tests/faults/killed_runs.py)."""
 
+import pytest
+
 from tests.faults.killed_runs import chains_of, seeded_points
+
+pytestmark = pytest.mark.long
 
 SEED, POINTS = 7, 5
 

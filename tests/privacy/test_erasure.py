@@ -113,6 +113,7 @@ def test_no_file_contains_an_identifier(demo):
     assert places(erased.data, identifiers) == []
 
 
+@pytest.mark.long
 def test_incremental_run_after_an_erasure_equals_a_full_build(demo, tmp_path):
     _, erased, _ = demo
     different = differences(erased, rebuilt(erased, tmp_path / "whole", PROJECT / "shops.toml"))
