@@ -23,10 +23,10 @@ PROJECT = Path(__file__).resolve().parent.parent
 gc.set_threshold(50_000, 20, 100)
 
 
-# Slow files. They start first, so that the run does not end with one busy core.
+# Slow files start first, so that the run does not end with one busy core.
 LONGEST = (
-    *("test_incremental.py", "test_killed_refresh.py", "test_pipeline.py", "test_real_data.py", "test_eligibility.py"),
-    *("test_killed_runs.py", "test_cli.py", "test_fence.py"),
+    *("test_pipeline.py", "test_incremental.py", "test_real_data.py", "test_erasure.py", "test_killed_refresh.py"),
+    *("test_cli.py", "test_eligibility.py", "test_shopify_news.py", "test_fence.py"),
 )
 
 

@@ -19,7 +19,6 @@ from typer.main import get_command
 
 from ingestion.landing import decode_envelope, open_files, read_lines, sealed_files
 from orchestration.cli import app
-from serving.published import read_current
 from tests.child_process import child_process
 from tests.collector_process import start_collector
 from tests.conftest import PROJECT
@@ -165,18 +164,6 @@ def test_interrupted_refresh_exits_with_130_and_one_line(tmp_path, number):
 def test_unreachable_collector_is_reported(pixelnova, tmp_path):
     done = pixelnova("replay", "-", "--url", "http://127.0.0.1:1", data=tmp_path, stdin=json.dumps(EVENT), check=False)
     assert "The collector at http://127.0.0.1:1" in one_line_reason(done)
-
-
-def test_unreachable_admin_api_is_reported_and_everything_else_is_published(pixelnova, tmp_path):
-    env = {"PIXELNOVA_SHOPIFY_TOKEN_PIXELNOVA_DEMO": "t", "PIXELNOVA_SHOPIFY_URL": "http://127.0.0.1:1"}
-    message = one_line_reason(pixelnova("refresh", data=tmp_path, env=env, check=False))
-    assert (
-        "Everything else was refreshed and published, but: The Admin API of pixelnova-demo.myshopify.com cannot"
-        in message
-    )
-    with read_current(tmp_path).connect() as connection:
-        failed = connection.execute("select subject, error from operations.fetches where error <> ''").fetchall()
-    assert [(subject, "cannot be reached" in error) for subject, error in failed] == [("products", True)]
 
 
 @pytest.mark.parametrize("command", ["refresh", "publish"])
