@@ -1,4 +1,4 @@
-"""Landing files for tests: short constructors of envelopes and sealed files."""
+"""Landing files for tests: short constructors of envelopes and sealed files, and the events in open ones."""
 
 from collections.abc import Iterable
 from datetime import UTC, datetime
@@ -7,7 +7,14 @@ from typing import Any
 
 import msgspec
 
-from ingestion.landing import ENVELOPE_VERSION, Envelope, OpenLandingFile, encode_envelope
+from ingestion.landing import (
+    ENVELOPE_VERSION,
+    Envelope,
+    OpenLandingFile,
+    decode_envelope,
+    encode_envelope,
+    open_files,
+)
 
 RECEIVED_AT = datetime(2026, 11, 22, 12, tzinfo=UTC)
 
@@ -49,3 +56,9 @@ def land(landing: Path, lines: Iterable[bytes]) -> Path:
 def land_events(landing: Path, shop: str, events: Iterable[dict[str, Any]]) -> Path:
     """Write the events of a shop into one sealed landing file."""
     return land(landing, (line(event, shop=shop, request_id=f"r{n}") for n, event in enumerate(events)))
+
+
+def open_events(landing: Path) -> list[dict[str, Any]]:
+    """The events that a collector has written so far, without a line that it is still writing."""
+    complete = (file.read_bytes().rpartition(b"\n")[0] for file in open_files(landing))
+    return [msgspec.json.decode(decode_envelope(line).event) for lines in complete for line in lines.splitlines()]

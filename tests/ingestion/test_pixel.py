@@ -17,9 +17,9 @@ import pytest
 
 from ingestion.collector.app import Collector, CollectorSettings
 from ingestion.collector.personal_data import strip_json
-from ingestion.landing import decode_envelope, open_files
 from ingestion.pixel.packaging import PERSONAL_DATA, RULES, PackagingError, custom_pixel, write_app_pixel
 from tests.browser import running
+from tests.landing_files import open_events
 from tests.personal_corpus import event, marked_events
 from tests.staying_corpus import STAYING_OBJECTS, STAYS
 
@@ -87,12 +87,8 @@ def collector(shop, tmp_path):
     settings = CollectorSettings([shop], tmp_path, tmp_path / "salts", requests_per_second=0)
     watched = Watched(Collector(settings))
     with running(watched) as port:
-
-        def stored() -> list[dict]:
-            lines = [line for file in open_files(tmp_path) for line in file.read_bytes().splitlines()]
-            return [json.loads(bytes(decode_envelope(line).event)) for line in lines]
-
-        yield SimpleNamespace(url=f"http://127.0.0.1:{port}", watched=watched, stored=stored)
+        url = f"http://127.0.0.1:{port}"
+        yield SimpleNamespace(url=url, watched=watched, stored=lambda: open_events(tmp_path))
 
 
 def packaged(strict: bool, collector, shop, tmp_path) -> dict:

@@ -17,7 +17,6 @@ import httpx
 import pytest
 
 from ingestion.collector.app import Collector, CollectorSettings
-from ingestion.landing import decode_envelope, open_files
 from ingestion.pixel.packaging import custom_pixel
 from serving.api import ApiSettings, create_api
 from serving.api import versions as api_versions
@@ -26,6 +25,7 @@ from serving.demo_shop.server import create_storefront
 from serving.published import Published, shop_folder
 from tests.browser import running
 from tests.conftest import PROJECT
+from tests.landing_files import open_events
 from tests.serving.published_version import FIRST_HIDDEN, FIRST_PRODUCT, SHOP, write_version
 
 ROOT = f"/v1/shops/{SHOP}"
@@ -178,9 +178,7 @@ def demo(shop, published, tmp_path_factory):
         api_url = f"http://127.0.0.1:{api_port}/v1"
 
         def stored(name: str) -> list[dict]:
-            lines = [line for file in open_files(landing) for line in file.read_bytes().splitlines()]
-            events = [json.loads(bytes(decode_envelope(line).event)) for line in lines]
-            return list({event["id"]: event for event in events if event["name"] == name}.values())
+            return list({event["id"]: event for event in open_events(landing) if event["name"] == name}.values())
 
         with running(create_storefront(data, shop.domain, pixel, api_url)) as port:
             yield SimpleNamespace(url=f"http://127.0.0.1:{port}", api=api_url, stored=stored)
