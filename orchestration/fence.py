@@ -21,11 +21,18 @@ log = logging.getLogger(__name__)
 RESULTS = "run_results.json"
 NOT_REPORTED = "it ended without reporting what failed"
 MAX_EVENTS = 1000  # if more fail, the SQL is wrong
-_HEADER = re.compile(r"\w+ Error in \w+ ")  # dbt's first line, before the engine's message
+_HEADER = re.compile(r"\w+ Error in \w+ |Database Error$")  # dbt's first lines, before the engine's message
+_DISK_FULL = "|".join(map(re.escape, DISK_FULL))
 # Only how the message begins: what follows may quote an event.
-_NO_MEMORY_OR_DISK = re.compile(
-    rf"Out of Memory Error|(\[Errno|(IO|FATAL|TransactionContext) Error:).*({'|'.join(map(re.escape, DISK_FULL))})"
+_OF_DUCKDB = re.compile(rf"Out of Memory Error|(\[Errno|(IO|FATAL|TransactionContext) Error:).*({_DISK_FULL})")
+_TASK = (
+    r"Task \d+ in stage \S+ failed \d+ times, most recent failure: Lost task \S+ in stage \S+ \(TID \d+\) \([^()]*\): "
 )
+_QUERY = (
+    rf"\S+HiveSQLException: Error running query: (\S+SparkException: Job aborted due to stage failure: ({_TASK})?)?"
+)
+_LACK = rf"ExecutorLostFailure|\S+OutOfMemoryError|Total size of serialized results|\S+IOException: ({_DISK_FULL})"
+_OF_SPARK = re.compile(rf"TSocket |failed to connect: |{_QUERY}({_LACK})")
 
 
 class Failure(NamedTuple):
@@ -38,10 +45,10 @@ class Failure(NamedTuple):
 
     @property
     def is_of_machine(self) -> bool:
-        """Whether memory or disk ran out, or dbt was killed: no event or shop is at fault."""
+        """Whether memory or disk ran out, or dbt or Spark was killed: no event or shop is at fault."""
         lines = [line.strip() for line in self.message.splitlines() if line.strip()]
         message = next((line for line in lines if not _HEADER.match(line)), "")
-        return message == NOT_REPORTED or _NO_MEMORY_OR_DISK.match(message) is not None
+        return message == NOT_REPORTED or any(kind.match(message) for kind in (_OF_DUCKDB, _OF_SPARK))
 
 
 def failures_of(run_results: Path) -> list[Failure]:

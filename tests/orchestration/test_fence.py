@@ -124,10 +124,22 @@ def test_a_sql_error_puts_no_shop_aside(tmp_path):
 
 
 HEADER = "Runtime Error in model daily_sales (models/marts/daily_sales.sql)\n  "
+# How messages of a Spark cluster began (tests/spark/test_failures.py).
+OF_SPARK = "Database Error\n    org.apache.hive.service.cli.HiveSQLException: Error running query: "
+JOB_FAILED = f"{OF_SPARK}org.apache.spark.SparkException: Job aborted due to stage failure: "
+TASK_FAILED = (
+    f"{JOB_FAILED}Task 0 in stage 2.0 failed 4 times, most recent failure: Lost task 0.4 in stage 2.0 (TID 14) "
+    "(127.0.0.1 executor 12): "
+)
 LACKS = (
     "Out of Memory Error: failed to allocate data of size 16.0 MiB (16.0 MiB/19.0 MiB used)\nPossible solutions:",
     'IO Error: Could not write file "warehouse.duckdb": No space left on device',
     "[Errno 28] No space left on device",
+    f"{TASK_FAILED}java.lang.OutOfMemoryError: Java heap space\n\tat org.apache.spark.unsafe.types.UTF8String.copy",
+    f"{TASK_FAILED}ExecutorLostFailure (executor 12 exited caused by one of the running tasks) Reason: Command exited",
+    f"{JOB_FAILED}Total size of serialized results of 1 tasks (25.4 MiB) is bigger than spark.driver.maxResultSize",
+    "Database Error\n    failed to connect: TTransportException: Could not connect to any of [('127.0.0.1', 43579)]",
+    "TSocket read 0 bytes",
 )
 
 
@@ -165,10 +177,17 @@ def test_a_trial_that_lacks_memory_or_is_killed_blames_no_shop(three_shops, lack
     assert shops_put_aside(three_shops) == {"c": "before"}
 
 
-def test_an_event_cannot_pose_as_a_lack_of_memory(three_shops):
+@pytest.mark.parametrize(
+    "message",
+    [
+        "Conversion Error: Could not convert string 'x\nOut of Memory Error: No space left on device' to INT32",
+        f"{TASK_FAILED}java.lang.RuntimeException: java.lang.OutOfMemoryError",
+        f"{OF_SPARK}java.lang.NumberFormatException: ExecutorLostFailure",
+    ],
+)
+def test_an_event_cannot_pose_as_a_lack_of_memory(three_shops, message):
     """Otherwise one such event would stop every refresh."""
-    text = "Conversion Error: Could not convert string 'x\nOut of Memory Error: No space left on device' to INT32"
-    failed = model_fails(text)
+    failed = model_fails(message)
     assert (
         put_aside_what_fails(three_shops, failed, lambda: [] if "b" in shops_put_aside(three_shops) else failed) == []
     )
