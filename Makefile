@@ -7,7 +7,7 @@ export PIXELNOVA_DATA ?= $(CURDIR)/data
 export PIXELNOVA_DAGSTER ?= $(CURDIR)/data/dagster
 export VIRTUAL_ENV := $(CURDIR)/.venv
 PROJECT := --project-dir dbt_project --profiles-dir dbt_project
-.PHONY: demo dev docs test test-spark faults soak check screenshots spark-up spark-down constraints clean
+.PHONY: demo dev docs test test-long test-spark faults soak check screenshots spark-up spark-down constraints clean
 
 demo dev: .venv/core
 	pixelnova $@
@@ -15,8 +15,8 @@ docs: .venv/core  # dbt's documentation of the current warehouse, as one file
 	dbt docs generate --static --quiet $(PROJECT)
 	cp dbt_project/target/static_index.html "$(PIXELNOVA_DATA)/docs.html"
 
-test: .venv/dev
-	pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder
+test test-long: .venv/dev  # test-long adds the tests that take many minutes
+	pytest $(if $(filter test-long,$@),--long) --numprocesses 3 --dist loadfile --no-loadscope-reorder
 test-spark: .venv/spark  # builds the models on a local Spark cluster, compares every table with DuckDB's; needs Java 17
 	pytest --spark --log-cli-level INFO tests/spark
 spark-up spark-down: spark-%: .venv/spark

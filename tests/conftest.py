@@ -26,7 +26,7 @@ gc.set_threshold(50_000, 20, 100)
 # Slow files start first, so that the run does not end with one busy core.
 LONGEST = (
     *("test_pipeline.py", "test_incremental.py", "test_real_data.py", "test_erasure.py", "test_killed_refresh.py"),
-    *("test_cli.py", "test_eligibility.py", "test_shopify_news.py", "test_fence.py"),
+    *("test_shopify_news.py", "test_cli.py", "test_dashboard.py", "test_eligibility.py", "test_fence.py"),
 )
 
 
@@ -51,8 +51,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """`--long`: tests that take half an hour, for issues that require them. `--spark`: see the Makefile."""
-    parser.addoption("--long", action="store_true", help="try many streams of events, and stop after every model")
+    """`--long` and `--spark`: see the Makefile."""
+    parser.addoption("--long", action="store_true", help="add the tests that take many minutes")
     parser.addoption("--spark", action="store_true", help="build on a Spark cluster of this machine")
 
 
@@ -102,17 +102,23 @@ def pixelnova() -> Callable[..., subprocess.CompletedProcess[str]]:
 
 @pytest.fixture(scope="session")
 def built_demo(tmp_path_factory: pytest.TempPathFactory) -> "Warehouse":
-    """The demo warehouse of tests/questions.py, built once by the first worker that needs it; tests only read it."""
+    """The demo warehouse of tests/questions.py; tests only read it."""
     from tests.questions import demo_warehouse
     from tests.warehouse import Warehouse
 
-    shared = tmp_path_factory.getbasetemp()
+    data = built_once(tmp_path_factory, "built_demo", demo_warehouse)
+    return Warehouse(data, PROJECT / "shops.toml", load=False)
+
+
+def built_once(factory: pytest.TempPathFactory, name: str, build: Callable[[Path], object]) -> Path:
+    """A folder that the first worker that needs it builds, and that all workers read."""
+    shared = factory.getbasetemp()
     if "PYTEST_XDIST_WORKER" in os.environ:
-        shared = shared.parent  # shared by all workers
-    folder = shared / "built_demo"
-    with (shared / "built_demo.lock").open("w") as lock:
+        shared = shared.parent
+    folder, done = shared / name, shared / f"{name}.done"
+    with (shared / f"{name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        if not (folder / "built").exists():
-            demo_warehouse(folder)
-            (folder / "built").touch()
-    return Warehouse(folder, PROJECT / "shops.toml", load=False)
+        if not done.exists():
+            build(folder)
+            done.touch()
+    return folder

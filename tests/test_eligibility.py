@@ -290,7 +290,7 @@ def check_answers(ask: Asking, stores: list[Store], rng: random.Random) -> int:
 
 
 @settings(
-    max_examples=2,
+    max_examples=1,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )

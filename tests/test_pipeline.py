@@ -446,6 +446,7 @@ def test_a_refresh_without_news_builds_and_publishes_nothing(demo, pixelnova):
     assert read_current(demo.data).manifest.version == demo.published.manifest.version
 
 
+@pytest.mark.long
 def test_a_build_without_new_data_changes_no_row_and_does_not_block_readers(demo, pixelnova):
     (demo.data / "last_refresh.json").unlink()
     with demo.published.connect() as analyst:
@@ -517,6 +518,7 @@ def test_the_rules_of_the_models_hold(demo):
     assert "PASS=0" not in done.stdout
 
 
+@pytest.mark.long
 def test_erased_customer_is_in_no_file_of_the_data_folder(demo, pixelnova):
     """Last: it removes the published version that other tests read."""
     [(customer,)] = query(

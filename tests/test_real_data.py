@@ -11,6 +11,7 @@ from decimal import Decimal
 from hashlib import md5
 from itertools import combinations
 from math import prod
+from pathlib import Path
 from types import SimpleNamespace
 
 import duckdb
@@ -62,7 +63,31 @@ JEWEL_EVENTS = [
 
 
 @pytest.fixture(scope="module")
-def real(pixelnova, shared_data, tmp_path_factory):
+def retail_file(request, shared_data, tmp_path_factory) -> Path:
+    """Online Retail: with `--long` its thirteen months, otherwise the first three."""
+    whole = shared_data / "online_retail" / "online_retail.parquet"
+    if request.config.getoption("--long"):
+        return whole
+    file = tmp_path_factory.mktemp("online_retail") / whole.name
+    lines = pd.read_parquet(whole)
+    lines[lines["InvoiceDate"] < "2011-03-01"].to_parquet(file)
+    return file
+
+
+@pytest.fixture(scope="module")
+def clicks_file(request, shared_data, tmp_path_factory) -> Path:
+    """RSC15: with `--long` its 70,278 clicks, otherwise about a quarter of its sessions."""
+    whole = shared_data / "rsc15_100k" / "yoochoose-clicks-100k_train_full.txt"
+    if request.config.getoption("--long"):
+        return whole
+    file = tmp_path_factory.mktemp("rsc15_100k") / whole.name
+    header, *clicks = whole.read_text().splitlines(keepends=True)
+    file.write_text(header + "".join(click for click in clicks if int(click.split()[0]) % 4 == 0))
+    return file
+
+
+@pytest.fixture(scope="module")
+def real(pixelnova, shared_data, retail_file, clicks_file, tmp_path_factory):
     """One warehouse with the three data sets and a few invalid events."""
     data = tmp_path_factory.mktemp("real")
     shops = data / "shops.toml"
@@ -74,10 +99,8 @@ def real(pixelnova, shared_data, tmp_path_factory):
     broken = json.dumps({"id": "broken", "name": "page_viewed", "clientId": "c", "timestamp": "12 o'clock"})
     pixelnova("replay", "--shop", PAYLOADS, "-", data=data, env=env, stdin=broken)
     landing = data / "landing"
-    retail = shared_data / "online_retail" / "online_retail.parquet"
-    clicks = shared_data / "rsc15_100k" / "yoochoose-clicks-100k_train_full.txt"
-    land_events(landing, RETAIL, online_retail_orders(retail))
-    land_events(landing, CLICKS, yoochoose_clicks(clicks))
+    land_events(landing, RETAIL, online_retail_orders(retail_file))
+    land_events(landing, CLICKS, yoochoose_clicks(clicks_file))
     odd = list(odd_events(find_shop(load_shops(shops), ODD)))
     land_events(landing, ODD, odd)
     land_events(landing, JEWELS, JEWEL_EVENTS)
@@ -177,8 +200,8 @@ def test_unusable_input_is_quarantined_with_reason_and_content(real):
     assert found[1][2] == "this line is not an envelope"
 
 
-def test_online_retail_orders_and_lines_equal_the_parquet_to_the_cent(real, shared_data):
-    lines = pd.read_parquet(shared_data / "online_retail" / "online_retail.parquet")
+def test_online_retail_orders_and_lines_equal_the_parquet_to_the_cent(real, retail_file):
+    lines = pd.read_parquet(retail_file)
     lines = lines[~lines["InvoiceNo"].str.startswith("C")]
     thousandths = (lines["UnitPrice"] * 1000).round().astype("int64") * lines["Quantity"]
     assert (lines["UnitPrice"] * 1000 - (lines["UnitPrice"] * 1000).round()).abs().max() < 1e-6
@@ -195,9 +218,9 @@ def test_online_retail_orders_and_lines_equal_the_parquet_to_the_cent(real, shar
 
 
 @pytest.fixture(scope="module")
-def retail_lines(shared_data) -> pd.DataFrame:
+def retail_lines(retail_file) -> pd.DataFrame:
     """The lines of non-cancelled invoices, with their amount in thousandths."""
-    lines = pd.read_parquet(shared_data / "online_retail" / "online_retail.parquet")
+    lines = pd.read_parquet(retail_file)
     lines = lines[~lines["InvoiceNo"].str.startswith("C")]
     return lines.assign(amount=(lines["UnitPrice"] * 1000).round().astype("int64") * lines["Quantity"])
 
@@ -235,7 +258,7 @@ def test_online_retail_repeat_customers_and_orders_equal_pandas(real, retail_ord
         RETAIL,
     )
     assert (buyers, repeaters) == (len(customers), int((customers > 1).sum()))
-    assert repeaters > 2_000
+    assert repeaters > 300
 
 
 def test_online_retail_monthly_cohorts_equal_pandas(real, retail_orders):
@@ -391,7 +414,7 @@ def test_online_retail_cohorts_by_first_product_equal_plain_python(real, by_cust
         RETAIL,
     )
     assert {tuple(row[:4]): tuple(row[4:]) for row in found} == expected
-    assert len({value for dimension, value, *_ in expected if dimension == "first_product"}) > 100
+    assert len({value for dimension, value, *_ in expected if dimension == "first_product"}) > 10
 
 
 def test_online_retail_reorder_intervals_equal_plain_python(real, by_customer):
@@ -417,7 +440,7 @@ def test_online_retail_reorder_intervals_equal_plain_python(real, by_customer):
     for kind, item, *_, intervals, lower, middle, upper in found:
         quartiles = np.percentile(days[kind, item], [25, 50, 75]).tolist() if intervals else [None] * 3
         assert [lower, middle, upper] == pytest.approx(quartiles)
-    assert sum(map(len, days.values())) > 100_000
+    assert sum(map(len, days.values())) > 5_000
 
 
 def test_online_retail_basket_sizes_equal_plain_python(real, invoices):
@@ -475,28 +498,28 @@ def test_online_retail_bundles_equal_plain_python(real, invoices):
         assert lift == pytest.approx(orders / count / prod(singles[code] / count for code in known))
         assert attach_rate == pytest.approx(orders / min(singles[code] for code in known))
         assert margin is None
-    assert sum(row[2] is not None for row in found) == 200
+    assert sum(row[2] is not None for row in found) > 100
 
 
-def test_an_order_without_a_client_counts_but_belongs_to_no_session(real, shared_data):
+def test_an_order_without_a_client_counts_but_belongs_to_no_session(real, retail_file):
     with duckdb.connect() as connection:
         expected = connection.execute(
             "select count(distinct InvoiceNo) from read_parquet($path) "
             "where not starts_with(InvoiceNo, 'C') and CustomerID is null",
-            {"path": str(shared_data / "online_retail" / "online_retail.parquet")},
+            {"path": str(retail_file)},
         ).fetchall()
     found = query(real, "select count(*) from core.orders where shop = ? and session_id is null", RETAIL)
     assert found == expected
     assert found[0][0] > 0
 
 
-def test_click_sessions_equal_pandas(real, shared_data):
-    clicks = pd.read_csv(shared_data / "rsc15_100k" / "yoochoose-clicks-100k_train_full.txt", sep="\t")
+def test_click_sessions_equal_pandas(real, clicks_file):
+    clicks = pd.read_csv(clicks_file, sep="\t")
     clicks["ms"] = (clicks["Time"] * 1000).round().astype("int64")
     clicks = clicks.sort_values(["SessionId", "ms"])
     gaps = clicks.groupby("SessionId")["ms"].diff()
     expected = int(gaps.isna().sum() + (gaps > 30 * 60 * 1000).sum())
-    assert query(real, "select count(*) from core.product_views where shop = ?", CLICKS) == [(70_278,)]
+    assert query(real, "select count(*) from core.product_views where shop = ?", CLICKS) == [(len(clicks),)]
     found = query(real, "select count(*), count(distinct client_id) from core.sessions where shop = ?", CLICKS)
     assert found == [(expected, clicks["SessionId"].nunique())]
     assert expected > clicks["SessionId"].nunique(), "no session was cut"

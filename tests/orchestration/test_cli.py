@@ -16,6 +16,7 @@ from pathlib import Path
 import httpx
 import pytest
 from typer.main import get_command
+from typer.testing import CliRunner
 
 from ingestion.landing import decode_envelope, open_files, read_lines, sealed_files
 from orchestration.cli import app
@@ -54,8 +55,10 @@ def every_command() -> list[str]:
 
 
 @pytest.mark.parametrize("command", [*every_command(), "connect"])
-def test_every_command_has_help(pixelnova, tmp_path, command):
-    output = pixelnova(*command.split(), "--help", data=tmp_path).stdout
+def test_every_command_has_help(tmp_path, monkeypatch, command):
+    for variable in ("PIXELNOVA_DATA", "PIXELNOVA_DAGSTER"):  # set for child processes; restored afterwards
+        monkeypatch.setenv(variable, str(tmp_path))
+    output = CliRunner().invoke(app, [*command.split(), "--help"]).output
     assert "Usage:" in output
     assert len(output.split("Usage:")[1].splitlines()[2].strip()) > 20
 

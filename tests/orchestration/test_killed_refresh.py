@@ -230,6 +230,7 @@ def test_a_refresh_that_fails_while_it_loads_says_why_on_the_terminal_and_in_the
     assert last_run(tmp_path).error.startswith("pixel: NotADirectoryError")
 
 
+@pytest.mark.long
 def test_a_refresh_that_fails_after_publication_says_so_and_the_next_one_does_not_stop_early(
     refreshed, pixelnova, tmp_path
 ):

@@ -44,6 +44,7 @@ def refresh(pixelnova, tmp_path):
         yield run
 
 
+@pytest.mark.long
 def test_unchanged_answers_build_nothing_and_without_answers_everything_else_is_refreshed(refresh, tmp_path):
     done, first = refresh()
     assert done.returncode == 0 and "Nothing has changed" not in done.stdout

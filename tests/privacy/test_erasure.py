@@ -3,7 +3,7 @@
 import base64
 import json
 import shutil
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -25,7 +25,8 @@ from ingestion.shops import Shop, load_shops
 from orchestration.build_state import mark_for_rebuild
 from tests.conftest import PROJECT
 from tests.landing_files import land
-from tests.privacy.people import ANNA, BEN, CARA, FIRST, OTHER_SHOP, PEOPLE, SHOP, SHOPS_FILE, Event, events
+from tests.privacy.people import ANNA, BEN, CARA, FIRST, OTHER_SHOP, PEOPLE, SHOP, Event, events
+from tests.privacy.warehouses import built, copy_of, rebuilt
 from tests.warehouse import Warehouse, differences
 
 DEMO = "pixelnova-demo.myshopify.com"
@@ -46,11 +47,6 @@ ANNA_HERSELF = Identifier(CUSTOMER, PEOPLE[ANNA].customer)
 SHARED_BROWSER = Identifier(CLIENT, PEOPLE[BEN].browsers[0])
 
 
-def copy_of(warehouse: Warehouse, folder: Path, shops: Path) -> Warehouse:
-    shutil.copytree(warehouse.data, folder)
-    return Warehouse(folder, shops, load=False)
-
-
 def erase(warehouse: Warehouse, shops: list[Shop], *identifiers: Identifier, shop: str = SHOP, **options: bool) -> None:
     """One run: erase, load, build, purge."""
     new_request(warehouse.data, shop, ERASE, identifiers, **options)
@@ -64,13 +60,6 @@ def run(warehouse: Warehouse, shops: list[Shop]) -> None:
     suppress(warehouse.data, sealed_files(warehouse.landing), shops)
     warehouse.load()
     warehouse.build()
-
-
-def rebuilt(warehouse: Warehouse, folder: Path, shops: Path) -> Warehouse:
-    """A full build of the same raw tables."""
-    whole = copy_of(warehouse, folder, shops)
-    whole.build("--full-refresh")
-    return whole
 
 
 def places(data: Path, values: Iterable[str]) -> list[tuple[str, str]]:
@@ -132,36 +121,14 @@ def test_money_of_erased_orders_stays(demo):
 
 
 @pytest.fixture(scope="module")
-def shops_file(tmp_path_factory) -> Path:
-    file = tmp_path_factory.mktemp("people") / "shops.toml"
-    file.write_text(SHOPS_FILE)
-    return file
-
-
-@pytest.fixture(scope="module")
 def shops(shops_file) -> list[Shop]:
     return load_shops(shops_file)
-
-
-@pytest.fixture(scope="module")
-def everyone(shops_file, tmp_path_factory) -> Warehouse:
-    """Both stores with everybody's events, built."""
-    return built(tmp_path_factory.mktemp("everyone") / "data", shops_file, lambda event: True)
 
 
 @pytest.fixture
 def people(everyone, tmp_path, shops_file) -> Warehouse:
     """A copy of `everyone`, to erase from."""
     return copy_of(everyone, tmp_path / "people", shops_file)
-
-
-def built(data: Path, shops_file: Path, is_kept: Callable[[Event], bool]) -> Warehouse:
-    warehouse = Warehouse(data, shops_file)
-    for shop in (SHOP, OTHER_SHOP):
-        land(warehouse.landing, [event.line() for event in events(shop) if is_kept(event)])
-    warehouse.load()
-    warehouse.build()
-    return warehouse
 
 
 def without_anonymous_orders(shops: list[Shop]) -> list[Shop]:
@@ -279,6 +246,7 @@ def test_late_events_and_replays_are_kept_out(without_anna, shops, shops_file, t
     )
 
 
+@pytest.mark.long
 def test_whole_shop_is_erased_and_the_other_is_kept(people, shops):
     for shop in (SHOP, OTHER_SHOP):
         reports_folder(people.data, shop).mkdir(parents=True)
@@ -301,6 +269,7 @@ def test_whole_shop_is_erased_and_the_other_is_kept(people, shops):
     assert people.query(f"select count(*) from core.pixel_events where shop = '{SHOP}'") == [(0,)]
 
 
+@pytest.mark.long
 def test_an_older_copy_of_the_data_is_cleaned_by_the_list(everyone, without_anna, shops, shops_file, tmp_path):
     """As after a restore: the list comes from the live data, the rest from before the erasure."""
     restored = copy_of(everyone, tmp_path / "restored", shops_file)

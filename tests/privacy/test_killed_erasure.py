@@ -17,8 +17,8 @@ from ingestion.privacy.suppression import privacy_folder
 from ingestion.shops import load_shops
 from orchestration.build_state import mark_for_rebuild
 from tests.conftest import PROJECT
-from tests.privacy.people import ANNA, CARA, PEOPLE, SHOP, SHOPS_FILE
-from tests.privacy.test_erasure import built, copy_of
+from tests.privacy.people import ANNA, CARA, PEOPLE, SHOP
+from tests.privacy.warehouses import copy_of
 from tests.warehouse import Warehouse
 
 POINTS = 25
@@ -60,16 +60,9 @@ print(steps)
 
 
 @pytest.fixture(scope="module")
-def shops_file(tmp_path_factory) -> Path:
-    file = tmp_path_factory.mktemp("killed") / "shops.toml"
-    file.write_text(SHOPS_FILE)
-    return file
-
-
-@pytest.fixture(scope="module")
-def requested(shops_file, tmp_path_factory) -> Warehouse:
+def requested(everyone, shops_file, tmp_path_factory) -> Warehouse:
     """A warehouse with two open requests."""
-    warehouse = built(tmp_path_factory.mktemp("requested") / "data", shops_file, lambda event: True)
+    warehouse = copy_of(everyone, tmp_path_factory.mktemp("requested") / "data", shops_file)
     new_request(warehouse.data, SHOP, ERASE, [Identifier(CUSTOMER, PEOPLE[ANNA].customer)])
     new_request(warehouse.data, SHOP, ERASE, [Identifier(CLIENT, PEOPLE[CARA].browsers[0])])
     return warehouse
@@ -107,7 +100,7 @@ def test_next_run_ends_like_one_that_was_not_killed(requested, shops_file, tmp_p
     assert steps > POINTS, done.stderr
     whole = state(expected)
     assert len(whole["lines"]) < sum(1 for file in archived_parts(requested.landing) for _ in read_lines(file))
-    points = random.Random(18).sample(range(1, steps + 1), POINTS if request.config.getoption("--long") else 5)
+    points = random.Random(18).sample(range(1, steps + 1), POINTS if request.config.getoption("--long") else 2)
     for point in sorted(points):
         data = tmp_path / str(point)
         warehouse = copy_of(requested, data, shops_file)

@@ -29,7 +29,8 @@ from ingestion.privacy.requests import (
 from ingestion.privacy.suppression import Suppressions
 from tests.conftest import PROJECT
 from tests.landing_files import RECEIVED_AT
-from tests.privacy.test_erasure import DEMO, RICHEST, copy_of
+from tests.privacy.test_erasure import DEMO, RICHEST
+from tests.privacy.warehouses import copy_of
 
 SHOP = "a.myshopify.com"
 

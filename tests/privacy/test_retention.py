@@ -12,7 +12,7 @@ from ingestion.warehouse import reset_ledger
 from orchestration.build_state import mark_for_rebuild
 from tests.landing_files import land, line
 from tests.privacy.people import DAN, FIRST, OTHER_SHOP, SHOP, SHOPS_FILE, events
-from tests.privacy.test_erasure import built, copy_of, rebuilt
+from tests.privacy.warehouses import copy_of, rebuilt
 from tests.warehouse import Warehouse, differences
 
 NOW = FIRST + timedelta(days=33)  # the first three of 20 days are older than 30 days
@@ -25,11 +25,6 @@ def shops_file(tmp_path_factory):
         SHOPS_FILE.replace('currency = "EUR"', 'currency = "EUR"\nkeep_events_days = 30\nkeep_raw_days = 30', 1)
     )
     return file
-
-
-@pytest.fixture(scope="module")
-def everyone(shops_file, tmp_path_factory) -> Warehouse:
-    return built(tmp_path_factory.mktemp("everyone") / "data", shops_file, lambda event: True)
 
 
 @pytest.fixture(scope="module")
@@ -74,6 +69,7 @@ def test_archive_has_no_older_day(expired):
     assert min(days) == "received_date=2026-10-04"
 
 
+@pytest.mark.long
 def test_incremental_run_equals_a_full_build(expired, shops_file, tmp_path):
     different = differences(expired, rebuilt(expired, tmp_path / "whole", shops_file))
     assert not different, different

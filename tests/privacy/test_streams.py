@@ -19,7 +19,7 @@ from ingestion.shops import load_shops
 from orchestration.build_state import mark_for_rebuild
 from tests.hostile_events import EXPERIMENTS_FILE, SHOPS_FILE, landing_lines, streams
 from tests.landing_files import land
-from tests.privacy.test_erasure import copy_of
+from tests.privacy.warehouses import copy_of
 from tests.test_incremental import RNG, RULES, examples, shown
 from tests.warehouse import Warehouse, differences
 

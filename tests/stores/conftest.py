@@ -8,9 +8,7 @@ domain. All are received at RECEIVED_AT; a module's own `RECEIVED_AT` names exce
 Events pass through the collector's own parser, so what it removes is missing here too.
 """
 
-import fcntl
 import importlib
-import os
 import shutil
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -26,6 +24,7 @@ from ingestion.shops import Shop, load_shops
 from serving.experiments.results import write_results
 from serving.publish import publish
 from serving.recommenders.personal import recommend
+from tests.conftest import built_once
 from tests.landing_files import land
 from tests.warehouse import Warehouse
 
@@ -73,34 +72,28 @@ def _lines(shop: Shop, module: ModuleType | SimpleNamespace) -> Iterator[bytes]:
 @pytest.fixture(scope="session")
 def stores(tmp_path_factory: pytest.TempPathFactory) -> Warehouse:
     """One warehouse with all shops of this folder, built with dbt's own tests."""
-    shared = tmp_path_factory.getbasetemp()
-    if "PYTEST_XDIST_WORKER" in os.environ:
-        shared = shared.parent  # shared by all workers
-    folder, shops_file = shared / "stores", shared / "stores.toml"
-    with (shared / "stores.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        built = folder / "built"
-        if not built.exists():
-            modules = _modules()
-            shops_file.write_text(
-                "".join(
-                    f'[[shops]]\ndomain = "{domain}"\nname = "{domain}"\ningest_keys = ["key-{number:05}"]\n'
-                    f"{getattr(module, 'SHOP', SHOP)}"
-                    for number, (domain, module) in enumerate(modules.items())
-                )
-            )
-            shops_file.with_name("experiments.toml").write_text(
-                "".join(
-                    getattr(module, "EXPERIMENTS", "").replace("{shop}", domain) for domain, module in modules.items()
-                )
-            )
-            warehouse = Warehouse(folder, shops_file)
-            for shop in load_shops(shops_file):
-                land(warehouse.landing, _lines(shop, modules[shop.domain]))
-            warehouse.load()
-            warehouse.build(with_tests=True)
-            built.touch()
-    return Warehouse(folder, shops_file, load=False)
+    folder = built_once(tmp_path_factory, "stores", _build)
+    return Warehouse(folder / "data", folder / "shops.toml", load=False)
+
+
+def _build(folder: Path) -> None:
+    modules, shops_file = _modules(), folder / "shops.toml"
+    folder.mkdir()
+    shops_file.write_text(
+        "".join(
+            f'[[shops]]\ndomain = "{domain}"\nname = "{domain}"\ningest_keys = ["key-{number:05}"]\n'
+            f"{getattr(module, 'SHOP', SHOP)}"
+            for number, (domain, module) in enumerate(modules.items())
+        )
+    )
+    shops_file.with_name("experiments.toml").write_text(
+        "".join(getattr(module, "EXPERIMENTS", "").replace("{shop}", domain) for domain, module in modules.items())
+    )
+    warehouse = Warehouse(folder / "data", shops_file)
+    for shop in load_shops(shops_file):
+        land(warehouse.landing, _lines(shop, modules[shop.domain]))
+    warehouse.load()
+    warehouse.build(with_tests=True)
 
 
 @pytest.fixture(scope="session")
