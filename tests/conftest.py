@@ -26,7 +26,7 @@ gc.set_threshold(50_000, 20, 100)
 # Slow files start first, so that the run does not end with one busy core.
 LONGEST = (
     *("test_pipeline.py", "test_incremental.py", "test_real_data.py", "test_erasure.py", "test_killed_refresh.py"),
-    *("test_shopify_news.py", "test_cli.py", "test_dashboard.py", "test_eligibility.py", "test_fence.py"),
+    *("test_shopify_news.py", "test_cli.py", "test_eligibility.py", "test_fence.py"),
 )
 
 
